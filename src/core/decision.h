@@ -1,0 +1,96 @@
+
+/*
+ * Policy, grants and now -> outcome, reason and expiry.
+ */
+
+
+#ifndef _PERM_DECISION_H_INCLUDED_
+#define _PERM_DECISION_H_INCLUDED_
+
+
+#include <stdint.h>
+
+#include "core/grant.h"
+
+
+typedef enum {
+    PERM_POLICY_INVALID = 0,
+    PERM_POLICY_OFF,
+    PERM_POLICY_OPEN,
+    PERM_POLICY_REQUIRED
+} perm_policy_t;
+
+
+typedef enum {
+    PERM_ALLOW = 0,
+    PERM_DENY,
+    PERM_FAIL
+} perm_outcome_t;
+
+
+typedef enum {
+    PERM_OPEN = 0,
+    PERM_GATEWAY_GRANT,
+    PERM_RESOURCE_GRANT,
+    PERM_NO_APP,
+    PERM_INVALID_APP,
+    PERM_NO_GRANT,
+    PERM_GATEWAY_GRANT_EXPIRED,
+    PERM_RESOURCE_GRANT_EXPIRED,
+    PERM_UNAVAILABLE,
+    PERM_BAD_CONFIG,
+    PERM_REASONS
+} perm_reason_t;
+
+
+/* expiries in unix seconds, or PERM_GRANT_ABSENT, PERM_GRANT_UNREADABLE */
+
+typedef struct {
+    int64_t         gateway;
+    int64_t         resource;
+} perm_grants_t;
+
+
+typedef struct {
+    perm_outcome_t  outcome;
+    perm_reason_t   reason;
+    int64_t         expires;   /* of the grant that allowed, else ABSENT */
+} perm_decision_t;
+
+
+/* "off", "open" or "required"; anything else is PERM_POLICY_INVALID */
+
+perm_policy_t perm_policy_parse(perm_str_t text);
+
+
+/*
+ * The decision without a lookup, for everything the names and the policy
+ * settle.  Returns 1 with *decision filled, or 0 when grants have to be
+ * looked up.  The policy is not PERM_POLICY_OFF.
+ */
+int perm_decide_early(perm_policy_t policy, perm_str_t gateway,
+    perm_str_t resource, perm_str_t app, perm_decision_t *decision);
+
+
+/* The decision of valid names under PERM_POLICY_REQUIRED; now: unix seconds */
+
+perm_decision_t perm_decide(perm_grants_t grants, int64_t now);
+
+
+/* The decision when the lookup is impossible and nothing is known */
+
+perm_decision_t perm_decide_unavailable(int allow);
+
+
+/* 1 when a grant with this expiry allows at "now": expires > now, strictly */
+
+int perm_grant_live(int64_t expires, int64_t now);
+
+
+/* "allow", and "no_grant", as the variables and the status spell them */
+
+perm_str_t perm_outcome_name(perm_outcome_t outcome);
+perm_str_t perm_reason_name(perm_reason_t reason);
+
+
+#endif /* _PERM_DECISION_H_INCLUDED_ */

@@ -1,0 +1,55 @@
+
+/*
+ * A grant value and its JSON codec.
+ */
+
+
+#ifndef _PERM_GRANT_H_INCLUDED_
+#define _PERM_GRANT_H_INCLUDED_
+
+
+#include <stdint.h>
+
+#include "core/name.h"
+
+
+/* what stands where an expiry (unix seconds, UTC, >= 0) is not known */
+
+#define PERM_GRANT_ABSENT      (-1)
+#define PERM_GRANT_UNREADABLE  (-2)
+
+/* 2100-01-01T00:00:00Z: this expiry or a later one never ends */
+
+#define PERM_GRANT_PERMANENT   INT64_C(4102444800)
+
+
+/*
+ * Reads the expiry out of a grant value as it is in Redis: a JSON number, or
+ * an object with a number "expires".  Returns unix seconds, a fraction rounded
+ * up so that "expires > now" stays true for the same whole seconds; beyond
+ * 2^53 it is cut to 2^53.  Returns PERM_GRANT_UNREADABLE for anything else:
+ * not JSON, bytes after it, no "expires" or two, negative, not finite.
+ */
+int64_t perm_grant_expires(perm_str_t value);
+
+
+/*
+ * Writes into "type", of "size" bytes and NUL-terminated, the "type" member
+ * of a grant value, and into *granted its "granted" in unix seconds.  What is
+ * absent, not of its kind or too long becomes "" and PERM_GRANT_ABSENT.
+ */
+void perm_grant_details(perm_str_t value, char *type, size_t size,
+    int64_t *granted);
+
+
+/*
+ * Returns a new value, NUL-terminated and to be freed by the caller, or NULL
+ * when memory is out.  It is "old" with "expires" set, "type" and "granted"
+ * set where not NULL and not negative, and every other byte of every other
+ * member as it was.  An "old" that is not a readable object is replaced.
+ */
+char *perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
+    int64_t granted);
+
+
+#endif /* _PERM_GRANT_H_INCLUDED_ */

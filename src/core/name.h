@@ -1,0 +1,41 @@
+
+/*
+ * What a valid gateway, resource or app name is.
+ */
+
+
+#ifndef _PERM_NAME_H_INCLUDED_
+#define _PERM_NAME_H_INCLUDED_
+
+
+#include <stddef.h>
+
+
+#define PERM_GATEWAY_MAX   64   /* bytes */
+#define PERM_RESOURCE_MAX  256  /* bytes */
+#define PERM_APP_MAX       128  /* bytes */
+
+
+/* bytes that belong to somebody else; never assumed to end with a NUL */
+
+typedef struct {
+    size_t       len;
+    const char  *data;
+} perm_str_t;
+
+
+#define perm_string(s)  { sizeof(s) - 1, s }
+
+
+/*
+ * Each returns 1 for a valid name and 0 for any other: 1 to PERM_*_MAX bytes
+ * of A-Z a-z 0-9 . _ ~ @ / + -.  These bytes need no escaping in a Redis key,
+ * a JSON string, a log line or a header, which is what the rest relies on.
+ * A resource is never the single byte "-": that stands for the whole gateway.
+ */
+int perm_gateway_name_valid(perm_str_t name);
+int perm_resource_name_valid(perm_str_t name);
+int perm_app_name_valid(perm_str_t name);
+
+
+#endif /* _PERM_NAME_H_INCLUDED_ */

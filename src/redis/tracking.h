@@ -1,0 +1,47 @@
+
+/*
+ * Server-assisted invalidation: "these keys changed", from whichever client
+ * and however.  A pair of connections to every master: one subscribes to
+ * __redis__:invalidate, the other has CLIENT TRACKING redirected to it.
+ * https://redis.io/docs/latest/develop/reference/client-side-caching/
+ */
+
+
+#ifndef _PERM_REDIS_TRACKING_H_INCLUDED_
+#define _PERM_REDIS_TRACKING_H_INCLUDED_
+
+
+#include "redis/conf.h"
+
+
+typedef struct perm_redis_tracking_s  perm_redis_tracking_t;
+
+
+typedef struct {
+    /* a key that begins with one of the prefixes changed; NULL: any may have */
+    void  (*changed)(void *data, ngx_str_t *key);
+
+    /*
+     * 1: from now on every change is reported (changes before this call were
+     * not); 0: not any more.  Called on a change only.
+     */
+    void  (*active)(void *data, ngx_uint_t active);
+
+    /* what a report takes now: round trip of a heartbeat, ms, every second */
+    void  (*lag)(void *data, ngx_msec_t msec);
+} perm_redis_tracking_handlers_t;
+
+
+/*
+ * Keeps tracking the keys that begin with any of the prefixes, whatever
+ * happens to connections, until stopped.  A hung server is found out by the
+ * heartbeat.  Where the server or its rights do not allow tracking this is
+ * said once in the log, and tried again every 10 seconds.
+ */
+perm_redis_tracking_t *perm_redis_tracking_start(perm_redis_conf_t *conf,
+    ngx_log_t *log, ngx_str_t *prefixes, ngx_uint_t nprefixes,
+    perm_redis_tracking_handlers_t *handlers, void *data);
+void perm_redis_tracking_stop(perm_redis_tracking_t *tracking);
+
+
+#endif /* _PERM_REDIS_TRACKING_H_INCLUDED_ */
