@@ -27,6 +27,18 @@ typedef struct {
 #define perm_string(s)  { sizeof(s) - 1, s }
 
 
+/* an app's call of a resource of a gateway: what grants and accesses are of */
+
+typedef struct {
+    perm_str_t   gateway;
+    perm_str_t   resource;
+    perm_str_t   app;
+} perm_call_t;
+
+
+#define PERM_CALL_MAX  (PERM_GATEWAY_MAX + PERM_RESOURCE_MAX + PERM_APP_MAX)
+
+
 /*
  * Each returns 1 for a valid name and 0 for any other: 1 to PERM_*_MAX bytes
  * of A-Z a-z 0-9 . _ ~ @ / + -.  These bytes need no escaping in a Redis key,

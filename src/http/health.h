@@ -1,0 +1,49 @@
+
+/*
+ * What all workers together know of Redis, in shared memory.  Each change of
+ * state is one line in the error log, whichever worker sees it first.
+ */
+
+
+#ifndef _PERM_HEALTH_H_INCLUDED_
+#define _PERM_HEALTH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define PERM_HEALTH_WORKERS  128
+
+
+typedef struct {
+    ngx_atomic_t    redis_up;        /* 1: every worker that said something
+                                        has its link */
+    ngx_atomic_t    redis_since;     /* unix seconds of the last change */
+    ngx_atomic_t    table;           /* 0: not known, 1: loaded, 2: not */
+    ngx_atomic_t    table_since;
+    ngx_atomic_t    tracking;        /* 1: changes are pushed */
+    ngx_atomic_t    tracking_since;
+    ngx_atomic_t    lag;             /* ms, the last heartbeat's */
+    ngx_atomic_t    lag_worst;       /* ms, since start */
+    ngx_atomic_t    hung;            /* counts hung servers found out by the
+                                        heartbeat; a change of it makes every
+                                        worker drop its link */
+    ngx_atomic_t    full;            /* unix seconds when recording was last
+                                        told to be out of room, 0: never */
+    ngx_atomic_t    unreadable;      /* unix seconds, likewise */
+    u_char          down[PERM_HEALTH_WORKERS];
+} perm_health_t;
+
+
+/* up: this worker's link; table: 1 loaded, 0 not; tracking: 1, 0 */
+
+void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
+    ngx_uint_t up, ngx_log_t *log);
+void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
+    ngx_str_t *prefix, ngx_log_t *log);
+void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
+    ngx_log_t *log);
+
+
+#endif /* _PERM_HEALTH_H_INCLUDED_ */

@@ -1,0 +1,57 @@
+
+/*
+ * The state file: known grants and pending accesses outlive nginx.
+ * Versioned, checksummed, readable by its owner only.
+ */
+
+
+#ifndef _PERM_STATE_H_INCLUDED_
+#define _PERM_STATE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "http/cache.h"
+#include "http/recorder.h"
+
+
+typedef struct perm_state_s  perm_state_t;
+
+
+/*
+ * Opens "file" and "file~" (mode 0600), which are written in turn so that one
+ * of them is whole at any time, in the master before it gives up its rights:
+ * workers write through the descriptors they inherit.  Returns NULL with the
+ * reason logged.  The descriptors live as long as the pool.
+ */
+perm_state_t *perm_state_open(ngx_pool_t *pool, ngx_str_t *file,
+    ngx_log_t *log);
+
+
+/*
+ * Loads the newest whole file into an empty cache and recorder.  Entries come
+ * back untrusted: fit as stale only.  A damaged or foreign file is renamed to
+ * "file.bad" with one line in the log that says what was wrong; its whole twin
+ * serves.  Never fails the start.
+ */
+void perm_state_load(ngx_str_t *file, perm_cache_t *cache,
+    perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log);
+
+
+/*
+ * Writes a bit of a snapshot, bounded in time; NGX_AGAIN: call again later,
+ * NGX_OK: one snapshot is complete, NGX_ERROR: logged (once per change) and
+ * given up until the next call. 
+ */
+ngx_int_t perm_state_write(perm_state_t *state, perm_cache_t *cache,
+    perm_recorder_t *recorder, ngx_log_t *log);
+
+
+/* a whole snapshot, fsync()ed and renamed into place: at exit of the master */
+
+ngx_int_t perm_state_save(ngx_str_t *file, perm_cache_t *cache,
+    perm_recorder_t *recorder, ngx_log_t *log);
+
+
+#endif /* _PERM_STATE_H_INCLUDED_ */

@@ -1,0 +1,73 @@
+
+/*
+ * Counters and histograms in shared memory, one padded cell a worker, added
+ * to atomically (two generations of workers share cells during a reload).
+ */
+
+
+#ifndef _PERM_STATS_H_INCLUDED_
+#define _PERM_STATS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/decision.h"
+
+
+typedef enum {
+    PERM_CACHE_NONE = 0,       /* no lookup was needed */
+    PERM_CACHE_HIT,
+    PERM_CACHE_MISS,
+    PERM_CACHE_STALE,
+    PERM_CACHE_STATUSES
+} perm_cache_status_t;
+
+
+typedef enum {
+    PERM_HISTOGRAM_HIT = 0,    /* the check, sampled 1 in 64 */
+    PERM_HISTOGRAM_MISS,       /* the check, every one */
+    PERM_HISTOGRAM_REDIS,      /* a command to its reply */
+    PERM_HISTOGRAMS
+} perm_histogram_t;
+
+
+#define PERM_HISTOGRAM_BUCKETS  24   /* bucket i counts usec <= 2^i; the last
+                                        one all the rest */
+
+typedef struct {
+    ngx_atomic_t    count[PERM_HISTOGRAM_BUCKETS];
+    ngx_atomic_t    sum;       /* usec */
+} perm_histogram_cell_t;
+
+
+typedef struct {
+    /* [dry_run][outcome][reason] */
+    ngx_atomic_t           requests[2][3][PERM_REASONS];
+    ngx_atomic_t           cache[PERM_CACHE_STATUSES];
+    ngx_atomic_t           redis_commands;
+    ngx_atomic_t           redis_errors;
+    ngx_atomic_t           unreadable_grants;
+    ngx_atomic_t           limited;        /* lookups over the limit */
+    ngx_atomic_t           refreshes;      /* ahead of an entry's end */
+    ngx_atomic_t           invalidations;  /* keys reported as changed */
+    perm_histogram_cell_t  histograms[PERM_HISTOGRAMS];
+} perm_stats_cell_t;
+
+
+typedef struct perm_stats_s  perm_stats_t;
+
+
+perm_stats_t *perm_stats_create(ngx_slab_pool_t *shpool);
+
+/* this worker's cell; workers beyond the cells share the last one */
+perm_stats_cell_t *perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker);
+
+/* adds the cells up */
+void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum);
+
+void perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
+    uint64_t usec);
+
+
+#endif /* _PERM_STATS_H_INCLUDED_ */

@@ -1,0 +1,54 @@
+
+/*
+ * What is in the shared-memory zone.  No pointer to configuration, code or
+ * events: two generations of workers, and builds, share it.
+ */
+
+
+#ifndef _PERM_ZONE_H_INCLUDED_
+#define _PERM_ZONE_H_INCLUDED_
+
+
+#include "http/cache.h"
+#include "http/health.h"
+#include "http/lease.h"
+#include "http/limit.h"
+#include "http/recorder.h"
+#include "http/stats.h"
+#include "http/top.h"
+
+
+#define PERM_ZONE_NAME   "app_permission"
+#define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
+#define PERM_TOP_SIZE    256             /* entries of each list */
+
+
+typedef struct {
+    uint64_t          seed;              /* of every hash */
+    time_t            created;           /* unix seconds */
+
+    perm_cache_t     *cache;
+    perm_recorder_t  *recorder;
+    perm_stats_t     *stats;
+    perm_top_t       *refused;
+    perm_top_t       *would_deny;        /* dry run */
+
+    perm_limit_t      limit;             /* of lookups of unknown keys */
+    perm_lease_t      flushing;
+    perm_lease_t      tracking;
+    perm_health_t     health;
+} perm_zone_t;
+
+
+/* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
+
+ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+
+typedef struct {
+    perm_zone_t      *zone;              /* first: what a reload reads */
+    ngx_str_t         state;             /* file, len 0: none */
+} perm_zone_conf_t;
+
+
+#endif /* _PERM_ZONE_H_INCLUDED_ */
