@@ -1,0 +1,136 @@
+# The module, its command line, and everything around them: see `make help`.
+
+BUILD     ?= build
+NGINX_SRC ?= /usr/share/nginx/src
+CC        ?= cc
+PROVE     ?= prove
+JOBS      ?= 2
+TESTS     ?= $(sort $(wildcard t/*.t))
+
+override BUILD     := $(abspath $(BUILD))
+override NGINX_SRC := $(abspath $(NGINX_SRC))
+
+MODULE := $(BUILD)/ngx_http_app_permission_module.so
+CLI    := $(BUILD)/app-permission
+TREE   := $(BUILD)/nginx
+
+.DELETE_ON_ERROR:
+.PHONY: all module cli deps install-deps run stop test test-browser bench \
+        check sanitize clean help FORCE
+
+all: module cli
+
+
+# ---- the nginx module ------------------------------------------------------
+
+# nginx's configure writes where it stands, so it stands in a tree of links
+
+MODULE_SRC := $(sort $(wildcard src/core/*.c src/redis/*.c src/http/*.c))
+
+module: $(TREE)/objs/Makefile
+	+@$(MAKE) --no-print-directory -s -C $(TREE) -f objs/Makefile modules
+	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) \
+	    || install -m 644 $(TREE)/objs/$(notdir $(MODULE)) $(MODULE)
+
+$(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured
+	@echo "configuring with $(NGINX_SRC)"
+	@CC="$(CC)" t/tools/nginx-configure $(NGINX_SRC) $(TREE) \
+	    --add-dynamic-module=$(CURDIR) > $(BUILD)/configure.log 2>&1 \
+	    || { cat $(BUILD)/configure.log >&2; exit 1; }
+
+# changes when a source file comes or goes, or with the nginx to build for
+
+$(BUILD)/configured: FORCE | deps
+	@mkdir -p $(BUILD)
+	@{ echo $(NGINX_SRC) $(CC) $(MODULE_SRC); \
+	   cat $(NGINX_SRC)/conf_flags $(NGINX_SRC)/src/core/nginx.h \
+	       2>/dev/null; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(MODULE): module
+
+
+# ---- the command line ------------------------------------------------------
+
+CLI_CFLAGS := -std=gnu99 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
+              -Wno-unused-parameter -Isrc $(CFLAGS)
+CLI_LIBS   := -l:libhiredis.a -lcjson -lssl -lcrypto -lm
+CLI_SRC    := $(wildcard src/cli/*.c)
+CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC) \
+                $(wildcard src/core/*.c))
+
+cli: $(if $(CLI_SRC),$(CLI))
+
+$(CLI): $(CLI_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(CLI_LIBS)
+
+$(BUILD)/obj/%.o: src/%.c Makefile | deps
+	@mkdir -p $(@D)
+	$(CC) $(CLI_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(CLI_OBJ:.o=.d)
+
+
+# ---- what has to be installed ----------------------------------------------
+
+# installs only what is missing, and says so; quick when nothing is
+
+deps:
+	@t/tools/install-deps build
+
+install-deps:
+	@t/tools/install-deps all
+
+
+# ---- try it ----------------------------------------------------------------
+
+run: all
+	@t/tools/install-deps run
+	@BUILD=$(BUILD) t/tools/run start
+
+stop:
+	@BUILD=$(BUILD) t/tools/run stop
+
+
+# ---- tests -----------------------------------------------------------------
+
+test: all
+	@t/tools/install-deps test
+	@BUILD=$(BUILD) CC="$(CC)" $(PROVE) -j$(JOBS) -It/lib $(TESTS)
+
+test-browser: all
+	@t/tools/install-deps browser
+	@BUILD=$(BUILD) $(PROVE) -It/lib $(sort $(wildcard t/browser/*.t))
+
+bench: all
+	@t/tools/install-deps bench
+	@BUILD=$(BUILD) t/bench/run
+
+check: all
+	@t/tools/install-deps check
+	@BUILD=$(BUILD) t/tools/check
+
+# nginx itself and the module under AddressSanitizer and UBSan, on all tests
+
+sanitize: cli
+	@t/tools/install-deps sanitize
+	@BUILD=$(BUILD) CC="$(CC)" t/tools/sanitize $(TESTS)
+
+clean:
+	@BUILD=$(BUILD) t/tools/run stop 2>/dev/null || true
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make                build $(notdir $(MODULE)) and app-permission'
+	@echo 'make run            a gateway with sample grants, and calls of it'
+	@echo 'make stop           end what "make run" left running'
+	@echo 'make test           every test            TESTS="t/a.t t/b.t" for some'
+	@echo 'make test-browser   the status page in headless Chromium'
+	@echo 'make bench          measure'
+	@echo 'make check          layers, cppcheck, clang-tidy'
+	@echo 'make sanitize       all tests under AddressSanitizer and UBSan'
+	@echo 'make install-deps   every Debian package that any of these needs'
+	@echo 'make clean          remove $(BUILD)'
+	@echo
+	@echo 'BUILD=dir           where the output goes     (now $(BUILD))'
+	@echo 'NGINX_SRC=dir       nginx to build for        (now $(NGINX_SRC))'
