@@ -29,6 +29,10 @@ typedef struct {
 
     /* what a report takes now: round trip of a heartbeat, ms, every second */
     void  (*lag)(void *data, ngx_msec_t msec);
+
+    /* a server that is connected does not answer; active(0) follows if it
+       was active */
+    void  (*hung)(void *data);
 } perm_redis_tracking_handlers_t;
 
 
@@ -36,11 +40,15 @@ typedef struct {
  * Keeps tracking the keys that begin with any of the prefixes, whatever
  * happens to connections, until stopped.  A hung server is found out by the
  * heartbeat.  Where the server or its rights do not allow tracking this is
- * said once in the log, and tried again every 10 seconds.
+ * said once in the log, and tried again every 10 seconds.  "conf", "prefixes"
+ * and "handlers" must live as long as it does.  Returns NULL when memory is
+ * out.
  */
 perm_redis_tracking_t *perm_redis_tracking_start(perm_redis_conf_t *conf,
     ngx_log_t *log, ngx_str_t *prefixes, ngx_uint_t nprefixes,
     perm_redis_tracking_handlers_t *handlers, void *data);
+
+/* no handler is called from here or after it; not to be called from one */
 void perm_redis_tracking_stop(perm_redis_tracking_t *tracking);
 
 

@@ -1,0 +1,269 @@
+
+#include "http/watch.h"
+
+#include "core/grant_key.h"
+#include "redis/tracking.h"
+
+
+/* a new holder of the lease gets that long before the loss is made known */
+
+#define PERM_WATCH_PATIENCE  1000   /* ms */
+
+#define PERM_WATCH_PREFIXES  2
+
+
+struct perm_watch_s {
+    perm_main_conf_t       *pmcf;
+    perm_zone_t            *zone;
+    ngx_log_t              *log;
+    ngx_event_t             timer;
+
+    perm_redis_tracking_t  *tracking;   /* NULL: not the holder */
+    ngx_msec_t              since;      /* ms, monotonic: holder since */
+    ngx_uint_t              active;
+
+    ngx_str_t               prefixes[PERM_WATCH_PREFIXES];
+    ngx_str_t               meta;       /* the key */
+};
+
+
+static void perm_watch_changed(void *data, ngx_str_t *key);
+static void perm_watch_active(void *data, ngx_uint_t active);
+static void perm_watch_lag(void *data, ngx_msec_t msec);
+static void perm_watch_hung(void *data);
+
+
+static perm_redis_tracking_handlers_t  perm_watch_handlers = {
+    perm_watch_changed,
+    perm_watch_active,
+    perm_watch_lag,
+    perm_watch_hung
+};
+
+
+static void
+perm_watch_changed(void *data, ngx_str_t *key)
+{
+    perm_watch_t *watch = data;
+
+    perm_str_t  name, prefix, gateway, app;
+
+    if (key == NULL
+        || (key->len == watch->meta.len
+            && ngx_memcmp(key->data, watch->meta.data, key->len) == 0))
+    {
+        perm_cache_distrust(watch->zone->cache);
+
+    } else {
+        name.len = key->len;
+        name.data = (const char *) key->data;
+
+        prefix.len = watch->pmcf->redis.prefix.len;
+        prefix.data = (const char *) watch->pmcf->redis.prefix.data;
+
+        if (!perm_grant_key_parse(name, PERM_KEY_GRANTS, prefix, &gateway,
+                                  &app))
+        {
+            return;
+        }
+
+        perm_cache_invalidate(watch->zone->cache, gateway, app);
+    }
+
+    (void) ngx_atomic_fetch_add(&watch->pmcf->stats->invalidations, 1);
+}
+
+
+/*
+ * Either way changes may have been missed.  What is fetched from now on is of
+ * the new epoch, so that distrusting comes before anybody is told.
+ */
+
+static void
+perm_watch_active(void *data, ngx_uint_t active)
+{
+    perm_watch_t *watch = data;
+
+    watch->active = active;
+
+    perm_cache_distrust(watch->zone->cache);
+
+    if (ngx_exiting) {
+
+        /* a hand-over to a younger worker, not a loss */
+
+        perm_lease_release(&watch->zone->tracking);
+        return;
+    }
+
+    perm_health_tracking(&watch->zone->health, active, watch->log);
+}
+
+
+static void
+perm_watch_lag(void *data, ngx_msec_t msec)
+{
+    perm_watch_t *watch = data;
+
+    perm_health_t      *health;
+    ngx_atomic_uint_t   worst;
+
+    health = &watch->zone->health;
+    health->lag = msec;
+
+    do {
+        worst = health->lag_worst;
+
+    } while (msec > worst
+             && !ngx_atomic_cmp_set(&health->lag_worst, worst, msec));
+}
+
+
+static void
+perm_watch_hung(void *data)
+{
+    perm_watch_t *watch = data;
+
+    (void) ngx_atomic_fetch_add(&watch->zone->health.hung, 1);
+}
+
+
+/* changes between the last holder's end and now were not reported */
+
+static void
+perm_watch_begin(perm_watch_t *watch)
+{
+    perm_cache_distrust(watch->zone->cache);
+
+    watch->active = 0;
+    watch->since = ngx_current_msec;
+    watch->tracking = perm_redis_tracking_start(&watch->pmcf->redis,
+                                                watch->log, watch->prefixes,
+                                                PERM_WATCH_PREFIXES,
+                                                &perm_watch_handlers, watch);
+    if (watch->tracking == NULL) {
+        perm_lease_release(&watch->zone->tracking);
+    }
+}
+
+
+static void
+perm_watch_end(perm_watch_t *watch)
+{
+    if (watch->tracking == NULL) {
+        return;
+    }
+
+    perm_redis_tracking_stop(watch->tracking);
+    watch->tracking = NULL;
+    watch->active = 0;
+
+    perm_cache_distrust(watch->zone->cache);
+    perm_lease_release(&watch->zone->tracking);
+}
+
+
+static void
+perm_watch_timer(ngx_event_t *ev)
+{
+    perm_watch_t *watch = ev->data;
+
+    if (ngx_exiting) {
+        perm_watch_end(watch);
+        return;
+    }
+
+    ngx_add_timer(&watch->timer, PERM_LEASE_RENEW);
+
+    if (!perm_lease_hold(&watch->zone->tracking, ngx_current_msec)) {
+        perm_watch_end(watch);
+        return;
+    }
+
+    if (watch->tracking == NULL) {
+        perm_watch_begin(watch);
+        return;
+    }
+
+    if (!watch->active
+        && ngx_current_msec - watch->since >= PERM_WATCH_PATIENCE)
+    {
+        /* only where the last holder left "active" behind */
+
+        perm_health_tracking(&watch->zone->health, 0, watch->log);
+    }
+}
+
+
+static ngx_int_t
+perm_watch_names(perm_watch_t *watch, ngx_pool_t *pool)
+{
+    u_char     *p;
+    ngx_str_t  *prefix;
+
+    prefix = &watch->pmcf->redis.prefix;
+
+    p = ngx_pnalloc(pool, 2 * prefix->len + sizeof("grants:meta") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    watch->prefixes[0].data = p;
+    p = ngx_sprintf(p, "%Vgrants:", prefix);
+    watch->prefixes[0].len = p - watch->prefixes[0].data;
+
+    watch->meta.data = p;
+    p = ngx_sprintf(p, "%Vmeta", prefix);
+    watch->meta.len = p - watch->meta.data;
+
+    watch->prefixes[1] = watch->meta;
+
+    return NGX_OK;
+}
+
+
+perm_watch_t *
+perm_watch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
+{
+    perm_watch_t  *watch;
+
+    if (pmcf->redis.url == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NULL;
+    }
+
+    watch = ngx_pcalloc(cycle->pool, sizeof(perm_watch_t));
+    if (watch == NULL) {
+        return NULL;
+    }
+
+    watch->pmcf = pmcf;
+    watch->zone = pmcf->zone.zone;
+    watch->log = cycle->log;
+
+    if (perm_watch_names(watch, cycle->pool) != NGX_OK) {
+        return NULL;
+    }
+
+    watch->timer.handler = perm_watch_timer;
+    watch->timer.data = watch;
+    watch->timer.log = cycle->log;
+    watch->timer.cancelable = 1;
+
+    ngx_add_timer(&watch->timer, 1);
+
+    return watch;
+}
+
+
+void
+perm_watch_destroy(perm_watch_t *watch)
+{
+    if (watch->timer.timer_set) {
+        ngx_del_timer(&watch->timer);
+    }
+
+    perm_watch_end(watch);
+}
