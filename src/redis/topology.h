@@ -10,13 +10,11 @@
 #define _PERM_REDIS_TOPOLOGY_H_INCLUDED_
 
 
-#include <hiredis/hiredis.h>
-
+#include "redis/command.h"
 #include "redis/conf.h"
 
 
-typedef struct perm_redis_s          perm_redis_t;
-typedef struct perm_redis_command_s  perm_redis_command_t;
+typedef struct perm_redis_s  perm_redis_t;
 
 
 typedef enum {
@@ -28,29 +26,17 @@ typedef enum {
 } perm_redis_state_t;
 
 
-typedef struct {
-    ngx_atomic_t     commands;  /* commands answered, errors included */
-    ngx_atomic_t     errors;    /* error replies, time-outs, lost links */
-} perm_redis_stat_t;
-
-
 /*
- * "reply" is the server's answer, valid during the call only; it may be of
- * type REDIS_REPLY_ERROR.  NULL means that there is none: the link failed or
- * the time was up.  Never called on the stack of perm_redis_send().
+ * "up" turned to 1 or 0; called on a change only.  A link that is back with
+ * the first attempt never was down.
  */
-typedef void (*perm_redis_reply_pt)(void *data, redisReply *reply);
-
-/* "up" turned to 1 or 0; called on a change only */
 typedef void (*perm_redis_state_pt)(void *data, ngx_uint_t up);
-
-/* after every command answered or failed; usec since it was sent */
-typedef void (*perm_redis_timing_pt)(void *data, uint64_t usec);
 
 
 /*
  * Starts connecting.  Everything lives in memory of its own and is freed by
- * perm_redis_destroy().  Returns NULL when memory is out.
+ * perm_redis_destroy(), which calls no handler any more.  Returns NULL when
+ * memory is out.
  */
 perm_redis_t *perm_redis_create(perm_redis_conf_t *conf, ngx_log_t *log,
     perm_redis_stat_t *stat, perm_redis_state_pt handler, void *data);
@@ -58,7 +44,8 @@ void perm_redis_destroy(perm_redis_t *redis);
 
 perm_redis_state_t perm_redis_state(perm_redis_t *redis);
 
-/* measure the time of commands; NULL handler: do not */
+/* measure the time of commands, with the data of the state handler; NULL: do
+   not */
 void perm_redis_set_timing(perm_redis_t *redis, perm_redis_timing_pt handler);
 
 
@@ -73,8 +60,12 @@ perm_redis_command_t *perm_redis_send(perm_redis_t *redis, ngx_str_t *key,
     ngx_uint_t argc, ngx_str_t *argv, perm_redis_reply_pt handler,
     void *data);
 
-/* the reply will be read and dropped; the handler is not called any more */
-void perm_redis_cancel(perm_redis_command_t *command);
+
+/*
+ * The server hangs: closes the connections and fails what is outstanding, not
+ * on the caller's stack, and is DOWN until a handshake is answered again.
+ */
+void perm_redis_drop(perm_redis_t *redis);
 
 
 /*
