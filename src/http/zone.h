@@ -24,6 +24,7 @@
 
 
 typedef struct {
+    ngx_uint_t        layout;            /* of this build, first */
     uint64_t          seed;              /* of every hash */
     time_t            created;           /* unix seconds */
 

@@ -1,0 +1,120 @@
+
+/*
+ * How the table of grants lies in shared memory; for cache.c and
+ * cache_store.c only.
+ */
+
+
+#ifndef _PERM_CACHE_SLOT_H_INCLUDED_
+#define _PERM_CACHE_SLOT_H_INCLUDED_
+
+
+#include "http/bucket.h"
+#include "http/cache.h"
+
+
+#define PERM_CACHE_DENIED   2       /* of the slots of a bucket */
+#define PERM_CACHE_CHANGES  16384   /* hash slots of (gateway, app) */
+#define PERM_CACHE_CLASSES  2
+
+#define PERM_CACHE_SMALL    128     /* bytes */
+#define PERM_CACHE_LARGE    512
+
+
+/*
+ * "state" is the sequence number in its upper half, odd while the slot is
+ * being written, and the claim (ms, 0: none) in its lower one, so that a claim
+ * never lands on a slot that was given away in between.  A writer holds the
+ * zone's mutex: an odd number that a writer finds was left by one that died,
+ * and the slot is free.
+ */
+
+typedef struct {
+    uint64_t        state;
+    uint64_t        accessed;       /* sequence and unix second */
+    int64_t         gateway;        /* expiries */
+    int64_t         resource;
+    int64_t         fetched;        /* ms, monotonic */
+    uint32_t        epoch;
+    uint32_t        change;
+    uint32_t        used;           /* seconds, monotonic */
+    uint16_t        change_slot;
+    uint16_t        resource_len;
+    uint8_t         gateway_len;
+    uint8_t         app_len;
+    uint8_t         live;
+    char            names[1];       /* gateway, app, resource */
+} perm_cache_slot_t;
+
+
+#define PERM_CACHE_HEADER   offsetof(perm_cache_slot_t, names)
+
+
+/* two tags' buckets share a cache line; a tag of 0 is a free slot */
+
+typedef struct {
+    uint32_t       *tags;
+    u_char         *slots;
+    size_t          slot_size;      /* bytes */
+    size_t          names_max;      /* bytes of all three names */
+    uint32_t        buckets;
+    uint32_t        first;          /* cursor of perm_cache_next() */
+} perm_cache_class_t;
+
+
+struct perm_cache_s {
+    perm_cache_class_t   classes[PERM_CACHE_CLASSES];
+    ngx_shmtx_t         *mutex;
+    uint32_t            *changes;
+    uint64_t             seed;
+
+    /* written for every invalidation and store: apart from what is read */
+    u_char               padding[64];
+
+    uint32_t             epoch;
+    ngx_atomic_t         entries;
+    ngx_atomic_t         denied;
+    ngx_atomic_t         evicted;
+};
+
+
+#define perm_cache_sequence(state)  ((uint32_t) ((state) >> 32))
+
+#define perm_cache_slot(class, i)                                             \
+    ((perm_cache_slot_t *) ((class)->slots + (size_t) (i) * (class)->slot_size))
+
+
+/*
+ * Lengths of a slot that is being written may be anything: the caller's own,
+ * which they have to be equal to, fit the class.
+ */
+
+static ngx_inline ngx_uint_t
+perm_cache_match(perm_cache_slot_t *slot, perm_call_t *call)
+{
+    return slot->gateway_len == call->gateway.len
+           && slot->app_len == call->app.len
+           && slot->resource_len == call->resource.len
+           && perm_call_equal(call, slot->names);
+}
+
+
+uint32_t perm_cache_change_slot(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app);
+void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
+    uint64_t state, perm_cache_entry_t *entry);
+
+
+/* 1 when nothing was written since "state" was read */
+
+static ngx_inline ngx_uint_t
+perm_cache_valid(perm_cache_slot_t *slot, uint64_t state)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    return perm_cache_sequence(__atomic_load_n(&slot->state, __ATOMIC_RELAXED))
+           == perm_cache_sequence(state);
+}
+
+
+#endif /* _PERM_CACHE_SLOT_H_INCLUDED_ */

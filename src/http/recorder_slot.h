@@ -1,0 +1,76 @@
+
+/*
+ * How the table of last accesses lies in shared memory; for recorder.c and
+ * recorder_take.c only.
+ */
+
+
+#ifndef _PERM_RECORDER_SLOT_H_INCLUDED_
+#define _PERM_RECORDER_SLOT_H_INCLUDED_
+
+
+#include "http/bucket.h"
+#include "http/recorder.h"
+
+
+#define PERM_RECORDER_CLASSES  2
+
+
+typedef struct {
+    uint16_t             resource_len;
+    uint8_t              gateway_len;
+    uint8_t              app_len;
+    char                 names[1];         /* gateway, app, resource */
+} perm_recorder_slot_t;
+
+
+#define PERM_RECORDER_HEADER  offsetof(perm_recorder_slot_t, names)
+
+
+/*
+ * One array a field, so that finding what is pending reads little memory.
+ *
+ * "words" hold the version of the slot in the upper half and the newest access
+ * (unix seconds) in the lower one.  An odd version: the slot is being given to
+ * another call by the holder of the zone's mutex, or that one died.  "acked"
+ * are alike, with the newest acknowledged access; with another version they
+ * say nothing.  An access is pending as long as it is newer than that.
+ */
+
+typedef struct {
+    uint32_t            *tags;
+    uint64_t            *words;
+    uint64_t            *acked;
+    uint32_t            *since;            /* unix second: turned pending */
+    u_char              *slots;
+    size_t               slot_size;        /* bytes */
+    size_t               names_max;        /* bytes of all three names */
+    uint32_t             buckets;
+    uint32_t             first;            /* number of its first slot */
+} perm_recorder_class_t;
+
+
+struct perm_recorder_s {
+    perm_recorder_class_t   classes[PERM_RECORDER_CLASSES];
+    ngx_shmtx_t            *mutex;
+
+    u_char                  padding[64];   /* apart from what is only read */
+
+    ngx_atomic_t            recorded;
+    ngx_atomic_t            flushed;
+    ngx_atomic_t            dropped;
+};
+
+
+#define perm_recorder_word(version, second)                                   \
+    ((uint64_t) (version) << 32 | (uint32_t) (second))
+
+#define perm_recorder_version(word)  ((uint32_t) ((word) >> 32))
+#define perm_recorder_second(word)   ((uint32_t) (word))
+
+#define perm_recorder_slot(class, i)                                          \
+    ((perm_recorder_slot_t *)                                                 \
+     ((class)->slots + (size_t) (i) * (class)->slot_size))
+
+
+#endif /* _PERM_RECORDER_SLOT_H_INCLUDED_ */
