@@ -42,7 +42,8 @@ typedef struct {
 
 
 typedef struct {
-    /* [dry_run][outcome][reason] */
+    /* [dry_run][outcome][reason]; dry_run is 1 for a request that dry run
+       let through although its outcome is not "allow" */
     ngx_atomic_t           requests[2][3][PERM_REASONS];
     ngx_atomic_t           cache[PERM_CACHE_STATUSES];
     ngx_atomic_t           redis_commands;
@@ -58,16 +59,42 @@ typedef struct {
 typedef struct perm_stats_s  perm_stats_t;
 
 
+/* NULL when the zone has no room for it */
+
 perm_stats_t *perm_stats_create(ngx_slab_pool_t *shpool);
 
 /* this worker's cell; workers beyond the cells share the last one */
+
 perm_stats_cell_t *perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker);
 
-/* adds the cells up */
-void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum);
+
+/* any counter of a cell */
+
+#define perm_stats_add(counter, n)                                            \
+    ((void) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED))
+
+
+/* a decided request: two additions to lines that no other worker writes */
+
+static ngx_inline void
+perm_stats_count(perm_stats_cell_t *cell, ngx_uint_t dry_run,
+    perm_outcome_t outcome, perm_reason_t reason, perm_cache_status_t cache)
+{
+    perm_stats_add(&cell->requests[dry_run][outcome][reason], 1);
+    perm_stats_add(&cell->cache[cache], 1);
+}
+
 
 void perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
     uint64_t usec);
+
+
+/*
+ * Adds the cells up, without a lock: what is counted meanwhile may or may not
+ * be in the sum, and no counter ever goes back.
+ */
+
+void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum);
 
 
 #endif /* _PERM_STATS_H_INCLUDED_ */

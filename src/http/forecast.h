@@ -1,0 +1,69 @@
+
+/*
+ * Grants in use that end soon, in bounded shared memory: of what passed
+ * through, the grant that allowed it.
+ */
+
+
+#ifndef _PERM_FORECAST_H_INCLUDED_
+#define _PERM_FORECAST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/decision.h"
+#include "http/names.h"
+
+
+#define PERM_FORECAST_MAX      512   /* grants */
+#define PERM_FORECAST_WINDOWS  4     /* 1, 3, 7 and 15 days */
+#define PERM_FORECAST_DAYS     15
+
+
+typedef struct perm_forecast_s  perm_forecast_t;
+
+
+typedef struct {
+    perm_call_t     call;      /* resource "-": a grant on the gateway */
+    int64_t         expires;   /* unix seconds */
+    time_t          seen;      /* unix seconds, last looked up */
+    perm_names_t    names;
+} perm_forecast_entry_t;
+
+
+extern const ngx_uint_t  perm_forecast_days[PERM_FORECAST_WINDOWS];
+
+
+/*
+ * Up to "entries", fewer in a small zone.  NULL when there is no room.
+ */
+perm_forecast_t *perm_forecast_create(ngx_slab_pool_t *shpool,
+    ngx_uint_t entries);
+
+/*
+ * A call was looked up in Redis, not merely in the cache, and decided so:
+ * "expires" is that of the decision.  A grant that ends soon is kept, one
+ * that was renewed or is gone is taken out.  With no room the one that ends
+ * last is left out.  Never waits: when another worker stays at it, nothing is
+ * noted until the next lookup.  "hash" is perm_call_hash().
+ */
+void perm_forecast_note(perm_forecast_t *forecast, perm_call_t *call,
+    uint64_t hash, perm_reason_t reason, int64_t expires, time_t now);
+
+/*
+ * How many end within each of perm_forecast_days[] from now.  Returns how
+ * many were left out for want of room, since start.  Takes no lock.
+ */
+ngx_uint_t perm_forecast_count(perm_forecast_t *forecast, time_t now,
+    ngx_uint_t counts[PERM_FORECAST_WINDOWS]);
+
+/*
+ * Copies out those that have not ended, soonest first, up to n; returns how
+ * many.  Takes no lock.  The calls point into the entries.
+ */
+ngx_uint_t perm_forecast_list(perm_forecast_t *forecast, time_t now,
+    perm_forecast_entry_t *entries, ngx_uint_t n);
+
+
+#endif /* _PERM_FORECAST_H_INCLUDED_ */
