@@ -260,6 +260,10 @@ parse_hosts(perm_url_parser_t *parser, perm_redis_url_t *url)
 
     hosts = cut(&parser->rest, '/');
 
+    if (hosts.len && hosts.data[hosts.len - 1] == ',') {
+        return "no host after the last \",\"";
+    }
+
     port = (url->kind == PERM_REDIS_SENTINEL) ? SENTINEL_PORT : REDIS_PORT;
 
     do {
@@ -307,12 +311,12 @@ parse_path(perm_url_parser_t *parser, perm_redis_url_t *url)
         return NULL;
     }
 
-    if (url->kind == PERM_REDIS_CLUSTER) {
-        return "a cluster has only database 0";
-    }
-
     if (!number(parser->rest, DB_MAX, &url->db)) {
         return "the database is not a number";
+    }
+
+    if (url->kind == PERM_REDIS_CLUSTER && url->db != 0) {
+        return "a cluster has only database 0";
     }
 
     return NULL;
