@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "core/decision.h"
+#include "redis/topology.h"
 
 
 typedef enum {
@@ -46,8 +47,7 @@ typedef struct {
        let through although its outcome is not "allow" */
     ngx_atomic_t           requests[2][3][PERM_REASONS];
     ngx_atomic_t           cache[PERM_CACHE_STATUSES];
-    ngx_atomic_t           redis_commands;
-    ngx_atomic_t           redis_errors;
+    perm_redis_stat_t      redis;
     ngx_atomic_t           unreadable_grants;
     ngx_atomic_t           limited;        /* lookups over the limit */
     ngx_atomic_t           refreshes;      /* ahead of an entry's end */

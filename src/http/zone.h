@@ -10,10 +10,12 @@
 
 
 #include "http/cache.h"
+#include "http/forecast.h"
 #include "http/health.h"
 #include "http/lease.h"
 #include "http/limit.h"
 #include "http/recorder.h"
+#include "http/resources.h"
 #include "http/stats.h"
 #include "http/top.h"
 
@@ -33,6 +35,8 @@ typedef struct {
     perm_stats_t     *stats;
     perm_top_t       *refused;
     perm_top_t       *would_deny;        /* dry run */
+    perm_forecast_t  *forecast;
+    perm_resources_t *resources;
 
     perm_limit_t      limit;             /* of lookups of unknown keys */
     perm_lease_t      flushing;
