@@ -176,3 +176,12 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
                       "after %T s", lasted);
     }
 }
+
+
+ngx_uint_t
+perm_health_unreadable(perm_health_t *health, uint64_t hash)
+{
+    return __atomic_exchange_n(&health->told[hash % PERM_HEALTH_TOLD], hash,
+                               __ATOMIC_RELAXED)
+           != hash;
+}

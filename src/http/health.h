@@ -14,6 +14,7 @@
 
 
 #define PERM_HEALTH_WORKERS  128
+#define PERM_HEALTH_TOLD     64
 
 
 typedef struct {
@@ -31,7 +32,8 @@ typedef struct {
                                         worker drop its link */
     ngx_atomic_t    full;            /* unix seconds when recording was last
                                         told to be out of room, 0: never */
-    ngx_atomic_t    unreadable;      /* unix seconds, likewise */
+    uint64_t        told[PERM_HEALTH_TOLD];
+                                     /* of which unreadable grants: hashes */
     u_char          down[PERM_HEALTH_WORKERS];
 } perm_health_t;
 
@@ -44,6 +46,12 @@ void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_str_t *prefix, ngx_log_t *log);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
+
+
+/* 1 when the unreadable grant with this hash was not told of yet, or long
+   ago: there is room for PERM_HEALTH_TOLD */
+
+ngx_uint_t perm_health_unreadable(perm_health_t *health, uint64_t hash);
 
 
 #endif /* _PERM_HEALTH_H_INCLUDED_ */

@@ -14,6 +14,7 @@
 
 #include "core/decision.h"
 #include "redis/topology.h"
+#include "redis/topology.h"
 
 
 typedef enum {

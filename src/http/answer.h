@@ -1,0 +1,46 @@
+
+/*
+ * Redis's answers to a lookup -> grants, or what is wrong with them.
+ */
+
+
+#ifndef _PERM_ANSWER_H_INCLUDED_
+#define _PERM_ANSWER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <hiredis/hiredis.h>
+
+#include "core/decision.h"
+
+
+/*
+ * Each returns NGX_OK, NGX_DECLINED for an error reply, or NGX_ERROR for a
+ * reply of a type or shape that the command never has.
+ */
+
+/* HMGET key - resource: both grants, absent, unreadable or with an expiry */
+ngx_int_t perm_answer_grants(redisReply *reply, perm_grants_t *grants);
+
+/* HGET meta schema: whether the table is loaded, in the schema we know */
+ngx_int_t perm_answer_loaded(redisReply *reply, ngx_uint_t *loaded);
+
+
+/* the error that was last told of, so that it is said once, not per lookup */
+
+typedef struct {
+    uint32_t      error;       /* a hash of it, 0: none since the last good one */
+} perm_answer_log_t;
+
+
+/*
+ * Logs an answer that is not NGX_OK, when it is another one than before; and
+ * forgets about it for a good one ("rc" NGX_OK).
+ */
+void perm_answer_note(perm_answer_log_t *answers, redisReply *reply,
+    ngx_int_t rc, char *command, ngx_log_t *log);
+
+
+#endif /* _PERM_ANSWER_H_INCLUDED_ */

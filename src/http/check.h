@@ -1,0 +1,51 @@
+
+/*
+ * One request's check: what it was about and how it ended.
+ */
+
+
+#ifndef _PERM_CHECK_H_INCLUDED_
+#define _PERM_CHECK_H_INCLUDED_
+
+
+#include "http/conf.h"
+#include "http/fetch.h"
+
+
+typedef enum {
+    PERM_CHECK_NEW = 0,
+    PERM_CHECK_WAITING,        /* suspended, for the fetch */
+    PERM_CHECK_ANSWERED,       /* resumed */
+    PERM_CHECK_DECIDED
+} perm_check_step_t;
+
+
+typedef struct {
+    perm_check_step_t      step;
+    perm_policy_t          policy;
+    perm_call_t            call;       /* texts of the request's pool */
+    uint64_t               hash;       /* of the call */
+
+    perm_fetch_waiter_t   *waiter;     /* while it waits */
+    perm_fetch_result_t    result;     /* what it waited for */
+    perm_grants_t          grants;
+
+    perm_decision_t        decision;
+    perm_cache_status_t    cache;
+    uint64_t               started;    /* usec, 0: not timed */
+} perm_check_t;
+
+
+/*
+ * Makes or clears the request's check.  It lives as long as the request, also
+ * across internal redirects, which clear the contexts of modules.  Returns
+ * NULL when memory is out.
+ */
+perm_check_t *perm_check_create(ngx_http_request_t *r);
+
+/* the last check of the request, or NULL when there was none */
+
+perm_check_t *perm_check_get(ngx_http_request_t *r);
+
+
+#endif /* _PERM_CHECK_H_INCLUDED_ */

@@ -1,0 +1,225 @@
+
+#include "http/conf.h"
+
+
+#define PERM_ZONE_DEFAULT   (32 * 1024 * 1024)        /* bytes */
+#define PERM_FLUSH          5000                      /* ms */
+#define PERM_LIMIT          10000                     /* rate and burst */
+#define PERM_VALID          (60 * 1000)               /* ms */
+#define PERM_VALID_DENIED   (10 * 1000)               /* ms */
+#define PERM_STALE          (24 * 60 * 60 * 1000)     /* ms */
+
+
+static char *perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
+    ngx_uint_t own);
+static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
+    int (*valid)(perm_str_t name), char *directive, char *name);
+
+
+void *
+perm_main_conf_create(ngx_conf_t *cf)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_pcalloc(cf->pool, sizeof(perm_main_conf_t));
+    if (pmcf == NULL) {
+        return NULL;
+    }
+
+    perm_redis_conf_create(&pmcf->redis);
+
+    pmcf->flush = NGX_CONF_UNSET_MSEC;
+    pmcf->limit.rate = NGX_CONF_UNSET_UINT;
+
+    return pmcf;
+}
+
+
+char *
+perm_main_conf_init(ngx_conf_t *cf, void *conf)
+{
+    perm_main_conf_t *pmcf = conf;
+
+    if (pmcf->zone_size == 0) {
+        pmcf->zone_size = PERM_ZONE_DEFAULT;
+    }
+
+    ngx_conf_init_msec_value(pmcf->flush, PERM_FLUSH);
+
+    if (pmcf->limit.rate == NGX_CONF_UNSET_UINT) {
+        pmcf->limit.rate = PERM_LIMIT;
+        pmcf->limit.burst = PERM_LIMIT;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+void *
+perm_loc_conf_create(ngx_conf_t *cf)
+{
+    perm_loc_conf_t  *plcf;
+
+    plcf = ngx_pcalloc(cf->pool, sizeof(perm_loc_conf_t));
+    if (plcf == NULL) {
+        return NULL;
+    }
+
+    perm_value_create(&plcf->policy_value);
+    perm_value_create(&plcf->app);
+    perm_value_create(&plcf->gateway);
+    perm_value_create(&plcf->resource);
+
+    plcf->dry_run = NGX_CONF_UNSET;
+    plcf->record = NGX_CONF_UNSET;
+    plcf->on_error_allow = NGX_CONF_UNSET_UINT;
+    plcf->error_format = NGX_CONF_UNSET_UINT;
+    plcf->expires_header = NGX_CONF_UNSET;
+    plcf->log_level = NGX_CONF_UNSET_UINT;
+    plcf->valid = NGX_CONF_UNSET_MSEC;
+    plcf->valid_denied = NGX_CONF_UNSET_MSEC;
+    plcf->stale = NGX_CONF_UNSET_MSEC;
+
+    return plcf;
+}
+
+
+char *
+perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
+{
+    perm_loc_conf_t *prev = parent;
+    perm_loc_conf_t *conf = child;
+
+    ngx_uint_t  own;
+
+    own = perm_value_is_set(&conf->policy_value);
+
+    if (!own) {
+        perm_value_merge(&conf->policy_value, &prev->policy_value);
+
+        conf->policy = conf->status ? PERM_POLICY_OFF : prev->policy;
+    }
+
+    if (!perm_value_is_set(&conf->policy_value)) {
+        conf->policy = PERM_POLICY_OFF;
+    }
+
+    perm_value_merge(&conf->app, &prev->app);
+    perm_value_merge(&conf->gateway, &prev->gateway);
+    perm_value_merge(&conf->resource, &prev->resource);
+
+    ngx_conf_merge_value(conf->dry_run, prev->dry_run, 0);
+    ngx_conf_merge_value(conf->record, prev->record, 1);
+    ngx_conf_merge_uint_value(conf->on_error_allow, prev->on_error_allow, 0);
+    ngx_conf_merge_uint_value(conf->error_format, prev->error_format,
+                              PERM_ERROR_BKAPI);
+    ngx_conf_merge_value(conf->expires_header, prev->expires_header, 0);
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level,
+                              NGX_LOG_WARN);
+    ngx_conf_merge_msec_value(conf->stale, prev->stale, PERM_STALE);
+
+    if (conf->valid == NGX_CONF_UNSET_MSEC
+        && conf->valid_denied == NGX_CONF_UNSET_MSEC)
+    {
+        conf->valid = prev->valid;
+        conf->valid_denied = prev->valid_denied;
+    }
+
+    /* one directive: what it leaves out has its default, not the parent's */
+
+    ngx_conf_init_msec_value(conf->valid, PERM_VALID);
+    ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
+
+    return perm_loc_conf_names(cf, conf, own);
+}
+
+
+/*
+ * Refuses what cannot work.  A policy that is only inherited may belong to
+ * locations further in, or to some that answer before the check: those are
+ * warned of, and fail closed when they are reached all the same.
+ */
+
+static char *
+perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
+{
+    char                      *missing;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (perm_loc_conf_valid(cf, &conf->gateway, perm_gateway_name_valid,
+                            "app_permission_gateway", "gateway")
+        != NGX_OK
+        || perm_loc_conf_valid(cf, &conf->resource, perm_resource_name_valid,
+                               "app_permission_resource", "resource")
+           != NGX_OK
+        || perm_loc_conf_valid(cf, &conf->app, perm_app_name_valid,
+                               "app_permission_app", "app")
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->policy != PERM_POLICY_REQUIRED) {
+        return NGX_CONF_OK;
+    }
+
+    if (!perm_value_is_set(&conf->gateway)) {
+        missing = "app_permission_gateway";
+
+    } else if (!perm_value_is_set(&conf->resource)) {
+        missing = "app_permission_resource";
+
+    } else if (!perm_value_is_set(&conf->app)) {
+        missing = "app_permission_app";
+
+    } else {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->name.len == 0 || clcf->noname) {
+        /* a server */
+        return NGX_CONF_OK;
+    }
+
+    if (own && clcf->locations == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission required\" in location \"%V\" needs "
+                      "\"%s\"", &clcf->name, missing);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "\"app_permission required\" has no \"%s\" in location "
+                  "\"%V\": requests that reach the check there get 500; set "
+                  "it, or \"app_permission off\"", missing, &clcf->name);
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
+    int (*valid)(perm_str_t name), char *directive, char *name)
+{
+    perm_str_t  text;
+
+    if (!perm_value_is_constant(value)) {
+        return NGX_OK;
+    }
+
+    text.len = value->complex->value.len;
+    text.data = (char *) value->complex->value.data;
+
+    if (valid(text)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "invalid value \"%V\" in \"%s\": not a %s name (A-Z a-z 0-9 "
+                  ". _ ~ @ / + -, not too long, a resource not \"-\" alone)",
+                  &value->complex->value, directive, name);
+
+    return NGX_ERROR;
+}

@@ -1,0 +1,29 @@
+
+/*
+ * Directives that ngx_conf_set_*_slot() has no function for.
+ */
+
+
+#ifndef _PERM_DIRECTIVES_H_INCLUDED_
+#define _PERM_DIRECTIVES_H_INCLUDED_
+
+
+#include "http/conf.h"
+
+
+/* handlers for ngx_command_t; each error names the value */
+
+char *perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *perm_directive_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *perm_directive_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+#endif /* _PERM_DIRECTIVES_H_INCLUDED_ */

@@ -1,0 +1,520 @@
+
+#include "http/fetch.h"
+
+#include "core/grant_key.h"
+#include "http/answer.h"
+#include "http/lookup.h"
+
+
+static void perm_fetch_link(void *data, ngx_uint_t up);
+static void perm_fetch_timing(void *data, uint64_t usec);
+static perm_lookup_t *perm_fetch_join(perm_fetch_t *fetch, perm_call_t *call,
+    uint64_t hash);
+static perm_lookup_t *perm_fetch_start(perm_fetch_t *fetch,
+    perm_call_t *call, uint64_t hash, ngx_uint_t known);
+static void perm_fetch_delayed(ngx_event_t *ev);
+static ngx_int_t perm_fetch_send(perm_lookup_t *lookup);
+static void perm_fetch_reply(void *data, redisReply *reply);
+static void perm_fetch_meta(ngx_event_t *ev);
+static void perm_fetch_meta_reply(void *data, redisReply *reply);
+static void perm_fetch_checked(ngx_queue_t *lookups, ngx_int_t rc);
+static void perm_fetch_settle(perm_lookup_t *lookup);
+static void perm_fetch_store(perm_lookup_t *lookup);
+static void perm_fetch_unreadable(perm_lookup_t *lookup, perm_str_t field);
+
+
+struct perm_fetch_s {
+    perm_main_conf_t  *pmcf;
+    perm_zone_t       *zone;
+    perm_redis_t      *redis;
+    ngx_log_t         *log;
+    ngx_uint_t         worker;
+    ngx_atomic_uint_t  hung;      /* of health, when last looked at */
+
+    perm_lookups_t     lookups;   /* on their way */
+    ngx_queue_t        unchecked; /* sent, the question for "meta" not yet */
+    ngx_event_t        meta;      /* posted: asks it behind this turn's */
+    perm_answer_log_t  answers;   /* of HMGET, and of HGET */
+    perm_answer_log_t  meta_answers;
+
+    u_char             meta_key[PERM_KEY_MAX];
+    size_t             meta_len;
+};
+
+
+/* lookups whose answers count once that of "meta" is there */
+
+typedef struct {
+    perm_fetch_t      *fetch;
+    ngx_queue_t        lookups;
+} perm_batch_t;
+
+
+perm_fetch_t *
+perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
+{
+    perm_str_t         prefix;
+    perm_fetch_t      *fetch;
+    perm_redis_stat_t *stat;
+
+    fetch = ngx_pcalloc(cycle->pool, sizeof(perm_fetch_t));
+    if (fetch == NULL) {
+        return NULL;
+    }
+
+    fetch->pmcf = pmcf;
+    fetch->zone = pmcf->zone.zone;
+    fetch->log = cycle->log;
+    fetch->worker = ngx_worker;
+    fetch->hung = fetch->zone->health.hung;
+
+    perm_lookups_init(&fetch->lookups);
+    ngx_queue_init(&fetch->unchecked);
+
+    fetch->meta.handler = perm_fetch_meta;
+    fetch->meta.data = fetch;
+    fetch->meta.log = cycle->log;
+
+    prefix.data = (char *) pmcf->redis.prefix.data;
+    prefix.len = pmcf->redis.prefix.len;
+    fetch->meta_len = perm_meta_key((char *) fetch->meta_key, prefix);
+
+    stat = &pmcf->stats->redis;
+
+    fetch->redis = perm_redis_create(&pmcf->redis, cycle->log, stat,
+                                     perm_fetch_link, fetch);
+    if (fetch->redis == NULL) {
+        return NULL;
+    }
+
+    perm_redis_set_timing(fetch->redis, perm_fetch_timing);
+
+    return fetch;
+}
+
+
+void
+perm_fetch_destroy(perm_fetch_t *fetch)
+{
+    if (fetch->meta.posted) {
+        ngx_delete_posted_event(&fetch->meta);
+    }
+
+    perm_redis_destroy(fetch->redis);
+}
+
+
+perm_redis_t *
+perm_fetch_redis(perm_fetch_t *fetch)
+{
+    return fetch->redis;
+}
+
+
+static void
+perm_fetch_link(void *data, ngx_uint_t up)
+{
+    perm_fetch_t *fetch = data;
+
+    perm_health_redis(&fetch->zone->health, fetch->worker, up, fetch->log);
+}
+
+
+static void
+perm_fetch_timing(void *data, uint64_t usec)
+{
+    perm_fetch_t *fetch = data;
+
+    perm_stats_time(fetch->pmcf->stats, PERM_HISTOGRAM_REDIS, usec);
+}
+
+
+ngx_int_t
+perm_fetch(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
+    ngx_uint_t known, perm_fetch_pt handler, void *data,
+    perm_fetch_waiter_t **waiter)
+{
+    perm_lookup_t  *lookup;
+
+    if (fetch->hung != fetch->zone->health.hung) {
+        fetch->hung = fetch->zone->health.hung;
+        perm_redis_drop(fetch->redis);
+    }
+
+    if (perm_redis_state(fetch->redis) == PERM_REDIS_DOWN) {
+        return NGX_DECLINED;
+    }
+
+    lookup = perm_fetch_join(fetch, call, hash);
+
+    if (lookup == NULL) {
+        lookup = perm_fetch_start(fetch, call, hash, known);
+
+        if (lookup == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (handler == NULL) {
+        return NGX_OK;
+    }
+
+    *waiter = perm_lookup_wait(lookup, handler, data);
+
+    return *waiter ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+void
+perm_fetch_cancel(perm_fetch_waiter_t *waiter)
+{
+    ngx_queue_remove(&waiter->link);
+    ngx_free(waiter);
+}
+
+
+/*
+ * A lookup that was sent before the last change of the key may have an answer
+ * from before it: whoever comes after the change must not share that.
+ */
+
+static perm_lookup_t *
+perm_fetch_join(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash)
+{
+    perm_lookup_t      *lookup;
+    perm_generation_t   now;
+
+    lookup = perm_lookup_find(&fetch->lookups, call, hash);
+
+    if (lookup == NULL || lookup->delayed) {
+        return lookup;
+    }
+
+    now = perm_cache_generation(fetch->zone->cache, call->gateway, call->app);
+
+    if (now.epoch != lookup->generation.epoch
+        || now.change != lookup->generation.change)
+    {
+        return NULL;
+    }
+
+    return lookup;
+}
+
+
+static perm_lookup_t *
+perm_fetch_start(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
+    ngx_uint_t known)
+{
+    ngx_int_t         wait;
+    perm_lookup_t    *lookup;
+    perm_limit_conf_t *limit;
+
+    wait = 0;
+    limit = &fetch->pmcf->limit;
+
+    if (!known && limit->rate) {
+        wait = perm_limit_take(&fetch->zone->limit, limit, ngx_current_msec,
+                               fetch->pmcf->redis.timeout);
+
+        if (wait != 0) {
+            (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->limited, 1);
+        }
+
+        if (wait == NGX_ERROR) {
+            return NULL;
+        }
+    }
+
+    lookup = perm_lookup_create(&fetch->lookups, call, hash);
+    if (lookup == NULL) {
+        return NULL;
+    }
+
+    lookup->fetch = fetch;
+
+    if (wait) {
+        lookup->delayed = 1;
+        lookup->timer.handler = perm_fetch_delayed;
+        lookup->timer.data = lookup;
+        lookup->timer.log = fetch->log;
+        ngx_add_timer(&lookup->timer, (ngx_msec_t) wait);
+        return lookup;
+    }
+
+    if (perm_fetch_send(lookup) != NGX_OK) {
+        perm_lookup_free(&fetch->lookups, lookup);
+        return NULL;
+    }
+
+    return lookup;
+}
+
+
+static void
+perm_fetch_delayed(ngx_event_t *ev)
+{
+    perm_lookup_t *lookup = ev->data;
+
+    lookup->delayed = 0;
+
+    if (perm_fetch_send(lookup) != NGX_OK) {
+        lookup->result = PERM_FETCH_IMPOSSIBLE;
+        lookup->answered = 1;
+        lookup->checked = 1;
+        perm_fetch_settle(lookup);
+    }
+}
+
+
+static ngx_int_t
+perm_fetch_send(perm_lookup_t *lookup)
+{
+    u_char         buf[PERM_KEY_MAX];
+    ngx_str_t      argv[4];
+    perm_str_t     prefix;
+    perm_call_t   *call;
+    perm_fetch_t  *fetch;
+
+    fetch = lookup->fetch;
+    call = &lookup->call;
+
+    prefix.data = (char *) fetch->pmcf->redis.prefix.data;
+    prefix.len = fetch->pmcf->redis.prefix.len;
+
+    ngx_str_set(&argv[0], "HMGET");
+    argv[1].data = buf;
+    argv[1].len = perm_grant_key((char *) buf, PERM_KEY_GRANTS, prefix,
+                                 call->gateway, call->app);
+    ngx_str_set(&argv[2], PERM_GATEWAY_FIELD);
+    argv[3].data = (u_char *) call->resource.data;
+    argv[3].len = call->resource.len;
+
+    lookup->generation = perm_cache_generation(fetch->zone->cache,
+                                               call->gateway, call->app);
+    lookup->fetched = ngx_current_msec;
+
+    if (perm_redis_send(fetch->redis, &argv[1], 4, argv, perm_fetch_reply,
+                        lookup)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_queue_insert_tail(&fetch->unchecked, &lookup->batch);
+
+    if (!fetch->meta.posted) {
+        ngx_post_event(&fetch->meta, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+perm_fetch_reply(void *data, redisReply *reply)
+{
+    perm_lookup_t *lookup = data;
+
+    ngx_int_t      rc;
+    perm_fetch_t  *fetch;
+
+    fetch = lookup->fetch;
+    rc = NGX_ERROR;
+
+    if (reply) {
+        rc = perm_answer_grants(reply, &lookup->grants);
+        perm_answer_note(&fetch->answers, reply, rc, "HMGET", fetch->log);
+
+        if (rc == NGX_ERROR) {
+            perm_redis_drop(fetch->redis);
+        }
+    }
+
+    lookup->answered = 1;
+
+    if (rc != NGX_OK) {
+        lookup->result = PERM_FETCH_IMPOSSIBLE;
+        lookup->checked = 1;
+    }
+
+    perm_fetch_settle(lookup);
+}
+
+
+/*
+ * Asks whether the table is loaded, once for all lookups of this turn of the
+ * event loop and behind them: an answer of before a FLUSHALL passes, one of
+ * after it cannot be taken for "nobody has a grant".
+ */
+
+static void
+perm_fetch_meta(ngx_event_t *ev)
+{
+    ngx_str_t      argv[3];
+    perm_batch_t  *batch;
+    perm_fetch_t  *fetch;
+
+    fetch = ev->data;
+
+    if (ngx_queue_empty(&fetch->unchecked)) {
+        return;
+    }
+
+    batch = ngx_alloc(sizeof(perm_batch_t), fetch->log);
+
+    if (batch == NULL) {
+        perm_fetch_checked(&fetch->unchecked, NGX_ERROR);
+        return;
+    }
+
+    batch->fetch = fetch;
+    ngx_queue_init(&batch->lookups);
+    ngx_queue_add(&batch->lookups, &fetch->unchecked);
+    ngx_queue_init(&fetch->unchecked);
+
+    ngx_str_set(&argv[0], "HGET");
+    argv[1].data = fetch->meta_key;
+    argv[1].len = fetch->meta_len;
+    ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
+
+    if (perm_redis_send(fetch->redis, &argv[1], 3, argv,
+                        perm_fetch_meta_reply, batch)
+        == NULL)
+    {
+        perm_fetch_meta_reply(batch, NULL);
+    }
+}
+
+
+static void
+perm_fetch_meta_reply(void *data, redisReply *reply)
+{
+    perm_batch_t *batch = data;
+
+    ngx_int_t      rc;
+    ngx_uint_t     loaded;
+    perm_fetch_t  *fetch;
+
+    fetch = batch->fetch;
+    rc = NGX_ERROR;
+
+    if (reply) {
+        rc = perm_answer_loaded(reply, &loaded);
+        perm_answer_note(&fetch->meta_answers, reply, rc, "HGET", fetch->log);
+
+        if (rc == NGX_OK) {
+            perm_health_table(&fetch->zone->health, loaded,
+                              &fetch->pmcf->redis.prefix, fetch->log);
+            rc = loaded ? NGX_OK : NGX_DECLINED;
+
+        } else if (rc == NGX_ERROR) {
+            perm_redis_drop(fetch->redis);
+        }
+    }
+
+    perm_fetch_checked(&batch->lookups, rc);
+
+    ngx_free(batch);
+}
+
+
+/* "rc" is NGX_OK when the table is loaded */
+
+static void
+perm_fetch_checked(ngx_queue_t *lookups, ngx_int_t rc)
+{
+    ngx_queue_t    *q;
+    perm_lookup_t  *lookup;
+
+    while (!ngx_queue_empty(lookups)) {
+        q = ngx_queue_head(lookups);
+        lookup = ngx_queue_data(q, perm_lookup_t, batch);
+
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+
+        lookup->checked = 1;
+
+        if (rc != NGX_OK) {
+            lookup->result = PERM_FETCH_IMPOSSIBLE;
+        }
+
+        perm_fetch_settle(lookup);
+    }
+}
+
+
+static void
+perm_fetch_settle(perm_lookup_t *lookup)
+{
+    if (!lookup->answered || !lookup->checked) {
+        return;
+    }
+
+    if (lookup->result == PERM_FETCHED) {
+        perm_fetch_store(lookup);
+    }
+
+    /* who asks from now on does so anew */
+
+    ngx_queue_remove(&lookup->link);
+    ngx_queue_init(&lookup->link);
+
+    perm_lookup_tell(lookup);
+    perm_lookup_free(&lookup->fetch->lookups, lookup);
+}
+
+
+static void
+perm_fetch_store(perm_lookup_t *lookup)
+{
+    ngx_uint_t      live;
+    perm_grants_t  *grants;
+
+    static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
+
+    grants = &lookup->grants;
+
+    if (grants->gateway == PERM_GRANT_UNREADABLE) {
+        perm_fetch_unreadable(lookup, gateway_field);
+    }
+
+    if (grants->resource == PERM_GRANT_UNREADABLE) {
+        perm_fetch_unreadable(lookup, lookup->call.resource);
+    }
+
+    live = perm_decide(*grants, ngx_time()).outcome == PERM_ALLOW;
+
+    perm_cache_store(lookup->fetch->zone->cache, &lookup->call, lookup->hash,
+                     *grants, live, lookup->fetched, lookup->generation);
+}
+
+
+static void
+perm_fetch_unreadable(perm_lookup_t *lookup, perm_str_t field)
+{
+    uint64_t       hash;
+    perm_call_t    call;
+    perm_fetch_t  *fetch;
+
+    fetch = lookup->fetch;
+
+    (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->unreadable_grants, 1);
+
+    call = lookup->call;
+    call.resource = field;
+    hash = perm_call_hash(&call, fetch->zone->seed);
+
+    if (!perm_health_unreadable(&fetch->zone->health, hash)) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, fetch->log, 0,
+                  "app permission: unreadable grant, counted as absent: field "
+                  "\"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew with "
+                  "\"app-permission grant\"",
+                  field.len, field.data, &fetch->pmcf->redis.prefix,
+                  call.gateway.len, call.gateway.data, call.app.len,
+                  call.app.data);
+}

@@ -1,0 +1,500 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "http/conf.h"
+#include "http/directives.h"
+#include "http/fetch.h"
+#include "http/flush.h"
+#include "http/handler.h"
+#include "http/variables.h"
+#include "http/watch.h"
+
+
+#define PERM_LAST_FLUSH  2000   /* ms, of an exiting worker */
+
+#define PERM_ANYWHERE                                                         \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+#define PERM_REDIS(field)  offsetof(perm_main_conf_t, redis.field)
+#define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
+
+
+static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf);
+static ngx_int_t perm_add_zone(ngx_conf_t *cf, perm_main_conf_t *pmcf);
+static ngx_int_t perm_add_handler(ngx_conf_t *cf);
+static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
+static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
+static void perm_exit_process(ngx_cycle_t *cycle);
+static void perm_exit_master(ngx_cycle_t *cycle);
+static perm_main_conf_t *perm_cycle_conf(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  perm_on_error[] = {
+    { ngx_string("deny"), 0 },
+    { ngx_string("allow"), 1 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  perm_error_formats[] = {
+    { ngx_string("bkapi"), PERM_ERROR_BKAPI },
+    { ngx_string("problem"), PERM_ERROR_PROBLEM },
+    { ngx_string("off"), PERM_ERROR_OFF },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  perm_log_levels[] = {
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  perm_commands[] = {
+
+    { ngx_string("app_permission"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_policy,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(policy_value),
+      NULL },
+
+    { ngx_string("app_permission_app"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(app),
+      NULL },
+
+    { ngx_string("app_permission_gateway"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(gateway),
+      NULL },
+
+    { ngx_string("app_permission_resource"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(resource),
+      NULL },
+
+    { ngx_string("app_permission_dry_run"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(dry_run),
+      NULL },
+
+    { ngx_string("app_permission_record"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(record),
+      NULL },
+
+    { ngx_string("app_permission_on_error"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(on_error_allow),
+      &perm_on_error },
+
+    { ngx_string("app_permission_error"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(error_format),
+      &perm_error_formats },
+
+    { ngx_string("app_permission_expires_header"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(expires_header),
+      NULL },
+
+    { ngx_string("app_permission_log_level"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(log_level),
+      &perm_log_levels },
+
+    { ngx_string("app_permission_cache_valid"),
+      PERM_ANYWHERE|NGX_CONF_TAKE12,
+      perm_directive_cache_valid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_cache_stale"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_cache_stale,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directive_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directive_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_redis_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(prefix),
+      NULL },
+
+    { ngx_string("app_permission_redis_user"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(user),
+      NULL },
+
+    { ngx_string("app_permission_redis_password_file"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(password_file),
+      NULL },
+
+    { ngx_string("app_permission_redis_connect_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(connect_timeout),
+      NULL },
+
+    { ngx_string("app_permission_redis_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(timeout),
+      NULL },
+
+#if (NGX_SSL)
+
+    { ngx_string("app_permission_redis_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_verify),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_name),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_trusted_certificate),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate_key),
+      NULL },
+
+#endif
+
+    { ngx_string("app_permission_flush"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directive_flush,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(perm_main_conf_t, flush),
+      NULL },
+
+    { ngx_string("app_permission_lookup_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directive_lookup_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      perm_directive_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_app_permission_module_ctx = {
+    perm_preconfiguration,                 /* preconfiguration */
+    perm_postconfiguration,                /* postconfiguration */
+
+    perm_main_conf_create,                 /* create main configuration */
+    perm_main_conf_init,                   /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    perm_loc_conf_create,                  /* create location configuration */
+    perm_loc_conf_merge                    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_app_permission_module = {
+    NGX_MODULE_V1,
+    &ngx_http_app_permission_module_ctx,   /* module context */
+    perm_commands,                         /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    perm_init_module,                      /* init module */
+    perm_init_process,                     /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    perm_exit_process,                     /* exit process */
+    perm_exit_master,                      /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+perm_preconfiguration(ngx_conf_t *cf)
+{
+    return perm_variables_add(cf);
+}
+
+
+static ngx_int_t
+perm_postconfiguration(ngx_conf_t *cf)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+
+    if (pmcf->required && pmcf->redis.url == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "a policy may be \"required\", which needs "
+                      "\"app_permission_redis\" in the http block, as in "
+                      "\"app_permission_redis redis://127.0.0.1:6379;\"");
+        return NGX_ERROR;
+    }
+
+    if (perm_add_redis(cf, pmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!pmcf->used) {
+        return NGX_OK;
+    }
+
+    if (perm_add_zone(cf, pmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return perm_add_handler(cf);
+}
+
+
+static ngx_int_t
+perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (pmcf->redis.url == NULL) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* without the directive there is a resolver that knows no server */
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        pmcf->redis.resolver = clcf->resolver;
+        pmcf->redis.resolver_timeout = clcf->resolver_timeout;
+    }
+
+    return perm_redis_conf_init(cf, &pmcf->redis);
+}
+
+
+static ngx_int_t
+perm_add_zone(ngx_conf_t *cf, perm_main_conf_t *pmcf)
+{
+    static ngx_str_t  name = ngx_string(PERM_ZONE_NAME);
+
+    pmcf->shm_zone = ngx_shared_memory_add(cf, &name, pmcf->zone_size,
+                                           &ngx_http_app_permission_module);
+    if (pmcf->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    pmcf->shm_zone->init = perm_zone_init;
+    pmcf->shm_zone->data = &pmcf->zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_add_handler(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = perm_handler;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_init_module(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL || pmcf->zone.state.len == 0 || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    pmcf->state = perm_state_open(cycle->pool, &pmcf->zone.state, cycle->log);
+
+    return pmcf->state ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+perm_init_process(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        /* cache manager and loader come here too */
+        return NGX_OK;
+    }
+
+    pmcf->stats = perm_stats_cell(pmcf->zone.zone->stats, ngx_worker);
+
+    if (pmcf->redis.url == NULL) {
+        return NGX_OK;
+    }
+
+    pmcf->fetch = perm_fetch_create(pmcf, cycle);
+    if (pmcf->fetch == NULL) {
+        return NGX_ERROR;
+    }
+
+    pmcf->flusher = perm_flush_create(pmcf, perm_fetch_redis(pmcf->fetch),
+                                      cycle);
+    if (pmcf->flusher == NULL) {
+        return NGX_ERROR;
+    }
+
+    pmcf->watch = perm_watch_create(pmcf, cycle);
+
+    return pmcf->watch ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+perm_exit_process(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL) {
+        return;
+    }
+
+    if (pmcf->watch) {
+        perm_watch_destroy(pmcf->watch);
+        pmcf->watch = NULL;
+    }
+
+    if (pmcf->flusher) {
+        perm_flush_finish(pmcf->flusher, PERM_LAST_FLUSH);
+        pmcf->flusher = NULL;
+    }
+
+    if (pmcf->fetch) {
+        perm_fetch_destroy(pmcf->fetch);
+        pmcf->fetch = NULL;
+    }
+}
+
+
+/* all workers are gone, their zone is still here */
+
+static void
+perm_exit_master(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL || pmcf->state == NULL) {
+        return;
+    }
+
+    (void) perm_state_save(&pmcf->zone.state, pmcf->zone.zone->cache,
+                           pmcf->zone.zone->recorder, cycle->log);
+}
+
+
+/* NULL when nothing of the module is in use */
+
+static perm_main_conf_t *
+perm_cycle_conf(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_app_permission_module);
+
+    return (pmcf && pmcf->shm_zone) ? pmcf : NULL;
+}

@@ -1,0 +1,30 @@
+
+/*
+ * A decision that does not allow -> status, headers and body.
+ */
+
+
+#ifndef _PERM_RESPONSE_H_INCLUDED_
+#define _PERM_RESPONSE_H_INCLUDED_
+
+
+#include "http/check.h"
+
+
+/*
+ * Answers a denied or failed request in the location's format.  Returns what
+ * a phase handler returns: NGX_DONE when the answer was sent, or the status
+ * for nginx to answer with.
+ */
+ngx_int_t perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check);
+
+
+/*
+ * Adds X-App-Permission-Expires-In to an allowed response.  Returns NGX_OK,
+ * or NGX_ERROR when memory is out.
+ */
+ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
+
+
+#endif /* _PERM_RESPONSE_H_INCLUDED_ */

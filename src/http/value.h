@@ -1,0 +1,44 @@
+
+/*
+ * A directive's text with variables, evaluated for a request.
+ */
+
+
+#ifndef _PERM_VALUE_H_INCLUDED_
+#define _PERM_VALUE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+typedef struct {
+    ngx_http_complex_value_t  *complex;   /* NULL: not set; NGX_CONF_UNSET_PTR:
+                                             not set here yet */
+    ngx_int_t                  index;     /* it is this variable and nothing
+                                             else, or NGX_ERROR */
+} perm_value_t;
+
+
+void perm_value_create(perm_value_t *value);
+void perm_value_merge(perm_value_t *value, perm_value_t *parent);
+
+/* a handler for ngx_command_t: "offset" is that of the perm_value_t */
+
+char *perm_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+ngx_uint_t perm_value_is_set(perm_value_t *value);
+ngx_uint_t perm_value_is_constant(perm_value_t *value);
+
+
+/*
+ * The text of a constant at start, or of this request.  A value that is not
+ * set is empty.  Returns NGX_OK, or NGX_ERROR when memory is out.
+ */
+
+ngx_int_t perm_value_get(ngx_http_request_t *r, perm_value_t *value,
+    ngx_str_t *text);
+
+
+#endif /* _PERM_VALUE_H_INCLUDED_ */

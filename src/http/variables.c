@@ -1,0 +1,211 @@
+
+#include "http/variables.h"
+
+#include "http/bkapi.h"
+#include "http/check.h"
+
+
+static perm_check_t *perm_variable_check(ngx_http_request_t *r);
+static ngx_int_t perm_variable_decision(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t perm_variable_reason(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t perm_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t perm_variable_expires(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t perm_variable_bkapi_app_code(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void perm_variable_set(ngx_http_variable_value_t *v, void *data,
+    size_t len);
+
+
+static ngx_http_variable_t  perm_variables[] = {
+
+    { ngx_string("app_permission_decision"), NULL,
+      perm_variable_decision, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("app_permission_reason"), NULL,
+      perm_variable_reason, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("app_permission_cache"), NULL,
+      perm_variable_cache, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("app_permission_expires"), NULL,
+      perm_variable_expires, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("app_permission_expires_in"), NULL,
+      perm_variable_expires, 1, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("app_permission_bkapi_app_code"), NULL,
+      perm_variable_bkapi_app_code, 0, 0, 0 },
+
+    { ngx_null_string, NULL, NULL, 0, 0, 0 }
+};
+
+
+static perm_str_t  perm_cache_names[PERM_CACHE_STATUSES] = {
+    perm_string(""),
+    perm_string("HIT"),
+    perm_string("MISS"),
+    perm_string("STALE")
+};
+
+
+ngx_int_t
+perm_variables_add(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = perm_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NULL where nothing was decided: no check, or not yet */
+
+static perm_check_t *
+perm_variable_check(ngx_http_request_t *r)
+{
+    perm_check_t  *check;
+
+    check = perm_check_get(r);
+
+    if (check == NULL
+        || check->step != PERM_CHECK_DECIDED
+        || check->policy == PERM_POLICY_OFF)
+    {
+        return NULL;
+    }
+
+    return check;
+}
+
+
+static ngx_int_t
+perm_variable_decision(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    perm_str_t     name;
+    perm_check_t  *check;
+
+    check = perm_variable_check(r);
+
+    if (check == NULL) {
+        perm_variable_set(v, "", 0);
+        return NGX_OK;
+    }
+
+    name = perm_outcome_name(check->decision.outcome);
+    perm_variable_set(v, (void *) name.data, name.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_variable_reason(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    perm_str_t     name;
+    perm_check_t  *check;
+
+    check = perm_variable_check(r);
+
+    if (check == NULL) {
+        perm_variable_set(v, "", 0);
+        return NGX_OK;
+    }
+
+    name = perm_reason_name(check->decision.reason);
+    perm_variable_set(v, (void *) name.data, name.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_variable_cache(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    perm_str_t     name;
+    perm_check_t  *check;
+
+    check = perm_variable_check(r);
+    name = perm_cache_names[check ? check->cache : PERM_CACHE_NONE];
+
+    perm_variable_set(v, (void *) name.data, name.len);
+
+    return NGX_OK;
+}
+
+
+/* data: 0 for unix seconds, 1 for seconds from now */
+
+static ngx_int_t
+perm_variable_expires(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char        *p;
+    int64_t        seconds;
+    perm_check_t  *check;
+
+    check = perm_variable_check(r);
+
+    if (check == NULL || check->decision.expires < 0) {
+        perm_variable_set(v, "", 0);
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    seconds = check->decision.expires;
+
+    if (data) {
+        /* a response may take longer than what was left of the grant */
+        seconds = ngx_max(seconds - ngx_time(), 0);
+    }
+
+    perm_variable_set(v, p, ngx_sprintf(p, "%L", seconds) - p);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_variable_bkapi_app_code(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  app;
+
+    if (perm_bkapi_app_code(r, &app) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    perm_variable_set(v, app.data, app.len);
+
+    return NGX_OK;
+}
+
+
+static void
+perm_variable_set(ngx_http_variable_value_t *v, void *data, size_t len)
+{
+    v->data = data;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+}
