@@ -1,13 +1,12 @@
 
 #include "http/handler.h"
 
+#include "http/account.h"
 #include "http/check.h"
 #include "http/policy.h"
-#include "http/refusal.h"
 #include "http/response.h"
 
 
-#define PERM_HIT_SAMPLE     64      /* one hit in so many is timed */
 #define PERM_REFRESH_RETRY  5000    /* ms until another may try a refresh */
 
 
@@ -34,7 +33,6 @@ static ngx_int_t perm_handler_allow(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check);
 static void perm_handler_record(perm_main_conf_t *pmcf, perm_check_t *check,
     perm_cache_entry_t *entry);
-static uint64_t perm_handler_clock(void);
 
 
 ngx_int_t
@@ -76,19 +74,15 @@ perm_handler(ngx_http_request_t *r)
 static ngx_int_t
 perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
 {
-    perm_call_t       *call;
-    perm_check_t      *check;
-
-    static ngx_uint_t  requests;
+    perm_call_t   *call;
+    perm_check_t  *check;
 
     check = perm_check_create(r);
     if (check == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (++requests % PERM_HIT_SAMPLE == 0) {
-        check->started = perm_handler_clock();
-    }
+    check->started = perm_account_start();
 
     if (perm_policy_read(r, plcf, check) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -156,7 +150,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return perm_handler_decided(r, plcf, check);
     }
 
-    check->started = perm_handler_clock();
+    check->started = perm_account_clock();
 
     rc = perm_fetch(pmcf->fetch, call, check->hash, live,
                     perm_handler_answered, r, &check->waiter);
@@ -352,38 +346,15 @@ static ngx_int_t
 perm_handler_decided(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
-    ngx_uint_t          dry_run;
-    perm_main_conf_t   *pmcf;
-    perm_stats_cell_t  *stats;
-
     check->step = PERM_CHECK_DECIDED;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    stats = pmcf->stats;
-
-    dry_run = plcf->dry_run && check->decision.outcome != PERM_ALLOW;
-
-    perm_stats_count(stats, dry_run, check->decision.outcome,
-                     check->decision.reason, check->cache);
-
-    if (check->started) {
-        if (check->cache == PERM_CACHE_HIT) {
-            perm_stats_time(stats, PERM_HISTOGRAM_HIT,
-                            perm_handler_clock() - check->started);
-
-        } else if (check->cache != PERM_CACHE_NONE) {
-            perm_stats_time(stats, PERM_HISTOGRAM_MISS,
-                            perm_handler_clock() - check->started);
-        }
-    }
+    perm_account(r, plcf, check);
 
     if (check->decision.outcome == PERM_ALLOW) {
         return perm_handler_allow(r, plcf, check);
     }
 
-    perm_refusal_note(r, plcf, check);
-
-    if (dry_run) {
+    if (plcf->dry_run) {
         return NGX_DECLINED;
     }
 
@@ -431,15 +402,4 @@ perm_handler_record(perm_main_conf_t *pmcf, perm_check_t *check,
     if (entry != NULL) {
         perm_cache_note_access(entry, ngx_time());
     }
-}
-
-
-static uint64_t
-perm_handler_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

@@ -1,0 +1,92 @@
+
+#include "http/account.h"
+
+#include "http/refusal.h"
+
+
+static void perm_account_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
+    perm_check_t *check);
+
+
+uint64_t
+perm_account_start(void)
+{
+    static ngx_uint_t  requests;
+
+    return (requests++ % PERM_ACCOUNT_SAMPLE) ? 0 : perm_account_clock();
+}
+
+
+uint64_t
+perm_account_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+void
+perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check)
+{
+    ngx_uint_t         hit, refused;
+    perm_zone_t       *zone;
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+    zone = pmcf->zone.zone;
+
+    hit = (check->cache == PERM_CACHE_HIT);
+    refused = (check->decision.outcome != PERM_ALLOW);
+
+    perm_stats_count(pmcf->stats, refused && plcf->dry_run,
+                     check->decision.outcome, check->decision.reason,
+                     check->cache);
+
+    if (hit && !refused && check->started == 0) {
+        return;
+    }
+
+    if (check->started && check->cache != PERM_CACHE_NONE) {
+        perm_stats_time(pmcf->stats,
+                        hit ? PERM_HISTOGRAM_HIT : PERM_HISTOGRAM_MISS,
+                        perm_account_clock() - check->started);
+    }
+
+    perm_account_resource(zone, plcf, check);
+
+    if (check->cache == PERM_CACHE_MISS) {
+        perm_forecast_note(zone->forecast, &check->call, check->hash,
+                           check->decision.reason, check->decision.expires,
+                           ngx_time());
+    }
+
+    if (refused) {
+        perm_refusal_note(r, plcf, check);
+    }
+}
+
+
+static void
+perm_account_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
+    perm_check_t *check)
+{
+    ngx_uint_t  weight;
+
+    if (!perm_gateway_name_valid(check->call.gateway)
+        || !perm_resource_name_valid(check->call.resource))
+    {
+        return;
+    }
+
+    weight = (check->cache == PERM_CACHE_HIT
+              && check->decision.outcome == PERM_ALLOW)
+             ? PERM_ACCOUNT_SAMPLE : 1;
+
+    perm_resources_note(zone->resources, &check->call, check->policy,
+                        plcf->dry_run, check->decision.outcome, weight,
+                        ngx_time());
+}
