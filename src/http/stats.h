@@ -14,7 +14,6 @@
 
 #include "core/decision.h"
 #include "redis/topology.h"
-#include "redis/topology.h"
 
 
 typedef enum {
