@@ -72,6 +72,10 @@ void perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
     uint32_t version, time_t last);
 
 
+/* cheap, unlike perm_recorder_stat(), which walks the whole table */
+
+ngx_uint_t perm_recorder_dropped(perm_recorder_t *recorder);
+
 void perm_recorder_stat(perm_recorder_t *recorder, perm_recorder_stat_t *stat);
 
 

@@ -128,6 +128,13 @@ perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
 }
 
 
+ngx_uint_t
+perm_recorder_dropped(perm_recorder_t *recorder)
+{
+    return recorder->dropped;
+}
+
+
 static void
 perm_recorder_stat_class(perm_recorder_class_t *class,
     perm_recorder_stat_t *stat)

@@ -46,7 +46,7 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (conf->state.len) {
+    if (conf->state.len && !ngx_test_config) {
         zone = conf->zone;
 
         perm_state_load(&conf->state, zone->cache, zone->recorder, zone->seed,
