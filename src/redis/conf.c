@@ -169,7 +169,10 @@ perm_redis_conf_str(ngx_str_t *to, perm_str_t from)
 }
 
 
-/* the directives' user and password go over those in the URL */
+/*
+ * The directives' user and password go over those in the URL; where that one
+ * is of Sentinels, either directive makes theirs another matter.
+ */
 
 static void
 perm_redis_conf_users(perm_redis_conf_t *conf)
@@ -182,6 +185,10 @@ perm_redis_conf_users(perm_redis_conf_t *conf)
     if (conf->url->kind == PERM_REDIS_SENTINEL) {
         conf->sentinel_user = user;
         conf->sentinel_password = password;
+
+        if (conf->user.len || conf->password.len) {
+            return;
+        }
     }
 
     if (conf->user.len == 0) {
@@ -196,18 +203,21 @@ perm_redis_conf_users(perm_redis_conf_t *conf)
 
 /*
  * NGX_DECLINED when the name cannot be resolved now, with the reason in *err;
- * addresses are added to "addrs".
+ * addresses are added to "addrs", with "literal" only those that are written
+ * as one.
  */
 
 static ngx_int_t
 perm_redis_conf_resolve(ngx_conf_t *cf, perm_redis_conf_t *conf,
-    perm_redis_conf_host_t *host, ngx_array_t *addrs, char **err)
+    perm_redis_conf_host_t *host, ngx_uint_t literal, ngx_array_t *addrs,
+    char **err)
 {
     u_char      *p;
     ngx_url_t    u;
     ngx_addr_t  *addr;
 
     ngx_memzero(&u, sizeof(ngx_url_t));
+    u.no_resolve = literal ? 1 : 0;
 
     p = ngx_pnalloc(cf->pool,
                     host->name.len + sizeof("unix:[]:65535") - 1);
@@ -234,6 +244,10 @@ perm_redis_conf_resolve(ngx_conf_t *cf, perm_redis_conf_t *conf,
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         *err = u.err;
         return (u.err != NULL) ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    if (u.naddrs == 0) {
+        return NGX_OK;
     }
 
     addr = ngx_array_push_n(addrs, u.naddrs);
@@ -287,7 +301,7 @@ perm_redis_conf_addrs(ngx_conf_t *cf, perm_redis_conf_t *conf)
 {
     char                    *err;
     ngx_int_t                rc;
-    ngx_uint_t               i, n;
+    ngx_uint_t               i, n, literal;
     ngx_array_t              addrs;
     perm_redis_conf_host_t  *host;
 
@@ -297,11 +311,13 @@ perm_redis_conf_addrs(ngx_conf_t *cf, perm_redis_conf_t *conf)
         return NGX_ERROR;
     }
 
+    literal = 0;
+
     for (i = 0; i < conf->nhosts; i++) {
         host = &conf->hosts[i];
         err = NULL;
 
-        rc = perm_redis_conf_resolve(cf, conf, host, &addrs, &err);
+        rc = perm_redis_conf_resolve(cf, conf, host, literal, &addrs, &err);
 
         if (rc == NGX_OK) {
             continue;
@@ -325,7 +341,8 @@ perm_redis_conf_addrs(ngx_conf_t *cf, perm_redis_conf_t *conf)
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "%s: host \"%V\" in \"app_permission_redis\"; it "
                            "is left to the \"resolver\"", err, &host->name);
-        break;
+
+        literal = 1;
     }
 
     conf->addrs = addrs.elts;
