@@ -124,10 +124,11 @@ perm_zone_fill(ngx_slab_pool_t *shpool, size_t size, perm_zone_t *zone)
     zone->would_deny = perm_top_create(shpool, top);
     zone->forecast = perm_forecast_create(shpool, PERM_FORECAST_MAX);
     zone->resources = perm_resources_create(shpool, PERM_RESOURCES_MAX);
+    zone->history = perm_history_create(shpool);
 
     if (zone->stats == NULL || zone->refused == NULL
         || zone->would_deny == NULL || zone->forecast == NULL
-        || zone->resources == NULL)
+        || zone->resources == NULL || zone->history == NULL)
     {
         return NGX_ERROR;
     }

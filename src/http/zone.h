@@ -12,6 +12,7 @@
 #include "http/cache.h"
 #include "http/forecast.h"
 #include "http/health.h"
+#include "http/history.h"
 #include "http/lease.h"
 #include "http/limit.h"
 #include "http/recorder.h"
@@ -37,6 +38,7 @@ typedef struct {
     perm_top_t       *would_deny;        /* dry run */
     perm_forecast_t  *forecast;
     perm_resources_t *resources;
+    perm_history_t   *history;
 
     perm_limit_t      limit;             /* of lookups of unknown keys */
     perm_lease_t      flushing;
