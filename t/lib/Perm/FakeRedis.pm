@@ -1,0 +1,393 @@
+package Perm::FakeRedis;
+
+# A Redis that answers as it is told: between nginx and a real one ("to"), or
+# alone.  What no rule speaks of is passed on, or alone answered as an empty
+# but loaded table would.
+#
+#   my $fake = $t->fake_redis(to => $redis);           # or without "to"
+#   $fake->rules(
+#       { match => qr/^HMGET/i, reply => "-LOADING busy\r\n" },
+#       { match => qr/^HMGET .*:demo/i, times => 2, delay => 0.3 },
+#       { match => qr/./, hang => 1 },          # never answers; what follows
+#                                               #   on that connection neither
+#       { match => qr/./, reply => "\$100\r\nab", close => 1 },   # then close
+#       { match => qr/^PING/i, close => 1 },
+#   );
+#   $fake->rules;                  # none: as the real one
+#   $fake->refuse(1);              # closes what is open and accepts nothing
+#   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
+#   $fake->connections;            # open now
+#   $fake->forget;                 # commands seen start anew
+#   $fake->url  $fake->tcp_url  $fake->{port}  $fake->{socket}
+#
+# A rule is matched against the words of a command joined with blanks.  The
+# first that matches counts, "times" times.  delay: seconds before the reply
+# (or before passing on); later replies on that connection wait behind it.
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
+use Storable qw(freeze thaw);
+use Time::HiRes qw(time);
+
+use Perm::Util qw(free_port reap);
+
+
+sub start {
+    my ($class, %o) = @_;
+
+    mkdir $o{dir};
+    my $self = bless {
+        socket => "$o{dir}/redis.sock", port => $o{port} // free_port(),
+        to => $o{to} && $o{to}{socket}, owner => $$,
+    }, $class;
+
+    unlink $self->{socket};
+    my @listen = (
+        IO::Socket::UNIX->new(Local => $self->{socket}, Listen => 128),
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
+            LocalPort => $self->{port}, ReuseAddr => 1),
+    );
+    die "fake Redis: $!\n" if grep { !$_ } @listen;
+    chmod 0777, $self->{socket};
+
+    socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC
+        or die "socketpair: $!\n";
+
+    my $parent = $$;
+    $self->{pid} = fork // die "fork: $!\n";
+    if (!$self->{pid}) {
+        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
+        $SIG{PIPE} = 'IGNORE';
+        close $here;
+        eval { Perm::FakeRedis::Server->new($self, $there, @listen)->loop };
+        print STDERR "fake Redis: $@" if $@;
+        POSIX::_exit(0);
+    }
+
+    close $there;
+    $self->{control} = $here;
+    return $self;
+}
+
+
+sub url     { "unix:$_[0]{socket}" }
+sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
+
+
+sub rules {
+    my ($self, @rules) = @_;
+    $self->ask('rules', [map { { %$_, match => "$_->{match}" } } @rules]);
+    return $self;
+}
+
+sub refuse      { $_[0]->ask('refuse', $_[1] ? 1 : 0) }
+sub forget      { $_[0]->ask('forget') }
+sub connections { $_[0]->ask('connections') }
+sub commands {
+    my ($self, $pattern) = @_;
+    return grep { !$pattern || $_ =~ $pattern } @{$self->ask('commands')};
+}
+
+
+sub ask {
+    my ($self, @message) = @_;
+    Perm::FakeRedis::Server::put($self->{control}, \@message);
+    return Perm::FakeRedis::Server::take($self->{control})->[0];
+}
+
+
+sub stop {
+    my ($self) = @_;
+    return unless $self->{pid} && $self->{owner} == $$;
+    kill 'KILL', $self->{pid};
+    reap($self->{pid}, 5);
+    $self->{pid} = undef;
+}
+
+
+sub DESTROY {
+    local ($?, $@, $!);
+    $_[0]->stop;
+}
+
+
+package Perm::FakeRedis::Server;
+
+use strict;
+use warnings;
+
+use Storable qw(freeze thaw);
+use Time::HiRes qw(time);
+
+
+sub put {
+    my ($handle, $message) = @_;
+    my $bytes = freeze($message);
+    $bytes = pack('N', length $bytes) . $bytes;
+    while (length $bytes) {
+        my $n = syswrite $handle, $bytes or return;
+        substr $bytes, 0, $n, '';
+    }
+}
+
+
+sub take {
+    my ($handle) = @_;
+    my $bytes = '';
+
+    for ( ;; ) {
+        sysread $handle, $bytes, 65536, length $bytes or return undef;
+        next if length $bytes < 4;
+        my $size = unpack 'N', $bytes;
+        return thaw(substr $bytes, 4) if length($bytes) >= 4 + $size;
+    }
+}
+
+
+sub new {
+    my ($class, $fake, $control, @listen) = @_;
+    return bless { to => $fake->{to}, control => $control,
+                   listen => \@listen, rules => [], seen => [], refuse => 0,
+                   clients => {} }, $class;
+}
+
+
+sub loop {
+    my ($self) = @_;
+
+    for ( ;; ) {
+        my $now = time;
+        my $wait = 10;
+
+        for my $client (values %{$self->{clients}}) {
+            $self->advance($client, $now);
+            my $until = $client->{queue}[0] && $client->{queue}[0]{until};
+            $wait = $until - $now if $until && $until - $now < $wait;
+        }
+
+        my %server = map { fileno $_->{server} => $_ }
+            grep { $_->{server} } values %{$self->{clients}};
+        my $select = IO::Select->new($self->{control}, @{$self->{listen}},
+            map { $_->{socket}, $_->{server} || () }
+                values %{$self->{clients}});
+
+        for my $handle ($select->can_read($wait > 0 ? $wait : 0)) {
+            my $fd = fileno $handle;
+            next unless defined $fd;
+
+            if ($handle == $self->{control}) {
+                my $message = take($handle) or return;
+                put($handle, [$self->control(@$message)]);
+
+            } elsif (grep { $_ == $handle } @{$self->{listen}}) {
+                $self->accept($handle);
+
+            } elsif ($server{$fd}) {
+                $self->from_server($server{$fd});
+
+            } elsif ($self->{clients}{$fd}) {
+                $self->from_client($self->{clients}{$fd});
+            }
+        }
+    }
+}
+
+
+sub control {
+    my ($self, $what, $value) = @_;
+
+    if ($what eq 'rules') {
+        $self->{rules} = [map { { %$_, match => qr/$_->{match}/ } } @$value];
+
+    } elsif ($what eq 'refuse') {
+        $self->{refuse} = $value;
+        if ($value) { $self->drop($_) for values %{$self->{clients}} }
+
+    } elsif ($what eq 'commands') {
+        return $self->{seen};
+
+    } elsif ($what eq 'forget') {
+        $self->{seen} = [];
+
+    } elsif ($what eq 'connections') {
+        return scalar keys %{$self->{clients}};
+    }
+
+    return 1;
+}
+
+
+sub accept {
+    my ($self, $listen) = @_;
+
+    my $socket = $listen->accept or return;
+    return close $socket if $self->{refuse};
+
+    my $server = $self->{to} && IO::Socket::UNIX->new(Peer => $self->{to});
+    return close $socket if $self->{to} && !$server;
+
+    $self->{clients}{fileno $socket} = { socket => $socket, in => '',
+        server => $server, back => '', queue => [] };
+}
+
+
+sub drop {
+    my ($self, $client) = @_;
+    delete $self->{clients}{fileno $client->{socket}};
+    close $client->{socket};
+    close $client->{server} if $client->{server};
+}
+
+
+sub from_client {
+    my ($self, $client) = @_;
+
+    sysread $client->{socket}, $client->{in}, 65536, length $client->{in}
+        or return $self->drop($client);
+
+    while (my ($raw, @words) = command($client)) {
+        my $line = join ' ', @words;
+        push @{$self->{seen}}, $line;
+        push @{$client->{queue}}, $self->plan($line, $raw, @words);
+    }
+
+    $self->advance($client, time);
+}
+
+
+# what to do for a command: an entry of its connection's queue
+
+sub plan {
+    my ($self, $line, $raw, @words) = @_;
+
+    for my $rule (@{$self->{rules}}) {
+        next if $line !~ $rule->{match};
+        next if defined $rule->{times} && $rule->{times}-- <= 0;
+        return { raw => $raw, words => \@words, %$rule,
+                 until => $rule->{delay} ? time + $rule->{delay} : 0 };
+    }
+
+    return { raw => $raw, words => \@words };
+}
+
+
+# Takes the queue as far as it goes.  With a real server behind, "sent" marks
+# the entry whose reply is awaited; one at a time keeps the order.
+
+sub advance {
+    my ($self, $client, $now) = @_;
+
+    while (my $entry = $client->{queue}[0]) {
+        return if $entry->{hang} || $entry->{sent};
+        return if $entry->{until} && $entry->{until} > $now;
+
+        if (defined $entry->{reply} || $entry->{close}) {
+            syswrite $client->{socket}, $entry->{reply}
+                if length($entry->{reply} // '');
+            return $self->drop($client) if $entry->{close};
+
+        } elsif ($client->{server}) {
+            syswrite $client->{server}, $entry->{raw};
+            if (lc $entry->{words}[0] =~ /subscribe/) {
+                $client->{raw} = 1;
+            } elsif (!$client->{raw}) {
+                $entry->{sent} = 1;
+                return;
+            }
+
+        } else {
+            syswrite $client->{socket}, alone(@{$entry->{words}});
+        }
+
+        shift @{$client->{queue}};
+    }
+}
+
+
+sub from_server {
+    my ($self, $client) = @_;
+
+    sysread $client->{server}, $client->{back}, 65536, length $client->{back}
+        or return $self->drop($client);
+
+    if ($client->{raw} || ($client->{queue}[0]
+        && lc $client->{queue}[0]{words}[0] =~ /subscribe/))
+    {
+        syswrite $client->{socket}, $client->{back};
+        $client->{back} = '';
+        return;
+    }
+
+    while (my $size = reply_size($client->{back}, 0)) {
+        syswrite $client->{socket}, substr $client->{back}, 0, $size, '';
+        shift @{$client->{queue}} if $client->{queue}[0]{sent};
+        $self->advance($client, time);
+    }
+}
+
+
+# the next whole command: its bytes and its words
+
+sub command {
+    my ($client) = @_;
+
+    $client->{in} =~ /\A\*(\d+)\r\n/ or return;
+    my ($n, $at, @words) = ($1, $+[0]);
+
+    for (1 .. $n) {
+        substr($client->{in}, $at) =~ /\A\$(\d+)\r\n/ or return;
+        my ($size, $skip) = ($1, $+[0]);
+        return if length $client->{in} < $at + $skip + $size + 2;
+        push @words, substr $client->{in}, $at + $skip, $size;
+        $at += $skip + $size + 2;
+    }
+
+    return (substr($client->{in}, 0, $at, ''), @words);
+}
+
+
+# how many bytes the reply at $at has, 0 when not all are there
+
+sub reply_size {
+    my ($bytes, $at) = @_;
+
+    substr($bytes, $at) =~ /\A([-+:\$*])([^\r]*)\r\n/ or return 0;
+    my ($type, $n, $size) = ($1, $2, $+[0]);
+    return $size if $type =~ /[-+:]/ || $n < 0;
+
+    if ($type eq '$') {
+        return length $bytes < $at + $size + $n + 2 ? 0 : $size + $n + 2;
+    }
+
+    for (1 .. $n) {
+        my $part = reply_size($bytes, $at + $size) or return 0;
+        $size += $part;
+    }
+    return $size;
+}
+
+
+# alone: an empty, loaded table
+
+sub alone {
+    my ($name, @args) = @_;
+    $name = lc $name;
+
+    return "\$1\r\n1\r\n"           if $name eq 'hget';
+    return '*' . $#args . "\r\n" . "\$-1\r\n" x $#args if $name eq 'hmget';
+    return "+PONG\r\n"              if $name eq 'ping';
+    return ":7\r\n"                 if $name eq 'client' && lc $args[0] eq 'id';
+    return ":1\r\n"                 if $name eq 'zadd';
+    return "*3\r\n\$9\r\nsubscribe\r\n\$" . length($args[0])
+        . "\r\n$args[0]\r\n:1\r\n"  if $name eq 'subscribe';
+    return "*3\r\n\$6\r\nmaster\r\n:0\r\n*0\r\n" if $name eq 'role';
+    return "+OK\r\n";
+}
+
+
+1;

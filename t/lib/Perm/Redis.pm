@@ -1,0 +1,257 @@
+package Perm::Redis;
+
+# A real redis-server in a directory of its own, and a client of it.
+#
+#   my $redis = Perm::Redis->start(dir => $dir, conf => ['maxmemory 10mb']);
+#   $redis->cmd('HSET', 'k', 'f', 'v');    # dies on an error reply
+#   $redis->{socket}  $redis->{port}  $redis->url  $redis->tcp_url
+#   $redis->load;                          # makes it a loaded grant table
+#   $redis->grant('smoke', 'get_user', 'demo', time + 60);   # undef resource:
+#   $redis->revoke('smoke', undef, 'demo');                  #  whole gateway
+#   $redis->stop;  $redis->kill;  $redis->pause;  $redis->resume;
+#   $redis->run;                           # again, with the same address
+
+use strict;
+use warnings;
+
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+
+use Perm::Util qw(wait_for free_port reap spawn);
+
+our $PREFIX = 'app_permission:';
+
+
+sub start {
+    my ($class, %o) = @_;
+
+    my $self = bless {
+        dir => $o{dir}, conf => $o{conf} // [], bin => 'redis-server',
+        port => $o{port} // free_port(), socket => "$o{dir}/redis.sock",
+        prefix => $o{prefix} // $PREFIX, password => $o{password},
+        owner => $$,
+    }, $class;
+
+    mkdir $self->{dir} unless -d $self->{dir};
+    return $self->run;
+}
+
+
+sub run {
+    my ($self) = @_;
+
+    my @conf = map { split ' ', "--$_", 2 } @{$self->{conf}};
+    unlink $self->{socket};
+    $self->{client} = undef;
+
+    $self->{pid} = spawn("$self->{dir}/redis.log", $self->{bin},
+        '--bind', '127.0.0.1', '--port', $self->{port}, '--dir', $self->{dir},
+        '--unixsocket', $self->{socket}, '--unixsocketperm', '777',
+        '--save', '', '--appendonly', 'no', '--daemonize', 'no', @conf);
+
+    wait_for(sub { -S $self->{socket} && eval { $self->ping } })
+        or die "redis-server did not start, see $self->{dir}/redis.log:\n",
+               Perm::Util::slurp("$self->{dir}/redis.log");
+    return $self;
+}
+
+
+sub ping {
+    my ($self) = @_;
+    $self->{client} //= Perm::Redis::Client->connect($self->{socket},
+        $self->{password});
+    return $self->{client}->cmd('PING') eq 'PONG' if eval {
+        $self->{client}->cmd('PING');
+    };
+    return 1 if $@ =~ /^(NOAUTH|LOADING|NOPERM)/;
+    $self->{client} = undef;
+    return 0;
+}
+
+
+sub cmd {
+    my $self = shift;
+    $self->{client} //= Perm::Redis::Client->connect($self->{socket},
+        $self->{password});
+    return $self->{client}->cmd(@_);
+}
+
+
+# another connection, on a socket or a port
+
+sub connect {
+    my ($self) = @_;
+    return Perm::Redis::Client->connect($self->{socket}, $self->{password});
+}
+
+
+sub url     { "unix:$_[0]{socket}" }
+sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
+
+
+sub load {
+    my ($self) = @_;
+    $self->cmd('HSET', "$self->{prefix}meta", 'schema', '1');
+    return $self;
+}
+
+
+# $expires may be a whole JSON value as well
+
+sub grant {
+    my ($self, $gateway, $resource, $app, $expires, %more) = @_;
+
+    my $value = $expires =~ /^\d+$/
+        ? sprintf('{"expires":%s%s}', $expires, join '',
+                  map { qq(,"$_":$more{$_}) } sort keys %more)
+        : $expires;
+    $self->cmd('HSET', "$self->{prefix}grants:{$gateway:$app}",
+               $resource // '-', $value);
+    return $self;
+}
+
+
+sub revoke {
+    my ($self, $gateway, $resource, $app) = @_;
+    return $self->cmd('HDEL', "$self->{prefix}grants:{$gateway:$app}",
+                      $resource // '-');
+}
+
+
+# the last access of a call, undef when there is none
+
+sub access {
+    my ($self, $gateway, $resource, $app) = @_;
+    return $self->cmd('ZSCORE', "$self->{prefix}access:{$gateway:$app}",
+                      $resource);
+}
+
+
+sub signal {
+    my ($self, $signal) = @_;
+    kill $signal, $self->{pid} if $self->{pid};
+}
+
+sub pause  { $_[0]->signal('STOP') }
+sub resume { $_[0]->signal('CONT') }
+
+
+sub stop { $_[0]->end('TERM') }
+sub kill { $_[0]->end('KILL') }
+
+sub end {
+    my ($self, $signal) = @_;
+
+    return unless $self->{pid} && $self->{owner} == $$;
+    CORE::kill 'CONT', $self->{pid};
+    CORE::kill $signal, $self->{pid};
+    if (!defined reap($self->{pid}, 10)) {
+        CORE::kill 'KILL', $self->{pid};
+        reap($self->{pid}, 5);
+    }
+    $self->{pid} = $self->{client} = undef;
+}
+
+
+sub DESTROY {
+    local ($?, $@, $!);
+    $_[0]->kill;
+}
+
+
+package Perm::Redis::Client;
+
+use strict;
+use warnings;
+
+
+sub connect {
+    my ($class, $where, $password) = @_;
+
+    my $socket = $where =~ m{^/}
+        ? IO::Socket::UNIX->new(Peer => $where)
+        : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $where);
+    die "no Redis at $where: $!\n" unless $socket;
+
+    my $self = bless { socket => $socket, buffer => '' }, $class;
+    $self->cmd('AUTH', split /:/, $password) if defined $password;
+    return $self;
+}
+
+
+sub encode {
+    return join '', '*' . @_ . "\r\n",
+        map { '$' . length($_) . "\r\n$_\r\n" } @_;
+}
+
+
+sub cmd {
+    my ($self, @argv) = @_;
+
+    $self->send(@argv);
+    my $reply = $self->reply;
+    die "$$reply\n" if ref $reply eq 'Perm::Redis::Error';
+    return $reply;
+}
+
+
+sub send {
+    my ($self, @argv) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    my $bytes = encode(@argv);
+
+    while (length $bytes) {
+        my $n = syswrite $self->{socket}, $bytes;
+        die "Redis: $!\n" unless $n;
+        substr $bytes, 0, $n, '';
+    }
+}
+
+
+# pipelined: the replies to all commands, errors as objects
+
+sub pipeline {
+    my ($self, @commands) = @_;
+    my @replies;
+
+    while (my @part = splice @commands, 0, 500) {
+        $self->send(@$_) for @part;
+        push @replies, map { $self->reply } @part;
+    }
+    return @replies;
+}
+
+
+sub line {
+    my ($self) = @_;
+    my $end;
+    $self->fill while ($end = index $self->{buffer}, "\r\n") < 0;
+    return substr substr($self->{buffer}, 0, $end + 2, ''), 0, $end;
+}
+
+
+sub fill {
+    my ($self) = @_;
+    my $n = sysread $self->{socket}, $self->{buffer}, 65536,
+        length $self->{buffer};
+    die "Redis closed the connection\n" unless $n;
+}
+
+
+sub reply {
+    my ($self) = @_;
+    my ($type, $rest) = $self->line =~ /^(.)(.*)$/s;
+
+    return $rest if $type eq '+' || $type eq ':';
+    return bless \$rest, 'Perm::Redis::Error' if $type eq '-';
+    return undef if $rest < 0;
+    return [map { $self->reply } 1 .. $rest] if $type eq '*';
+
+    while (length $self->{buffer} < $rest + 2) { $self->fill }
+    my $bulk = substr $self->{buffer}, 0, $rest;
+    substr $self->{buffer}, 0, $rest + 2, '';
+    return $bulk;
+}
+
+
+1;
