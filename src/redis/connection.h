@@ -9,8 +9,10 @@
 #define _PERM_REDIS_CONNECTION_H_INCLUDED_
 
 
-#include "redis/conf.h"
+#include <poll.h>
+
 #include "redis/command.h"
+#include "redis/conf.h"
 
 
 #define PERM_REDIS_REPLY_MAX  (1024 * 1024)   /* bytes of one reply */
@@ -65,7 +67,7 @@ typedef struct {
  * handlers have to last.  Returns NULL when memory is out.
  */
 perm_redis_connection_t *perm_redis_connect(perm_redis_conf_t *conf,
-    perm_redis_peer_t peer, ngx_addr_t *addr, ngx_str_t *host,
+    perm_redis_peer_t kind, ngx_addr_t *addr, ngx_str_t *host,
     ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data);
 
 /*
@@ -103,12 +105,19 @@ ngx_int_t perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
 
 
+/* other handlers from now on; in "ready", say */
+void perm_redis_connection_adopt(perm_redis_connection_t *connection,
+    perm_redis_connection_handlers_t *handlers, void *data);
+
 /* 1 from "ready" until it fails */
 ngx_uint_t perm_redis_connection_ready(perm_redis_connection_t *connection);
 
 /* what ROLE said; valid when ready */
 perm_redis_role_t perm_redis_connection_role(
     perm_redis_connection_t *connection);
+
+/* in "closed": was it an answer that did not come in time? */
+ngx_uint_t perm_redis_connection_hung(perm_redis_connection_t *connection);
 
 /* "127.0.0.1:6379", as long as the connection lasts */
 ngx_str_t *perm_redis_connection_name(perm_redis_connection_t *connection);

@@ -41,12 +41,16 @@ typedef void (*perm_redis_dialed_pt)(void *data,
  * Returns NULL when memory is out.
  */
 perm_redis_dial_t *perm_redis_dial(perm_redis_conf_t *conf,
-    perm_redis_peer_t peer, perm_redis_node_t *node, ngx_uint_t *next,
+    perm_redis_peer_t kind, perm_redis_node_t *node, ngx_uint_t *next,
     ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data,
     perm_redis_dialed_pt dialed);
 
 /* gives up; the handler is not called */
 void perm_redis_dial_cancel(perm_redis_dial_t *dial);
+
+/* as of a connection; see there */
+void perm_redis_dial_poll(perm_redis_dial_t *dial, struct pollfd *pfd);
+void perm_redis_dial_polled(perm_redis_dial_t *dial, struct pollfd *pfd);
 
 
 /* "host:port", or the path, for log lines */
