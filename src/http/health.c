@@ -181,7 +181,32 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
 ngx_uint_t
 perm_health_unreadable(perm_health_t *health, uint64_t hash)
 {
-    return __atomic_exchange_n(&health->told[hash % PERM_HEALTH_TOLD], hash,
-                               __ATOMIC_RELAXED)
-           != hash;
+    uint64_t    told;
+    ngx_uint_t  i, slot;
+
+    if (hash == 0) {
+        hash = 1;
+    }
+
+    /* where the hash would be if all were taken, and on to a free one */
+
+    slot = hash % PERM_HEALTH_TOLD;
+
+    for (i = 0; i < PERM_HEALTH_TOLD; i++) {
+        told = __atomic_load_n(&health->told[(slot + i) % PERM_HEALTH_TOLD],
+                               __ATOMIC_RELAXED);
+
+        if (told == hash) {
+            return 0;
+        }
+
+        if (told == 0) {
+            slot = (slot + i) % PERM_HEALTH_TOLD;
+            break;
+        }
+    }
+
+    told = __atomic_exchange_n(&health->told[slot], hash, __ATOMIC_ACQ_REL);
+
+    return told != hash;
 }
