@@ -17,6 +17,7 @@ mkdir $dir;
 
 my $cc = $ENV{CC} || 'cc';
 my $tree = build_dir() . '/nginx';
+no warnings 'qw';
 my @flags = qw(-std=gnu99 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror
                -Wno-unused-parameter -fsanitize=address,undefined
                -fno-sanitize-recover=undefined -fno-omit-frame-pointer
