@@ -35,6 +35,7 @@ struct perm_flush_s {
 
 
 static void perm_flush_turn(ngx_event_t *ev);
+static void perm_flush_stop(perm_flush_t *flush);
 static ngx_uint_t perm_flush_hold(perm_flush_t *flush);
 static void perm_flush_step(ngx_event_t *ev);
 static void perm_flush_send(perm_flush_t *flush);
@@ -112,9 +113,7 @@ perm_flush_turn(ngx_event_t *ev)
     now = ngx_current_msec;
 
     if (!perm_flush_hold(flush)) {
-        flush->holding = 0;
-        flush->sending = 0;
-        flush->writing = 0;
+        perm_flush_stop(flush);
         return;
     }
 
@@ -147,6 +146,19 @@ perm_flush_turn(ngx_event_t *ev)
 
     if ((flush->sending || flush->writing) && !flush->step.timer_set) {
         ngx_add_timer(&flush->step, PERM_FLUSH_STEP);
+    }
+}
+
+
+static void
+perm_flush_stop(perm_flush_t *flush)
+{
+    flush->holding = 0;
+    flush->sending = 0;
+
+    if (flush->writing) {
+        flush->writing = 0;
+        perm_state_abandon(flush->pmcf->state);
     }
 }
 
@@ -298,6 +310,8 @@ perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
     if (flush->step.timer_set) {
         ngx_del_timer(&flush->step);
     }
+
+    perm_flush_stop(flush);
 
     if (flush->sender) {
 

@@ -42,10 +42,15 @@ void perm_state_load(ngx_str_t *file, perm_cache_t *cache,
 /*
  * Writes a bit of a snapshot, bounded in time; NGX_AGAIN: call again later,
  * NGX_OK: one snapshot is complete, NGX_ERROR: logged (once per change) and
- * given up until the next call. 
+ * given up until the next call.
  */
 ngx_int_t perm_state_write(perm_state_t *state, perm_cache_t *cache,
     perm_recorder_t *recorder, ngx_log_t *log);
+
+
+/* gives an unfinished snapshot up, for another worker to write one */
+
+void perm_state_abandon(perm_state_t *state);
 
 
 /* a whole snapshot, fsync()ed and renamed into place: at exit of the master */

@@ -1,0 +1,458 @@
+
+#include "http/state_format.h"
+
+#include "core/grant.h"
+
+
+#define PERM_STATE_DAY  (86400 * INT64_C(1000))   /* ms: clocks may differ */
+
+
+/* one of the two files, in memory */
+
+typedef struct {
+    ngx_str_t             name;
+    u_char               *data;
+    size_t                size;
+    perm_state_header_t   header;
+    ngx_uint_t            whole;
+} perm_state_file_t;
+
+
+typedef struct {
+    perm_cache_t         *cache;
+    perm_recorder_t      *recorder;
+    uint64_t              seed;
+    int64_t               now;       /* unix ms */
+    int64_t               latest;    /* unix ms: no time is later */
+    ngx_uint_t            grants;
+    ngx_uint_t            accesses;
+} perm_state_loader_t;
+
+
+static ngx_int_t perm_state_read_file(perm_state_file_t *file,
+    ngx_str_t *name, char *suffix, ngx_log_t *log);
+static ngx_int_t perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd,
+    ngx_log_t *log);
+static char *perm_state_check(perm_state_file_t *file);
+static char *perm_state_check_records(perm_state_file_t *file);
+static char *perm_state_parse(u_char *p, size_t left,
+    perm_state_record_t *record, perm_call_t *call);
+static void perm_state_set_aside(perm_state_file_t *file, char *reason,
+    ngx_log_t *log);
+static void perm_state_apply(perm_state_file_t *file,
+    perm_state_loader_t *loader);
+static void perm_state_apply_grant(perm_state_loader_t *loader,
+    perm_state_record_t *record, perm_call_t *call);
+
+
+void
+perm_state_load(ngx_str_t *name, perm_cache_t *cache,
+    perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log)
+{
+    char                 *reason;
+    ngx_uint_t            i;
+    perm_state_file_t     files[2], *newest;
+    perm_state_loader_t   loader;
+
+    ngx_memzero(files, sizeof(files));
+
+    newest = NULL;
+
+    for (i = 0; i < 2; i++) {
+
+        if (perm_state_read_file(&files[i], name, i ? "~" : "", log)
+            != NGX_OK)
+        {
+            continue;
+        }
+
+        reason = perm_state_check(&files[i]);
+
+        if (reason) {
+            perm_state_set_aside(&files[i], reason, log);
+
+        } else if (files[i].whole
+                   && (newest == NULL
+                       || files[i].header.generation
+                          > newest->header.generation))
+        {
+            newest = &files[i];
+        }
+    }
+
+    if (newest) {
+        ngx_memzero(&loader, sizeof(perm_state_loader_t));
+        loader.cache = cache;
+        loader.recorder = recorder;
+        loader.seed = seed;
+
+        perm_state_apply(newest, &loader);
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "app_permission: %ui grants and %ui accesses came back "
+                      "from \"%V\"",
+                      loader.grants, loader.accesses, &newest->name);
+    }
+
+    for (i = 0; i < 2; i++) {
+        if (files[i].data) {
+            ngx_free(files[i].data);
+        }
+
+        if (files[i].name.data) {
+            ngx_free(files[i].name.data);
+        }
+    }
+}
+
+
+/* NGX_DECLINED: nothing there to judge */
+
+static ngx_int_t
+perm_state_read_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
+    ngx_log_t *log)
+{
+    ngx_fd_t   fd;
+    ngx_err_t  err;
+    ngx_int_t  rc;
+
+    file->name.data = ngx_alloc(name->len + 2, log);
+    if (file->name.data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", name, suffix)
+                     - file->name.data - 1;
+
+    fd = open((const char *) file->name.data,
+              O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
+
+    if (fd == NGX_INVALID_FILE) {
+        err = ngx_errno;
+
+        if (err != NGX_ENOENT) {
+            ngx_log_error(NGX_LOG_ERR, log, err,
+                          "app_permission: cannot open the state file \"%V\", "
+                          "nginx starts without it", &file->name);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    rc = perm_state_read_data(file, fd, log);
+
+    (void) ngx_close_file(fd);
+
+    return rc;
+}
+
+
+static ngx_int_t
+perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
+{
+    size_t            size;
+    ssize_t           n;
+    ngx_file_info_t   info;
+
+    if (ngx_fd_info(fd, &info) == NGX_FILE_ERROR
+        || !ngx_is_file(&info)
+        || (info.st_uid != geteuid() && info.st_uid != 0))
+    {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: the state file \"%V\" is not a regular "
+                      "file of this user, nginx starts without it",
+                      &file->name);
+        return NGX_DECLINED;
+    }
+
+    size = (size_t) ngx_file_size(&info);
+
+    if (size == 0) {
+        return NGX_DECLINED;
+    }
+
+    file->data = ngx_alloc(size, log);
+    if (file->data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    while (file->size < size) {
+        n = read(fd, file->data + file->size, size - file->size);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n == -1) {
+            ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                          "app_permission: cannot read the state file \"%V\", "
+                          "nginx starts without it", &file->name);
+            return NGX_DECLINED;
+        }
+
+        if (n == 0) {
+            break;
+        }
+
+        file->size += (size_t) n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what is wrong, or NULL; an unfinished snapshot is nothing wrong */
+
+static char *
+perm_state_check(perm_state_file_t *file)
+{
+    uint64_t              sum;
+    perm_state_header_t  *header;
+
+    header = &file->header;
+
+    if (file->size < sizeof(perm_state_header_t)) {
+        return "it is too short";
+    }
+
+    ngx_memcpy(header, file->data, sizeof(perm_state_header_t));
+
+    if (ngx_memcmp(header->magic, PERM_STATE_UNFINISHED, 8) == 0) {
+        return NULL;
+    }
+
+    if (ngx_memcmp(header->magic, PERM_STATE_MAGIC, 8) != 0) {
+        return "it is not a state file";
+    }
+
+    if (header->byte_order != PERM_STATE_BYTE_ORDER) {
+        return "it is of a machine with another byte order";
+    }
+
+    if (header->version != PERM_STATE_VERSION) {
+        return "it is of another version of the module";
+    }
+
+    if (header->self != perm_state_header_checksum(header)) {
+        return "the checksum of its header is wrong";
+    }
+
+    if (header->length != file->size) {
+        return "its length is wrong";
+    }
+
+    sum = perm_state_checksum(header->generation,
+                              file->data + sizeof(perm_state_header_t),
+                              file->size - sizeof(perm_state_header_t));
+
+    if (header->checksum != sum) {
+        return "its checksum is wrong";
+    }
+
+    return perm_state_check_records(file);
+}
+
+
+static char *
+perm_state_check_records(perm_state_file_t *file)
+{
+    char                 *reason;
+    size_t                left;
+    u_char               *p;
+    uint64_t              grants, accesses;
+    perm_call_t           call;
+    perm_state_record_t   record;
+
+    p = file->data + sizeof(perm_state_header_t);
+    left = file->size - sizeof(perm_state_header_t);
+    grants = 0;
+    accesses = 0;
+
+    while (left) {
+        reason = perm_state_parse(p, left, &record, &call);
+        if (reason) {
+            return reason;
+        }
+
+        if (record.kind == PERM_STATE_GRANT) {
+            grants++;
+
+        } else {
+            accesses++;
+        }
+
+        p += perm_state_padded(sizeof(record) + perm_call_len(&call));
+        left -= perm_state_padded(sizeof(record) + perm_call_len(&call));
+    }
+
+    if (grants != file->header.grants || accesses != file->header.accesses) {
+        return "the number of its records is wrong";
+    }
+
+    file->whole = 1;
+
+    return NULL;
+}
+
+
+static char *
+perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
+    perm_call_t *call)
+{
+    if (left < sizeof(perm_state_record_t)) {
+        return "a record is cut short";
+    }
+
+    ngx_memcpy(record, p, sizeof(perm_state_record_t));
+
+    if (record->kind != PERM_STATE_GRANT
+        && record->kind != PERM_STATE_ACCESS)
+    {
+        return "a record is of an unknown kind";
+    }
+
+    call->gateway.len = record->gateway_len;
+    call->app.len = record->app_len;
+    call->resource.len = record->resource_len;
+
+    if (left < perm_state_padded(sizeof(perm_state_record_t)
+                                 + perm_call_len(call)))
+    {
+        return "a record is cut short";
+    }
+
+    perm_call_point(call, (char *) p + sizeof(perm_state_record_t));
+
+    if (!perm_gateway_name_valid(call->gateway)
+        || !perm_app_name_valid(call->app)
+        || !perm_resource_name_valid(call->resource))
+    {
+        return "a name in it is not valid";
+    }
+
+    if (record->gateway < PERM_GRANT_UNREADABLE
+        || record->gateway > PERM_STATE_EXPIRES_MAX
+        || record->resource < PERM_GRANT_UNREADABLE
+        || record->resource > PERM_STATE_EXPIRES_MAX)
+    {
+        return "an expiry in it is out of range";
+    }
+
+    if (record->time <= 0
+        || record->time > PERM_STATE_EXPIRES_MAX
+        || (record->kind == PERM_STATE_ACCESS && record->time > UINT32_MAX))
+    {
+        return "a time in it is out of range";
+    }
+
+    return NULL;
+}
+
+
+static void
+perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_log_t *log)
+{
+    u_char  *bad;
+
+    bad = ngx_alloc(file->name.len + sizeof(".bad"), log);
+    if (bad == NULL) {
+        return;
+    }
+
+    (void) ngx_sprintf(bad, "%V.bad%Z", &file->name);
+
+    if (ngx_rename_file(file->name.data, bad) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "app_permission: the state file \"%V\" is not used, "
+                      "%s; it could not be renamed to \"%s\"",
+                      &file->name, reason, bad);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: the state file \"%V\" is not used, "
+                      "%s; it was renamed to \"%s\"",
+                      &file->name, reason, bad);
+    }
+
+    ngx_free(bad);
+}
+
+
+/* the file has been checked */
+
+static void
+perm_state_apply(perm_state_file_t *file, perm_state_loader_t *loader)
+{
+    size_t                left;
+    u_char               *p;
+    uint64_t              hash;
+    perm_call_t           call;
+    perm_state_record_t   record;
+
+    loader->now = perm_state_now();
+
+    /* the clock may not be set yet: then that of the last run counts */
+
+    loader->latest = ngx_max(loader->now, file->header.saved)
+                     + PERM_STATE_DAY;
+
+    p = file->data + sizeof(perm_state_header_t);
+    left = file->size - sizeof(perm_state_header_t);
+
+    while (left) {
+        (void) perm_state_parse(p, left, &record, &call);
+
+        if (record.kind == PERM_STATE_GRANT) {
+            perm_state_apply_grant(loader, &record, &call);
+
+        } else if (record.time * 1000 <= loader->latest) {
+            hash = perm_call_hash(&call, loader->seed);
+
+            if (perm_recorder_record(loader->recorder, &call, hash,
+                                     (time_t) record.time)
+                == NGX_OK)
+            {
+                loader->accesses++;
+            }
+        }
+
+        p += perm_state_padded(sizeof(record) + perm_call_len(&call));
+        left -= perm_state_padded(sizeof(record) + perm_call_len(&call));
+    }
+}
+
+
+static void
+perm_state_apply_grant(perm_state_loader_t *loader,
+    perm_state_record_t *record, perm_call_t *call)
+{
+    int64_t            age;
+    ngx_uint_t         live;
+    perm_grants_t      grants;
+    perm_generation_t  generation;
+
+    if (record->time > loader->latest) {
+        return;
+    }
+
+    age = loader->now - record->time;
+    age = ngx_max(age, 0);
+
+    grants.gateway = record->gateway;
+    grants.resource = record->resource;
+
+    live = perm_grant_live(grants.gateway, loader->now / 1000)
+           || perm_grant_live(grants.resource, loader->now / 1000);
+
+    /* of the epoch before: fit as stale, until Redis says more */
+
+    generation = perm_cache_generation(loader->cache, call->gateway,
+                                       call->app);
+    generation.epoch--;
+
+    perm_cache_store(loader->cache, call, perm_call_hash(call, loader->seed),
+                     grants, live, (int64_t) ngx_current_msec - age,
+                     generation);
+
+    loader->grants++;
+}
