@@ -30,7 +30,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->created = zone->created;
     s->redis = (pmcf->redis.url != NULL);
 
-    perm_stats_sum(zone->stats, &s->stats);
+    perm_stats_sum(zone->stats, &s->stats, s->now);
     perm_snapshot_totals(s);
 
     perm_cache_stat(zone->cache, &s->cache);
@@ -65,7 +65,7 @@ perm_snapshot_note(perm_zone_t *zone)
     }
 
     s.now = ngx_time();
-    perm_stats_sum(zone->stats, &s.stats);
+    perm_stats_sum(zone->stats, &s.stats, s.now);
     perm_snapshot_totals(&s);
 
     perm_snapshot_point(&s, &point);

@@ -42,6 +42,17 @@ typedef struct {
 } perm_histogram_cell_t;
 
 
+/* the age of the oldest answer that decided, this minute and the one before */
+
+typedef struct {
+    ngx_atomic_t    minute;    /* unix */
+    ngx_atomic_t    oldest;    /* ms */
+    ngx_atomic_t    before;    /* ms */
+} perm_age_cell_t;
+
+
+/* counters, and then what cannot be added up */
+
 typedef struct {
     /* [dry_run][outcome][reason]; dry_run is 1 for a request that dry run
        let through although its outcome is not "allow" */
@@ -53,6 +64,8 @@ typedef struct {
     ngx_atomic_t           refreshes;      /* ahead of an entry's end */
     ngx_atomic_t           invalidations;  /* keys reported as changed */
     perm_histogram_cell_t  histograms[PERM_HISTOGRAMS];
+
+    perm_age_cell_t        age;
 } perm_stats_cell_t;
 
 
@@ -89,12 +102,17 @@ void perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
     uint64_t usec);
 
 
+/* age: ms, of a cached answer that decided; hits may be sampled */
+
+void perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now);
+
+
 /*
  * Adds the cells up, without a lock: what is counted meanwhile may or may not
  * be in the sum, and no counter ever goes back.
  */
 
-void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum);
+void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now);
 
 
 #endif /* _PERM_STATS_H_INCLUDED_ */
