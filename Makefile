@@ -7,6 +7,8 @@ PROVE     ?= prove
 JOBS      ?= 2
 TESTS     ?= $(sort $(wildcard t/*.t))
 
+BROWSER_TESTS ?= $(sort $(wildcard t/browser/*.t))
+
 override BUILD     := $(abspath $(BUILD))
 override NGINX_SRC := $(abspath $(NGINX_SRC))
 
@@ -100,7 +102,7 @@ test: all
 
 test-browser: all
 	@t/tools/install-deps browser
-	@BUILD=$(BUILD) $(PROVE) -It/lib $(sort $(wildcard t/browser/*.t))
+	@BUILD=$(BUILD) $(PROVE) -It/lib $(BROWSER_TESTS)
 
 bench: all
 	@t/tools/install-deps bench
