@@ -1,10 +1,10 @@
 
 #include "redis/tracker.h"
 
+#include "redis/link.h"
 
-#define PERM_TRACKER_BEAT         1000    /* ms between heartbeats */
-#define PERM_TRACKER_BACKOFF_MIN  50      /* ms */
-#define PERM_TRACKER_BACKOFF_MAX  800     /* ms */
+
+#define PERM_TRACKER_BEAT  1000   /* ms between heartbeats */
 
 
 /* whatever there is, is gone */
@@ -46,7 +46,7 @@ perm_redis_tracker_gain(perm_redis_tracker_t *tracker)
 
     tracker->active = 1;
     tracker->refused = 0;
-    tracker->backoff = PERM_TRACKER_BACKOFF_MIN;
+    tracker->failures = 0;
 
     ngx_add_timer(&tracker->timer, PERM_TRACKER_BEAT);
 
@@ -77,13 +77,7 @@ perm_redis_tracker_lose(perm_redis_tracker_t *tracker, ngx_msec_t delay)
 void
 perm_redis_tracker_retry(perm_redis_tracker_t *tracker)
 {
-    ngx_msec_t  delay;
-
-    delay = tracker->backoff / 2 + ngx_random() % (tracker->backoff / 2 + 1);
-
-    tracker->backoff = ngx_min(tracker->backoff * 2, PERM_TRACKER_BACKOFF_MAX);
-
-    perm_redis_tracker_lose(tracker, delay);
+    perm_redis_tracker_lose(tracker, perm_redis_backoff(tracker->failures++));
 
     perm_redis_nodes_refresh(tracker->conf->nodes);
 }
@@ -215,7 +209,6 @@ perm_redis_tracker_create(perm_redis_tracker_conf_t *conf,
     }
 
     tracker->conf = conf;
-    tracker->backoff = PERM_TRACKER_BACKOFF_MIN;
 
     p = tracker->name;
     p += perm_redis_node_name(p, node);

@@ -41,7 +41,7 @@ typedef struct {
     long long                   id;        /* the listener's, at the server */
 
     ngx_event_t                 timer;     /* to the next try or heartbeat */
-    ngx_msec_t                  backoff;   /* ms */
+    ngx_uint_t                  failures;  /* in a row */
     ngx_msec_t                  beat;      /* ms, monotonic: sent at */
     ngx_uint_t                  beats;     /* unanswered */
 
