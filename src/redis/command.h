@@ -62,6 +62,7 @@ struct perm_redis_command_s {
     ngx_msec_t               sent;        /* to the connection it is on */
     unsigned                 tries:8;     /* connections it was sent to */
     unsigned                 slot:14;     /* of its key, in a cluster */
+    unsigned                 asking:1;    /* in a cluster: ASK led here */
     unsigned                 counted:1;   /* in the account already */
     size_t                   len;
     u_char                   wire[1];     /* of len bytes, as sent */

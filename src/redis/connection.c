@@ -191,6 +191,9 @@ perm_redis_connection_start(perm_redis_connection_t *connection)
     c->read->handler = perm_redis_connection_read;
     c->write->handler = perm_redis_connection_write;
 
+    /* whoever waits for it has a timer of its own */
+
+    connection->timer.cancelable = 1;
     ngx_add_timer(&connection->timer, connection->conf->connect_timeout);
 
     if (rc == NGX_OK) {

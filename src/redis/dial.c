@@ -91,22 +91,32 @@ static void
 perm_redis_dial_reason(perm_redis_dial_t *dial, ngx_str_t *address,
     ngx_str_t *reason)
 {
+    u_char     *p;
+    size_t      len;
+    u_char      name[PERM_REDIS_NODE_NAME_MAX];
+
+    p = dial->buf;
+
+    /* which of several, where the node's name does not say it */
+
+    len = perm_redis_node_name(name, &dial->node);
+
+    if (len != address->len || ngx_memcmp(name, address->data, len) != 0) {
+        p = ngx_snprintf(p, PERM_REDIS_DIAL_REASON_MAX, "%V: ", address);
+    }
+
+    p = ngx_slprintf(p, dial->buf + PERM_REDIS_DIAL_REASON_MAX, "%V", reason);
+
     dial->reason.data = dial->buf;
-    dial->reason.len = ngx_snprintf(dial->buf, PERM_REDIS_DIAL_REASON_MAX,
-                                    "%V: %V", address, reason)
-                       - dial->buf;
+    dial->reason.len = p - dial->buf;
 }
 
 
 static void
 perm_redis_dial_say(perm_redis_dial_t *dial, char *reason)
 {
-    ngx_str_t  text;
-
-    text.data = (u_char *) reason;
-    text.len = ngx_strlen(reason);
-
-    perm_redis_dial_reason(dial, &dial->node.name, &text);
+    dial->reason.data = (u_char *) reason;
+    dial->reason.len = ngx_strlen(reason);
 }
 
 

@@ -1,0 +1,94 @@
+
+/*
+ * The link to Redis without an event loop.
+ */
+
+
+#include "redis/topology_priv.h"
+
+
+#define PERM_REDIS_DRAIN_LINKS  1024
+#define PERM_REDIS_DRAIN_STEP   20     /* ms */
+
+
+/* the handlers may end a link, but no other than their own */
+
+static void
+perm_redis_drain_step(perm_redis_t *redis, ngx_msec_t msec)
+{
+    ngx_uint_t                 i, n;
+    ngx_queue_t               *q;
+    static struct pollfd       pfds[PERM_REDIS_DRAIN_LINKS];
+    static perm_redis_link_t  *links[PERM_REDIS_DRAIN_LINKS];
+
+    n = 0;
+
+    for (q = ngx_queue_head(&redis->links);
+         q != ngx_queue_sentinel(&redis->links) && n < PERM_REDIS_DRAIN_LINKS;
+         q = ngx_queue_next(q))
+    {
+        links[n] = ngx_queue_data(q, perm_redis_link_t, queue);
+        perm_redis_link_poll(links[n], &pfds[n]);
+        n++;
+    }
+
+    if (msec && poll(pfds, n, (int) msec) == -1) {
+        return;
+    }
+
+    ngx_time_update();
+
+    for (i = 0; i < n; i++) {
+        perm_redis_link_polled(links[i], &pfds[i]);
+    }
+}
+
+
+static ngx_uint_t
+perm_redis_drain_outstanding(perm_redis_t *redis)
+{
+    ngx_uint_t    n;
+    ngx_queue_t  *q;
+
+    n = !ngx_queue_empty(&redis->wait.commands);
+
+    for (q = ngx_queue_head(&redis->links);
+         q != ngx_queue_sentinel(&redis->links);
+         q = ngx_queue_next(q))
+    {
+        n += perm_redis_link_outstanding(ngx_queue_data(q, perm_redis_link_t,
+                                                        queue));
+    }
+
+    return n;
+}
+
+
+ngx_int_t
+perm_redis_drain(perm_redis_t *redis, ngx_msec_t msec)
+{
+    ngx_msec_t      start;
+    ngx_msec_int_t  left;
+
+    ngx_time_update();
+    start = ngx_current_msec;
+
+    for ( ;; ) {
+
+        /* what is queued leaves first */
+
+        perm_redis_drain_step(redis, 0);
+
+        if (perm_redis_drain_outstanding(redis) == 0) {
+            return NGX_OK;
+        }
+
+        left = (ngx_msec_int_t) (start + msec - ngx_current_msec);
+
+        if (left <= 0) {
+            return NGX_AGAIN;
+        }
+
+        perm_redis_drain_step(redis, ngx_min(left, PERM_REDIS_DRAIN_STEP));
+    }
+}

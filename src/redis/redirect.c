@@ -1,0 +1,127 @@
+
+/*
+ * Servers that say: not here.
+ */
+
+
+#include "redis/topology_priv.h"
+
+
+#define PERM_REDIS_TRIES_MAX  6
+
+
+/* "MOVED 3999 127.0.0.1:6381" */
+
+static ngx_int_t
+perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
+{
+    u_char     *p, *last, *colon;
+    ngx_int_t   port;
+
+    p = (u_char *) reply->str;
+    last = p + reply->len;
+
+    p = ngx_strlchr(p, last, ' ');
+
+    if (p != NULL) {
+        p = ngx_strlchr(p + 1, last, ' ');
+    }
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p++;
+
+    for (colon = last; colon > p && colon[-1] != ':'; colon--) {
+        /* void */
+    }
+
+    if (colon - p < 2 || colon - p > 256) {
+        return NGX_ERROR;
+    }
+
+    port = ngx_atoi(colon, last - colon);
+
+    if (port < 1 || port > 65535) {
+        return NGX_ERROR;
+    }
+
+    node->name.data = p;
+    node->name.len = colon - 1 - p;
+    node->port = (in_port_t) port;
+    node->host = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_redis_redirect_follow(perm_redis_t *redis, perm_redis_command_t *command,
+    redisReply *reply, ngx_uint_t asking)
+{
+    perm_redis_link_t  *link;
+    perm_redis_node_t   node;
+
+    if (command->handler == NULL
+        || command->tries >= PERM_REDIS_TRIES_MAX
+        || (ngx_msec_int_t) (command->deadline - ngx_current_msec) <= 0
+        || perm_redis_redirect_node(reply, &node) != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    link = perm_redis_topology_link(redis, &node);
+    if (link == NULL) {
+        return NGX_OK;
+    }
+
+    command->asking = asking;
+
+    return perm_redis_link_send(link, command) == NGX_OK ? NGX_DONE : NGX_OK;
+}
+
+
+ngx_int_t
+perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
+{
+    perm_redis_t  *redis;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
+        return NGX_OK;
+    }
+
+    redis = command->owner;
+
+    if (perm_redis_reply_error(reply, "READONLY")) {
+
+        /* a master no more: neither to write to nor to trust */
+
+        if (redis->link != NULL) {
+            perm_redis_link_drop(redis->link, "the server became a replica");
+        }
+
+        perm_redis_nodes_refresh(redis->nodes);
+
+        return NGX_OK;
+    }
+
+    if (!redis->cluster) {
+        return NGX_OK;
+    }
+
+    if (perm_redis_reply_error(reply, "MOVED")) {
+        perm_redis_nodes_refresh(redis->nodes);
+        return perm_redis_redirect_follow(redis, command, reply, 0);
+    }
+
+    if (perm_redis_reply_error(reply, "ASK")) {
+        return perm_redis_redirect_follow(redis, command, reply, 1);
+    }
+
+    if (perm_redis_reply_error(reply, "CLUSTERDOWN")) {
+        perm_redis_nodes_refresh(redis->nodes);
+    }
+
+    return NGX_OK;
+}

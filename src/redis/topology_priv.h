@@ -1,0 +1,48 @@
+
+/*
+ * What topology.c and redirect.c share.
+ */
+
+
+#ifndef _PERM_REDIS_TOPOLOGY_PRIV_H_INCLUDED_
+#define _PERM_REDIS_TOPOLOGY_PRIV_H_INCLUDED_
+
+
+#include "redis/link.h"
+#include "redis/nodes.h"
+#include "redis/topology.h"
+
+
+struct perm_redis_s {
+    perm_redis_conf_t     *conf;
+    ngx_log_t             *log;
+    perm_redis_account_t   account;
+    perm_redis_state_pt    handler;
+    void                  *data;
+
+    perm_redis_nodes_t    *nodes;
+    ngx_queue_t            links;      /* those retired, too */
+    perm_redis_link_t     *link;       /* to the master; NULL in a cluster */
+    perm_redis_wait_t      wait;       /* for the masters to be found */
+
+    perm_redis_state_t     state;
+    uint32_t               said;       /* hash of the reason logged last */
+
+    unsigned               cluster:1;
+    unsigned               reported:2; /* 0: nothing, 1: down, 2: up */
+    unsigned               role_said:1;
+};
+
+
+/* the link to a node, made when there is none; NULL: out of memory */
+perm_redis_link_t *perm_redis_topology_link(perm_redis_t *redis,
+    perm_redis_node_t *node);
+
+
+/* redirect.c: a cluster's MOVED and ASK, and READONLY; see intercept */
+
+ngx_int_t perm_redis_redirect(perm_redis_command_t *command,
+    redisReply *reply);
+
+
+#endif /* _PERM_REDIS_TOPOLOGY_PRIV_H_INCLUDED_ */
