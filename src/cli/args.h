@@ -1,0 +1,123 @@
+
+/*
+ * Options: tables that say what they are, and their values.
+ */
+
+
+#ifndef _PERM_ARGS_H_INCLUDED_
+#define _PERM_ARGS_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/name.h"
+
+
+#define PERM_DAYS_MAX  32
+
+
+typedef enum {
+    PERM_ARG_FLAG = 0,     /* int */
+    PERM_ARG_TEXT,         /* const char * */
+    PERM_ARG_GATEWAY,      /* perm_str_t, as the next three */
+    PERM_ARG_RESOURCE,
+    PERM_ARG_APP,
+    PERM_ARG_NAME,         /* any bytes: the decision judges them */
+    PERM_ARG_TIME,         /* int64_t, unix seconds */
+    PERM_ARG_SPAN,         /* int64_t, seconds */
+    PERM_ARG_DAYS,         /* int64_t, whole days */
+    PERM_ARG_DAY_LIST,     /* perm_days_t */
+    PERM_ARG_WORD          /* unsigned: the index of one of "a|b|c" */
+} perm_arg_kind_t;
+
+
+typedef struct {
+    unsigned         n;
+    int64_t          days[PERM_DAYS_MAX];
+} perm_days_t;
+
+
+typedef struct {
+    /* of every command */
+    const char      *redis;
+    const char      *prefix;
+    const char      *user;
+    const char      *password_file;
+    const char      *cacert;
+    const char      *cert;
+    const char      *key;
+    const char      *tls_name;
+    int              insecure;
+    int64_t          timeout;        /* seconds */
+    int              json;
+    int              help;
+    int              version;
+
+    /* of some; what is absent is NULL, 0, or -1 for times and spans */
+    perm_str_t       gateway;
+    perm_str_t       resource;
+    perm_str_t       app;
+    const char      *type;
+    const char      *file;
+    const char      *notify;
+    const char      *gateway_url;
+    int64_t          days;
+    int64_t          expires;
+    int64_t          since;
+    int64_t          unused_since;
+    int64_t          expired_for;
+    int64_t          term;
+    unsigned         dimension;
+    unsigned         role;
+    int              expired;
+    int              replace;
+    int              allow_empty;
+    int              dry_run;
+    perm_days_t      day_list;
+} perm_args_t;
+
+
+/* a table ends with a name of NULL */
+
+typedef struct {
+    const char      *name;       /* "--gateway" */
+    const char      *value;      /* "G" in --help, the words of a WORD, NULL */
+    const char      *text;       /* for --help */
+    perm_arg_kind_t  kind;
+    size_t           offset;     /* in perm_args_t */
+    unsigned         required;
+} perm_option_t;
+
+
+#define PERM_OPTION_END  { NULL, NULL, NULL, PERM_ARG_FLAG, 0, 0 }
+
+extern const perm_option_t  perm_global_options[];
+
+
+/* Sets what is absent */
+
+void perm_args_init(perm_args_t *args);
+
+
+/*
+ * Takes the option at argv[*i], of either table, with its value; moves *i to
+ * its last word.  command: for messages, or NULL.  A mistake ends the program
+ * with PERM_EXIT_USAGE.
+ */
+void perm_args_take(perm_args_t *args, const char *command,
+    const perm_option_t *options, int argc, char **argv, int *i);
+
+
+/* Ends the program when an option that the command cannot do without is absent */
+
+void perm_args_check(const perm_args_t *args, const char *command,
+    const perm_option_t *options);
+
+
+/* Writes a table to standard output, for --help */
+
+void perm_args_help(const perm_option_t *options);
+
+
+#endif /* _PERM_ARGS_H_INCLUDED_ */

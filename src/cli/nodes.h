@@ -1,0 +1,72 @@
+
+/*
+ * Which servers there are: one, the master a Sentinel names, or the masters
+ * of a Cluster and their slots.
+ */
+
+
+#ifndef _PERM_NODES_H_INCLUDED_
+#define _PERM_NODES_H_INCLUDED_
+
+
+#include <stdint.h>
+
+#include "cli/link.h"
+#include "core/grant_key.h"
+#include "core/redis_url.h"
+
+
+#define PERM_NODES_MAX  256
+#define PERM_NO_NODE    0xffff
+
+
+typedef struct {
+    const perm_redis_url_t  *url;
+    perm_link_conf_t         link;       /* of the servers */
+    perm_link_conf_t         sentinel;   /* of the Sentinels */
+} perm_nodes_conf_t;
+
+
+typedef struct {
+    perm_address_t           address;
+    perm_link_t             *link;       /* NULL: not connected */
+    int                      master;     /* serves slots; else left over */
+    void                    *first;      /* commands that wait for a reply */
+    void                   **last;
+    unsigned                 waiting;
+} perm_node_t;
+
+
+typedef struct {
+    const perm_nodes_conf_t *conf;
+    unsigned                 n;
+    perm_node_t              nodes[PERM_NODES_MAX];
+    uint16_t                 slots[PERM_CLUSTER_SLOTS];   /* node, or none */
+} perm_nodes_t;
+
+
+/*
+ * Learns which servers there are, again when called again: a node keeps its
+ * place, and the link of one that is still a master.  Returns 0, or -1 with
+ * *error, of PERM_ERROR_SIZE bytes.
+ */
+int perm_nodes_discover(perm_nodes_t *nodes, char *error);
+
+
+/* The node at an address, added when it is new; NULL when there are too many */
+
+perm_node_t *perm_nodes_at(perm_nodes_t *nodes, const char *host,
+    unsigned port);
+
+
+/* Connects the node unless it is.  Returns 0, or -1 with *error. */
+
+int perm_node_connect(perm_nodes_t *nodes, perm_node_t *node, char *error);
+
+
+/* The node that serves the key, or NULL when none is known to */
+
+perm_node_t *perm_nodes_of_key(perm_nodes_t *nodes, perm_str_t key);
+
+
+#endif /* _PERM_NODES_H_INCLUDED_ */

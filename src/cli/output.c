@@ -1,0 +1,378 @@
+
+#include "cli/output.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/grant.h"
+#include "core/json.h"
+#include "core/time.h"
+
+
+#define ESCAPE_SIZE   512
+#define ESCAPES       4
+#define REDRAW_NS     200000000
+
+
+volatile sig_atomic_t  perm_interrupted;
+
+static void          (*fatal_handler)(void *data);
+static void           *fatal_data;
+static int             first_member;
+static int             progress_shown;
+
+
+perm_str_t
+perm_str(const char *text)
+{
+    perm_str_t  s;
+
+    s.data = text;
+    s.len = strlen(text);
+
+    return s;
+}
+
+
+static void
+message(const char *fmt, va_list args)
+{
+    perm_progress_end();
+    fflush(stdout);
+
+    fputs("app-permission: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+}
+
+
+void
+perm_warn(const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    message(fmt, args);
+    va_end(args);
+}
+
+
+void
+perm_at_fatal(void (*handler)(void *data), void *data)
+{
+    fatal_handler = handler;
+    fatal_data = data;
+}
+
+
+void
+perm_fatal(perm_exit_t status, const char *fmt, ...)
+{
+    void   (*handler)(void *data);
+    va_list  args;
+
+    va_start(args, fmt);
+    message(fmt, args);
+    va_end(args);
+
+    handler = fatal_handler;
+    fatal_handler = NULL;
+
+    if (handler != NULL) {
+        handler(fatal_data);
+    }
+
+    exit(status);
+}
+
+
+void *
+perm_alloc(size_t size)
+{
+    return perm_realloc(NULL, size);
+}
+
+
+void *
+perm_realloc(void *p, size_t size)
+{
+    p = realloc(p, size ? size : 1);
+
+    if (p == NULL) {
+        perm_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
+    return p;
+}
+
+
+const char *
+perm_escape(perm_str_t bytes)
+{
+    char           *out, *p;
+    size_t          i;
+    unsigned char   c;
+
+    static char      buffers[ESCAPES][ESCAPE_SIZE];
+    static unsigned  turn;
+
+    out = buffers[turn++ % ESCAPES];
+    p = out;
+
+    for (i = 0; i < bytes.len; i++) {
+
+        if (p - out > ESCAPE_SIZE - 8) {
+            strcpy(p, "...");
+            return out;
+        }
+
+        c = (unsigned char) bytes.data[i];
+
+        if (c < ' ' || c > '~') {
+            p += sprintf(p, "\\x%02x", c);
+
+        } else {
+            if (c == '\\') {
+                *p++ = '\\';
+            }
+
+            *p++ = (char) c;
+        }
+    }
+
+    *p = '\0';
+
+    return out;
+}
+
+
+const char *
+perm_escape_text(const char *text)
+{
+    return perm_escape(perm_str(text));
+}
+
+
+static void
+member_name(FILE *file, const char *name)
+{
+    fprintf(file, "%s\"%s\":", first_member ? "" : ",", name);
+    first_member = 0;
+}
+
+
+void
+perm_object_begin(FILE *file)
+{
+    fputc('{', file);
+    first_member = 1;
+}
+
+
+void
+perm_object_end(FILE *file, const char *after)
+{
+    fprintf(file, "}%s", after);
+    first_member = 0;
+}
+
+
+void
+perm_object_raw(FILE *file, const char *name, const char *value)
+{
+    member_name(file, name);
+    fputs(value, file);
+}
+
+
+void
+perm_object_number(FILE *file, const char *name, int64_t value)
+{
+    member_name(file, name);
+
+    if (value < 0) {
+        fputs("null", file);
+
+    } else {
+        fprintf(file, "%lld", (long long) value);
+    }
+}
+
+
+void
+perm_object_text(FILE *file, const char *name, const char *value)
+{
+    perm_object_string(file, name, perm_str(value));
+}
+
+
+void
+perm_object_string(FILE *file, const char *name, perm_str_t value)
+{
+    member_name(file, name);
+    perm_json_put(file, value);
+}
+
+
+/* how many bytes of valid UTF-8 above ASCII begin there, or 0 */
+
+static size_t
+utf8_length(perm_str_t rest)
+{
+    char        text[6];
+    size_t      n;
+    perm_str_t  json;
+
+    for (n = 2; n <= 4 && n <= rest.len; n++) {
+        text[0] = '"';
+        memcpy(text + 1, rest.data, n);
+        text[n + 1] = '"';
+
+        json.data = text;
+        json.len = n + 2;
+
+        if (perm_json_valid(json)) {
+            return n;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+perm_json_put(FILE *file, perm_str_t value)
+{
+    size_t         n;
+    unsigned char  c;
+
+    fputc('"', file);
+
+    while (value.len) {
+        c = (unsigned char) *value.data;
+        n = 1;
+
+        if (c < ' ' || c == 0x7f) {
+            fprintf(file, "\\u%04x", c);
+
+        } else if (c >= 0x80) {
+            n = utf8_length(value);
+
+            if (n == 0) {
+                fputs("\\ufffd", file);
+                n = 1;
+
+            } else {
+                fwrite(value.data, 1, n, file);
+            }
+
+        } else {
+            if (c == '"' || c == '\\') {
+                fputc('\\', file);
+            }
+
+            fputc(c, file);
+        }
+
+        value.data += n;
+        value.len -= n;
+    }
+
+    fputc('"', file);
+}
+
+
+const char *
+perm_time_text(int64_t seconds)
+{
+    static char      texts[ESCAPES][PERM_TIME_TEXT_SIZE];
+    static unsigned  turn;
+
+    if (seconds < 0) {
+        return "-";
+    }
+
+    if (seconds >= PERM_GRANT_PERMANENT) {
+        return "permanent";
+    }
+
+    turn = (turn + 1) % ESCAPES;
+    perm_time_format(seconds, texts[turn]);
+
+    return texts[turn];
+}
+
+
+void
+perm_progress(const char *what, uint64_t done, uint64_t total)
+{
+    struct timespec  now;
+
+    static int              tty = -1;
+    static struct timespec  drawn;
+
+    if (tty == -1) {
+        tty = isatty(STDERR_FILENO);
+    }
+
+    if (!tty) {
+        return;
+    }
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    if ((now.tv_sec - drawn.tv_sec) * 1000000000LL + now.tv_nsec
+        - drawn.tv_nsec < REDRAW_NS)
+    {
+        return;
+    }
+
+    drawn = now;
+    progress_shown = 1;
+
+    fprintf(stderr, "\r\033[K%s: %llu", what, (unsigned long long) done);
+
+    if (total) {
+        fprintf(stderr, " [%.*s%.*s] %u%%", (int) (done * 30 / total),
+                "##############################",
+                (int) (30 - done * 30 / total),
+                "..............................",
+                (unsigned) (done * 100 / total));
+    }
+
+    fflush(stderr);
+}
+
+
+void
+perm_progress_end(void)
+{
+    if (progress_shown) {
+        progress_shown = 0;
+        fputs("\r\033[K", stderr);
+    }
+}
+
+
+static void
+interrupt(int signo)
+{
+    perm_interrupted = signo;
+}
+
+
+void
+perm_catch_interrupt(void)
+{
+    struct sigaction  action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = interrupt;
+    action.sa_flags = SA_RESETHAND;
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
