@@ -13,6 +13,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "core/name.h"
 
 
@@ -51,24 +55,115 @@ perm_bucket_pair(uint64_t hash, uint32_t buckets, uint32_t *first)
 }
 
 
+/* which of a bucket's tags are this one: a bit a slot; they are aligned */
+
+static ngx_inline ngx_uint_t
+perm_bucket_find(uint32_t *tags, uint32_t tag)
+{
+#if defined(__SSE2__)
+
+    __m128i  low, high, wanted;
+
+    wanted = _mm_set1_epi32((int) tag);
+    low = _mm_cmpeq_epi32(_mm_load_si128((__m128i *) tags), wanted);
+    high = _mm_cmpeq_epi32(_mm_load_si128((__m128i *) (tags + 4)), wanted);
+
+    return (ngx_uint_t) _mm_movemask_ps(_mm_castsi128_ps(low))
+           | (ngx_uint_t) _mm_movemask_ps(_mm_castsi128_ps(high)) << 4;
+
+#else
+
+    ngx_uint_t  i, found;
+
+    found = 0;
+
+    for (i = 0; i < PERM_BUCKET; i++) {
+        found |= (ngx_uint_t) (tags[i] == tag) << i;
+    }
+
+    return found;
+
+#endif
+}
+
+
+static ngx_inline uint64_t
+perm_name_word(const char *p)
+{
+    uint64_t  word;
+
+    ngx_memcpy(&word, p, sizeof(uint64_t));
+
+    return word;
+}
+
+
+static ngx_inline uint64_t
+perm_name_half(const char *p)
+{
+    uint32_t  half;
+
+    ngx_memcpy(&half, p, sizeof(uint32_t));
+
+    return half;
+}
+
+
+/* names are short: a call of memcmp() costs more than it compares */
+
+static ngx_inline ngx_uint_t
+perm_name_equal(const char *name, const char *other, size_t len)
+{
+    if (len >= 8) {
+
+        for ( /* void */ ; len > 8; len -= 8) {
+
+            if (perm_name_word(name) != perm_name_word(other)) {
+                return 0;
+            }
+
+            name += 8;
+            other += 8;
+        }
+
+        /* the last 8 bytes, some of them once more */
+
+        return perm_name_word(name + len - 8)
+               == perm_name_word(other + len - 8);
+    }
+
+    if (len >= 4) {
+        return perm_name_half(name) == perm_name_half(other)
+               && perm_name_half(name + len - 4)
+                  == perm_name_half(other + len - 4);
+    }
+
+    while (len) {
+        len--;
+
+        if (name[len] != other[len]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* gateway, app and resource one after the other, as tables keep them */
 
 static ngx_inline ngx_uint_t
 perm_call_equal(perm_call_t *call, const char *names)
 {
-    if (ngx_memcmp(names, call->gateway.data, call->gateway.len) != 0) {
-        return 0;
-    }
+    const char  *app, *resource;
 
-    names += call->gateway.len;
+    app = names + call->gateway.len;
+    resource = app + call->app.len;
 
-    if (ngx_memcmp(names, call->app.data, call->app.len) != 0) {
-        return 0;
-    }
-
-    names += call->app.len;
-
-    return ngx_memcmp(names, call->resource.data, call->resource.len) == 0;
+    return perm_name_equal(app, call->app.data, call->app.len)
+           && perm_name_equal(resource, call->resource.data,
+                              call->resource.len)
+           && perm_name_equal(names, call->gateway.data, call->gateway.len);
 }
 
 

@@ -42,28 +42,6 @@ perm_hash_fold(uint64_t a, uint64_t b)
 }
 
 
-static ngx_inline uint64_t
-perm_hash_read8(const char *p)
-{
-    uint64_t  value;
-
-    ngx_memcpy(&value, p, sizeof(uint64_t));
-
-    return value;
-}
-
-
-static ngx_inline uint64_t
-perm_hash_read4(const char *p)
-{
-    uint32_t  value;
-
-    ngx_memcpy(&value, p, sizeof(uint32_t));
-
-    return value;
-}
-
-
 /* multiply and fold, 16 bytes a step; the last step overlaps the one before */
 
 static ngx_inline uint64_t
@@ -78,19 +56,19 @@ perm_hash_name(uint64_t hash, perm_str_t *name)
     hash += len;
 
     while (len > 16) {
-        hash = perm_hash_fold(perm_hash_read8(p) ^ PERM_HASH_A,
-                              perm_hash_read8(p + 8) ^ hash);
+        hash = perm_hash_fold(perm_name_word(p) ^ PERM_HASH_A,
+                              perm_name_word(p + 8) ^ hash);
         p += 16;
         len -= 16;
     }
 
     if (len >= 8) {
-        a = perm_hash_read8(p);
-        b = perm_hash_read8(p + len - 8);
+        a = perm_name_word(p);
+        b = perm_name_word(p + len - 8);
 
     } else if (len >= 4) {
-        a = perm_hash_read4(p);
-        b = perm_hash_read4(p + len - 4);
+        a = perm_name_half(p);
+        b = perm_name_half(p + len - 4);
 
     } else if (len > 0) {
         a = (u_char) p[0] | (u_char) p[len / 2] << 8;
@@ -135,8 +113,8 @@ perm_cache_lookup(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     ngx_msec_t now, perm_cache_entry_t *entry)
 {
     size_t               len;
-    uint32_t             tag, first[2], *tags;
-    ngx_uint_t           i, n;
+    uint32_t             tag, first[2];
+    ngx_uint_t           i, n, found;
     perm_cache_slot_t   *slot;
     perm_cache_class_t  *class;
 
@@ -151,15 +129,11 @@ perm_cache_lookup(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     perm_bucket_pair(hash, class->buckets, first);
 
     for (n = 0; n < 2; n++) {
-        tags = class->tags + first[n];
+        found = perm_bucket_find(class->tags + first[n], tag);
 
-        for (i = 0; i < PERM_BUCKET; i++) {
-
-            if (tags[i] != tag) {
-                continue;
-            }
-
-            slot = perm_cache_slot(class, first[n] + i);
+        for ( /* void */ ; found; found &= found - 1) {
+            i = first[n] + (ngx_uint_t) __builtin_ctzl(found);
+            slot = perm_cache_slot(class, i);
 
             if (perm_cache_read(cache, slot, call, now, entry) == NGX_OK) {
                 return NGX_OK;

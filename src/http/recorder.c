@@ -132,17 +132,19 @@ perm_recorder_update(perm_recorder_t *recorder, perm_recorder_class_t *class,
     perm_call_t *call, uint64_t hash, uint32_t now)
 {
     uint32_t    tag, i, first[2];
-    ngx_uint_t  n;
+    ngx_uint_t  n, found;
 
     tag = perm_bucket_tag(hash);
     perm_bucket_pair(hash, class->buckets, first);
 
     for (n = 0; n < 2; n++) {
-        for (i = first[n]; i < first[n] + PERM_BUCKET; i++) {
+        found = perm_bucket_find(class->tags + first[n], tag);
 
-            if (class->tags[i] == tag
-                && perm_recorder_touch(recorder, class, i, call, now)
-                   == NGX_OK)
+        for ( /* void */ ; found; found &= found - 1) {
+            i = first[n] + (uint32_t) __builtin_ctzl(found);
+
+            if (perm_recorder_touch(recorder, class, i, call, now)
+                == NGX_OK)
             {
                 return NGX_OK;
             }

@@ -1,0 +1,462 @@
+
+/*
+ * The table of grants.
+ * sources: src/http/cache.c src/http/cache_store.c
+ *
+ * With the arguments "lookup ENTRIES LOOKUPS" it does just that, to be run
+ * under callgrind.
+ */
+
+
+#include "shm_stub.h"
+
+#include "http/cache.h"
+
+
+#define SEED   UINT64_C(0x1234567890abcdef)
+#define LATER  INT64_C(4000000000)
+
+
+static ngx_slab_pool_t  *shpool;
+static perm_cache_t     *cache;
+
+
+static void
+fresh(size_t size)
+{
+    if (shpool) {
+        munmap(shpool, stub_end - (u_char *) shpool);
+    }
+
+    shpool = stub_pool(size + 1024 * 1024);
+    cache = perm_cache_create(shpool, size, SEED);
+
+    if (cache == NULL) {
+        printf("Bail out! no cache\n");
+        exit(2);
+    }
+}
+
+
+static void
+store(perm_call_t *call, int64_t gateway, int64_t resource, int64_t fetched)
+{
+    perm_grants_t      grants;
+    perm_generation_t  generation;
+
+    grants.gateway = gateway;
+    grants.resource = resource;
+
+    generation = perm_cache_generation(cache, call->gateway, call->app);
+
+    perm_cache_store(cache, call, perm_call_hash(call, SEED), grants,
+                     gateway > 0 || resource > 0, fetched, generation);
+}
+
+
+static int
+lookup(perm_call_t *call, perm_cache_entry_t *entry)
+{
+    return perm_cache_lookup(cache, call, perm_call_hash(call, SEED),
+                             ngx_current_msec, entry)
+           == NGX_OK;
+}
+
+
+static void
+test_lookup(void)
+{
+    stub_call_t         a, b;
+    perm_call_t        *call;
+    perm_cache_entry_t  entry;
+
+    fresh(1024 * 1024);
+
+    call = stub_call(&a, "gw", "res", "app");
+
+    ok(!lookup(call, &entry), "an empty table has nothing");
+
+    store(call, -1, LATER, 5);
+
+    ok(lookup(call, &entry), "what was stored is found");
+    ok(entry.grants.gateway == -1 && entry.grants.resource == LATER
+       && entry.fetched == 5, "as it was stored");
+    ok(entry.trusted && entry.unchanged, "and trusted");
+
+    ok(!lookup(stub_call(&b, "gwr", "es", "app"), &entry)
+       && !lookup(stub_call(&b, "gw", "resa", "pp"), &entry)
+       && !lookup(stub_call(&b, "gwa", "res", "pp"), &entry)
+       && !lookup(stub_call(&b, "gw", "res", "apq"), &entry)
+       && !lookup(stub_call(&b, "gv", "res", "app"), &entry)
+       && !lookup(stub_call(&b, "gw", "rer", "app"), &entry),
+       "other names are other calls, whatever they look like joined");
+
+    ok(perm_cache_lookup(cache, stub_call(&b, "gw", "res", "apq"),
+                         perm_call_hash(call, SEED), 0, &entry)
+       == NGX_DECLINED, "the same hash alone finds nothing");
+
+    store(call, LATER + 1, -2, 4);
+    ok(lookup(call, &entry) && entry.fetched == 5,
+       "an older answer does not replace a newer one");
+
+    store(call, LATER + 1, -2, 6);
+    ok(lookup(call, &entry) && entry.fetched == 6
+       && entry.grants.gateway == LATER + 1 && entry.grants.resource == -2,
+       "a newer one does");
+}
+
+
+static void
+test_long_names(void)
+{
+    int                 good;
+    size_t              len;
+    stub_call_t         c;
+    perm_cache_entry_t  entry;
+    char                gateway[PERM_GATEWAY_MAX + 1];
+    char                resource[PERM_RESOURCE_MAX + 1];
+    char                app[PERM_APP_MAX + 1];
+
+    good = 1;
+
+    for (len = 1; len <= PERM_RESOURCE_MAX; len++) {
+        memset(gateway, 'g', sizeof(gateway));
+        memset(resource, 'r', sizeof(resource));
+        memset(app, 'a', sizeof(app));
+
+        gateway[ngx_min(len, PERM_GATEWAY_MAX)] = '\0';
+        resource[len] = '\0';
+        app[ngx_min(len, PERM_APP_MAX)] = '\0';
+
+        store(stub_call(&c, gateway, resource, app), LATER + len, -1, 1);
+
+        good &= lookup(&c.call, &entry)
+                && entry.grants.gateway == (int64_t) (LATER + len);
+    }
+
+    ok(good, "names of all lengths up to %d bytes", PERM_CALL_MAX);
+
+    len = PERM_RESOURCE_MAX + 1;
+    c.call.resource.len = len;
+    store(&c.call, LATER, -1, 1);
+    ok(!lookup(&c.call, &entry), "longer ones are not stored");
+}
+
+
+static void
+test_generations(void)
+{
+    stub_call_t         a, b, c;
+    perm_grants_t       grants = { LATER, -1 };
+    perm_generation_t   before;
+    perm_cache_entry_t  entry;
+
+    fresh(1024 * 1024);
+
+    stub_call(&a, "gw", "res", "app");
+    stub_call(&b, "gw", "other", "app");
+    stub_call(&c, "gw", "res", "somebody");
+
+    store(&a.call, LATER, -1, 1);
+    store(&b.call, LATER, -1, 1);
+    store(&c.call, LATER, -1, 1);
+
+    before = perm_cache_generation(cache, a.call.gateway, a.call.app);
+    perm_cache_invalidate(cache, a.call.gateway, a.call.app);
+
+    ok(lookup(&a.call, &entry) && !entry.trusted && !entry.unchanged
+       && lookup(&b.call, &entry) && !entry.trusted && !entry.unchanged,
+       "a change of a key is one of all its resources");
+    ok(lookup(&c.call, &entry) && entry.trusted, "and of no other app");
+
+    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
+                     9, before);
+    ok(lookup(&a.call, &entry) && entry.fetched == 9 && !entry.trusted,
+       "an answer that raced with a change is not trusted");
+
+    store(&a.call, LATER, -1, 3);
+    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 3,
+       "one that was asked for after it is");
+
+    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
+                     99, before);
+    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 3,
+       "and is not replaced by one from before it");
+
+    perm_cache_distrust(cache);
+    ok(lookup(&a.call, &entry) && !entry.trusted && entry.unchanged
+       && lookup(&c.call, &entry) && !entry.trusted && entry.unchanged,
+       "after a gap all are distrusted, and fit as stale");
+}
+
+
+static void
+test_marks(void)
+{
+    stub_call_t         a;
+    perm_cache_entry_t  entry, old;
+
+    fresh(1024 * 1024);
+
+    store(stub_call(&a, "gw", "res", "app"), LATER, -1, 1);
+    lookup(&a.call, &entry);
+
+    ok(perm_cache_claim(cache, &entry, 5000, 1000) == 1, "one claims it");
+    ok(perm_cache_claim(cache, &entry, 5999, 1000) == 0, "no other one does");
+    ok(perm_cache_claim(cache, &entry, 6000, 1000) == 1,
+       "until nothing came of it");
+    ok(lookup(&a.call, &entry), "a claimed entry is found");
+
+    old = entry;
+    store(&a.call, LATER, -1, 2);
+
+    ok(perm_cache_claim(cache, &old, 9000, 1000) == 0,
+       "what was refreshed cannot be claimed as it was");
+    lookup(&a.call, &entry);
+    ok(perm_cache_claim(cache, &entry, 6001, 1000) == 1, "but as it is");
+
+    ok(!perm_cache_accessed(&entry, 1700000000), "no access was noted");
+    perm_cache_note_access(&entry, 1700000000);
+    ok(perm_cache_accessed(&entry, 1700000000), "one was");
+    ok(!perm_cache_accessed(&entry, 1700000001), "not of the next second");
+
+    perm_cache_note_access(&old, 1700000002);
+    ok(!perm_cache_accessed(&entry, 1700000002),
+       "a note of what was there before counts for nothing");
+}
+
+
+static void
+test_capacity(void)
+{
+    unsigned            n;
+    ngx_uint_t          found;
+    stub_call_t         c;
+    perm_cache_stat_t   stat;
+    perm_cache_entry_t  entry;
+
+    /* the share of a zone of 32m */
+
+    fresh(32 * 1024 * 1024 / 100 * 60);
+
+    for (n = 0; n < 100000; n++) {
+        store(stub_nth(&c, n), LATER + n, -1, 1);
+    }
+
+    perm_cache_stat(cache, &stat);
+
+    ok(stat.entries == 100000 && stat.evicted == 0,
+       "100,000 entries fit, %d evicted", (int) stat.evicted);
+    ok(stat.capacity >= 140000, "of %d", (int) stat.capacity);
+
+    for (n = 0, found = 0; n < 100000; n++) {
+        found += lookup(stub_nth(&c, n), &entry)
+                 && entry.grants.gateway == LATER + n;
+    }
+
+    ok(found == 100000, "all of them are found");
+
+    for (n = 100000; n < 300000; n++) {
+        ngx_current_msec += 10;
+        store(stub_nth(&c, n), LATER + n, -1, 1);
+    }
+
+    perm_cache_stat(cache, &stat);
+
+    ok(stat.entries <= stat.capacity && stat.evicted > 0
+       && stat.entries + stat.evicted == 300000, "full, the rest made room");
+
+    for (n = 290000, found = 0; n < 300000; n++) {
+        found += lookup(stub_nth(&c, n), &entry);
+    }
+
+    ok(found == 10000, "the newest 10,000 are all there (%d)", (int) found);
+}
+
+
+static void
+test_denials(void)
+{
+    unsigned            n;
+    ngx_uint_t          found;
+    stub_call_t         c;
+    perm_cache_stat_t   stat, before;
+    perm_cache_entry_t  entry;
+
+    fresh(1024 * 1024);
+
+    perm_cache_stat(cache, &before);
+
+    for (n = 0; n < before.capacity / 2; n++) {
+        store(stub_nth(&c, n), LATER, -1, 1);
+    }
+
+    perm_cache_stat(cache, &before);
+
+    for (n = 1000000; n < 1200000; n++) {
+        ngx_current_msec += 1;
+        store(stub_nth(&c, n), -1, -1, 1);
+    }
+
+    perm_cache_stat(cache, &stat);
+
+    ok(stat.denied <= stat.capacity / 4, "denials have a quarter, %d of %d",
+       (int) stat.denied, (int) stat.capacity);
+    ok(stat.denied > stat.capacity / 8, "and use it");
+    ok(stat.entries - stat.denied == before.entries - before.denied,
+       "no grant made room for one");
+
+    ngx_current_msec += 5000;
+
+    for (n = 0; n < 100000; n++) {
+        store(stub_nth(&c, n), LATER, -1, 2);
+    }
+
+    perm_cache_stat(cache, &stat);
+    ok(stat.denied == 0, "grants push denials out, %d left",
+       (int) stat.denied);
+
+    /* a full table of grants */
+
+    for (n = 2000000; n < 2010000; n++) {
+        store(stub_nth(&c, n), -1, -1, 1);
+    }
+
+    for (n = 2000000, found = 0; n < 2010000; n++) {
+        found += lookup(stub_nth(&c, n), &entry);
+    }
+
+    ok(found == 0, "with nothing but grants there, denials are not kept");
+
+    /* a grant that ends is a denial in the same place */
+
+    store(stub_nth(&c, 99999), LATER, -1, 3);
+    perm_cache_stat(cache, &before);
+    store(&c.call, -1, -1, 4);
+    perm_cache_stat(cache, &stat);
+    ok(lookup(&c.call, &entry) && entry.grants.gateway == -1
+       && stat.denied == before.denied + 1 && stat.entries == before.entries,
+       "a revoked grant turns into a denial where it is");
+}
+
+
+static void
+test_next(void)
+{
+    char                names[PERM_CALL_MAX];
+    ngx_int_t           rc;
+    ngx_uint_t          cursor, n, again, small;
+    perm_call_t         call;
+    stub_call_t         c;
+    perm_cache_entry_t  entry, found;
+
+    fresh(8 * 1024 * 1024);
+
+    for (n = 0; n < 20; n++) {
+        store(stub_nth(&c, n), LATER + n, -1, 1);
+    }
+
+    memset(c.resource, 'r', PERM_RESOURCE_MAX);
+    c.call.resource.len = PERM_RESOURCE_MAX;
+    store(&c.call, LATER, -1, 1);
+
+    n = 0;
+    again = 0;
+    small = 1;
+    cursor = 0;
+
+    for ( ;; ) {
+        rc = perm_cache_next(cache, &cursor, &call, names, &entry);
+
+        if (rc == NGX_DONE) {
+            break;
+        }
+
+        if (rc == NGX_AGAIN) {
+            again++;
+            continue;
+        }
+
+        small &= lookup(&call, &found)
+                 && found.grants.gateway == entry.grants.gateway;
+        n++;
+    }
+
+    ok(n == 21 && small, "a walk finds each entry once");
+    ok(again > 0, "in bounded steps");
+}
+
+
+/* what is left of a worker that was killed while it wrote */
+
+static void
+test_heal(void)
+{
+    stub_call_t         c;
+    perm_cache_stat_t   stat;
+    perm_cache_entry_t  entry;
+
+    fresh(1024 * 1024);
+
+    store(stub_nth(&c, 1), LATER, -1, 1);
+    lookup(&c.call, &entry);
+
+    *(uint64_t *) entry.slot += (uint64_t) 1 << 32;
+
+    ok(!lookup(&c.call, &entry), "a slot that is being written is not read");
+
+    store(&c.call, LATER + 1, -1, 1);
+    ok(lookup(&c.call, &entry) && entry.grants.gateway == LATER + 1
+       && entry.trusted, "and heals when it is written again");
+
+    perm_cache_stat(cache, &stat);
+    ok(stat.entries <= 2, "with the count no further off than that");
+}
+
+
+static int
+bench(unsigned entries, unsigned lookups)
+{
+    unsigned            n, found;
+    uint64_t            hash;
+    stub_call_t         c;
+    perm_cache_entry_t  entry;
+
+    fresh((size_t) entries * 220 + 1024 * 1024);
+
+    for (n = 0; n < entries; n++) {
+        store(stub_nth(&c, n), LATER, -1, 1);
+    }
+
+    for (n = 0, found = 0; n < lookups; n++) {
+        stub_nth(&c, (unsigned) (n * 2654435761u) % entries);
+        hash = perm_call_hash(&c.call, SEED);
+        found += perm_cache_lookup(cache, &c.call, hash, ngx_current_msec,
+                                   &entry)
+                 == NGX_OK;
+    }
+
+    printf("%u of %u found\n", found, lookups);
+
+    return 0;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    if (argc == 4) {
+        return bench(atoi(argv[2]), atoi(argv[3]));
+    }
+
+    test_lookup();
+    test_long_names();
+    test_generations();
+    test_marks();
+    test_capacity();
+    test_denials();
+    test_next();
+    test_heal();
+
+    return done();
+}

@@ -1,0 +1,130 @@
+
+/*
+ * As much of nginx as the tables of the zone need: a slab pool in shared
+ * memory that only grows, a mutex with a pid in it, a clock that stands still.
+ */
+
+
+#ifndef _SHM_STUB_H_INCLUDED_
+#define _SHM_STUB_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "http/bucket.h"
+#include "tap.h"
+
+
+volatile ngx_msec_t   ngx_current_msec = 1000000;
+volatile ngx_time_t  *ngx_cached_time;
+
+static u_char  *stub_free;
+static u_char  *stub_end;
+
+
+__attribute__((unused))
+static ngx_slab_pool_t *
+stub_pool(size_t size)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1,
+                  0);
+    if (shpool == MAP_FAILED) {
+        printf("Bail out! no shared memory\n");
+        exit(2);
+    }
+
+    shpool->mutex.lock = &shpool->lock.lock;
+
+    stub_free = (u_char *) shpool + 4096;
+    stub_end = (u_char *) shpool + size;
+
+    return shpool;
+}
+
+
+void *
+ngx_slab_calloc(ngx_slab_pool_t *shpool, size_t size)
+{
+    u_char  *p;
+
+    size = (size + 4095) & ~(size_t) 4095;
+
+    if ((size_t) (stub_end - stub_free) < size) {
+        return NULL;
+    }
+
+    p = stub_free;
+    stub_free += size;
+
+    return p;
+}
+
+
+void
+ngx_shmtx_lock(ngx_shmtx_t *mtx)
+{
+    while (!__sync_bool_compare_and_swap(mtx->lock, 0, getpid())) {
+        sched_yield();
+    }
+}
+
+
+void
+ngx_shmtx_unlock(ngx_shmtx_t *mtx)
+{
+    (void) __sync_bool_compare_and_swap(mtx->lock, getpid(), 0);
+}
+
+
+/* a call with names of its own: "<prefix><number>", each "len" bytes at least */
+
+typedef struct {
+    char         gateway[PERM_GATEWAY_MAX + 1];
+    char         resource[PERM_RESOURCE_MAX + 1];
+    char         app[PERM_APP_MAX + 1];
+    perm_call_t  call;
+} stub_call_t;
+
+
+__attribute__((unused))
+static perm_call_t *
+stub_call(stub_call_t *c, const char *gateway, const char *resource,
+    const char *app)
+{
+    snprintf(c->gateway, sizeof(c->gateway), "%s", gateway);
+    snprintf(c->resource, sizeof(c->resource), "%s", resource);
+    snprintf(c->app, sizeof(c->app), "%s", app);
+
+    c->call.gateway = str(c->gateway);
+    c->call.resource = str(c->resource);
+    c->call.app = str(c->app);
+
+    return &c->call;
+}
+
+
+/* 12 + 24 + 16 bytes */
+
+__attribute__((unused))
+static perm_call_t *
+stub_nth(stub_call_t *c, unsigned n)
+{
+    snprintf(c->gateway, sizeof(c->gateway), "gateway%05u", n % 97);
+    snprintf(c->resource, sizeof(c->resource), "get_resource_%011u", n);
+    snprintf(c->app, sizeof(c->app), "app_%012u", n / 7);
+
+    c->call.gateway = str(c->gateway);
+    c->call.resource = str(c->resource);
+    c->call.app = str(c->app);
+
+    return &c->call;
+}
+
+
+#endif /* _SHM_STUB_H_INCLUDED_ */
