@@ -1,0 +1,272 @@
+
+/*
+ * Workers killed while they write: readers never see a torn entry, nothing
+ * that was recorded is lost, and what they left heals.
+ * sources: src/http/cache.c src/http/cache_store.c src/http/recorder.c
+ * sources: src/http/recorder_take.c
+ */
+
+
+#include "shm_stub.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "http/cache.h"
+#include "http/recorder.h"
+
+
+#define SEED    UINT64_C(0x0f1e2d3c4b5a6978)
+#define CALLS   1200
+#define WRITERS 2
+#define ROUNDS  400
+#define T       1700000000
+
+
+/* what a writer is sure to have recorded: told after the call returned */
+
+typedef struct {
+    volatile uint32_t        last[WRITERS][CALLS];
+    volatile uint32_t        acked[CALLS];
+} told_t;
+
+
+static ngx_slab_pool_t         *shpool;
+static perm_cache_t            *cache;
+static perm_recorder_t         *recorder;
+static told_t                  *told;
+static perm_recorder_access_t   accesses[512];
+
+
+/* every number in an entry follows from its call and one other number */
+
+static void
+store(unsigned n, int64_t number)
+{
+    stub_call_t        c;
+    perm_grants_t      grants;
+    perm_generation_t  generation;
+
+    stub_nth(&c, n);
+
+    grants.gateway = number * 1000 + n;
+    grants.resource = number * 1000 + n + 7;
+
+    generation = perm_cache_generation(cache, c.call.gateway, c.call.app);
+
+    perm_cache_store(cache, &c.call, perm_call_hash(&c.call, SEED), grants,
+                     n % 3 != 0, number, generation);
+}
+
+
+static int
+lookup(unsigned n)
+{
+    stub_call_t         c;
+    perm_cache_entry_t  entry;
+
+    stub_nth(&c, n);
+
+    if (perm_cache_lookup(cache, &c.call, perm_call_hash(&c.call, SEED), 0,
+                          &entry)
+        != NGX_OK)
+    {
+        return 1;
+    }
+
+    return entry.grants.gateway == entry.fetched * 1000 + n
+           && entry.grants.resource == entry.fetched * 1000 + n + 7;
+}
+
+
+static void
+writer(unsigned number, unsigned round)
+{
+    unsigned     n;
+    uint32_t     second;
+    stub_call_t  c;
+
+    srandom(getpid() ^ round);
+
+    for (second = T + round * 1000; ; second++) {
+
+        n = (unsigned) random() % CALLS;
+
+        store((unsigned) random() % CALLS, second);
+
+        stub_nth(&c, n);
+
+        if (perm_recorder_record(recorder, &c.call,
+                                 perm_call_hash(&c.call, SEED), second)
+            == NGX_OK
+            && second > told->last[number][n])
+        {
+            told->last[number][n] = second;
+        }
+    }
+}
+
+
+static unsigned
+number_of(perm_call_t *call)
+{
+    return (unsigned) atoi(call->resource.data + sizeof("get_resource_") - 1);
+}
+
+
+/* what Redis would do */
+
+static void
+flush(ngx_uint_t most)
+{
+    unsigned     n;
+    ngx_uint_t   i, taken, cursor;
+    stub_call_t  c;
+
+    cursor = 0;
+
+    do {
+        taken = perm_recorder_take(recorder, &cursor, accesses,
+                                   ngx_min(most, 512));
+
+        for (i = 0; i < taken; i++) {
+            /* names are not NUL-terminated, and are of one length here */
+            memcpy(c.resource, accesses[i].call.resource.data, 24);
+            c.resource[24] = '\0';
+            c.call.resource = str(c.resource);
+            n = number_of(&c.call);
+
+            if (n >= CALLS) {
+                ok(0, "a call that nobody made was taken");
+                exit(1);
+            }
+
+            if (accesses[i].last > told->acked[n]) {
+                told->acked[n] = (uint32_t) accesses[i].last;
+            }
+
+            perm_recorder_flushed(recorder, accesses[i].slot,
+                                  accesses[i].version, accesses[i].last);
+        }
+    } while (cursor != 0);
+}
+
+
+static pid_t
+spawn(unsigned number, unsigned round)
+{
+    pid_t  pid;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        writer(number, round);
+        _exit(0);
+    }
+
+    return pid;
+}
+
+
+static void
+kill_one(pid_t *pid, unsigned number, unsigned round, ngx_uint_t *held)
+{
+    kill(*pid, SIGKILL);
+    (void) waitpid(*pid, NULL, 0);
+
+    /* as the master does */
+
+    *held += __sync_bool_compare_and_swap(shpool->mutex.lock,
+                                          (ngx_atomic_uint_t) *pid, 0);
+
+    *pid = spawn(number, round);
+}
+
+
+int
+main(void)
+{
+    int                   torn, lost;
+    pid_t                 pids[WRITERS];
+    unsigned              n, round, w;
+    ngx_uint_t            held;
+    struct timespec       ts;
+    perm_cache_stat_t     stat;
+    perm_recorder_stat_t  recorded;
+
+    shpool = stub_pool(16 * 1024 * 1024);
+    cache = perm_cache_create(shpool, 150 * 1024, SEED);
+    recorder = perm_recorder_create(shpool, 80 * 1024);
+    told = mmap(NULL, sizeof(told_t), PROT_READ|PROT_WRITE,
+                MAP_ANON|MAP_SHARED, -1, 0);
+
+    if (cache == NULL || recorder == NULL || told == MAP_FAILED) {
+        printf("Bail out! no memory\n");
+        return 2;
+    }
+
+    for (w = 0; w < WRITERS; w++) {
+        pids[w] = spawn(w, 0);
+    }
+
+    torn = 0;
+    held = 0;
+
+    for (round = 1; round <= ROUNDS; round++) {
+
+        ts.tv_sec = 0;
+        ts.tv_nsec = (unsigned) random() % 3000000;
+        nanosleep(&ts, NULL);
+
+        for (n = 0; n < CALLS; n++) {
+            torn += !lookup(n);
+        }
+
+        if (round % 4 == 0) {
+            flush(100);
+        }
+
+        w = round % WRITERS;
+        kill_one(&pids[w], w, round, &held);
+    }
+
+    for (w = 0; w < WRITERS; w++) {
+        kill(pids[w], SIGKILL);
+        (void) waitpid(pids[w], NULL, 0);
+        (void) __sync_bool_compare_and_swap(shpool->mutex.lock,
+                                            (ngx_atomic_uint_t) pids[w], 0);
+    }
+
+    ok(torn == 0, "no torn entry was read, %d", torn);
+    printf("# %d of %d were killed under the mutex\n", (int) held, ROUNDS);
+
+    flush(512);
+
+    lost = 0;
+
+    for (n = 0; n < CALLS; n++) {
+        for (w = 0; w < WRITERS; w++) {
+            lost += (told->acked[n] < told->last[w][n]);
+        }
+    }
+
+    ok(lost == 0, "no recorded access was lost, %d", lost);
+
+    perm_recorder_stat(recorder, &recorded);
+    ok(recorded.pending == 0, "and all were flushed");
+
+    torn = 0;
+
+    for (n = 0; n < CALLS; n++) {
+        store(n, T + ROUNDS * 1000 + 999999);
+        torn += !lookup(n);
+    }
+
+    perm_cache_stat(cache, &stat);
+
+    ok(torn == 0 && stat.entries <= stat.capacity, "the table heals");
+
+    return done();
+}

@@ -1,0 +1,282 @@
+
+/*
+ * The table of last accesses.
+ * sources: src/http/cache.c src/http/recorder.c src/http/recorder_take.c
+ */
+
+
+#include "shm_stub.h"
+
+#include "http/cache.h"
+#include "http/recorder.h"
+
+
+#define SEED  UINT64_C(0xfedcba0987654321)
+#define T     1700000000
+
+
+static ngx_slab_pool_t         *shpool;
+static perm_recorder_t         *recorder;
+static perm_recorder_access_t   accesses[1000];
+
+
+static void
+fresh(size_t size)
+{
+    if (shpool) {
+        munmap(shpool, stub_end - (u_char *) shpool);
+    }
+
+    shpool = stub_pool(size + 1024 * 1024);
+    recorder = perm_recorder_create(shpool, size);
+
+    if (recorder == NULL) {
+        printf("Bail out! no recorder\n");
+        exit(2);
+    }
+}
+
+
+static ngx_int_t
+record(perm_call_t *call, time_t now)
+{
+    return perm_recorder_record(recorder, call, perm_call_hash(call, SEED),
+                                now);
+}
+
+
+/* all that is pending, up to what "accesses" holds */
+
+static ngx_uint_t
+take(void)
+{
+    ngx_uint_t  n, cursor;
+
+    n = 0;
+    cursor = 0;
+
+    do {
+        n += perm_recorder_take(recorder, &cursor, accesses + n, 1000 - n);
+    } while (cursor != 0 && n < 1000);
+
+    return n;
+}
+
+
+static void
+flushed(perm_recorder_access_t *access)
+{
+    perm_recorder_flushed(recorder, access->slot, access->version,
+                          access->last);
+}
+
+
+static int
+is(perm_str_t name, const char *text)
+{
+    return name.len == strlen(text) && memcmp(name.data, text, name.len) == 0;
+}
+
+
+static void
+test_record(void)
+{
+    stub_call_t           c;
+    perm_recorder_stat_t  stat;
+
+    fresh(1024 * 1024);
+
+    ok(take() == 0, "nothing is pending at first");
+
+    ok(record(stub_call(&c, "gw", "res", "app"), T) == NGX_OK, "recorded");
+    ok(take() == 1 && accesses[0].last == T
+       && is(accesses[0].call.gateway, "gw")
+       && is(accesses[0].call.resource, "res")
+       && is(accesses[0].call.app, "app"), "and pending, with its names");
+
+    record(&c.call, T);
+    record(&c.call, T - 5);
+    ok(take() == 1 && accesses[0].last == T, "an older second changes nothing");
+
+    record(&c.call, T + 3);
+    ok(take() == 1 && accesses[0].last == T + 3, "a newer one is kept");
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.recorded == 2 && stat.pending == 1 && stat.flushed == 0
+       && stat.dropped == 0 && stat.oldest == T,
+       "counted, pending since the first");
+
+    flushed(&accesses[0]);
+    ok(take() == 0, "what was acknowledged is not pending");
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.pending == 0 && stat.flushed == 1 && stat.oldest == 0,
+       "and counted");
+
+    record(&c.call, T + 3);
+    ok(take() == 0, "nor is it after the same second again");
+
+    record(&c.call, T + 9);
+    ok(take() == 1 && accesses[0].last == T + 9, "but after a newer one");
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.oldest == T + 9, "pending since then");
+}
+
+
+static void
+test_races(void)
+{
+    stub_call_t             c;
+    perm_recorder_stat_t    stat;
+    perm_recorder_access_t  old;
+
+    fresh(1024 * 1024);
+
+    record(stub_call(&c, "gw", "res", "app"), T);
+    take();
+    old = accesses[0];
+
+    record(&c.call, T + 1);
+    flushed(&old);
+    ok(take() == 1 && accesses[0].last == T + 1,
+       "a second recorded before the answer came stays pending");
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.oldest == T + 1, "since that second");
+
+    flushed(&accesses[0]);
+    flushed(&old);
+    ok(take() == 0, "answers may come in any order");
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.flushed == 2, "and twice, counted once");
+
+    old = accesses[0];
+    old.version += 2;
+    record(&c.call, T + 2);
+    old.last = T + 2;
+    flushed(&old);
+    ok(take() == 1, "an answer for another version acknowledges nothing");
+}
+
+
+static void
+test_full(void)
+{
+    int                    good;
+    unsigned               n;
+    ngx_uint_t             kept, dropped, i, got;
+    stub_call_t            c;
+    perm_recorder_stat_t   stat;
+
+    fresh(80 * 1024);
+
+    perm_recorder_stat(recorder, &stat);
+    kept = 0;
+    dropped = 0;
+
+    for (n = 0; n < 2000; n++) {
+        if (record(stub_nth(&c, n), T + n) == NGX_OK) {
+            kept++;
+
+        } else {
+            dropped++;
+        }
+    }
+
+    ok(kept <= stat.capacity && kept > stat.capacity * 8 / 10,
+       "%d of %d slots are used before anything is dropped",
+       (int) kept, (int) stat.capacity);
+
+    perm_recorder_stat(recorder, &stat);
+    ok(stat.pending == kept && stat.dropped == dropped
+       && stat.oldest == T, "the others are dropped and counted");
+    ok(perm_recorder_dropped(recorder) == dropped, "cheaply, too");
+
+    got = take();
+    ok(got == kept, "what is pending is all there");
+
+    /* every other one is acknowledged: that much room there is */
+
+    for (i = 0; i < got; i += 2) {
+        flushed(&accesses[i]);
+    }
+
+    perm_recorder_stat(recorder, &stat);
+    kept = stat.pending;
+
+    for (n = 5000, i = 0; n < 7000; n++) {
+        i += (record(stub_nth(&c, n), T + n) == NGX_OK);
+    }
+
+    perm_recorder_stat(recorder, &stat);
+    ok(i > kept / 2 && stat.pending == kept + i,
+       "flushed slots make room, %d, and no other", (int) i);
+
+    got = take();
+    good = 1;
+
+    for (i = 0; i < got; i++) {
+        n = (unsigned) (accesses[i].last - T);
+        stub_nth(&c, n);
+        good &= is(accesses[i].call.app, c.app)
+                && is(accesses[i].call.resource, c.resource);
+    }
+
+    ok(good, "each with the names it was recorded for");
+
+    memset(c.resource, 'r', PERM_RESOURCE_MAX);
+    c.call.resource.len = PERM_RESOURCE_MAX;
+    ok(record(&c.call, T) == NGX_OK, "long names have room of their own");
+}
+
+
+static void
+test_cursor(void)
+{
+    unsigned     n;
+    ngx_uint_t   cursor, taken, calls;
+    stub_call_t  c;
+
+    fresh(16 * 1024 * 1024);
+
+    for (n = 0; n < 5000; n++) {
+        record(stub_nth(&c, n), T);
+    }
+
+    cursor = 0;
+    taken = 0;
+    calls = 0;
+
+    do {
+        taken += perm_recorder_take(recorder, &cursor, accesses, 100);
+        calls++;
+    } while (cursor != 0);
+
+    ok(taken == 5000, "a walk takes each once");
+    ok(calls > 50 && calls < 60, "a hundred a call");
+
+    cursor = 1000000000;
+    ok(perm_recorder_take(recorder, &cursor, accesses, 100) == 0
+       && cursor == 0, "a cursor from nowhere is at the end");
+
+    for (n = 0, calls = 0; n < 1; calls++) {
+        taken = perm_recorder_take(recorder, &cursor, accesses, 0);
+        n += (taken == 0);
+    }
+
+    ok(n == 1, "none are taken when none are wanted");
+}
+
+
+int
+main(void)
+{
+    test_record();
+    test_races();
+    test_full();
+    test_cursor();
+
+    return done();
+}
