@@ -1,0 +1,332 @@
+
+/*
+ * Pending accesses on their way to Redis, and what its answers do to them.
+ * sources: src/http/cache.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/sender.c
+ */
+
+
+#include "shm_stub_os.h"
+
+#include "http/cache.h"
+#include "http/sender.h"
+
+
+#define SEED  UINT64_C(0x5555aaaa3333cccc)
+#define T     1700000000
+#define SENT  4096
+
+
+typedef struct {
+    perm_redis_command_t    command;       /* first: what the sender gets */
+    perm_redis_reply_pt     reply;
+    void                   *reply_data;
+    char                    text[512];
+    unsigned                dropped;
+} stub_command_t;
+
+
+static stub_command_t         sent[SENT];
+static ngx_uint_t             nsent;
+static ngx_uint_t             nanswered;
+static perm_redis_state_t     state = PERM_REDIS_UP;
+
+static ngx_slab_pool_t       *shpool;
+static perm_recorder_t       *recorder;
+static perm_sender_t         *sender;
+static ngx_str_t              prefix = ngx_string("p:");
+
+
+perm_redis_state_t
+perm_redis_state(perm_redis_t *redis)
+{
+    return state;
+}
+
+
+perm_redis_command_t *
+perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
+    ngx_str_t *argv, perm_redis_reply_pt handler, void *data)
+{
+    char            *p;
+    ngx_uint_t       i;
+    stub_command_t  *command;
+
+    if (state == PERM_REDIS_DOWN || nsent == SENT) {
+        return NULL;
+    }
+
+    command = &sent[nsent++];
+    command->reply = handler;
+    command->reply_data = data;
+    command->dropped = 0;
+
+    p = command->text;
+
+    for (i = 0; i < argc; i++) {
+        p += sprintf(p, "%s%.*s", i ? " " : "", (int) argv[i].len,
+                     argv[i].data);
+    }
+
+    return &command->command;
+}
+
+
+void
+perm_redis_cancel(perm_redis_command_t *command)
+{
+    ((stub_command_t *) command)->dropped = 1;
+}
+
+
+static void
+answer_with(redisReply *reply)
+{
+    stub_command_t  *command;
+
+    command = &sent[nanswered++];
+
+    if (!command->dropped) {
+        command->reply(command->reply_data, reply);
+    }
+}
+
+
+static void
+answer(const char *error)
+{
+    redisReply  reply;
+
+    memset(&reply, 0, sizeof(reply));
+
+    reply.type = error ? REDIS_REPLY_ERROR : REDIS_REPLY_INTEGER;
+    reply.str = (char *) error;
+    reply.len = error ? strlen(error) : 0;
+
+    answer_with(&reply);
+}
+
+
+static void
+fresh(unsigned pending)
+{
+    unsigned     n;
+    stub_call_t  c;
+
+    if (shpool) {
+        munmap(shpool, stub_end - (u_char *) shpool);
+        perm_sender_destroy(sender);
+    }
+
+    shpool = stub_pool(4 * 1024 * 1024);
+    recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
+    sender = perm_sender_create(recorder, NULL, &prefix, &stub_log);
+
+    for (n = 0; n < pending; n++) {
+        stub_nth(&c, n);
+        (void) perm_recorder_record(recorder, &c.call,
+                                    perm_call_hash(&c.call, SEED), T + n);
+    }
+
+    state = PERM_REDIS_UP;
+    nsent = 0;
+    nanswered = 0;
+    stub_lines = 0;
+}
+
+
+static ngx_uint_t
+pending(void)
+{
+    perm_recorder_stat_t  stat;
+
+    perm_recorder_stat(recorder, &stat);
+
+    return stat.pending;
+}
+
+
+/* a walk, every command of it answered at once */
+
+static ngx_int_t
+walk(const char *error)
+{
+    ngx_int_t  rc;
+
+    nsent = 0;
+    nanswered = 0;
+
+    perm_sender_start(sender);
+
+    while ((rc = perm_sender_step(sender)) == NGX_AGAIN) {
+        while (nanswered < nsent) {
+            answer(error);
+        }
+    }
+
+    return rc;
+}
+
+
+static void
+test_send(void)
+{
+    ngx_int_t    rc;
+    ngx_uint_t   steps;
+    stub_call_t  c;
+
+    fresh(0);
+    ok(walk(NULL) == NGX_OK && nsent == 0, "nothing to send");
+
+    stub_call(&c, "gw", "res/1", "app");
+    (void) perm_recorder_record(recorder, &c.call,
+                                perm_call_hash(&c.call, SEED), T);
+
+    ok(walk(NULL) == NGX_OK && nsent == 1
+       && strcmp(sent[0].text, "ZADD p:access:{gw:app} GT 1700000000 res/1")
+          == 0, "the command");
+    ok(pending() == 0, "acknowledged by its reply");
+    ok(walk(NULL) == NGX_OK && nsent == 0, "and not sent again");
+
+    fresh(3000);
+
+    perm_sender_start(sender);
+
+    for (steps = 0; steps < 100; steps++) {
+        rc = perm_sender_step(sender);
+    }
+
+    ok(rc == NGX_AGAIN && nsent <= 1024 && nsent > 800
+       && perm_sender_outstanding(sender) == nsent,
+       "a bounded number is on its way, %d", (int) nsent);
+    ok(pending() == 3000, "pending until the reply");
+
+    do {
+        while (nanswered < nsent) {
+            answer(NULL);
+        }
+    } while (perm_sender_step(sender) == NGX_AGAIN);
+
+    ok(pending() == 0 && nsent == 3000, "each once");
+}
+
+
+static void
+test_refused(void)
+{
+    unsigned  i;
+
+    fresh(3000);
+
+    ok(walk("OOM command not allowed when used memory > 'maxmemory'.")
+       == NGX_ERROR, "refused one after the other, the walk is given up");
+    ok(nsent < 1000, "after %d commands", (int) nsent);
+    ok(stub_logged("maxmemory"), "with one line and its advice");
+
+    (void) walk("OOM command not allowed when used memory > 'maxmemory'.");
+    ok(pending() == 3000 && stub_lines == 0,
+       "they stay pending, and it is not said twice");
+
+    ok(walk(NULL) == NGX_OK && pending() == 0, "until Redis takes them");
+    ok(stub_logged("takes last accesses again"), "which is said");
+
+    /* a new turn begins where the last one was given up */
+
+    fresh(3000);
+    (void) walk("NOPERM this user has no permissions");
+    i = (unsigned) nsent;
+    (void) walk("NOPERM this user has no permissions");
+    ok(i > 0 && strcmp(sent[0].text, sent[i].text) != 0,
+       "the ones behind have their turn");
+    ok(stub_logged("zadd"), "a right that is missing is named");
+
+    fresh(10);
+    (void) walk("ERR bad\r\nthing\x01");
+    ok(stub_logged("\"ERR bad??thing?\""), "no control byte gets into the log");
+}
+
+
+static void
+test_wrong_type(void)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    fresh(2000);
+
+    perm_sender_start(sender);
+
+    while ((rc = perm_sender_step(sender)) == NGX_AGAIN) {
+        for (i = nanswered; i < nsent; i++) {
+            answer(i % 4 ? "WRONGTYPE Operation against a key" : NULL);
+        }
+    }
+
+    ok(rc == NGX_OK && nsent == 2000 && pending() == 1500,
+       "keys of a wrong type hold up no other");
+    ok(stub_logged("p:access:{gateway"), "one line names one of them");
+
+    ok(walk("WRONGTYPE Operation against a key") == NGX_OK
+       && stub_lines == 0, "once");
+    (void) walk(NULL);
+    ok(pending() == 0, "and they go when that was put right");
+}
+
+
+static void
+test_link(void)
+{
+    redisReply  odd;
+
+    fresh(2000);
+
+    perm_sender_start(sender);
+    (void) perm_sender_step(sender);
+    ok(nsent > 0, "some are on their way");
+
+    state = PERM_REDIS_DOWN;
+    ok(perm_sender_step(sender) == NGX_AGAIN, "when the link ends");
+
+    while (nanswered < nsent) {
+        answer_with(NULL);
+    }
+
+    ok(perm_sender_step(sender) == NGX_ERROR, "the walk is given up");
+    ok(pending() == 2000 && stub_lines == 0,
+       "nothing is lost, and the line in the log is the link's");
+
+    state = PERM_REDIS_UP;
+    ok(walk(NULL) == NGX_OK && pending() == 0, "sent when it is back");
+
+    fresh(1);
+    memset(&odd, 0, sizeof(odd));
+    odd.type = REDIS_REPLY_NIL;
+    perm_sender_start(sender);
+    (void) perm_sender_step(sender);
+    answer_with(&odd);
+
+    ok(pending() == 1 && stub_logged("reply of type"),
+       "only an integer acknowledges");
+
+    fresh(100);
+    perm_sender_start(sender);
+    (void) perm_sender_step(sender);
+    perm_sender_destroy(sender);
+    ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
+       "what is on its way at the end is cancelled");
+    sender = perm_sender_create(recorder, NULL, &prefix, &stub_log);
+}
+
+
+int
+main(void)
+{
+    test_send();
+    test_refused();
+    test_wrong_type();
+    test_link();
+
+    perm_sender_destroy(sender);
+
+    return done();
+}
