@@ -52,8 +52,8 @@ sub check {
 
     my $log = "$self->{dir}/check.log";
     unlink $log;
-    my $status = reap(spawn($log, $self->command('-t', '-g', 'daemon off;')),
-                      20);
+    my $status = reap(spawn($log, $self->command('-t', '-g', 'daemon off;',
+        '-e', "$self->{dir}/check.error.log")), 20);
     return ($status >> 8, slurp($log));
 }
 

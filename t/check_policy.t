@@ -1,0 +1,286 @@
+#!/usr/bin/perl
+
+# Where policy, gateway, resource and app come from: inheritance, maps,
+# variables; and what nginx -t refuses, naming the directive.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+
+$redis->grant('smoke', 'get_user', 'demo', time + 1000)
+      ->grant('fire', 'put_out', 'demo', time + 1000)
+      ->grant('fire', 'put_out', 'fixed', time + 1000);
+
+
+# ---- what is refused at nginx -t
+
+my $ok = 'app_permission required; proxy_pass %%BACKEND%%;';
+
+for (
+    ['app_permission sometimes;', qr/"sometimes".*"app_permission"/],
+    ['app_permission;', qr/"app_permission"/],
+    ['app_permission open open;', qr/"app_permission"/],
+    ['app_permission open; app_permission off;', qr/"app_permission".*dupl/],
+    ['app_permission_dry_run maybe;', qr/"app_permission_dry_run"/],
+    ['app_permission_record maybe;', qr/"app_permission_record"/],
+    ['app_permission_on_error perhaps;', qr/"perhaps"/],
+    ['app_permission_error xml;', qr/"xml"/],
+    ['app_permission_expires_header 1;', qr/"app_permission_expires_header"/],
+    ['app_permission_log_level debug;', qr/"debug"/],
+    ['app_permission_cache_valid x;', qr/"x".*"app_permission_cache_valid"/],
+    ['app_permission_cache_valid 1m allowed=1m;',
+     qr/"allowed=1m".*"app_permission_cache_valid"/],
+    ['app_permission_cache_valid 1m 2m;', qr/"app_permission_cache_valid"/],
+    ['app_permission_cache_valid denied=1s denied=2s;',
+     qr/"app_permission_cache_valid"/],
+    ['app_permission_cache_stale never;',
+     qr/"never".*"app_permission_cache_stale"/],
+    ['app_permission_app "a b"; app_permission required;',
+     qr/"a b".*"app_permission_app"/],
+    ['app_permission_gateway "a:b"; app_permission required;',
+     qr/"a:b".*"app_permission_gateway"/],
+    ['app_permission_resource -; app_permission required;',
+     qr/"-".*"app_permission_resource"/],
+    ['app_permission_resource ' . 'x' x 257 . '; app_permission required;',
+     qr/"app_permission_resource"/],
+    ['app_permission_gateway ' . 'x' x 65 . '; app_permission required;',
+     qr/"app_permission_gateway"/],
+    ['app_permission_app $no_such_variable;', qr/no_such_variable/],
+    ['app_permission_zone 32m;', qr/"app_permission_zone"/],
+    ['app_permission_redis %%REDIS%%;', qr/"app_permission_redis"/],
+    ['if ($arg_x) { app_permission open; }', qr/"app_permission"/],
+    ['app_permission_status on;', qr/"app_permission_status"/],
+) {
+    my ($text, $message) = @$_;
+    my ($status, $output) =
+        $t->config(server => "location / { $text }")->check;
+    (my $shown = $text) =~ s/(.{50}).*/$1.../;
+    is $status, 1, "refused in a location: $shown";
+    like $output, $message, '... and says which';
+}
+
+for (
+    ['app_permission_zone 1k;', qr/"app_permission_zone"/],
+    ['app_permission_zone much;', qr/"app_permission_zone"/],
+    ['app_permission_zone 32m place=x;', qr/"place=x"/],
+    ['app_permission_zone 32m state=;', qr/"app_permission_zone"/],
+    ['app_permission_redis http://127.0.0.1;', qr/"app_permission_redis"/],
+    ['app_permission_redis redis://;', qr/"app_permission_redis"/],
+    ['app_permission_redis redis://:secret@127.0.0.1:x;',
+     qr/"app_permission_redis"/],
+    ['app_permission_redis redis://127.0.0.1/x;', qr/"app_permission_redis"/],
+    ['app_permission_redis unix:;', qr/"app_permission_redis"/],
+    ['app_permission_redis %%REDIS%%; app_permission_redis %%REDIS%%;',
+     qr/"app_permission_redis".*dupl/],
+    ['app_permission_redis %%REDIS%%; app_permission_redis_prefix "a{b";',
+     qr/"app_permission_redis_prefix"/],
+    ['app_permission_redis %%REDIS%%;'
+     . 'app_permission_redis_password_file /nonexistent;',
+     qr/"app_permission_redis_password_file"/],
+    ['app_permission_redis %%REDIS%%; app_permission_redis_timeout x;',
+     qr/"app_permission_redis_timeout"/],
+    ['app_permission_flush 0;', qr/"app_permission_flush"/],
+    ['app_permission_lookup_limit 10;', qr/"app_permission_lookup_limit"/],
+    ['app_permission_lookup_limit 0r/s;', qr/"app_permission_lookup_limit"/],
+    ['app_permission_lookup_limit 5r/s burst=x;',
+     qr/"app_permission_lookup_limit"/],
+) {
+    my ($text, $message) = @$_;
+    my ($status, $output) = $t->config(setup => $text)->check;
+    is $status, 1, "refused in http: $text";
+    like $output, $message, '... and says which';
+    unlike $output, qr/secret/, '... and tells no password';
+}
+
+my ($status, $output) = $t->config(setup => 'app_permission_app x;'
+    . 'app_permission_gateway x; app_permission_resource x;',
+    server => "location / { $ok }")->check;
+is $status, 1, 'required without Redis';
+like $output, qr/"app_permission_redis"/, '... names what is missing';
+
+($status, $output) = $t->config(setup => 'app_permission_app x;'
+    . 'app_permission_gateway x; app_permission_resource x;',
+    server => 'location / { app_permission $arg_p; }')->check;
+is $status, 1, 'a policy that may be required, without Redis';
+like $output, qr/"app_permission_redis"/, '... names what is missing';
+
+for my $missing (qw(app gateway resource)) {
+    my $setup = join ' ', 'app_permission_redis %%REDIS%%;',
+        map { "app_permission_$_ x;" } grep { $_ ne $missing }
+        qw(app gateway resource);
+    ($status, $output) = $t->config(setup => $setup,
+                                    server => "location / { $ok }")->check;
+    is $status, 1, "required without $missing";
+    like $output, qr/"app_permission_$missing"/, '... names what is missing';
+}
+
+for my $fine (
+    'app_permission off;', 'app_permission open;',
+    'app_permission_cache_valid 5m;', 'app_permission_cache_valid denied=0;',
+    'app_permission_cache_valid 1s denied=1s;',
+    'app_permission_cache_stale off;', 'app_permission_cache_stale 7d;',
+) {
+    ($status, $output) = $t->config(server => "location / { $fine }")->check;
+    is $status, 0, "taken: $fine" or diag $output;
+}
+
+
+# ---- inheritance, maps, variables
+
+spew($t->dir . '/policies.map', "get_user required;\nlist_status open;\n"
+     . "health off;\nbroken maybe;\n");
+
+$t->nginx(http => <<'EOT', server => <<'EOS');
+    map $arg_r $policy {
+        volatile;
+        include %%DIR%%/policies.map;
+        default required;
+    }
+    map $http_x_key $app_of_key { key-1 demo; default ""; }
+    add_header X-Decision $app_permission_decision/$app_permission_reason
+        always;
+EOT
+        app_permission required;
+
+        location /inherits {
+            proxy_pass %%BACKEND%%;
+
+            location /inherits/deeper { proxy_pass %%BACKEND%%; }
+            location /inherits/off {
+                app_permission off;
+                proxy_pass %%BACKEND%%;
+            }
+            location /inherits/open {
+                app_permission open;
+                proxy_pass %%BACKEND%%;
+
+                location /inherits/open/required {
+                    app_permission required;
+                    app_permission_gateway fire;
+                    app_permission_resource put_out;
+                    proxy_pass %%BACKEND%%;
+                }
+            }
+        }
+
+        location /map {
+            app_permission $policy;
+            app_permission_resource $arg_r;
+            proxy_pass %%BACKEND%%;
+        }
+
+        location ~ ^/regex/(?<gw>[a-z]+)/(?<res>[a-z_]+)$ {
+            app_permission_gateway $gw;
+            app_permission_resource $res;
+            proxy_pass %%BACKEND%%;
+        }
+
+        location /parts/ {
+            app_permission_resource "get_$arg_what";
+            proxy_pass %%BACKEND%%;
+        }
+
+        location /key {
+            app_permission_app $app_of_key;
+            proxy_pass %%BACKEND%%;
+        }
+
+        location /constant {
+            app_permission_app fixed;
+            app_permission_gateway fire;
+            app_permission_resource put_out;
+            proxy_pass %%BACKEND%%;
+        }
+
+        location /dry {
+            app_permission_dry_run on;
+            proxy_pass %%BACKEND%%;
+
+            location /dry/not {
+                app_permission_dry_run off;
+                proxy_pass %%BACKEND%%;
+            }
+            location /dry/bad {
+                app_permission_resource $arg_none;
+                proxy_pass %%BACKEND%%;
+            }
+        }
+
+        # "X-App: demo" of the client does not reach these
+
+        location /set {
+            set $who "";
+            app_permission_app $who;
+            proxy_pass %%BACKEND%%;
+        }
+EOS
+
+sub outcome {
+    my ($uri, %o) = @_;
+    my $r = $t->get($uri, %o);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+for (
+    ['/inherits',            'demo',  '200 allow/resource_grant'],
+    ['/inherits',            'other', '403 deny/no_grant'],
+    ['/inherits/deeper',     'demo',  '200 allow/resource_grant'],
+    ['/inherits/deeper',     'other', '403 deny/no_grant'],
+    ['/inherits/off',        'other', '200 /'],
+    ['/inherits/open',       'other', '200 allow/open'],
+    ['/inherits/open/required', 'other', '403 deny/no_grant'],
+    ['/inherits/open/required', 'fixed', '200 allow/resource_grant'],
+
+    ['/map?r=get_user',      'demo',  '200 allow/resource_grant'],
+    ['/map?r=get_user',      'other', '403 deny/no_grant'],
+    ['/map?r=list_status',   'other', '200 allow/open'],
+    ['/map?r=health',        'other', '200 /'],
+    ['/map?r=unlisted',      'demo',  '403 deny/no_grant'],
+    ['/map?r=broken',        'demo',  '500 fail/bad_config'],
+    ['/map',                 'demo',  '500 fail/bad_config'],
+
+    ['/regex/smoke/get_user', 'demo', '200 allow/resource_grant'],
+    ['/regex/fire/put_out',  'demo',  '200 allow/resource_grant'],
+    ['/regex/fire/get_user', 'demo',  '403 deny/no_grant'],
+    ['/parts/?what=user',    'demo',  '200 allow/resource_grant'],
+    ['/parts/?what=users',   'demo',  '403 deny/no_grant'],
+    ['/parts/?what=%7B%7D',  'demo',  '500 fail/bad_config'],
+
+    ['/key',                 'demo',  '403 deny/no_app'],
+    ['/constant',            undef,   '200 allow/resource_grant'],
+    ['/set',                 'demo',  '403 deny/no_app'],
+
+    ['/dry',                 'demo',  '200 allow/resource_grant'],
+    ['/dry',                 'other', '200 deny/no_grant'],
+    ['/dry',                 undef,   '200 deny/no_app'],
+    ['/dry',                 '{}',    '200 deny/invalid_app'],
+    ['/dry/not',             'other', '403 deny/no_grant'],
+    ['/dry/bad',             'demo',  '200 fail/bad_config'],
+) {
+    my ($uri, $app, $expected) = @$_;
+    is outcome($uri, app => $app), $expected,
+        "$uri as " . ($app // 'nobody');
+}
+
+is outcome('/key', headers => { 'X-Key' => 'key-1' }),
+    '200 allow/resource_grant', 'app by a map of the key';
+
+
+# nothing the client says picks policy, gateway or resource
+
+for my $header (qw(X-Policy X-Gateway X-Resource App-Permission
+                   X-App-Permission X-Original-URI X-Rewrite-URL)) {
+    is outcome('/inherits', app => 'other',
+               headers => { $header => 'open' }),
+        '403 deny/no_grant', "not by $header";
+}
+is outcome('/inherits?app_permission=open&r=open&gw=fire', app => 'other'),
+    '403 deny/no_grant', 'not by arguments';
+
+$t->done;
