@@ -5,7 +5,7 @@
 #include "http/answer.h"
 #include "http/explain_form.h"
 #include "http/fetch.h"
-#include "http/status_send.h"
+#include "http/content.h"
 
 
 typedef enum {
@@ -58,10 +58,10 @@ perm_explain(ngx_http_request_t *r)
     }
 
     if (rc == NGX_DECLINED) {
-        return perm_status_error(r, NGX_HTTP_BAD_REQUEST,
-                                 "gateway, resource and app take one valid "
-                                 "name each: explain?gateway=G&resource=R"
-                                 "&app=A");
+        return perm_content_error(r, NGX_HTTP_BAD_REQUEST,
+                                  "gateway, resource and app take one valid "
+                                  "name each: explain?gateway=G&resource=R"
+                                  "&app=A");
     }
 
     e = ngx_pcalloc(r->pool, sizeof(perm_explain_t));
@@ -89,9 +89,9 @@ perm_explain(ngx_http_request_t *r)
 static ngx_int_t
 perm_explain_call(ngx_http_request_t *r, perm_call_t *call)
 {
-    if (perm_status_argument(r, "gateway", &call->gateway) != NGX_OK
-        || perm_status_argument(r, "resource", &call->resource) != NGX_OK
-        || perm_status_argument(r, "app", &call->app) != NGX_OK)
+    if (perm_content_argument(r, "gateway", &call->gateway) != NGX_OK
+        || perm_content_argument(r, "resource", &call->resource) != NGX_OK
+        || perm_content_argument(r, "app", &call->app) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -339,7 +339,7 @@ perm_explain_send(perm_explain_t *e)
     perm_writer_init(&w, e->request->pool);
     perm_explain_json(&w, &e->call, e->plcf, &e->cache, &e->redis);
 
-    return perm_status_send(e->request, NGX_HTTP_OK, &type, &w);
+    return perm_content_send(e->request, NGX_HTTP_OK, &type, &w);
 }
 
 

@@ -4,7 +4,7 @@
 #include "http/explain.h"
 #include "http/prefer.h"
 #include "http/status_form.h"
-#include "http/status_send.h"
+#include "http/content.h"
 
 
 typedef enum {
@@ -52,12 +52,12 @@ perm_status_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        if (perm_status_header(r, "Allow", &allow) != NGX_OK) {
+        if (perm_content_header(r, "Allow", &allow) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return perm_status_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "the status answers GET and HEAD only");
+        return perm_content_error(r, NGX_HTTP_NOT_ALLOWED,
+                                  "the status answers GET and HEAD only");
     }
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
@@ -84,22 +84,22 @@ perm_status_handler(ngx_http_request_t *r)
     }
 
     if (form == PERM_FORM_UNKNOWN) {
-        return perm_status_error(r, NGX_HTTP_BAD_REQUEST,
-                                 "unknown format: use json, prometheus or "
-                                 "html");
+        return perm_content_error(r, NGX_HTTP_BAD_REQUEST,
+                                  "unknown format: use json, prometheus or "
+                                  "html");
     }
 
     if (rc == NGX_DECLINED) {
-        return perm_status_error(r, NGX_HTTP_BAD_REQUEST,
-                                 "gateway and resource take a valid name, "
-                                 "limit a number from 1 to 256");
+        return perm_content_error(r, NGX_HTTP_BAD_REQUEST,
+                                  "gateway and resource take a valid name, "
+                                  "limit a number from 1 to 256");
     }
 
     if (would_deny && form == PERM_FORM_JSON) {
         perm_writer_init(&w, r->pool);
         perm_status_would_deny(&w, pmcf->zone.zone, &query);
-        return perm_status_send(r, NGX_HTTP_OK,
-                                &perm_status_types[PERM_FORM_JSON], &w);
+        return perm_content_send(r, NGX_HTTP_OK,
+                                 &perm_status_types[PERM_FORM_JSON], &w);
     }
 
     return perm_status_answer(r, form, &query);
@@ -118,7 +118,7 @@ perm_status_form(ngx_http_request_t *r, perm_form_t *form)
         ngx_string("html")
     };
 
-    if (perm_status_argument(r, "format", &format) != NGX_OK) {
+    if (perm_content_argument(r, "format", &format) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -149,9 +149,9 @@ perm_status_query(ngx_http_request_t *r, perm_status_query_t *query)
     ngx_int_t   n;
     perm_str_t  limit;
 
-    if (perm_status_argument(r, "gateway", &query->gateway) != NGX_OK
-        || perm_status_argument(r, "resource", &query->resource) != NGX_OK
-        || perm_status_argument(r, "limit", &limit) != NGX_OK)
+    if (perm_content_argument(r, "gateway", &query->gateway) != NGX_OK
+        || perm_content_argument(r, "resource", &query->resource) != NGX_OK
+        || perm_content_argument(r, "limit", &limit) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -185,7 +185,7 @@ perm_status_list(ngx_http_request_t *r, ngx_uint_t *list)
 {
     perm_str_t  value;
 
-    if (perm_status_argument(r, "would_deny", &value) != NGX_OK) {
+    if (perm_content_argument(r, "would_deny", &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -235,7 +235,7 @@ perm_status_answer(ngx_http_request_t *r, perm_form_t form,
         perm_status_json(&w, s, zone, query);
     }
 
-    return perm_status_send(r, NGX_HTTP_OK, &perm_status_types[form], &w);
+    return perm_content_send(r, NGX_HTTP_OK, &perm_status_types[form], &w);
 }
 
 
@@ -282,11 +282,11 @@ perm_status_secure(ngx_http_request_t *r, u_char *nonce)
                     (size_t) PERM_NONCE_LEN, nonce);
     policy.len = p - policy.data;
 
-    if (perm_status_header(r, "Content-Security-Policy", &policy) != NGX_OK) {
+    if (perm_content_header(r, "Content-Security-Policy", &policy) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return perm_status_header(r, "Referrer-Policy", &no_referrer);
+    return perm_content_header(r, "Referrer-Policy", &no_referrer);
 }
 
 

@@ -1,12 +1,12 @@
 
-#include "http/status_send.h"
+#include "http/content.h"
 
 
 static ngx_str_t  perm_type_json = ngx_string("application/json");
 
 
 ngx_int_t
-perm_status_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
+perm_content_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -28,7 +28,7 @@ perm_status_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 
 
 ngx_int_t
-perm_status_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+perm_content_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     perm_writer_t *w)
 {
     ngx_int_t     rc;
@@ -40,8 +40,8 @@ perm_status_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     out = perm_writer_finish(w);
 
     if (out == NULL
-        || perm_status_header(r, "Cache-Control", &no_store) != NGX_OK
-        || perm_status_header(r, "X-Content-Type-Options", &nosniff)
+        || perm_content_header(r, "Cache-Control", &no_store) != NGX_OK
+        || perm_content_header(r, "X-Content-Type-Options", &nosniff)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -64,7 +64,7 @@ perm_status_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 
 
 ngx_int_t
-perm_status_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
+perm_content_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
 {
     perm_str_t     message;
     perm_writer_t  w;
@@ -78,12 +78,12 @@ perm_status_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
     perm_write_json(&w, message);
     perm_write(&w, "}" CRLF);
 
-    return perm_status_send(r, status, &perm_type_json, &w);
+    return perm_content_send(r, status, &perm_type_json, &w);
 }
 
 
 ngx_int_t
-perm_status_argument(ngx_http_request_t *r, char *name, perm_str_t *value)
+perm_content_argument(ngx_http_request_t *r, char *name, perm_str_t *value)
 {
     u_char     *dst, *src;
     ngx_str_t   raw;

@@ -1,11 +1,11 @@
 
 /*
- * What every answer of the status has in common.
+ * What the content handlers of the status have in common.
  */
 
 
-#ifndef _PERM_STATUS_SEND_H_INCLUDED_
-#define _PERM_STATUS_SEND_H_INCLUDED_
+#ifndef _PERM_CONTENT_H_INCLUDED_
+#define _PERM_CONTENT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -17,23 +17,23 @@
 
 /* adds a header; the text of the value must last.  NGX_OK or NGX_ERROR */
 
-ngx_int_t perm_status_header(ngx_http_request_t *r, char *name,
+ngx_int_t perm_content_header(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 
 /* sends headers and, unless it was HEAD, what was written */
 
-ngx_int_t perm_status_send(ngx_http_request_t *r, ngx_uint_t status,
+ngx_int_t perm_content_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, perm_writer_t *w);
 
 /* {"error":"..."} */
 
-ngx_int_t perm_status_error(ngx_http_request_t *r, ngx_uint_t status,
+ngx_int_t perm_content_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *text);
 
 /* an argument, unescaped; absent: len 0, data NULL.  NGX_OK or NGX_ERROR */
 
-ngx_int_t perm_status_argument(ngx_http_request_t *r, char *name,
+ngx_int_t perm_content_argument(ngx_http_request_t *r, char *name,
     perm_str_t *value);
 
 
-#endif /* _PERM_STATUS_SEND_H_INCLUDED_ */
+#endif /* _PERM_CONTENT_H_INCLUDED_ */
