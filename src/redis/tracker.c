@@ -46,7 +46,6 @@ perm_redis_tracker_gain(perm_redis_tracker_t *tracker)
 
     tracker->active = 1;
     tracker->refused = 0;
-    tracker->failures = 0;
 
     ngx_add_timer(&tracker->timer, PERM_TRACKER_BEAT);
 
@@ -93,6 +92,11 @@ perm_redis_tracker_heard(void *data, redisReply *reply)
     if (reply == NULL) {
         return;
     }
+
+    /* only now: a server that takes connections to drop them would be asked
+       without a pause */
+
+    tracker->failures = 0;
 
     tracker->beats--;
     tracker->conf->handlers->lag(tracker->conf->data,

@@ -283,8 +283,8 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
 
     if (connection == NULL) {
         ngx_log_error(NGX_LOG_INFO, tracker->conf->log, 0,
-                      "app_permission: no connection for tracking to Redis: "
-                      "%V", reason);
+                      "app_permission: no connection for tracking to Redis "
+                      "%s: %V", tracker->name, reason);
         perm_redis_tracker_retry(tracker);
         return;
     }
