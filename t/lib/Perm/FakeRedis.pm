@@ -293,7 +293,7 @@ sub advance {
 
         } elsif ($client->{server}) {
             syswrite $client->{server}, $entry->{raw};
-            if (lc $entry->{words}[0] =~ /subscribe/) {
+            if ($entry->{words}[0] =~ /subscribe/i) {
                 $client->{raw} = 1;
             } elsif (!$client->{raw}) {
                 $entry->{sent} = 1;
@@ -316,7 +316,7 @@ sub from_server {
         or return $self->drop($client);
 
     if ($client->{raw} || ($client->{queue}[0]
-        && lc $client->{queue}[0]{words}[0] =~ /subscribe/))
+        && $client->{queue}[0]{words}[0] =~ /subscribe/i))
     {
         syswrite $client->{socket}, $client->{back};
         $client->{back} = '';

@@ -1,0 +1,239 @@
+#!/usr/bin/perl
+
+# The cache: what is a hit, for how long, for whom; one lookup for many
+# waiters; a zone that is full.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Load;
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $fake = $t->fake_redis(to => $redis);
+
+my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;',
+             server => <<'EOT');
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+
+        location = /a { app_permission required; empty_gif; }
+        location = /other {
+            app_permission required;
+            app_permission_resource other;
+            empty_gif;
+        }
+        location = /short {
+            app_permission required;
+            app_permission_cache_valid 1s denied=2s;
+            empty_gif;
+        }
+EOT
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/a', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
+
+$t->nginx(%nginx);
+
+
+subtest 'hits' => sub {
+    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+
+    is outcome('demo'), '200 allow/resource_grant MISS', 'the first: a miss';
+    is outcome('demo'), '200 allow/resource_grant HIT', 'the second: a hit';
+    is lookups('demo'), 1, 'one lookup';
+
+    is outcome('demo', '/other'), '403 deny/no_grant MISS',
+        'another resource: a miss';
+    is outcome('demo', '/other'), '403 deny/no_grant HIT',
+        'a cached denial is a hit too';
+    is lookups('demo'), 2, 'one lookup each';
+
+    my $cache = $t->status->{cache};
+    is "$cache->{hit} $cache->{miss} $cache->{stale} $cache->{entries}",
+        '2 2 0 2', 'counted';
+};
+
+
+# times: from when an answer came until it is asked for anew
+
+sub lasts {
+    my ($app, $decision) = @_;
+    my ($first, $before) = (time, lookups($app));
+
+    is outcome($app, '/short'), "$decision MISS", "$app: a miss";
+    my ($hits, $other) = (0, '');
+    wait_for(sub {
+        my $got = outcome($app, '/short');
+        $hits++ if $got eq "$decision HIT";
+        $other = $got if $got !~ /HIT$/;
+        return $got =~ /MISS/;
+    }, 5);
+    is $other, "$decision MISS", '... and one again';
+    cmp_ok $hits, '>', 5, '... hits between';
+    return time - $first;
+}
+
+subtest 'cache_valid and denied' => sub {
+    my $took = lasts('nobody', '403 deny/no_grant');
+    cmp_ok $took, '>=', 1.95, "denied=2s: $took s";
+    cmp_ok $took, '<', 3, '... and not much more';
+
+    # a live one that nobody asks for meanwhile is not refreshed
+
+    $redis->grant('smoke', 'get_user', 'idle', time + 3600);
+    is outcome('idle', '/short'), '200 allow/resource_grant MISS', 'idle';
+    my $until = time + 1.1;
+    wait_for(sub { time > $until });
+    is outcome('idle', '/short'), '200 allow/resource_grant MISS',
+        'after cache_valid: a miss';
+    is outcome('idle', '/a'), '200 allow/resource_grant HIT',
+        'it is the location that says how old an answer may be';
+};
+
+
+subtest 'a cached grant ends on time' => sub {
+    my $expires = int(time) + 2;
+    $redis->grant('smoke', 'get_user', 'ending', $expires);
+
+    is outcome('ending'), '200 allow/resource_grant MISS', 'live';
+    my (@wrong, $got);
+    for ( ;; ) {
+        my $before = time;
+        $got = outcome('ending');
+        my $after = time;
+        push @wrong, "$got at $before" if $got =~ /^200/ && $before >=
+            $expires + 0.02;
+        push @wrong, "$got at $before" if $got =~ /^403/ && $after < $expires;
+        last if $before > $expires + 0.3;
+        sleep 0.005;
+    }
+    is "@wrong", '', 'not a moment longer, nor shorter';
+    is $got, '403 deny/resource_grant_expired HIT', 'denied out of the cache';
+    is lookups('ending'), 1, 'by one lookup';
+};
+
+
+subtest 'concurrent misses share a lookup' => sub {
+    $redis->grant('smoke', 'get_user', 'crowd', time + 3600);
+    $fake->rules({ match => qr/^HMGET .*crowd/, delay => 0.2 });
+
+    my @c = map { $t->connect } 1 .. 50;
+    $_->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: crowd\r\n\r\n") for @c;
+    my %seen;
+    for (@c) {
+        my $r = $_->response;
+        $seen{"$r->{status} $r->{headers}{'x-decision'}"}++;
+    }
+    is_deeply \%seen, { '200 allow/resource_grant MISS' => 50 },
+        'all 50 have the answer';
+    is lookups('crowd'), 1, 'of one lookup';
+    $fake->rules;
+};
+
+
+subtest 'a client that leaves while it waits' => sub {
+    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(gone kept);
+    $fake->rules({ match => qr/^HMGET .*gone/, delay => 0.3 });
+
+    my @c = map { $t->connect } 1 .. 5;
+    $_->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: gone\r\n\r\n") for @c;
+    wait_for(sub { lookups('gone') });
+    my $stays = pop @c;
+    close $_->{socket} for @c;
+
+    is outcome('kept'), '200 allow/resource_grant MISS',
+        'one behind it on the same connection has its own answer';
+    is $stays->response->{status}, 200, 'one that stays has it too';
+    is lookups('gone'), 1, 'one lookup';
+    is outcome('gone'), '200 allow/resource_grant HIT', 'which was not wasted';
+    is scalar(grep { $_->{status} == 499 } $t->access(5)), 4,
+        'those that left are logged as such';
+
+    # all leave
+
+    $fake->rules({ match => qr/^HMGET .*lonely/, delay => 0.3 });
+    my $c = $t->connect;
+    $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: lonely\r\n\r\n");
+    wait_for(sub { lookups('lonely') });
+    close $c->{socket};
+    wait_for(sub { outcome('lonely') =~ /HIT/ });
+    is outcome('lonely'), '403 deny/no_grant HIT',
+        'the answer nobody waited for is cached';
+    $fake->rules;
+};
+
+
+subtest 'two workers, and a reload' => sub {
+    my $entries = $t->status->{cache}{entries};
+    $t->config(%nginx, workers => 2);
+    ok $t->reload, 'reload, to two workers';
+
+    cmp_ok $t->status->{cache}{entries}, '>=', $entries,
+        'the cache was kept';
+
+    $redis->grant('smoke', 'get_user', "shared-$_", time + 3600) for 1 .. 5;
+    my %miss;
+    for my $app (map { "shared-$_" } 1 .. 5) {
+        for (1 .. 20) { $miss{$app}++ if outcome($app) =~ /MISS/ }
+    }
+    is_deeply \%miss, { map { ("shared-$_" => 1) } 1 .. 5 },
+        'what one has looked up is a hit in the other';
+};
+
+$t->stop;
+
+
+# A full zone.  1m has room for some 4700 short calls.
+
+subtest 'full' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load;
+    $t->nginx(%nginx, http => "$nginx{http} app_permission_zone 1m;");
+
+    my @known = map { "known-$_" } 1 .. 200;
+    my @many = map { "granted-$_" } 1 .. 8000;
+    $redis->{client}->pipeline(map { ['HSET',
+        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
+    } @known, @many);
+
+    my %load = (uri => '/a', rate => 1e9, connections => 8);
+    Perm::Load->start($t, %load, apps => \@known, pass => 1)->wait;
+    my $capacity = $t->status->{cache}{capacity};
+    cmp_ok $capacity, '>', 2000, "room for $capacity";
+    cmp_ok $capacity, '<', 8000, '... and not for all';
+
+    my @unknown = map { "unknown-$_" } 1 .. 8000;
+    my $seen = Perm::Load->start($t, %load, apps => \@unknown, pass => 1)
+        ->wait;
+    is_deeply $seen->{outcome}, { '403 deny/no_grant MISS' => 8000 },
+        '8000 unknown ones: denied, no error';
+
+    $seen = Perm::Load->start($t, %load, apps => \@known, pass => 1)->wait;
+    is_deeply $seen->{outcome}, { '200 allow/resource_grant HIT' => 200 },
+        'pushed none of the known ones out';
+
+    my $cache = $t->status->{cache};
+    cmp_ok $cache->{evicted}, '>', 1000, 'evicted, and counted';
+    cmp_ok $cache->{denied_entries}, '<', $capacity / 2,
+        'denials have a share of their own';
+
+    $seen = Perm::Load->start($t, %load, apps => \@many, pass => 1)->wait;
+    is_deeply $seen->{outcome}, { '200 allow/resource_grant MISS' => 8000 },
+        '8000 more with a grant: no error';
+    $cache = $t->status->{cache};
+    cmp_ok $cache->{entries}, '<=', $capacity, 'no more entries than room';
+    cmp_ok $cache->{entries}, '>', $capacity * 0.8, 'the room is used';
+    $t->stop;
+};
+
+done_testing;
