@@ -1,7 +1,4 @@
 #include "cli/cli.h"
-const perm_command_t perm_import_command = { "import","","","",NULL,0,0,NULL };
-const perm_command_t perm_export_command = { "export","","","",NULL,0,0,NULL };
-const perm_command_t perm_access_command = { "access","","","",NULL,0,0,NULL };
 const perm_command_t perm_renew_command = { "renew","","","",NULL,0,0,NULL };
 const perm_command_t perm_expiring_command = { "expiring","","","",NULL,0,0,NULL };
 const perm_command_t perm_purge_command = { "purge","","","",NULL,0,0,NULL };

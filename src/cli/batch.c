@@ -1,0 +1,292 @@
+
+#include "cli/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grant.h"
+
+
+#define GRANTS        1024
+#define BYTES         (2 * PERM_LINE_MAX)
+#define ATTEMPTS_MAX  100
+
+
+/* offsets in the batch's bytes: key, field, and the members as an object */
+
+typedef struct {
+    perm_str_t         key;
+    perm_str_t         field;
+    perm_str_t         object;
+    redisReply        *old;
+    char              *value;
+    int                written;
+} perm_batch_item_t;
+
+
+struct perm_batch_s {
+    size_t             n;
+    size_t             used;
+    perm_batch_item_t  items[GRANTS];
+    char               bytes[BYTES];
+};
+
+
+static perm_request_t  request;
+
+
+perm_batch_t *
+perm_batch_new(void)
+{
+    perm_batch_t  *batch;
+
+    batch = perm_alloc(sizeof(perm_batch_t));
+    batch->n = 0;
+    batch->used = 0;
+
+    return batch;
+}
+
+
+void
+perm_batch_free(perm_batch_t *batch)
+{
+    free(batch);
+}
+
+
+static char *
+put(char *p, perm_str_t text)
+{
+    memcpy(p, text.data, text.len);
+
+    return p + text.len;
+}
+
+
+static perm_str_t
+put_object(char *p, const perm_grant_line_t *line)
+{
+    unsigned     i;
+    perm_str_t   object;
+
+    object.data = p;
+
+    for (i = 0; i < line->n; i++) {
+        *p++ = (i == 0) ? '{' : ',';
+        p = put(p, line->members[i].name);
+        *p++ = ':';
+        p = put(p, line->members[i].value);
+    }
+
+    *p++ = '}';
+    object.len = (size_t) (p - object.data);
+
+    return object;
+}
+
+
+int
+perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
+    const perm_grant_line_t *line)
+{
+    char               *p;
+    size_t              size;
+    unsigned            i;
+    perm_batch_item_t  *item;
+
+    size = PERM_KEY_MAX + PERM_RESOURCE_MAX + 2;
+
+    for (i = 0; i < line->n; i++) {
+        size += line->members[i].name.len + line->members[i].value.len + 2;
+    }
+
+    if (batch->n == GRANTS || size > BYTES - batch->used) {
+        return 0;
+    }
+
+    item = &batch->items[batch->n++];
+    p = batch->bytes + batch->used;
+
+    item->key.data = p;
+    item->key.len = perm_grant_key(p, PERM_KEY_GRANTS, cli->prefix,
+                                   line->gateway, line->app);
+    p += item->key.len;
+
+    item->field.data = p;
+    p = put(p, line->resource.len ? line->resource
+                                  : perm_str(PERM_GATEWAY_FIELD));
+    item->field.len = (size_t) (p - item->field.data);
+
+    item->object = put_object(p, line);
+    p += item->object.len;
+
+    batch->used = (size_t) (p - batch->bytes);
+
+    return 1;
+}
+
+
+static int
+keep(void *data, redisReply *reply)
+{
+    redisReply  **to = data;
+
+    *to = reply;
+
+    return 1;
+}
+
+
+static int
+take_written(void *data, redisReply *reply)
+{
+    int  *written = data;
+
+    *written = (reply->type == REDIS_REPLY_INTEGER && reply->integer == 1);
+
+    return 0;
+}
+
+
+static perm_str_t
+old_value(const redisReply *reply)
+{
+    perm_str_t  value;
+
+    value.data = NULL;
+    value.len = 0;
+
+    if (reply->type == REDIS_REPLY_STRING) {
+        value.data = reply->str;
+        value.len = reply->len;
+    }
+
+    return value;
+}
+
+
+/* the old value with the members of the line set */
+
+static char *
+new_value(perm_str_t old, perm_str_t object)
+{
+    char                *value;
+    unsigned             n;
+    perm_json_member_t   members[PERM_LINE_MEMBERS_MAX];
+
+    n = 0;
+
+    while (n < PERM_LINE_MEMBERS_MAX && perm_json_next(&object, &members[n])) {
+        n++;
+    }
+
+    if (old.data == NULL || perm_grant_expires(old) < 0) {
+        old.len = 0;
+    }
+
+    value = perm_json_merge(old, members, n);
+
+    if (value == NULL) {
+        perm_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
+    return value;
+}
+
+
+static int
+same(perm_str_t old, const char *value)
+{
+    return old.data != NULL && strlen(value) == old.len
+           && memcmp(value, old.data, old.len) == 0;
+}
+
+
+/* somebody else wrote it between the reading and the writing */
+
+static void
+write_again(perm_cli_t *cli, perm_batch_item_t *item)
+{
+    char        *value;
+    unsigned     attempts;
+    perm_str_t   old;
+    redisReply  *reply;
+
+    for (attempts = 0; !item->written; attempts++) {
+
+        if (attempts == ATTEMPTS_MAX) {
+            perm_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be "
+                       "written", perm_escape(item->key));
+        }
+
+        old = perm_table_value(cli, item->key, item->field, &reply);
+        value = new_value(old, item->object);
+
+        if (same(old, value)) {
+            item->written = 1;
+
+        } else {
+            perm_table_write(cli, item->key, item->field, old,
+                             perm_str(value), take_written, &item->written);
+            perm_store_wait(cli->store);
+        }
+
+        free(value);
+        freeReplyObject(reply);
+    }
+}
+
+
+void
+perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
+    perm_batch_counts_t *counts)
+{
+    size_t              i;
+    perm_str_t          old;
+    perm_batch_item_t  *item;
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        perm_request_begin(&request, "HGET");
+        perm_request_key(&request, item->key);
+        perm_request_add(&request, item->field);
+        perm_store_send(cli->store, NULL, &request, 0, keep, &item->old);
+    }
+
+    perm_store_wait(cli->store);
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        old = old_value(item->old);
+        item->value = new_value(old, item->object);
+        item->written = same(old, item->value);
+
+        if (item->written) {
+            counts->unchanged++;
+            continue;
+        }
+
+        counts->added += (old.data == NULL);
+        counts->changed += (old.data != NULL);
+
+        perm_table_write(cli, item->key, item->field, old,
+                         perm_str(item->value), take_written, &item->written);
+    }
+
+    perm_store_wait(cli->store);
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        write_again(cli, item);
+
+        free(item->value);
+        freeReplyObject(item->old);
+    }
+
+    batch->n = 0;
+    batch->used = 0;
+}

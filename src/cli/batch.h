@@ -1,0 +1,43 @@
+
+/*
+ * Grants written many at a time, none over what was not read.
+ */
+
+
+#ifndef _PERM_BATCH_H_INCLUDED_
+#define _PERM_BATCH_H_INCLUDED_
+
+
+#include "cli/grant_line.h"
+
+
+typedef struct perm_batch_s  perm_batch_t;
+
+
+typedef struct {
+    uint64_t  added;
+    uint64_t  changed;
+    uint64_t  unchanged;
+} perm_batch_counts_t;
+
+
+perm_batch_t *perm_batch_new(void);
+void perm_batch_free(perm_batch_t *batch);
+
+
+/* Copies the line; returns 0 when the batch is full, and the line not in it */
+
+int perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
+    const perm_grant_line_t *line);
+
+
+/*
+ * Writes what was added, in its order, and empties the batch.  Members of a
+ * value that its line does not have are kept; what would not change is not
+ * written, so that no gateway hears of it.
+ */
+void perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
+    perm_batch_counts_t *counts);
+
+
+#endif /* _PERM_BATCH_H_INCLUDED_ */

@@ -1,0 +1,95 @@
+
+/*
+ * export: the grant table as lines that import takes.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/grant_line.h"
+#include "cli/outfile.h"
+
+
+typedef struct {
+    perm_outfile_t  out;
+    uint64_t        written;
+    uint64_t        skipped;
+} perm_export_t;
+
+
+static void
+export_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
+{
+    size_t          i;
+    perm_export_t  *export = data;
+
+    for (i = 0; i < n; i++) {
+        if (perm_grant_line_print(export->out.file, &rows[i]) == 0) {
+            export->written++;
+            continue;
+        }
+
+        export->skipped++;
+        perm_warn("\"%s\", field \"%s\": longer than a line may be; skipped",
+                  perm_escape(rows[i].key), perm_escape(rows[i].field));
+    }
+
+    if (ferror(export->out.file)) {
+        perm_fatal(PERM_EXIT_NO, "cannot write \"%s\": %m",
+                   perm_escape_text(export->out.name));
+    }
+
+    perm_progress("exported", export->written, 0);
+}
+
+
+static perm_exit_t
+run_export(perm_cli_t *cli)
+{
+    uint64_t       unreadable;
+    perm_walk_t    walk;
+    perm_export_t  export;
+
+    memset(&export, 0, sizeof(perm_export_t));
+    memset(&walk, 0, sizeof(perm_walk_t));
+
+    perm_table_warn_unloaded(cli);
+    perm_catch_interrupt();
+    perm_outfile_open(&export.out, cli->args.file);
+
+    walk.rows = export_rows;
+    walk.data = &export;
+
+    unreadable = perm_table_walk(cli, &walk);
+
+    if (perm_interrupted) {
+        perm_outfile_abandon(&export.out);
+        perm_warn("interrupted after %llu grants; no file was written",
+                  (unsigned long long) export.written);
+        return PERM_EXIT_NO;
+    }
+
+    perm_outfile_commit(&export.out);
+
+    perm_warn("exported %llu grants, skipped %llu unreadable ones",
+              (unsigned long long) export.written,
+              (unsigned long long) (unreadable + export.skipped));
+
+    return export.skipped ? PERM_EXIT_NO : PERM_EXIT_DONE;
+}
+
+
+const perm_command_t  perm_export_command = {
+    "export", "[FILE]",
+    "write all grants as JSON lines",
+    "Writes a line for each grant, as import takes them, to FILE or to standard\n"
+    "output:\n"
+    "\n"
+    "  {\"gateway\":\"g\",\"resource\":null,\"app\":\"a\",\"expires\":1800000000,\n"
+    "   \"type\":\"apply\"}\n"
+    "\n"
+    "(on one line) with every other member of the value in Redis. FILE appears\n"
+    "when all of it is written. Unreadable values are named and left out.",
+    NULL, 1, 1, run_export
+};
