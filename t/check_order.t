@@ -124,7 +124,6 @@ my $server = <<'EOT';
         location /index/ {
             app_permission open;
             index hello.txt;
-            alias %%DIR%%/html/;
         }
 
         location ~ \.txt$ {
@@ -152,9 +151,7 @@ my $server = <<'EOT';
             proxy_pass %%AUTH%%/accel;
         }
 
-        location /static {
-            alias %%DIR%%/html;
-        }
+        location /static { }
 
         location /post_dav {
             root %%DIR%%/dav;
@@ -257,9 +254,10 @@ my $servers = <<'EOT';
 EOT
 
 sub files {
-    mkdir $t->dir . "/$_" for qw(html html/ssi dav);
+    mkdir $t->dir . "/$_" for qw(html html/ssi html/index html/static dav);
     chmod 0777, $t->dir . '/dav';
-    spew($t->dir . '/html/hello.txt', "hello\n");
+    spew($t->dir . "/html/$_", "hello\n")
+        for qw(hello.txt index/hello.txt static/hello.txt);
     spew($t->dir . '/html/ssi/page',
          '<!--#include virtual="/guarded/included" -->' . "\n");
     # demo:secret, other:secret
