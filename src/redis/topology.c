@@ -27,8 +27,8 @@ static perm_redis_nodes_handlers_t  perm_redis_topology_nodes_handlers = {
 /* once per change of the reason, not at every attempt */
 
 static void
-perm_redis_topology_say(perm_redis_t *redis, ngx_str_t *name,
-    ngx_str_t *reason)
+perm_redis_topology_say(perm_redis_t *redis, const char *what,
+    ngx_str_t *name, ngx_str_t *reason)
 {
     uint32_t  hash;
 
@@ -41,8 +41,8 @@ perm_redis_topology_say(perm_redis_t *redis, ngx_str_t *name,
 
     redis->said = hash;
 
-    ngx_log_error(NGX_LOG_ERR, redis->log, 0, "%V%s%V",
-                  name, name->len ? ": " : "", reason);
+    ngx_log_error(NGX_LOG_ERR, redis->log, 0, "app_permission: %s%V%s%V",
+                  what, name, name->len ? ": " : "", reason);
 }
 
 
@@ -114,16 +114,18 @@ perm_redis_topology_role(perm_redis_t *redis, perm_redis_link_t *link)
     case PERM_REDIS_ROLE_REPLICA:
         redis->role_said = 1;
         ngx_log_error(NGX_LOG_WARN, redis->log, 0,
-                      "redis %V says that it is a replica: revocations come "
-                      "late and last accesses cannot be written; name the "
-                      "master in \"app_permission_redis\"", &link->name);
+                      "app_permission: Redis %V says that it is a replica: "
+                      "revocations come late and last accesses cannot be "
+                      "written; name the master in \"app_permission_redis\"",
+                      &link->name);
         break;
 
     case PERM_REDIS_ROLE_UNKNOWN:
         redis->role_said = 1;
         ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
-                      "redis %V does not say whether it is a master: its "
-                      "user has no right to ROLE", &link->name);
+                      "app_permission: Redis %V does not say whether it is "
+                      "a master: its user has no right to ROLE",
+                      &link->name);
         break;
 
     default:
@@ -173,7 +175,7 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     }
 
     if (reason != NULL) {
-        perm_redis_topology_say(redis, &link->name, reason);
+        perm_redis_topology_say(redis, "Redis ", &link->name, reason);
         perm_redis_nodes_refresh(redis->nodes);
     }
 
@@ -338,14 +340,12 @@ perm_redis_topology_lost(void *data, ngx_str_t *reason)
     ngx_str_t      name;
     perm_redis_t  *redis = data;
 
-    if (redis->cluster) {
-        ngx_str_set(&name, "no node of the cluster can be asked");
+    ngx_str_set(&name, "");
 
-    } else {
-        ngx_str_set(&name, "no Sentinel can be asked");
-    }
-
-    perm_redis_topology_say(redis, &name, reason);
+    perm_redis_topology_say(redis, redis->cluster
+                            ? "no node of the cluster helps; the last one, "
+                            : "no Sentinel helps; the last one, ",
+                            &name, reason);
 
     perm_redis_wait_fail(&redis->wait);
 
