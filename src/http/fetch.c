@@ -3,6 +3,7 @@
 
 #include "core/grant_key.h"
 #include "http/answer.h"
+#include "http/complaint.h"
 #include "http/lookup.h"
 
 
@@ -20,7 +21,6 @@ static void perm_fetch_meta_reply(void *data, redisReply *reply);
 static void perm_fetch_checked(ngx_queue_t *lookups, ngx_int_t rc);
 static void perm_fetch_settle(perm_lookup_t *lookup);
 static void perm_fetch_store(perm_lookup_t *lookup);
-static void perm_fetch_unreadable(perm_lookup_t *lookup, perm_str_t field);
 
 
 struct perm_fetch_s {
@@ -53,9 +53,8 @@ typedef struct {
 perm_fetch_t *
 perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
 {
-    perm_str_t         prefix;
-    perm_fetch_t      *fetch;
-    perm_redis_stat_t *stat;
+    perm_str_t     prefix;
+    perm_fetch_t  *fetch;
 
     fetch = ngx_pcalloc(cycle->pool, sizeof(perm_fetch_t));
     if (fetch == NULL) {
@@ -79,10 +78,9 @@ perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
     prefix.len = pmcf->redis.prefix.len;
     fetch->meta_len = perm_meta_key((char *) fetch->meta_key, prefix);
 
-    stat = &pmcf->stats->redis;
-
-    fetch->redis = perm_redis_create(&pmcf->redis, cycle->log, stat,
-                                     perm_fetch_link, fetch);
+    fetch->redis = perm_redis_create(&pmcf->redis, cycle->log,
+                                     &pmcf->stats->redis, perm_fetch_link,
+                                     fetch);
     if (fetch->redis == NULL) {
         return NULL;
     }
@@ -324,7 +322,13 @@ perm_fetch_reply(void *data, redisReply *reply)
 
     if (reply) {
         rc = perm_answer_grants(reply, &lookup->grants);
-        perm_answer_note(&fetch->answers, reply, rc, "HMGET", fetch->log);
+
+        if (perm_redis_reply_error(reply, "WRONGTYPE")) {
+            perm_complaint_wrong_type(fetch->pmcf, &lookup->call, fetch->log);
+
+        } else {
+            perm_answer_note(&fetch->answers, reply, rc, "HMGET", fetch->log);
+        }
 
         if (rc == NGX_ERROR) {
             perm_redis_drop(fetch->redis);
@@ -470,51 +474,26 @@ static void
 perm_fetch_store(perm_lookup_t *lookup)
 {
     ngx_uint_t      live;
+    perm_fetch_t   *fetch;
     perm_grants_t  *grants;
 
     static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
 
+    fetch = lookup->fetch;
     grants = &lookup->grants;
 
     if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_fetch_unreadable(lookup, gateway_field);
+        perm_complaint_unreadable(fetch->pmcf, &lookup->call, gateway_field,
+                                  fetch->log);
     }
 
     if (grants->resource == PERM_GRANT_UNREADABLE) {
-        perm_fetch_unreadable(lookup, lookup->call.resource);
+        perm_complaint_unreadable(fetch->pmcf, &lookup->call,
+                                  lookup->call.resource, fetch->log);
     }
 
     live = perm_decide(*grants, ngx_time()).outcome == PERM_ALLOW;
 
-    perm_cache_store(lookup->fetch->zone->cache, &lookup->call, lookup->hash,
+    perm_cache_store(fetch->zone->cache, &lookup->call, lookup->hash,
                      *grants, live, lookup->fetched, lookup->generation);
-}
-
-
-static void
-perm_fetch_unreadable(perm_lookup_t *lookup, perm_str_t field)
-{
-    uint64_t       hash;
-    perm_call_t    call;
-    perm_fetch_t  *fetch;
-
-    fetch = lookup->fetch;
-
-    (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->unreadable_grants, 1);
-
-    call = lookup->call;
-    call.resource = field;
-    hash = perm_call_hash(&call, fetch->zone->seed);
-
-    if (!perm_health_unreadable(&fetch->zone->health, hash)) {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, fetch->log, 0,
-                  "app permission: unreadable grant, counted as absent: field "
-                  "\"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew with "
-                  "\"app-permission grant\"",
-                  field.len, field.data, &fetch->pmcf->redis.prefix,
-                  call.gateway.len, call.gateway.data, call.app.len,
-                  call.app.data);
 }
