@@ -1,0 +1,358 @@
+#!/usr/bin/perl
+
+# The link to Redis: the ways to name one, and each way it can fail, with what
+# a known call, an unknown one, and the log get of it.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::FakeRedis;
+use Perm::Redis;
+use Perm::Test;
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+
+        location = /a { app_permission required; empty_gif; }
+
+        # always asks
+
+        location = /fresh {
+            app_permission required;
+            app_permission_cache_valid 0s denied=0s;
+            empty_gif;
+        }
+        location = /open {
+            app_permission required;
+            app_permission_on_error allow;
+            empty_gif;
+        }
+EOT
+
+my $KNOWN = '200 allow/resource_grant';
+my $UNKNOWN = '503 fail/unavailable MISS';
+
+my $t;
+
+sub outcome {
+    my ($uri, $app) = @_;
+    my $r = $t->get($uri, app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub back {
+    my ($what, $limit) = @_;
+    my $begun = time;
+    ok wait_for(sub { outcome('/fresh', 'demo') eq "$KNOWN MISS" }, 5),
+        "$what: back to normal";
+    cmp_ok time - $begun, '<', $limit // 1.2, '... within a second';
+}
+
+
+# the ways to name a server
+
+subtest 'urls' => sub {
+    $t = Perm::Test->new;
+    my $redis = $t->redis->load;
+    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+    my $port = $redis->{port};
+
+    $redis->cmd('ACL', 'SETUSER', 'gate', 'on', '>pa ss:w/d@', '~*', '&*',
+                '+@all');
+    $redis->cmd('CONFIG', 'SET', 'requirepass', 'secret');
+    my $db = Perm::Redis::Client->connect($redis->{socket}, 'secret');
+    $db->cmd('SELECT', 3);
+    $db->cmd('HSET', 'app_permission:meta', 'schema', '1');
+    $db->cmd('HSET', 'app_permission:grants:{smoke:three}', '-', '4102444800');
+    spew("$t->{dir}/password", "secret\n");
+    spew("$t->{dir}/gate", 'pa ss:w/d@');
+
+    my $file = 'app_permission_redis_password_file %%DIR%%';
+
+    for my $case (
+        ["redis://:secret\@127.0.0.1:$port", '', 'demo'],
+        ["redis://:secret\@localhost:$port", '', 'demo', 'a host name'],
+        ["redis://default:secret\@127.0.0.1:$port", '', 'demo', 'a user'],
+        ["redis://gate:pa%20ss%3Aw%2Fd%40\@127.0.0.1:$port/0", '', 'demo',
+         'a percent-encoded password'],
+        ["redis://:secret\@127.0.0.1:$port/3", '', 'three', 'a database'],
+        ["unix:$redis->{socket}", "$file/password;", 'demo',
+         'a socket, the password in a file'],
+        ["unix:$redis->{socket}?db=3", "$file/password;", 'three',
+         'a socket and a database'],
+        ["redis://127.0.0.1:$port",
+         "app_permission_redis_user gate; $file/gate;", 'demo',
+         'user and password outside the URL'],
+        ["redis://other:wrong\@127.0.0.1:$port",
+         "app_permission_redis_user gate; $file/gate;", 'demo',
+         '... which count more than those in it'],
+    ) {
+        my ($url, $more, $app, $what) = @$case;
+        $t->config(server => $SERVER,
+                   http => "app_permission_redis \"$url\"; $more",
+                   setup => 'app_permission_app $http_x_app;
+                             app_permission_gateway smoke;
+                             app_permission_resource get_user;');
+        $t->{nginx}{pid} ? $t->reload : $t->start;
+        like outcome('/fresh', $app), qr/^200 allow\/\w+_grant MISS/,
+            $what // 'an address';
+    }
+
+    is scalar($t->log_lines(qr/secret|pa ss/)), 0, 'no password in the log';
+    $t->stop;
+};
+
+
+subtest 'a prefix of its own' => sub {
+    $t = Perm::Test->new;
+    my $redis = $t->redis(prefix => 'perm/2:')->load;
+    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+    $t->nginx(server => $SERVER, http => 'app_permission_redis_prefix perm/2:;');
+    is outcome('/a', 'demo'), "$KNOWN MISS", 'found';
+    $redis->revoke('smoke', 'get_user', 'demo');
+    ok wait_for(sub { outcome('/a', 'demo') =~ /^403/ }, 2),
+        'and its changes are seen';
+    $t->stop;
+};
+
+
+subtest 'gone at start' => sub {
+    $t = Perm::Test->new;
+    my $redis = $t->redis->load;
+    $redis->stop;
+    $t->nginx(server => $SERVER);
+
+    is outcome('/a', 'demo'), $UNKNOWN, 'unavailable';
+    is outcome('/open', 'demo'), '200 allow/unavailable MISS',
+        'on_error allow: allowed';
+    ok $t->wait_log(qr/Redis is down/), 'logged';
+    outcome('/a', 'demo') for 1 .. 100;
+    is scalar($t->log_lines(qr/Redis is down/)), 1, '... once';
+    ok !$t->status->{redis}{up}, 'in the status';
+
+    $redis->run->load->grant('smoke', 'get_user', 'demo', time + 3600);
+    back('started');
+    ok $t->status->{redis}{up}, 'in the status';
+
+    my $errors = $t->log_lines(qr/\[error\]/);
+    $redis->stop;
+    ok $t->wait_log(qr/Redis is down.*Redis is down/s), 'gone: logged again';
+    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'stale';
+    is outcome('/a', 'unknown'), $UNKNOWN, 'unavailable';
+    $redis->run->load->grant('smoke', 'get_user', 'demo', time + 3600);
+    back('started again');
+    ok $t->wait_log(qr/Redis is up again after \d+ s/), 'the log tells';
+    cmp_ok scalar($t->log_lines(qr/\[error\]/)) - $errors, '<=', 6,
+        'a few lines for all of it';
+    $t->stop;
+};
+
+
+# What a fake one does, in front of a real one.  The known call has been
+# looked up once, and its answer does for /a but not for /fresh.
+
+$t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $fake = $t->fake_redis(to => $redis);
+$redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo other);
+$redis->cmd('SET', 'app_permission:grants:{smoke:string}', 'x');
+
+$t->nginx(server => $SERVER, http => 'app_permission_redis_timeout 300ms;');
+my $n = 0;
+
+sub failing {
+    my ($what, $rules, %o) = @_;
+
+    subtest $what => sub {
+        $fake->rules;
+        back('before', 5);
+        wait_for(sub { $t->status->{redis}{up} }, 2);
+        my $lines = length $t->log;
+
+        $fake->rules(@$rules);
+        is outcome('/fresh', 'demo'), "$KNOWN STALE", 'known: stale';
+        is outcome('/a', 'unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
+        is outcome('/open', 'unknown-' . ++$n), '200 allow/unavailable MISS',
+            '... or allowed';
+        outcome('/fresh', 'demo') for 1 .. 20;
+
+        my $log = $o{log};
+        ok wait_for(sub { substr($t->log, $lines) =~ $log }, 3),
+            'the log tells why';
+        my @told = grep { $_ =~ $log } split /\n/, substr $t->log, $lines;
+        cmp_ok scalar @told, '<=', $o{told} // 1, '... once'
+            or diag join "\n", @told;
+
+        $fake->rules;
+        back('after');
+    };
+}
+
+my $lookup = qr/^HMGET/;
+
+failing 'closed in the middle of a reply',
+    [{ match => $lookup, reply => "*2\r\n\$20\r\nabc", close => 1 }],
+    log => qr/closed|Broken pipe/;
+
+failing 'closed instead of a reply', [{ match => $lookup, close => 1 }],
+    log => qr/closed|Broken pipe/;
+
+failing 'garbage', [{ match => $lookup, reply => "HTTP/1.1 400 no\r\n\r\n" }],
+    log => qr/protocol/i;
+
+failing 'a huge reply',
+    [{ match => $lookup, reply => "*2\r\n\$99999999\r\n" . 'x' x 2_000_000 }],
+    log => qr/too (?:large|long|big)|larger|protocol/i;
+
+failing 'an endless array',
+    [{ match => $lookup, reply => "*1000000\r\n" . "\$-1\r\n" x 1_000_000 }],
+    log => qr/too (?:large|long|big)|larger|protocol|elements/i;
+
+failing 'deeply nested arrays',
+    [{ match => $lookup, reply => "*1\r\n" x 50 }], log => qr/nested|protocol/i;
+
+for my $reply ("+OK\r\n", ":1\r\n", "\$-1\r\n", "*-1\r\n", "*0\r\n",
+    "*1\r\n\$-1\r\n", "*3\r\n\$-1\r\n\$-1\r\n\$-1\r\n", "*2\r\n:1\r\n:1\r\n",
+    "*2\r\n*0\r\n*0\r\n", "*2\r\n\$-1\r\n-ERR x\r\n")
+{
+    (my $shown = $reply) =~ s/\r\n/ /g;
+    failing "a reply of another type: $shown",
+        [{ match => $lookup, reply => $reply }], log => qr/another type/;
+}
+
+failing 'meta of another type', [{ match => qr/^HGET/, reply => ":1\r\n" }],
+    log => qr/another type/;
+
+for my $error ('LOADING Redis is loading the dataset in memory',
+    'MASTERDOWN Link with MASTER is down', 'NOPERM this user has no rights',
+    'NOAUTH Authentication required.', 'ERR unknown command',
+    'CLUSTERDOWN The cluster is down', "WRONGPASS \e[31m\"evil\"", '')
+{
+    my ($code) = $error =~ /^(\w*)/;
+    failing "an error reply: $code",
+        [{ match => $lookup, reply => "-$error\r\n" }],
+        log => qr/Redis answered HMGET with "\Q$code\E/, told => 1;
+}
+
+failing 'an error reply to the question for meta',
+    [{ match => qr/^HGET/, reply => "-NOPERM no rights\r\n" }],
+    log => qr/Redis answered HGET with "NOPERM/;
+
+failing 'meta is missing', [{ match => qr/^HGET/, reply => "\$-1\r\n" }],
+    log => qr/the grant table is not loaded/;
+
+failing 'meta has another schema',
+    [{ match => qr/^HGET/, reply => "\$1\r\n2\r\n" }],
+    log => qr/the grant table is not loaded/;
+
+
+subtest 'nothing of a reply reaches the log raw' => sub {
+    ok !grep({ /[^\t -~\n]/ } $t->log_lines(qr/./)), 'printable bytes only';
+};
+
+
+subtest 'a wrong type at the key' => sub {
+    is outcome('/a', 'string'), $UNKNOWN, 'unavailable, not "no grant"';
+    is outcome('/fresh', 'demo'), "$KNOWN MISS", 'others go on';
+    for (1 .. 10) {
+        outcome('/a', 'string');
+        outcome('/fresh', 'demo');
+    }
+    is scalar($t->log_lines(qr/grants:\{smoke:string\}/)), 1,
+        'the log names the key, once';
+    $redis->cmd('DEL', 'app_permission:grants:{smoke:string}');
+    ok wait_for(sub { outcome('/a', 'string') =~ /^403/ }, 2),
+        'over when it is a hash, or none';
+};
+
+
+subtest 'slow' => sub {
+    $fake->rules({ match => $lookup, delay => 0.15 });
+    is outcome('/fresh', 'demo'), "$KNOWN MISS", 'within the time-out: waits';
+    is outcome('/a', 'slow'), '403 deny/no_grant MISS', 'unknown: waits too';
+    is outcome('/a', 'demo'), "$KNOWN HIT", 'a hit does not';
+
+    # slower than that
+
+    $fake->rules({ match => $lookup, delay => 0.5, times => 1 });
+    my $begun = time;
+    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'over it: stale';
+    my $took = time - $begun;
+    cmp_ok $took, '>', 0.25, "after the time-out: $took s";
+    cmp_ok $took, '<', 0.45, '... and not later';
+    back('answers again');
+};
+
+
+subtest 'hung' => sub {
+    $fake->rules;
+    back('before', 5);
+    is outcome('/a', 'demo'), "$KNOWN HIT", 'a hit before';
+    $redis->pause;
+
+    my $begun = time;
+    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'the first one is stale';
+    cmp_ok time - $begun, '<', 0.6, '... within the time-out';
+    ok wait_for(sub { !$t->status->{redis}{up} }, 3), 'found out';
+
+    $begun = time;
+    for (1 .. 50) {
+        is outcome('/fresh', 'demo'), "$KNOWN STALE", 'known: stale'
+            if $_ == 1;
+        $t->get('/fresh', app => 'demo');
+        $t->get('/a', app => "hung-$_");
+    }
+    cmp_ok time - $begun, '<', 0.25, 'a hundred more do not wait';
+    is outcome('/a', 'hung'), $UNKNOWN, 'unknown: unavailable';
+
+    $redis->resume;
+    back('resumed');
+};
+
+
+subtest 'the connection itself hangs at the handshake' => sub {
+    $fake->rules({ match => qr/./, hang => 1 });
+    $fake->refuse(1);
+    $fake->refuse(0);
+    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
+    my $begun = time;
+    outcome('/fresh', 'demo') for 1 .. 50;
+    cmp_ok time - $begun, '<', 1.5, 'at most the first waits';
+    $fake->rules;
+    back('answered again', 2.5);
+};
+
+
+subtest 'refused at the handshake' => sub {
+    my $lines = length $t->log;
+    $redis->cmd('CONFIG', 'SET', 'requirepass', 'secret');
+    $fake->refuse(1);
+    $fake->refuse(0);
+    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
+    is outcome('/a', 'noauth'), $UNKNOWN, 'unavailable';
+    ok wait_for(sub { substr($t->log, $lines) =~ /NOAUTH/ }, 3), 'logged';
+    outcome('/fresh', 'demo') for 1 .. 50;
+
+    spew("$t->{dir}/password", 'wrong');
+    $t->config(server => $SERVER,
+        http => 'app_permission_redis_timeout 300ms;
+                 app_permission_redis_password_file %%DIR%%/password;');
+    $lines = length $t->log;
+    ok $t->reload, 'a wrong password';
+    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
+    is outcome('/a', 'wrongpass'), $UNKNOWN, 'unavailable';
+    ok wait_for(sub { substr($t->log, $lines) =~ /WRONGPASS/ }, 3), 'logged';
+    my $told = () = substr($t->log, $lines) =~ /\[error\].*WRONGPASS/g;
+    cmp_ok $told, '<=', 2, 'once by the link, once by the tracking'
+        or diag join "\n", grep /WRONGPASS/, split /\n/, $t->log;
+
+    spew("$t->{dir}/password", 'secret');
+    ok $t->reload, 'the right one';
+    back('with it', 2);
+};
+
+$t->done;
