@@ -30,6 +30,7 @@ all: module cli
 MODULE_SRC := $(sort $(wildcard src/core/*.c src/redis/*.c src/http/*.c))
 
 module: $(TREE)/objs/Makefile
+	@echo 'building $(notdir $(MODULE))'
 	+@$(MAKE) --no-print-directory -s -C $(TREE) -f objs/Makefile modules
 	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) \
 	    || install -m 644 $(TREE)/objs/$(notdir $(MODULE)) $(MODULE)
@@ -64,11 +65,13 @@ CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC) \
 cli: $(if $(CLI_SRC),$(CLI))
 
 $(CLI): $(CLI_OBJ)
-	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(CLI_LIBS)
+	@echo 'linking $(@F)'
+	@$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(CLI_LIBS)
 
 $(BUILD)/obj/%.o: src/%.c Makefile | deps
 	@mkdir -p $(@D)
-	$(CC) $(CLI_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo 'compiling $<'
+	@$(CC) $(CLI_CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(CLI_OBJ:.o=.d)
 

@@ -1,0 +1,99 @@
+#!/usr/bin/perl
+
+# The files in conf.d, as operators copy them, do what they say.
+
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $dir = $t->dir;
+my $now = time;
+
+$redis->grant('smoke', undef, 'partner', $now + 1000)
+      ->grant('smoke', 'get_user', 'demo', $now + 1000)
+      ->grant('smoke', 'get_user', 'late', $now - 1000);
+
+my $lua = $t->has_lua;
+mkdir "$dir/conf.d";
+
+for my $file (glob("$Perm::Test::ROOT/conf.d/*.*"),
+              $lua ? glob("$Perm::Test::ROOT/conf.d/lua/*.conf") : ())
+{
+    my ($name) = $file =~ m{([^/]+)$};
+    my $text = slurp($file);
+    next if $name !~ /\.(conf|inc|map)$/;
+    $text =~ s/\b808(\d)\b/%%PORT_sample$1%%/g;
+    $text =~ s{redis://127\.0\.0\.1:6379}{%%REDIS%%}g;
+    $text =~ s{/var/(?:lib|log)/nginx/}{%%DIR%%/logs/}g;
+    spew("$dir/conf.d/$name", $t->expand($text));
+}
+chmod 0777, "$dir/logs";
+
+# "conf.d/..." is relative to nginx.conf, as on Debian
+
+$t->nginx(setup => '', http => "include $dir/conf.d/*.conf;", lua => $lua);
+
+my $port = $t->port('sample0');
+
+sub call {
+    my ($path, $key, %o) = @_;
+    my $r = $t->get($path, port => $port, %o,
+        headers => { defined $key ? ('X-Api-Key' => "key-of-$key") : () });
+    return $o{whole} ? $r : $r->{status};
+}
+
+for (
+    ['/users/7',    'partner', 200], ['/users/7',    'demo',    200],
+    ['/users/7',    'nobody',  403], ['/users/7',    'late',    403],
+    ['/users/7',    'stranger', 401], ['/users/7',   undef,     401],
+    ['/users',      'partner', 200], ['/users',      'demo',    403],
+    ['/orders/',    'partner', 200], ['/orders/1/2', 'demo',    403],
+    ['/status',     'nobody',  200], ['/status',     undef,     401],
+    ['/reports/1',  'nobody',  200], ['/health',     undef,     200],
+    ['/elsewhere',  'partner', 404], ['/users/x',    'partner', 404],
+    ['/_authenticate', 'demo', 404],
+) {
+    my ($path, $key, $status) = @$_;
+    is call($path, $key), $status, "$path with the key of " . ($key // 'none');
+}
+
+my $r = call('/users/7', 'demo', whole => 1);
+ok $r->{headers}{'x-app-permission-expires-in'} > 900, 'expires header';
+$r = call('/users/7', 'nobody', whole => 1);
+is $r->{headers}{'x-bkapi-error-code'}, 1640301, 'refused as bkapi';
+is call('/users/7', 'demo', method => 'POST', body => 'x' x 100000), 200,
+    'with a body';
+
+# one line of JSON a request, with who and why
+
+my @lines;
+ok wait_for(sub {
+    @lines = split /\n/, slurp("$dir/logs/smoke.json");
+    return @lines >= 20;
+}), 'the log';
+my @entries = map { decode_json($_) } @lines;
+my ($dry) = grep { $_->{uri} eq '/reports/1' } @entries;
+is "$dry->{app} $dry->{resource} $dry->{decision} $dry->{reason}",
+    'nobody get_report deny no_grant', 'dry run in the log';
+
+# the status, for this machine only
+
+$r = $t->get('/app-permission', port => $t->port('sample1'));
+is $r->{status}, 200, 'status';
+cmp_ok decode_json($r->{body})->{requests}{dry_run_denied}, '>=', 1,
+    'it counts';
+
+if ($lua) {
+    $port = $t->port('sample4');
+    is call('/users/7', 'demo'), 200, 'Lua: granted';
+    is call('/users/7', 'other'), 403, 'Lua: not granted';
+    is call('/users/7', 'nobody'), 401, 'Lua: not authenticated';
+}
+
+$t->done;

@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+
+# The variables, in the log, in headers and towards the backend; and the line
+# of a refused call.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $expires = time + 5000;
+
+$redis->grant('smoke', undef, 'whole', $expires)
+      ->grant('smoke', 'get_user', 'demo', $expires + 1)
+      ->grant('smoke', 'get_user', 'ever', 4102444800)
+      ->grant('smoke', 'get_user', 'gone', $expires - 9000);
+
+$t->nginx(log => 'info', server => <<'EOT');
+        app_permission required;
+
+        location /required {
+            proxy_set_header X-Reason $app_permission_reason;
+            proxy_pass %%BACKEND%%;
+        }
+        location /open { app_permission open; proxy_pass %%BACKEND%%; }
+        location /off  { app_permission off;  proxy_pass %%BACKEND%%; }
+        location /dry  { app_permission_dry_run on; proxy_pass %%BACKEND%%; }
+        location /bad  { app_permission_resource $arg_none;
+                         proxy_pass %%BACKEND%%; }
+        location /allow { app_permission_on_error allow;
+                          app_permission_cache_valid 1s denied=1s;
+                          proxy_pass %%BACKEND%%; }
+        location /moves { app_permission off;
+                          rewrite ^ /required last; }
+        location /moves_off { app_permission open;
+                              error_page 404 /off;
+                              root %%DIR%%/nowhere; }
+
+        location /level/error  { app_permission_log_level error;
+                                 proxy_pass %%BACKEND%%; }
+        location /level/notice { app_permission_log_level notice;
+                                 proxy_pass %%BACKEND%%; }
+        location /level/info   { app_permission_log_level info;
+                                 proxy_pass %%BACKEND%%; }
+EOT
+
+my $n = 0;
+
+sub entry {                              # of the request just made
+    my @entries = $t->access(++$n);
+    return $entries[$n - 1];
+}
+
+sub logged {
+    my ($uri, %o) = @_;
+    $t->get($uri, %o);
+    my $line = entry();
+    my $in = $line->{app_permission_expires_in};
+    my $e = $line->{app_permission_expires};
+    is $in ne '', $e ne '', "$uri: expires and expires_in together";
+    if ($e ne '') {
+        cmp_ok abs($e - time - $in), '<=', 3, "$uri: expires_in fits expires";
+    }
+    return join ' ', map { $line->{"app_permission_$_"} || '-' }
+        qw(decision reason cache expires);
+}
+
+my $e1 = $expires + 1;
+
+for (
+    ['/required', 'whole', "allow gateway_grant MISS $expires"],
+    ['/required', 'whole', "allow gateway_grant HIT $expires"],
+    ['/required', 'demo',  "allow resource_grant MISS $e1"],
+    ['/required', 'demo',  "allow resource_grant HIT $e1"],
+    ['/required', 'ever',  'allow resource_grant MISS 4102444800'],
+    ['/required', 'gone',  'deny resource_grant_expired MISS -'],
+    ['/required', 'gone',  'deny resource_grant_expired HIT -'],
+    ['/required', 'other', 'deny no_grant MISS -'],
+    ['/required', 'other', 'deny no_grant HIT -'],
+    ['/required', undef,   'deny no_app - -'],
+    ['/required', 'a b',   'deny invalid_app - -'],
+    ['/open',     'demo',  'allow open - -'],
+    ['/off',      'demo',  '- - - -'],
+    ['/dry',      'demo',  "allow resource_grant HIT $e1"],
+    ['/dry',      'other', 'deny no_grant HIT -'],
+    ['/bad',      'demo',  'fail bad_config - -'],
+    ['/moves',    'demo',  "allow resource_grant HIT $e1"],
+    ['/moves',    'other', 'deny no_grant HIT -'],
+    ['/moves_off', 'demo', '- - - -'],
+) {
+    my ($uri, $app, $expected) = @$_;
+    is logged($uri, app => $app), $expected,
+        "$uri as " . ($app // 'nobody');
+}
+
+
+# outage: STALE for what is known, on_error for the rest
+
+is logged('/allow', app => 'demo'), "allow resource_grant HIT $e1",
+    'before the outage';
+$redis->stop;
+ok wait_for(sub {
+    logged('/allow', app => 'demo') eq "allow resource_grant STALE $e1"
+}), 'known: STALE';
+is logged('/allow', app => 'unheard-of'), 'allow unavailable MISS -',
+    'not known, on_error allow';
+is logged('/required', app => 'unheard-of'), 'fail unavailable MISS -',
+    'not known, on_error deny';
+$redis->run->load;
+
+
+# an app code out of JSON that nothing has verified
+
+for (
+    ['{"bk_app_code":"demo"}', 'demo'],
+    ['{"a":1,"bk_app_code":"x","b":{"bk_app_code":"y"}}', 'x'],
+    ['{"bk_app_code":""}', ''],
+    ['{"bk_app_code":7}', ''],
+    ['nonsense', ''],
+) {
+    my ($json, $code) = @$_;
+    $t->get('/off', headers => { 'X-Bkapi-Authorization' => $json });
+    is entry()->{app_permission_bkapi_app_code}, $code,
+        "bk_app_code of $json";
+}
+$t->get('/off');
+is entry()->{app_permission_bkapi_app_code}, '',
+    'no X-Bkapi-Authorization';
+
+
+# the line of a refused call, one each, at its level
+
+sub lines {
+    my ($mark, $uri, %o) = @_;
+    $t->get($uri, %o);
+    $t->get('/off');
+    ok wait_for(sub { $t->log_lines(qr/\Q$mark/) }), "$uri: logged"
+        or return [];
+    return [$t->log_lines(qr/\Q$mark/)];
+}
+
+my $lines = lines('app "first"', '/required', app => 'first');
+is @$lines, 1, 'one line';
+like $lines->[0], qr/\[warn\]/, 'warn by default';
+like $lines->[0], qr/denied: no_grant/, 'the reason';
+like $lines->[0], qr/gateway "smoke", resource "get_user"/,
+    'gateway and resource';
+like $lines->[0], qr{request: "GET /required HTTP/1.1"}, 'the request';
+
+for my $level (qw(error notice info)) {
+    $lines = lines("app \"$level\"", "/level/$level", app => $level);
+    is @$lines, 1, "$level: one line";
+    like $lines->[0], qr/\[$level\]/, "$level: at its level";
+}
+
+$lines = lines('app "would"', '/dry', app => 'would');
+like $lines->[0], qr/would/, 'dry run says so';
+
+is scalar($t->log_lines(qr/app "demo"/)), 1,
+    'allowed requests log nothing but what bad_config did';
+
+$t->done;
