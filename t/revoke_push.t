@@ -1,0 +1,323 @@
+#!/usr/bin/perl
+
+# Changes of grants take effect at once, whoever makes them and however, and
+# what happens when they cannot be pushed.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Test;
+
+my %nginx = (workers => 2, http => 'app_permission_cache_valid 1h denied=1h;',
+             server => <<'EOT');
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        add_header X-Worker $pid always;
+
+        location = /a { app_permission required; empty_gif; }
+        location = /short {
+            app_permission required;
+            app_permission_cache_valid 1s denied=1s;
+            empty_gif;
+        }
+EOT
+
+my ($t, $redis, $other);
+my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
+my $in_an_hour = time + 3600;
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/a', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub key { "app_permission:grants:{smoke:$_[0]}" }
+
+sub tracked { wait_for(sub { $t->status->{invalidation}{active} }, 5) }
+
+sub start {
+    $t = Perm::Test->new;
+    $redis = $t->redis(@_)->load;
+    $t->nginx(%nginx, setup => <<"EOT");
+        app_permission_redis @{[$redis->tcp_url]};
+        app_permission_app \$http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+EOT
+    $other = $redis->connect;
+    ok tracked(), 'changes are pushed';
+}
+
+# cached for an hour, on both workers
+
+sub cached {
+    my ($app, $decision) = @_;
+    wait_for(sub { outcome($app) eq "$decision HIT" }, 2);
+    is outcome($app), "$decision HIT", "$app: cached";
+}
+
+sub within {
+    my ($app, $decision, $limit, $what) = @_;
+    my ($begun, $got) = (time);
+    wait_for(sub { ($got = outcome($app)) =~ /^\Q$decision\E/ }, 5);
+    my $took = time - $begun;
+    like $got, qr/^\Q$decision\E/, $what;
+    cmp_ok $took, '<', $limit, sprintf '... after %.0f ms', $took * 1000;
+}
+
+
+subtest 'whatever the command' => sub {
+    start;
+    my $n = 0;
+
+    for my $case (
+        [HDEL => sub { ['HDEL', key($_[0]), 'get_user'] }, $DENY],
+        [HSET => sub { ['HSET', key($_[0]), 'get_user', 1] },
+         '403 deny/resource_grant_expired'],
+        [DEL => sub { ['DEL', key($_[0])] }, $DENY],
+        [UNLINK => sub { ['UNLINK', key($_[0])] }, $DENY],
+        [RENAME => sub { ['RENAME', key($_[0]), 'elsewhere'] }, $DENY],
+        [SET => sub { ['SET', key($_[0]), 'x'] }, '503 fail/unavailable'],
+        [PEXPIRE => sub { ['PEXPIRE', key($_[0]), 100] }, $DENY, 0.4],
+        [EVAL => sub { ['EVAL', 'redis.call("DEL", KEYS[1])', 1,
+                        key($_[0])] }, $DENY],
+    ) {
+        my ($what, $command, $decision, $limit) = @$case;
+        my $app = 'app-' . ++$n;
+        $redis->grant('smoke', 'get_user', $_, $in_an_hour)
+            for $app, "next-$n";
+        cached($_, $ALLOW) for $app, "next-$n";
+        $other->cmd(@{$command->($app)});
+        within($app, $decision, $limit // 0.1, $what);
+        is outcome("next-$n"), "$ALLOW HIT", '... another one is a hit still';
+    }
+
+    cached('later', $DENY);
+    $other->cmd('HSET', key('later'), 'get_user', $in_an_hour);
+    within('later', $ALLOW, 0.1, 'a new grant after a cached denial');
+
+    cached('gateway', $DENY);
+    $other->cmd('HSET', key('gateway'), '-', $in_an_hour);
+    within('gateway', '200 allow/gateway_grant', 0.1,
+           '... and one for the whole gateway');
+
+    cached('renamed', $DENY);
+    $other->cmd('RENAME', key('gateway'), key('renamed'));
+    within('renamed', '200 allow/gateway_grant', 0.1, 'renamed to');
+    is $t->get('/a', app => 'gateway')->{status}, 403, '... and from';
+
+    cmp_ok $t->status->{invalidation}{received}, '>=', 9, 'counted';
+    is scalar($t->log_lines(qr/\[error\]/)), 1, 'WRONGTYPE is all there is '
+        . 'in the log' or diag $t->log_lines(qr/\[error\]/);
+    $t->stop;
+};
+
+
+subtest 'FLUSHALL' => sub {
+    start;
+    for my $command (['FLUSHALL'], ['FLUSHDB'], ['FLUSHALL', 'ASYNC'],
+                     ['DEL', 'app_permission:meta']) {
+        $redis->load;
+        $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+        cached('demo', $ALLOW);
+        $other->cmd(@$command);
+        within('demo', "$ALLOW STALE", 0.1, "@$command: seen at once, stale");
+        is outcome('demo'), "$ALLOW STALE", '... which it stays';
+        is outcome('unknown'), '503 fail/unavailable MISS',
+            '... and an unknown one is unavailable';
+
+        $redis->load;
+        within('demo', $command->[0] eq 'DEL' ? "$ALLOW" : "$DENY MISS", 0.1,
+               'over with meta');
+    }
+    $t->stop;
+};
+
+
+subtest 'eviction' => sub {
+    start(conf => ['maxmemory-policy allkeys-lru', 'maxmemory-samples 10',
+                   'maxmemory 100mb']);
+    $redis->grant('smoke', 'get_user', "evicted-$_", $in_an_hour) for 1 .. 50;
+    cached("evicted-$_", $ALLOW) for 1 .. 50;
+
+    my ($used) = $redis->cmd('INFO', 'memory') =~ /used_memory:(\d+)/;
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', $used + 200_000);
+    my $n = 0;
+    wait_for(sub {
+        $redis->cmd('HGET', 'app_permission:meta', 'schema');  # stays in use
+        eval { $redis->cmd('SET', 'filler-' . ++$n, 'x' x 2000) };
+        return grep { !$redis->cmd('EXISTS', key("evicted-$_")) } 1 .. 50;
+    }, 5);
+    my @gone = grep { !$redis->cmd('EXISTS', key("evicted-$_")) } 1 .. 50;
+    ok scalar @gone, scalar(@gone) . ' evicted';
+
+    # meta may have gone with them: then it is an outage
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', '0');
+    $redis->load;
+    within("evicted-$gone[0]", $DENY, 0.2, 'an evicted grant is none');
+    $t->stop;
+};
+
+
+subtest 'the tracking connections are killed' => sub {
+    start;
+    for my $which (qw(source listener)) {
+        $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+        cached('demo', $ALLOW);
+
+        my @clients = grep { !/cmd=client\|list/ }
+            split /\n/, $redis->cmd('CLIENT', 'LIST');
+        my ($victim) = grep { $which eq 'source'
+            ? $_ =~ /flags=\S*t|redir=[1-9]/ : $_ =~ /sub=1/ } @clients;
+        my ($id) = ($victim // '') =~ /^id=(\d+)/;
+        ok $id, "the $which" or diag @clients;
+
+        # whoever is in the gap is not missed
+
+        $other->send('MULTI');
+        $other->send('CLIENT', 'KILL', 'ID', $id);
+        $other->send('HDEL', key('demo'), 'get_user');
+        $other->send('EXEC');
+        $other->reply for 1 .. 4;
+        within('demo', $DENY, 0.3, "a change while the $which is gone");
+        ok tracked(), 'made anew';
+
+        $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+        within('demo', $ALLOW, 0.1, 'and pushed again');
+        cached('demo', $ALLOW);
+        $redis->revoke('smoke', 'get_user', 'demo');
+        within('demo', $DENY, 0.1, '... also a revocation');
+    }
+    $t->stop;
+};
+
+
+subtest 'the worker that tracks is killed' => sub {
+    start;
+    $t->{nginx}->allow(qr/worker process \d+ exited on signal 9/);
+
+    for my $round (1 .. 3) {
+        $redis->grant('smoke', 'get_user', "killed-$round", $in_an_hour);
+        cached("killed-$round", $ALLOW);
+
+        my $pid = holder();
+        ok $pid, "worker $pid tracks";
+        kill 'KILL', $pid;
+        my $begun = time;
+        $redis->revoke('smoke', 'get_user', "killed-$round");
+
+        my $got;
+        wait_for(sub {
+            ($got = outcome("killed-$round")) =~ /^403/ }, 5);
+        my $took = time - $begun;
+        is $got, "$DENY MISS", 'a revocation in the gap takes effect';
+        cmp_ok $took, '<', 1, sprintf '... within a second: %.0f ms',
+            $took * 1000;
+
+        ok wait_for(sub { my $new = holder(); $new && $new != $pid }, 2),
+            'another one has taken over';
+        ok tracked(), '... and tracks';
+        cached("killed-$round", $DENY);
+        $redis->grant('smoke', 'get_user', "killed-$round", $in_an_hour);
+        within("killed-$round", $ALLOW, 0.1, '... with effect');
+    }
+    $t->stop;
+};
+
+# the worker whose connection is subscribed
+
+sub holder {
+    my ($port) = map { /sub=1/ && / addr=[\d.]+:(\d+)/ ? $1 : () }
+        split /\n/, $redis->cmd('CLIENT', 'LIST');
+    return undef unless $port;
+
+    my $local = sprintf '0100007F:%04X', $port;
+    my ($inode) = map { my @f = split; $f[1] eq $local ? $f[9] : () }
+        split /\n/, slurp('/proc/net/tcp');
+    return undef unless $inode;
+
+    for my $pid ($t->{nginx}->workers) {
+        for (glob "/proc/$pid/fd/*") {
+            return $pid if (readlink($_) // '') eq "socket:[$inode]";
+        }
+    }
+    return undef;
+}
+
+
+subtest 'a reload, again and again' => sub {
+    start;
+    $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+
+    for (1 .. 4) {
+        cached('demo', $ALLOW);
+        $t->{nginx}->signal('HUP');
+        $redis->revoke('smoke', 'get_user', 'demo');
+        within('demo', $DENY, 0.5, 'a revocation during a reload');
+        $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+        within('demo', $ALLOW, 0.5, 'a grant');
+        ok tracked(), 'pushed again';
+    }
+    is scalar($t->log_lines(qr/does not push changes/)), 0,
+        'a hand-over is no loss';
+    $t->stop;
+};
+
+
+subtest 'no rights to track' => sub {
+    $t = Perm::Test->new;
+    $redis = $t->redis->load;
+    $redis->cmd('ACL', 'SETUSER', 'default', '-client|tracking');
+    $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
+    $t->nginx(%nginx);
+
+    ok $t->wait_log(qr/does not push changes.*NOPERM/), 'logged';
+    ok !$t->status->{invalidation}{active}, 'and in the status';
+
+    is outcome('demo', '/short'), "$ALLOW MISS", 'a miss';
+    is outcome('demo', '/short'), "$ALLOW HIT", 'cached nevertheless';
+    $redis->revoke('smoke', 'get_user', 'demo');
+    my $begun = time;
+    my $got;
+    wait_for(sub { ($got = outcome('demo', '/short')) !~ /^200/ }, 5);
+    like $got, qr/^\Q$DENY/, 'revoked within cache_valid';
+    cmp_ok time - $begun, '<', 1.3, '... and not later';
+    is scalar($t->log_lines(qr/does not push changes/)), 1, 'logged once';
+
+    # what one worker cannot, the others neither: no carrousel of leases
+
+    $redis->cmd('ACL', 'SETUSER', 'default', '+client|tracking');
+    ok wait_for(sub { $t->status->{invalidation}{active} }, 12),
+        'tried again: allowed now';
+    $t->stop;
+};
+
+
+# the promise in milliseconds, not under load here: make bench has that
+
+subtest 'how long it takes' => sub {
+    start;
+    my @took;
+    for my $round (1 .. 200) {
+        my $app = 'timed';
+        my $grant = $round % 2;
+        $grant ? $other->cmd('HSET', key($app), 'get_user', $in_an_hour)
+               : $other->cmd('HDEL', key($app), 'get_user');
+        my $begun = time;
+        my $wanted = $grant ? $ALLOW : $DENY;
+        1 until outcome($app) =~ /^\Q$wanted/ || time > $begun + 2;
+        push @took, time - $begun;
+        outcome($app);
+    }
+    @took = sort { $a <=> $b } @took;
+    note sprintf 'median %.1f ms, p99 %.1f ms, worst %.1f ms',
+        map { $_ * 1000 } @took[100, 197, 199];
+    cmp_ok $took[197], '<', 0.05, 'p99';
+    $t->stop;
+};
+
+done_testing;
