@@ -1,0 +1,126 @@
+package Bench::Cost;
+
+# Instructions per request, user space only: callgrind counts an nginx of one
+# process twice, over different numbers of requests on one connection; what
+# it takes to start and to stop cancels out.
+
+use strict;
+use warnings;
+
+use Bench;
+use Perm::Http;
+use Perm::Util qw(reap spawn);
+
+our ($SHORT, $LONG) = (1000, 6000);
+
+
+# asks $count times, one request after the other
+
+sub drive {
+    my ($port, $uri, $count, $app) = @_;
+
+    my $http = Perm::Http->connect($port) or die "connect: $!\n";
+    my $socket = $http->{socket};
+    my $request = "GET $uri HTTP/1.1\r\nHost: bench\r\nX-App: $app\r\n\r\n";
+    my ($size, $buffer);
+
+    for my $i (1 .. $count) {
+        syswrite $socket, $request or die "nginx closed the connection\n";
+
+        if (!$size) {
+            my $r = $http->response or die "no answer to $uri\n";
+            die "$uri: $r->{status}\n" unless $r->{status} == 200;
+            $size = length $r->{raw};
+            next;
+        }
+
+        my $got = 0;
+        while ($got < $size) {
+            my $n = sysread $socket, $buffer, 65536 or die "$uri: no answer\n";
+            die "$uri: $buffer\n" if !$got && $buffer !~ /^HTTP\S+ 200/;
+            $got += $n;
+        }
+    }
+}
+
+
+# runs nginx under callgrind for $count requests; the file callgrind wrote
+
+sub count {
+    my ($b, $uri, $count, %o) = @_;
+    my $nginx = $b->{nginx};
+    my $out = "$b->{dir}/callgrind." . ++$b->{counts};
+
+    unlink $nginx->{pidfile};
+    my $pid = spawn("$b->{dir}/valgrind.log", '/usr/bin/valgrind',
+        '--tool=callgrind', "--callgrind-out-file=$out", '--log-file=' .
+        "$b->{dir}/valgrind.%p", $nginx->command);
+
+    # Tracking, and the first walk of the flush through the zone, take a while;
+    # how long must not show, nor how often it was asked for.
+
+    my $ready = wait_for(sub { Perm::Http->connect($b->port) }, 60);
+    sleep($o{wait} // 4) if $ready;
+    $ready &&= Perm::Http->request($b->port, "/status")->{body}
+        =~ /"active":\s*true/;
+    drive($b->port, $uri, $count, $o{app} // "app-code00000001") if $ready;
+
+    kill 'TERM', $pid;
+    defined reap($pid, 120) or kill 'KILL', $pid;
+    die "no tracking under callgrind\n", $nginx->log unless $ready;
+    die "callgrind wrote nothing:\n", slurp("$b->{dir}/valgrind.log")
+        unless -s $out;
+    return $out;
+}
+
+
+sub total {
+    my ($file) = @_;
+    open my $in, '<', $file or die "$file: $!\n";
+    while (<$in>) { return $1 if /^(?:summary|totals): (\d+)/ }
+    die "$file has no total\n";
+}
+
+
+# instructions per request
+
+sub per_request {
+    my ($b, $uri, %o) = @_;
+    my $short = count($b, $uri, $SHORT, %o);
+    my $long = count($b, $uri, $LONG, %o);
+
+    my $cost = (total($long) - total($short)) / ($LONG - $SHORT);
+    return wantarray ? ($cost, $short, $long) : $cost;
+}
+
+
+# functions of $file, inclusive or not: name => instructions
+
+sub functions {
+    my ($file, $inclusive) = @_;
+    my %cost;
+
+    open my $in, '-|', 'callgrind_annotate', '--threshold=100', '--auto=no',
+        '--inclusive=' . ($inclusive ? 'yes' : 'no'), $file
+        or die "callgrind_annotate: $!\n";
+    while (<$in>) {
+        my ($n, $name) = /^\s*([\d,]+) \(.*?\)\s+\S*?:(\w+)(?:'\d+)? / or next;
+        $n =~ tr/,//d;
+        $cost{$name} = $n if $n > ($cost{$name} // 0);
+    }
+    close $in;
+    return \%cost;
+}
+
+
+# the same per request
+
+sub functions_per_request {
+    my ($short, $long, $inclusive) = @_;
+    my ($a, $b) = map { functions($_, $inclusive) } $short, $long;
+    return { map { $_ => ($b->{$_} - ($a->{$_} // 0)) / ($LONG - $SHORT) }
+             keys %$b };
+}
+
+
+1;
