@@ -54,7 +54,7 @@ perm_redis_node_name(u_char *buf, perm_redis_node_t *node)
     name.len = ngx_min(name.len, 255);
 
     if (node->port == 0) {
-        return ngx_sprintf(buf, "%V", &name) - buf;
+        return ngx_sprintf(buf, "unix:%V", &name) - buf;
     }
 
     if (ngx_strlchr(name.data, name.data + name.len, ':') != NULL) {

@@ -48,10 +48,33 @@ perm_redis_handshake_ok(redisReply *reply)
 }
 
 
+/*
+ * A password in the URL of Sentinels may be meant for them alone: servers that
+ * have none do not take it.
+ */
+
+static ngx_uint_t
+perm_redis_handshake_no_password(perm_redis_connection_t *connection,
+    redisReply *reply)
+{
+    perm_redis_conf_t  *conf;
+
+    conf = connection->conf;
+
+    return connection->kind == PERM_REDIS_SERVER
+           && conf->url->kind == PERM_REDIS_SENTINEL
+           && conf->password.data == conf->sentinel_password.data
+           && reply->type == REDIS_REPLY_ERROR
+           && ngx_strstr(reply->str, "without any password configured");
+}
+
+
 static void
 perm_redis_handshake_auth(void *data, redisReply *reply)
 {
-    if (reply != NULL && !perm_redis_handshake_ok(reply)) {
+    if (reply != NULL && !perm_redis_handshake_ok(reply)
+        && !perm_redis_handshake_no_password(data, reply))
+    {
         perm_redis_handshake_refused(data, "AUTH", reply);
     }
 }

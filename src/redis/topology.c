@@ -175,6 +175,13 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     }
 
     if (reason != NULL) {
+
+        /* a link that ended as soon as it was up is no news */
+
+        if (link->failures <= 1) {
+            redis->said = 0;
+        }
+
         perm_redis_topology_say(redis, "Redis ", &link->name, reason);
         perm_redis_nodes_refresh(redis->nodes);
     }
@@ -196,7 +203,6 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
 
     case PERM_REDIS_LINK_UP:
         perm_redis_topology_role(redis, link);
-        redis->said = 0;
         state = PERM_REDIS_UP;
         break;
 
