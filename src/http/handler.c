@@ -15,7 +15,7 @@ static ngx_int_t perm_handler_begin(ngx_http_request_t *r,
 static ngx_int_t perm_handler_lookup(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check);
 static ngx_uint_t perm_handler_fresh(perm_loc_conf_t *plcf,
-    perm_cache_entry_t *entry, ngx_uint_t live);
+    perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_suspend(ngx_http_request_t *r,
@@ -137,12 +137,13 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                            &entry);
 
     if (rc == NGX_OK) {
-        live = perm_grant_live(entry.grants.gateway, ngx_time())
-               || perm_grant_live(entry.grants.resource, ngx_time());
+        check->decision = perm_decide(entry.grants, ngx_time());
 
-        if (perm_handler_fresh(plcf, &entry, live)) {
+        if (perm_handler_fresh(plcf, check, &entry)) {
             return perm_handler_hit(r, plcf, check, &entry);
         }
+
+        live = (check->decision.outcome == PERM_ALLOW);
 
     } else if (perm_decide_early(check->policy, call->gateway, call->resource,
                                  call->app, &check->decision))
@@ -164,15 +165,16 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 
 static ngx_uint_t
-perm_handler_fresh(perm_loc_conf_t *plcf, perm_cache_entry_t *entry,
-    ngx_uint_t live)
+perm_handler_fresh(perm_loc_conf_t *plcf, perm_check_t *check,
+    perm_cache_entry_t *entry)
 {
-    int64_t  age;
+    int64_t  age, valid;
 
     age = (int64_t) ngx_current_msec - entry->fetched;
+    valid = (check->decision.outcome == PERM_ALLOW) ? plcf->valid
+                                                    : plcf->valid_denied;
 
-    return entry->trusted
-           && age < (int64_t) (live ? plcf->valid : plcf->valid_denied);
+    return entry->trusted && age < valid;
 }
 
 
@@ -186,7 +188,6 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     check->cache = PERM_CACHE_HIT;
-    check->decision = perm_decide(entry->grants, ngx_time());
 
     if (check->decision.outcome == PERM_ALLOW) {
         age = (int64_t) ngx_current_msec - entry->fetched;

@@ -140,5 +140,10 @@ perm_value_get(ngx_http_request_t *r, perm_value_t *value, ngx_str_t *text)
         return NGX_OK;
     }
 
+    if (value->complex->lengths == NULL) {
+        *text = value->complex->value;
+        return NGX_OK;
+    }
+
     return ngx_http_complex_value(r, value->complex, text);
 }
