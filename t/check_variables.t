@@ -40,6 +40,10 @@ $t->nginx(log => 'info', server => <<'EOT');
                               error_page 404 /off;
                               root %%DIR%%/nowhere; }
 
+        location /page { app_permission_error off;
+                         error_page 403 /off;
+                         proxy_pass %%BACKEND%%; }
+
         location /level/error  { app_permission_log_level error;
                                  proxy_pass %%BACKEND%%; }
         location /level/notice { app_permission_log_level notice;
@@ -90,7 +94,8 @@ for (
     ['/bad',      'demo',  'fail bad_config - -'],
     ['/moves',    'demo',  "allow resource_grant HIT $e1"],
     ['/moves',    'other', 'deny no_grant HIT -'],
-    ['/moves_off', 'demo', '- - - -'],
+    ['/moves_off', 'demo', 'allow open - -'],
+    ['/page',     'other', 'deny no_grant HIT -'],
 ) {
     my ($uri, $app, $expected) = @$_;
     is logged($uri, app => $app), $expected,
@@ -111,6 +116,10 @@ is logged('/allow', app => 'unheard-of'), 'allow unavailable MISS -',
 is logged('/required', app => 'unheard-of'), 'fail unavailable MISS -',
     'not known, on_error deny';
 $redis->run->load;
+ok wait_for(sub {
+    $n++;
+    $t->get('/required', app => 'none-yet')->{status} == 403;
+}), 'Redis is back';
 
 
 # an app code out of JSON that nothing has verified
