@@ -12,6 +12,11 @@
 #include "cli/report.h"
 
 
+/* the index of a word of --for, and whom it stands for */
+
+#define PERM_ROLE_ALL      0
+#define PERM_ROLE_GATEWAY  1
+
 #define PERM_FOR_GATEWAY  1
 #define PERM_FOR_RENEWAL  2
 #define PERM_FOR_AUDITOR  4

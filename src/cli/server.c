@@ -414,7 +414,10 @@ perm_server_check(perm_cli_t *cli, perm_report_t *report,
     check_memory(&server);
     check_disk(&server);
     check_clock(&server);
-    check_tracking(&server);
+
+    if (cli->args.role == PERM_ROLE_ALL || cli->args.role == PERM_ROLE_GATEWAY) {
+        check_tracking(&server);
+    }
 
     report->server = NULL;
 

@@ -1,0 +1,152 @@
+#!/usr/bin/perl
+
+# The command line as such: help, wrong usage, exit statuses, messages that
+# name the option and its value.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis;
+
+sub usage {
+    my ($name, $pattern, @args) = @_;
+    my ($status, $out, $err) = $t->cli(@args);
+    is $status, 2, "$name: status 2";
+    like $err, $pattern, "$name: said so";
+    is $out, '', "$name: nothing on standard output";
+}
+
+{
+    my ($status, $out) = $t->cli('--help');
+    is $status, 0, 'help';
+    like $out, qr/^  $_ /m, "help names $_"
+        for qw(grant revoke check list import export access renew expiring
+               purge doctor);
+
+    for my $command (qw(grant revoke check list import export access renew
+                        expiring purge doctor)) {
+        my ($status, $out) = $t->cli($command, '--help');
+        is $status, 0, "help of $command";
+        like $out, qr/^Usage: app-permission $command\b/, 'says how to use it';
+    }
+
+    ($status, $out) = $t->cli('--version');
+    is $status, 0, 'version';
+    like $out, qr/^app-permission \d+\.\d+\.\d+\n\z/, 'says which';
+}
+
+usage('no command', qr/no command/);
+usage('unknown command', qr/unknown command "frobnicate"/, 'frobnicate');
+usage('control bytes', qr/unknown command "a\\x1b\[31m"/, "a\e[31m");
+usage('unknown option', qr/unknown option "--frob".*grant --help/,
+      'grant', '--frob', '1');
+usage('option without value', qr/--gateway needs a value/, 'grant',
+      '--gateway');
+usage('flag with value', qr/--json takes no value/, '--json=1', 'list');
+usage('argument too many', qr/"list" does not take "x"/, 'list', 'x');
+usage('two files', qr/does not take "b"/, 'import', 'a', 'b');
+
+usage('no gateway', qr/"grant" needs --gateway/, 'grant', '--app', 'a');
+usage('no app', qr/"grant" needs --app/, 'grant', '--gateway', 'g');
+usage('no resource', qr/"check" needs --resource/, 'check', '--gateway', 'g',
+      '--app', 'a');
+
+my @ga = ('--gateway', 'g', '--app', 'a');
+usage('gateway name', qr/--gateway "a b": not 1 to 64/, 'grant', '--gateway',
+      'a b', '--app', 'a');
+usage('long app', qr/--app "x+"?.*: not 1 to 128/, 'grant', '--gateway', 'g',
+      '--app', 'x' x 129);
+usage('the whole gateway by name', qr/--resource "-": /, 'grant', @ga,
+      '--resource', '-');
+usage('empty resource', qr/--resource "": /, 'grant', @ga, '--resource', '');
+usage('days', qr/--days "-1": not a whole number/, 'grant', @ga, '--days=-1');
+usage('days', qr/--days "1\.5": /, 'grant', @ga, '--days', '1.5');
+usage('expires', qr/--expires "tomorrow": neither unix seconds/, 'grant', @ga,
+      '--expires', 'tomorrow');
+usage('both ends', qr/--days and --expires/, 'grant', @ga, '--days', 1,
+      '--expires', 1);
+usage('type', qr/--type "a\\x0ab": /, 'grant', @ga, '--type', "a\nb");
+usage('type not UTF-8', qr/--type "\\xff": /, 'grant', @ga, '--type', "\xff");
+usage('term', qr/--term "180": not a span/, 'renew', '--term', '180');
+usage('no term', qr/--term "0": /, 'renew', '--term', '0');
+usage('dimension', qr/--dimension "x": .*both\|gateway\|resource/, 'renew',
+      '--dimension', 'x');
+usage('days left', qr/--days "1,,2": /, 'expiring', '--days', '1,,2');
+usage('prefix', qr/--prefix "a\{b": /, '--prefix', 'a{b', 'list');
+usage('no such file', qr/cannot open "\/nonexistent": No such file/, 'import',
+      '/nonexistent');
+usage('no such directory', qr/cannot write beside "\/nonexistent\/x"/,
+      'export', '/nonexistent/x');
+
+for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
+     ['redis+cluster://a,b,', qr/no host after the last ","/],
+     ['redis://user:secret@h:99999', qr/port/]) {
+    my ($status, $out, $err) = $t->cli('list', { redis => $_->[0] });
+    is $status, 2, "$_->[0]: status 2";
+    like $err, $_->[1], 'said why';
+    unlike $err, qr/secret/, 'without the password';
+}
+
+{
+    my ($status, $out, $err) = $t->cli('list', { redis => '' });
+    is $status, 2, 'no Redis named: status 2';
+    like $err, qr/--redis URL or set APP_PERMISSION_REDIS/, 'says how';
+
+    for (['unix:/nonexistent', qr/unix:\/nonexistent.*No such file/],
+         ['redis://127.0.0.1:1', qr/127\.0\.0\.1:1: .*refused/]) {
+        ($status, $out, $err) = $t->cli('list', { redis => $_->[0] });
+        is $status, 3, "$_->[0]: status 3";
+        like $err, $_->[1], 'says which and why';
+    }
+
+    $redis->pause;
+    ($status, $out, $err) = $t->cli('--timeout', '1s', 'list');
+    $redis->resume;
+    is $status, 3, 'a hung Redis: status 3';
+    like $err, qr/no answer within 1000 ms/, 'says so';
+}
+
+# options before and behind the command, with "=" and without
+
+{
+    my ($status, $out) = $t->cli('--json', 'grant', '--gateway=g', '--app',
+        'a', '--prefix', 'other:');
+    is $status, 0, 'global options anywhere';
+    like $out, qr/^\{"gateway":"g","resource":null,"app":"a",/, 'as JSON';
+    is $redis->cmd('HGET', 'other:meta', 'schema'), 1, 'under the prefix';
+
+    local $ENV{APP_PERMISSION_PREFIX} = 'other:';
+    ($status) = $t->cli('list');
+    is $status, 0, 'the prefix of the environment';
+}
+
+# a table of another schema is refused
+
+{
+    $redis->cmd('HSET', 'new:meta', 'schema', "2\e");
+
+    for (['list'], ['renew'], ['grant', @ga]) {
+        my ($status, $out, $err) = $t->cli('--prefix', 'new:', @$_);
+        is $status, 3, "another schema: $_->[0] is refused";
+        like $err, qr/"new:meta" says schema "2\\x1b"/, 'and says so';
+    }
+    is_deeply [$redis->cmd('KEYS', 'new:*')], [['new:meta']], 'left as it was';
+}
+
+# output that cannot be written is no success
+
+{
+    my $cli = Perm::Util::build_dir() . '/app-permission';
+    my $url = $redis->url;
+    my $status = system("$cli --redis $url --prefix other: list > /dev/full"
+        . ' 2>/dev/null') >> 8;
+    is $status, 1, 'a full disk';
+}
+
+$redis->stop;
+done_testing;
