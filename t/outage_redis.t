@@ -1,0 +1,249 @@
+#!/usr/bin/perl
+
+# Redis is down: known grants go on deciding, each until its own end; unknown
+# ones follow on_error; nobody waits; and it is over within a second.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Load;
+use Perm::Test;
+
+my %nginx = (workers => 2, server => <<'EOT');
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+
+        app_permission_cache_valid 1s denied=1s;
+        app_permission required;
+        location = /a     { empty_gif; }
+        location = /long  { app_permission_cache_valid 1h; empty_gif; }
+        location = /open  { app_permission_on_error allow; empty_gif; }
+        location = /bound { app_permission_cache_stale 2s; empty_gif; }
+        location = /off   { app_permission_cache_stale off; empty_gif; }
+EOT
+
+my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
+my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
+                        '200 allow/unavailable MISS');
+
+my $t = Perm::Test->new;
+my $redis = $t->redis(conf => ['appendonly yes'])->load;
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/a', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub fill {
+    $redis->load;
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 50;
+    $redis->grant('smoke', undef, 'gateway', time + 3600);
+}
+
+sub normal {
+    my ($what) = @_;
+    my $begun = time;
+    ok wait_for(sub {
+        $t->status->{redis}{up}
+            && !grep { outcome('app-1', '/off') !~ /^200/ } 1 .. 4;
+    }, 5), "$what: normal again";
+    cmp_ok time - $begun, '<', 1, '... within a second';
+}
+
+fill();
+$t->nginx(%nginx);
+ok wait_for(sub { $t->status->{invalidation}{active} }), 'ready';
+
+
+subtest 'down' => sub {
+    my $ends = int(time) + 3;
+    $redis->grant('smoke', 'get_user', 'ending', $ends);
+    is outcome('ending'), "$ALLOW MISS", 'one that ends soon';
+    is outcome('app-1'), "$ALLOW MISS", 'one that does not';
+    is outcome('gateway'), '200 allow/gateway_grant MISS', 'a gateway grant';
+    is outcome('nobody'), "$DENY MISS", 'one that has none';
+
+    $redis->kill;
+    ok $t->wait_log(qr/Redis is down/), 'down';
+    wait_for(sub { outcome('app-1') =~ /STALE/ });
+
+    is outcome('app-1'), "$ALLOW STALE", 'a known grant: stale';
+    is outcome('gateway'), '200 allow/gateway_grant STALE', 'a gateway grant';
+    is outcome('nobody'), "$DENY STALE", 'a known denial: stale';
+    is outcome('unknown'), $UNKNOWN, 'unknown: unavailable';
+    is outcome('unknown', '/open'), $OPEN, 'unknown, on_error allow: allowed';
+    is outcome('app-1', '/open'), "$ALLOW STALE",
+        'known, on_error allow: by the grant';
+    is outcome('nobody', '/open'), "$DENY STALE",
+        'a known denial is not allowed by it';
+    is outcome('app-1', '/off'), $UNKNOWN, 'cache_stale off: unavailable';
+    is outcome('app-1', '/long'), "$ALLOW STALE",
+        'where cache_valid is longer too: changes are not pushed any more';
+
+    my ($allowed_at, $got) = (0);
+    wait_for(sub {
+        my $now = time;
+        $got = outcome('ending');
+        $allowed_at = $now if $got =~ /^200/;
+        return $got =~ /^403/;
+    }, 6);
+    is $got, '403 deny/resource_grant_expired STALE', 'the end counts';
+    cmp_ok $allowed_at, '<=', $ends + 0.02, '... on time';
+    cmp_ok time, '>=', $ends, '... and not before';
+
+    is outcome('app-1', '/bound'), $UNKNOWN,
+        'cache_stale 2s: unavailable after valid and that'
+        if ok wait_for(sub { outcome('app-1', '/bound') =~ /^503/ }, 4);
+    is outcome('app-1'), "$ALLOW STALE", '... where it is 24h: stale still';
+
+    is scalar($t->log_lines(qr/Redis is down/)), 1, 'logged once';
+    my $status = $t->status;
+    ok !$status->{redis}{up}, 'in the status';
+    cmp_ok $status->{cache}{stale}, '>', 5, 'counted';
+
+    $redis->run;
+    normal('started');
+    ok wait_for(sub { $t->status->{invalidation}{active} }, 2),
+        'changes are pushed again';
+    $redis->revoke('smoke', 'get_user', 'app-1');
+    ok wait_for(sub { outcome('app-1') =~ /^403/ }, 0.5), '... with effect';
+    fill();
+};
+
+
+# A change that was pushed before the outage counts in it: what was known
+# before the change is not served, not as stale either.
+
+subtest 'changed just before' => sub {
+    ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+    is outcome('app-2', '/long') =~ /^200/, 1, 'known';
+    my $before = $t->status->{invalidation}{received};
+    $redis->revoke('smoke', 'get_user', 'app-2');
+    wait_for(sub { $t->status->{invalidation}{received} > $before });
+    $redis->kill;
+    wait_for(sub { !$t->status->{redis}{up} });
+    is outcome('app-2', '/long'), $UNKNOWN, 'unavailable';
+    is outcome('app-2', '/open'), $OPEN, '... or on_error';
+
+    $redis->run;
+    normal('started');
+    fill();
+};
+
+
+# From the first moment on nobody waits, and nobody fails.
+
+for my $way (qw(kill stop pause)) {
+    subtest "under load: $way" => sub {
+        my @apps = map { "app-$_" } 1 .. 50;
+        ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+        outcome($_) for @apps, @apps, @apps;
+
+        my $load = Perm::Load->start($t, uri => '/a', apps => \@apps,
+                                     connections => 16, rate => 1500);
+        my $n = $load->n + 1500;
+        wait_for(sub { $load->n > $n });
+        $redis->$way;
+        $n = $load->n + 4000;
+        ok wait_for(sub { $load->n > $n }, 10), 'requests go on';
+
+        if ($way eq 'pause') {
+            $redis->resume;
+        } else {
+            $redis->run;
+        }
+
+        normal('back');
+        $n = $load->n + 1500;
+        wait_for(sub { $load->n > $n }, 10);
+        my $seen = $load->stop;
+
+        my $failed = 0;
+        /^200/ or $failed += $seen->{outcome}{$_} for keys %{$seen->{outcome}};
+        is $failed, 0, "none of $seen->{n} failed"
+            or diag explain $seen->{outcome};
+        is $seen->{lost}, 0, 'none was lost';
+        cmp_ok $seen->{outcome}{"$ALLOW STALE"} // 0, '>', 1000,
+            'most by a stale grant' or diag explain $seen->{outcome};
+        cmp_ok $seen->{worst}, '<', $way eq 'pause' ? 1.2 : 0.3,
+            "the slowest took $seen->{worst} s";
+    };
+}
+
+
+subtest 'unknown ones do not wait' => sub {
+    $redis->kill;
+    wait_for(sub { outcome('unknown-0') eq $UNKNOWN
+                   && !$t->status->{redis}{up} });
+    my $seen = Perm::Load->start($t, uri => '/a', connections => 4,
+        rate => 1e9, apps => [map { "unknown-$_" } 1 .. 2000], pass => 1)
+        ->wait;
+    is_deeply $seen->{outcome}, { $UNKNOWN => 2000 }, 'unavailable, all';
+    cmp_ok $seen->{worst}, '<', 0.2, "the slowest took $seen->{worst} s";
+
+    # refusals are told of one by one, the outage is not
+
+    cmp_ok scalar($t->log_lines(qr/Redis is down/)), '<=', 6,
+        'a line for each outage';
+    $redis->run;
+    normal('started');
+    fill();
+};
+
+
+subtest 'emptied' => sub {
+    ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+    for my $app (map { "app-$_" } 1 .. 10) {
+        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
+    }
+    my $lines = () = $t->log =~ /the grant table is not loaded/g;
+
+    $redis->cmd('FLUSHALL');
+    ok wait_for(sub { outcome('app-3') eq "$ALLOW STALE" }), 'known: stale';
+    for (1 .. 50) { $t->get('/a', app => 'app-' . (1 + $_ % 10)) }
+    is outcome("app-$_"), "$ALLOW STALE", "app-$_" for 3 .. 10;
+    is outcome('unknown'), $UNKNOWN, 'unknown: unavailable, not "no grant"';
+    is outcome('unknown', '/open'), $OPEN, '... or on_error';
+    my $now = () = $t->log =~ /\[error\].*the grant table is not loaded/g;
+    is $now - $lines, 1, 'loud, once';
+    ok !$t->status->{table}{loaded}, 'in the status';
+
+    # an unfinished load without meta is not used
+
+    $redis->grant('smoke', 'get_user', 'app-4', time + 3600);
+    is outcome('app-5'), "$ALLOW STALE", 'half loaded: stale still';
+    my $half = outcome('app-4');
+    like $half, qr/^(?:$UNKNOWN|$ALLOW STALE)/, '... whatever is there';
+
+    fill();
+    normal('loaded');
+    is outcome('unknown'), "$DENY MISS", 'unknown: no grant';
+    ok $t->wait_log(qr/the grant table is loaded again/), 'the log tells';
+};
+
+
+# A fresh one, one with another schema, a wrong database.
+
+subtest 'another table' => sub {
+    outcome('app-6');
+    for my $case (['schema 2', 'HSET', 'app_permission:meta', 'schema', '2'],
+                  ['schema empty', 'HSET', 'app_permission:meta', 'schema', ''],
+                  ['schema 11', 'HSET', 'app_permission:meta', 'schema', '11'],
+                  ['a string', 'SET', 'app_permission:meta', '1'])
+    {
+        my ($what, @command) = @$case;
+        $redis->cmd(@command);
+        ok wait_for(sub { outcome('app-6') eq "$ALLOW STALE" }, 2),
+            "$what: stale";
+        is outcome('unknown-6'), $UNKNOWN, '... unknown: unavailable';
+        $redis->cmd('DEL', 'app_permission:meta');
+        $redis->load;
+        normal($what);
+    }
+};
+
+$t->done;
