@@ -6,6 +6,7 @@
 
 
 #define PERM_FLUSH_STEP      1         /* ms of rest, for requests */
+#define PERM_FLUSH_STEPS     8         /* at once, with no request to serve */
 #define PERM_FLUSH_SNAPSHOT  20000     /* ms between snapshots */
 #define PERM_FLUSH_FULL      60        /* seconds between lines in the log */
 #define PERM_FLUSH_EXITING   5         /* turns of a free lease */
@@ -302,6 +303,7 @@ perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
 {
     ngx_int_t   rc;
     ngx_msec_t  end, now;
+    ngx_uint_t  i;
 
     if (flush->turn.timer_set) {
         ngx_del_timer(&flush->turn);
@@ -321,7 +323,14 @@ perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
         perm_sender_start(flush->sender);
 
         for ( ;; ) {
-            rc = perm_sender_step(flush->sender);
+
+            for (i = 0; i < PERM_FLUSH_STEPS; i++) {
+                rc = perm_sender_step(flush->sender);
+
+                if (rc != NGX_AGAIN) {
+                    break;
+                }
+            }
 
             ngx_time_update();
             now = ngx_current_msec;
