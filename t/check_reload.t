@@ -77,10 +77,9 @@ for my $workers (1, 2) {
         location /open     { app_permission open; proxy_pass %%BACKEND%%; }
 EOT
     $t->nginx(%conf);
+    ok $t->settled, "$workers worker(s): Redis is there";
     $t->get('/required', app => 'demo');
     $t->get('/required', app => 'other');
-    ok wait_for(sub { $t->status->{invalidation}{active} }),
-        "$workers worker(s): tracking";
     my $before = $t->status;
 
     my $file = $t->dir . '/load';

@@ -52,6 +52,8 @@ $t->nginx(log => 'info', server => <<'EOT');
                                  proxy_pass %%BACKEND%%; }
 EOT
 
+ok $t->settled, 'Redis is there';
+
 my $n = 0;
 
 sub entry {                              # of the request just made

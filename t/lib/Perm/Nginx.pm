@@ -25,6 +25,12 @@ sub new {
     my $dir = $o{dir};
 
     mkdir "$dir/$_" for qw(html logs);
+
+    # what nginx allocates at its start it leaves to the end of the process
+
+    $ENV{ASAN_OPTIONS} = "detect_leaks=0:log_path=$dir/asan";
+    $ENV{UBSAN_OPTIONS} = "print_stacktrace=1:log_path=$dir/ubsan";
+
     return bless { dir => $dir, conf => "$dir/nginx.conf", owner => $$,
                    error_log => "$dir/error.log", pidfile => "$dir/nginx.pid",
                    stderr => "$dir/stderr.log", allowed => [] }, $class;
@@ -62,9 +68,6 @@ sub start {
     my ($self) = @_;
 
     unlink $self->{pidfile};
-    local $ENV{ASAN_OPTIONS} = "detect_leaks=0:log_path=$self->{dir}/asan";
-    local $ENV{UBSAN_OPTIONS} =
-        "print_stacktrace=1:log_path=$self->{dir}/ubsan";
 
     $self->{pid} = spawn($self->{stderr}, $self->command('-g', 'daemon off;'));
 

@@ -40,6 +40,9 @@ package Perm::Test;
 #   $t->cli('grant', ...)             # app-permission on this Redis:
 #                                     #   (exit status, stdout, stderr)
 #   $t->status                        # app_permission_status as a hash
+#   $t->settled;                      # waits until the link to Redis is up and
+#                                     #   changes are pushed: before that an
+#                                     #   answer may be fetched twice
 #   $t->done;                         # the last line: quits nginx, checks that
 #                                     # nothing alarming was logged; done_testing
 #
@@ -327,6 +330,15 @@ sub status {
     my $r = $self->get('/status' . ($query // ''));
     return eval { JSON::PP->new->decode($r->{body}) }
         // die "status: $r->{status} $r->{body}\n";
+}
+
+
+sub settled {
+    my ($self) = @_;
+    return wait_for(sub {
+        my $s = $self->status;
+        return $s->{redis}{up} && $s->{invalidation}{active};
+    });
 }
 
 
