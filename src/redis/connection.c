@@ -369,6 +369,23 @@ perm_redis_connection_outstanding(perm_redis_connection_t *connection)
 }
 
 
+ngx_msec_t
+perm_redis_connection_waiting(perm_redis_connection_t *connection)
+{
+    ngx_queue_t           *q;
+    perm_redis_command_t  *command;
+
+    if (ngx_queue_empty(&connection->fifo)) {
+        return 0;
+    }
+
+    q = ngx_queue_head(&connection->fifo);
+    command = ngx_queue_data(q, perm_redis_command_t, queue);
+
+    return ngx_current_msec - command->sent;
+}
+
+
 void
 perm_redis_connection_poll(perm_redis_connection_t *connection,
     struct pollfd *pfd)

@@ -126,6 +126,9 @@ ngx_str_t *perm_redis_connection_name(perm_redis_connection_t *connection);
 ngx_uint_t perm_redis_connection_outstanding(
     perm_redis_connection_t *connection);
 
+/* for how long the oldest of them has had no answer, ms; 0: there is none */
+ngx_msec_t perm_redis_connection_waiting(perm_redis_connection_t *connection);
+
 
 /*
  * For perm_redis_drain(), when there is no event loop: what to poll() for,

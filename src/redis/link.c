@@ -8,6 +8,9 @@
 /* a link that ends sooner did not really come up */
 #define PERM_REDIS_LINK_SETTLED  1000  /* ms */
 
+/* an answer that takes longer is one that may not come */
+#define PERM_REDIS_LINK_SLOW     100   /* ms */
+
 
 static void perm_redis_link_closed(void *data,
     perm_redis_connection_t *connection, ngx_str_t *reason);
@@ -311,6 +314,26 @@ perm_redis_link_drop(perm_redis_link_t *link, const char *reason)
         link->state = PERM_REDIS_LINK_DOWN;
         perm_redis_link_end(link, reason);
     }
+}
+
+
+void
+perm_redis_link_probe(perm_redis_link_t *link, const char *reason)
+{
+    ngx_str_t  ping = ngx_string("PING");
+
+    if (link->state != PERM_REDIS_LINK_UP) {
+        return;
+    }
+
+    if (perm_redis_connection_waiting(link->connection)
+        >= PERM_REDIS_LINK_SLOW)
+    {
+        perm_redis_link_drop(link, reason);
+        return;
+    }
+
+    (void) perm_redis_connection_send(link->connection, 1, &ping, NULL, NULL);
 }
 
 

@@ -83,7 +83,10 @@ ngx_int_t perm_redis_link_send(perm_redis_link_t *link,
 /* closes; everything fails, from the event loop; it is DOWN for now */
 void perm_redis_link_drop(perm_redis_link_t *link, const char *reason);
 
-/* the same for good; "changed" says when it is RETIRED */
+/* drops it if it owes an answer, else has it owe one */
+void perm_redis_link_probe(perm_redis_link_t *link, const char *reason);
+
+/* as a drop, but for good; "changed" says when it is RETIRED */
 void perm_redis_link_retire(perm_redis_link_t *link, const char *reason);
 
 

@@ -4,8 +4,6 @@
 #include "core/grant_key.h"
 
 
-static const char *perm_redis_topology_accept(void *data,
-    perm_redis_role_t role);
 static void perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     ngx_str_t *reason);
 static void perm_redis_topology_found(void *data);
@@ -13,7 +11,7 @@ static void perm_redis_topology_lost(void *data, ngx_str_t *reason);
 
 
 static perm_redis_link_handlers_t  perm_redis_topology_link_handlers = {
-    perm_redis_topology_accept,
+    perm_redis_accept,
     perm_redis_topology_changed
 };
 
@@ -22,28 +20,6 @@ static perm_redis_nodes_handlers_t  perm_redis_topology_nodes_handlers = {
     perm_redis_topology_found,
     perm_redis_topology_lost
 };
-
-
-/* once per change of the reason, not at every attempt */
-
-static void
-perm_redis_topology_say(perm_redis_t *redis, const char *what,
-    ngx_str_t *name, ngx_str_t *reason)
-{
-    uint32_t  hash;
-
-    hash = ngx_murmur_hash2(reason->data, reason->len)
-           ^ ngx_murmur_hash2(name->data, name->len);
-
-    if (hash == redis->said) {
-        return;
-    }
-
-    redis->said = hash;
-
-    ngx_log_error(NGX_LOG_ERR, redis->log, 0, "app_permission: %s%V%s%V",
-                  what, name, name->len ? ": " : "", reason);
-}
 
 
 static void
@@ -71,65 +47,6 @@ perm_redis_topology_state(perm_redis_t *redis, perm_redis_state_t state)
         if (redis->handler != NULL) {
             redis->handler(redis->data, state == PERM_REDIS_UP);
         }
-    }
-}
-
-
-static const char *
-perm_redis_topology_accept(void *data, perm_redis_role_t role)
-{
-    perm_redis_t  *redis = data;
-
-    if (perm_redis_nodes_accept(redis->nodes, role)) {
-        return NULL;
-    }
-
-    switch (role) {
-
-    case PERM_REDIS_ROLE_SENTINEL:
-        return "this is a Sentinel, whose URL begins with "
-               "\"redis+sentinel://\"";
-
-    case PERM_REDIS_ROLE_REPLICA:
-        return "the server says that it is a replica, which is not trusted";
-
-    default: /* PERM_REDIS_ROLE_UNKNOWN */
-        return "the server does not say that it is a master: its user needs "
-               "the right to ROLE";
-    }
-}
-
-
-/* a single server is used whatever it is, but not without a word */
-
-static void
-perm_redis_topology_role(perm_redis_t *redis, perm_redis_link_t *link)
-{
-    if (redis->role_said) {
-        return;
-    }
-
-    switch (perm_redis_connection_role(link->connection)) {
-
-    case PERM_REDIS_ROLE_REPLICA:
-        redis->role_said = 1;
-        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
-                      "app_permission: Redis %V says that it is a replica: "
-                      "revocations come late and last accesses cannot be "
-                      "written; name the master in \"app_permission_redis\"",
-                      &link->name);
-        break;
-
-    case PERM_REDIS_ROLE_UNKNOWN:
-        redis->role_said = 1;
-        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
-                      "app_permission: Redis %V does not say whether it is "
-                      "a master: its user has no right to ROLE",
-                      &link->name);
-        break;
-
-    default:
-        break;
     }
 }
 
@@ -182,7 +99,7 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
             redis->said = 0;
         }
 
-        perm_redis_topology_say(redis, "Redis ", &link->name, reason);
+        perm_redis_report(redis, "Redis ", &link->name, reason);
         perm_redis_nodes_refresh(redis->nodes);
     }
 
@@ -202,7 +119,7 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     switch (link->state) {
 
     case PERM_REDIS_LINK_UP:
-        perm_redis_topology_role(redis, link);
+        perm_redis_report_role(redis, link);
         state = PERM_REDIS_UP;
         break;
 
@@ -348,10 +265,10 @@ perm_redis_topology_lost(void *data, ngx_str_t *reason)
 
     ngx_str_set(&name, "");
 
-    perm_redis_topology_say(redis, redis->cluster
-                            ? "no node of the cluster helps; the last one, "
-                            : "no Sentinel helps; the last one, ",
-                            &name, reason);
+    perm_redis_report(redis, redis->cluster
+                             ? "no node of the cluster helps; the last one, "
+                             : "no Sentinel helps; the last one, ",
+                      &name, reason);
 
     perm_redis_wait_fail(&redis->wait);
 
@@ -488,10 +405,16 @@ perm_redis_drop(perm_redis_t *redis)
          q = ngx_queue_next(q))
     {
         link = ngx_queue_data(q, perm_redis_link_t, queue);
-        perm_redis_link_drop(link, "the server does not answer");
+
+        if (redis->cluster) {
+            perm_redis_link_probe(link, "the server does not answer");
+
+        } else {
+            perm_redis_link_drop(link, "the server does not answer");
+        }
     }
 
-    /* of a cluster only the links are down; "changed" tells the others */
+    /* "changed" tells the others */
 
     if (!redis->cluster && redis->link != NULL) {
         redis->state = PERM_REDIS_DOWN;

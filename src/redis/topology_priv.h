@@ -1,6 +1,6 @@
 
 /*
- * What topology.c and redirect.c share.
+ * What the parts of a topology share.
  */
 
 
@@ -37,6 +37,18 @@ struct perm_redis_s {
 /* the link to a node, made when there is none; NULL: out of memory */
 perm_redis_link_t *perm_redis_topology_link(perm_redis_t *redis,
     perm_redis_node_t *node);
+
+
+/* report.c: once per change of the reason, not at every attempt */
+
+void perm_redis_report(perm_redis_t *redis, const char *what, ngx_str_t *name,
+    ngx_str_t *reason);
+
+/* a single server is used whatever it is, but not without a word */
+void perm_redis_report_role(perm_redis_t *redis, perm_redis_link_t *link);
+
+/* of a link: NULL, or why a server with this role is not used */
+const char *perm_redis_accept(void *data, perm_redis_role_t role);
 
 
 /* redirect.c: a cluster's MOVED and ASK, and READONLY; see intercept */

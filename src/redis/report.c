@@ -1,0 +1,86 @@
+
+/*
+ * What is trusted, and what the log is told about a link.
+ */
+
+
+#include "redis/topology_priv.h"
+
+
+void
+perm_redis_report(perm_redis_t *redis, const char *what,
+    ngx_str_t *name, ngx_str_t *reason)
+{
+    uint32_t  hash;
+
+    hash = ngx_murmur_hash2(reason->data, reason->len)
+           ^ ngx_murmur_hash2(name->data, name->len);
+
+    if (hash == redis->said) {
+        return;
+    }
+
+    redis->said = hash;
+
+    ngx_log_error(NGX_LOG_ERR, redis->log, 0, "app_permission: %s%V%s%V",
+                  what, name, name->len ? ": " : "", reason);
+}
+
+
+const char *
+perm_redis_accept(void *data, perm_redis_role_t role)
+{
+    perm_redis_t  *redis = data;
+
+    if (perm_redis_nodes_accept(redis->nodes, role)) {
+        return NULL;
+    }
+
+    switch (role) {
+
+    case PERM_REDIS_ROLE_SENTINEL:
+        return "this is a Sentinel, whose URL begins with "
+               "\"redis+sentinel://\"";
+
+    case PERM_REDIS_ROLE_REPLICA:
+        return "the server says that it is a replica, which is not trusted";
+
+    default: /* PERM_REDIS_ROLE_UNKNOWN */
+        return "the server does not say that it is a master: its user needs "
+               "the right to ROLE";
+    }
+}
+
+
+/* a single server is used whatever it is, but not without a word */
+
+void
+perm_redis_report_role(perm_redis_t *redis, perm_redis_link_t *link)
+{
+    if (redis->role_said) {
+        return;
+    }
+
+    switch (perm_redis_connection_role(link->connection)) {
+
+    case PERM_REDIS_ROLE_REPLICA:
+        redis->role_said = 1;
+        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
+                      "app_permission: Redis %V says that it is a replica: "
+                      "revocations come late and last accesses cannot be "
+                      "written; name the master in \"app_permission_redis\"",
+                      &link->name);
+        break;
+
+    case PERM_REDIS_ROLE_UNKNOWN:
+        redis->role_said = 1;
+        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
+                      "app_permission: Redis %V does not say whether it is "
+                      "a master: its user has no right to ROLE",
+                      &link->name);
+        break;
+
+    default:
+        break;
+    }
+}
