@@ -148,5 +148,37 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     is $status, 1, 'a full disk';
 }
 
+# completion and manual know what --help knows
+
+{
+    my $root = $Perm::Test::ROOT;
+    my $manual = slurp("$root/src/cli/app-permission.1") =~ s/\\-/-/gr;
+
+    my $complete = sub {
+        my @words = map { "'$_'" } @_;
+        my $last = $#words;
+        return { map { $_ => 1 } split /\s+/, `bash -c '. $root/src/cli/app-permission.bash; COMP_WORDS=(@{[join ' ', map { s/'/"/gr } @words]}); COMP_CWORD=$last; _app_permission; echo "\${COMPREPLY[*]}"'` };
+    };
+
+    my ($status, $out) = $t->cli('--help');
+    my ($list) = $out =~ /^Commands:\n(.*?)\n\n/ms;
+    my @commands = $list =~ /^  (\w+)/mg;
+    is_deeply $complete->('app-permission', ''), { map { $_ => 1 } @commands },
+        'completes commands';
+
+    for my $command ('', @commands) {
+        ($status, $out) = $t->cli($command || (), '--help');
+        my @options = $out =~ /^  (--[\w-]+)/mg;
+        my $known = $complete->('app-permission', $command || (), '--');
+        is_deeply [grep { !$known->{$_} } @options], [],
+            "completes options of " . ($command || 'all');
+        is_deeply [grep { index($manual, $_) < 0 } @options], [],
+            'and the manual tells of them';
+    }
+
+    is_deeply $complete->('app-permission', 'renew', '--dimension', 'g'),
+        { gateway => 1 }, 'completes a value';
+}
+
 $redis->stop;
 done_testing;

@@ -12,10 +12,14 @@ perm_store_refused(const char *error)
     unsigned     i;
     const char  *advice;
 
+    /* Redis 7 says it otherwise when a script lacks a right */
+
+    static const char         noperm[] = "NOPERM";
+    static const char         in_script[] = "user executing the script";
     static const char *const  advices[][2] = {
         { "NOAUTH", "give a password in the URL or with --password-file" },
         { "WRONGPASS", "check the user and the password" },
-        { "NOPERM", "give this user the right, with ACL SETUSER" },
+        { noperm, "give this user the right, with ACL SETUSER" },
         { "READONLY", "this is a replica: give the address of the master, or "
                       "a redis+sentinel:// URL" },
         { "MASTERDOWN", "this is a replica without its master" },
@@ -29,7 +33,9 @@ perm_store_refused(const char *error)
     };
 
     for (i = 0; advices[i][0] != NULL; i++) {
-        if (strncmp(error, advices[i][0], strlen(advices[i][0])) == 0) {
+        if (strncmp(error, advices[i][0], strlen(advices[i][0])) == 0
+            || (advices[i][0] == noperm && strstr(error, in_script) != NULL))
+        {
             break;
         }
     }

@@ -79,7 +79,7 @@ perm_rights_lacking(const redisReply *reply)
     return reply->type == REDIS_REPLY_ERROR
            && (strncmp(reply->str, "NOPERM", 6) == 0
                || strstr(reply->str, "ACL failure") != NULL
-               || strstr(reply->str, "no permissions") != NULL);
+               || strstr(reply->str, "user executing the script") != NULL);
 }
 
 
