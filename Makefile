@@ -46,8 +46,8 @@ $(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured
 $(BUILD)/configured: FORCE | deps
 	@mkdir -p $(BUILD)
 	@{ echo $(NGINX_SRC) $(CC) $(MODULE_SRC); \
-	   cat $(NGINX_SRC)/conf_flags $(NGINX_SRC)/src/core/nginx.h \
-	       2>/dev/null; } > $@.new
+	   cat $(wildcard $(addprefix $(NGINX_SRC)/, \
+	       conf_flags src/core/nginx.h)) /dev/null; } > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(MODULE): module

@@ -9,6 +9,9 @@
 #define _PERM_REDIS_CONNECTION_H_INCLUDED_
 
 
+#include <ngx_config.h>   /* before any other: it says what libc is to show */
+#include <ngx_core.h>
+
 #include <poll.h>
 
 #include "redis/command.h"
