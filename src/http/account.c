@@ -32,6 +32,7 @@ void
 perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
+    int64_t            age;
     ngx_uint_t         hit, refused;
     perm_zone_t       *zone;
     perm_main_conf_t  *pmcf;
@@ -58,7 +59,16 @@ perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     perm_account_resource(zone, plcf, check);
 
-    if (check->cache == PERM_CACHE_MISS) {
+    if (check->fetched) {
+        /* another worker's clock may be a little ahead */
+
+        age = (int64_t) ngx_current_msec - check->fetched;
+        perm_stats_age(pmcf->stats, ngx_max(age, 0), ngx_time());
+    }
+
+    if (check->cache == PERM_CACHE_MISS
+        || perm_forecast_soon(check->decision.expires, ngx_time()))
+    {
         perm_forecast_note(zone->forecast, &check->call, check->hash,
                            check->decision.reason, check->decision.expires,
                            ngx_time());

@@ -32,6 +32,8 @@ typedef struct {
 
     perm_decision_t        decision;
     perm_cache_status_t    cache;
+    int64_t                fetched;    /* the cached answer that decided: ms,
+                                          monotonic; 0: none did */
     uint64_t               started;    /* usec, 0: not timed */
 } perm_check_t;
 

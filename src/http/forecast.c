@@ -153,6 +153,14 @@ perm_forecast_put(perm_forecast_t *forecast, perm_call_t *grant,
 }
 
 
+ngx_uint_t
+perm_forecast_soon(int64_t expires, time_t now)
+{
+    return perm_grant_live(expires, now)
+           && expires <= (int64_t) now + PERM_FORECAST_DAYS * 86400;
+}
+
+
 /*
  * Most lookups are of grants that are far from their end or of none: they
  * are done when a look without the guard finds nothing to take out.
@@ -164,8 +172,7 @@ perm_forecast_update(perm_forecast_t *forecast, perm_call_t *grant,
 {
     ngx_uint_t  i, soon;
 
-    soon = perm_grant_live(expires, now)
-           && expires <= (int64_t) now + PERM_FORECAST_DAYS * 86400;
+    soon = perm_forecast_soon(expires, now);
 
     if (!soon
         && perm_forecast_find(forecast, grant, hash) == PERM_FORECAST_NONE)

@@ -188,6 +188,7 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     check->cache = PERM_CACHE_HIT;
+    check->fetched = entry->fetched;
 
     if (check->decision.outcome == PERM_ALLOW) {
         age = (int64_t) ngx_current_msec - entry->fetched;
@@ -332,6 +333,7 @@ perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
         if (age < valid + (int64_t) plcf->stale) {
             check->cache = PERM_CACHE_STALE;
+            check->fetched = entry.fetched;
             return perm_handler_decided(r, plcf, check);
         }
     }

@@ -8,6 +8,7 @@
 #include "http/fetch.h"
 #include "http/flush.h"
 #include "http/handler.h"
+#include "http/status.h"
 #include "http/variables.h"
 #include "http/watch.h"
 
@@ -418,6 +419,7 @@ perm_init_process(ngx_cycle_t *cycle)
     }
 
     pmcf->stats = perm_stats_cell(pmcf->zone.zone->stats, ngx_worker);
+    perm_status_start(cycle);
 
     if (pmcf->redis.url == NULL) {
         return NGX_OK;

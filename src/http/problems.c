@@ -167,7 +167,7 @@ perm_problems_access(perm_snapshot_t *s, ngx_msec_t flush)
                      "Redis does not take them, so that a grant in use may "
                      "be taken for unused. Bring Redis back; then give "
                      "app_permission_zone more room.",
-                     "%ui last accesses were dropped, the newest %s ago",
+                     "Last accesses were dropped: %ui, the newest %s ago",
                      s->access.dropped, perm_duration(buf, s->now - full));
     }
 
@@ -176,7 +176,7 @@ perm_problems_access(perm_snapshot_t *s, ngx_msec_t flush)
                      "Nothing is lost as long as the zone has room, but "
                      "renewal does not know of them yet. If Redis is up, "
                      "look for its error replies to ZADD in the error log.",
-                     "%ui last accesses wait for Redis, the oldest for %s",
+                     "Last accesses wait for Redis: %ui, the oldest for %s",
                      s->access.pending, perm_duration(buf, s->pending));
     }
 }
@@ -219,7 +219,7 @@ perm_problems_requests(perm_snapshot_t *s)
                      "In some location the policy, the gateway or the "
                      "resource came out empty or is no valid name. The error "
                      "log has a line for each, with the location's values.",
-                     "%ui calls met an incomplete configuration", n);
+                     "Calls met an incomplete configuration: %ui", n);
     }
 
     n = s->stats.unreadable_grants;
@@ -230,7 +230,7 @@ perm_problems_requests(perm_snapshot_t *s)
                      "\"expires\" counts as absent and allows nobody. The "
                      "error log names the key; write it again with "
                      "app-permission grant.",
-                     "%ui unreadable grants were met", n);
+                     "Grants were met that cannot be read: %ui", n);
     }
 }
 
@@ -243,7 +243,7 @@ perm_problems_notes(perm_snapshot_t *s)
                      "Calls that have not come for longest make room for new "
                      "ones. If hits are rare, give app_permission_zone more "
                      "room.",
-                     "The cache is full: %ui entries made room",
+                     "The cache is full: entries that made room: %ui",
                      s->cache.evicted);
     }
 
@@ -252,7 +252,8 @@ perm_problems_notes(perm_snapshot_t *s)
                      "Their apps will be refused unless the grants are "
                      "renewed: see \"ending soon\" below, and whether the "
                      "daily app-permission renew has run.",
-                     "%ui grants in use end within a day", s->expiring[0]);
+                     "Grants in use that end within a day: %ui",
+                     s->expiring[0]);
     }
 }
 

@@ -22,8 +22,7 @@ static ngx_int_t perm_status_list(ngx_http_request_t *r, ngx_uint_t *list);
 static ngx_int_t perm_status_answer(ngx_http_request_t *r, perm_form_t form,
     perm_status_query_t *query);
 static ngx_int_t perm_status_secure(ngx_http_request_t *r, u_char *nonce);
-static void perm_status_sample(perm_zone_t *zone);
-static void perm_status_sampled(ngx_event_t *ev);
+static void perm_status_sample(ngx_event_t *ev);
 
 
 static ngx_str_t  perm_status_types[] = {
@@ -69,7 +68,7 @@ perm_status_handler(ngx_http_request_t *r)
         return perm_explain(r);
     }
 
-    perm_status_sample(pmcf->zone.zone);
+    perm_snapshot_note(pmcf->zone.zone);
 
     if (perm_status_form(r, &form) != NGX_OK
         || perm_status_list(r, &would_deny) != NGX_OK)
@@ -290,37 +289,30 @@ perm_status_secure(ngx_http_request_t *r, u_char *nonce)
 }
 
 
-/*
- * Whoever is asked once goes on to note the history, so that rates are there
- * when a page is opened.
- */
-
-static void
-perm_status_sample(perm_zone_t *zone)
+void
+perm_status_start(ngx_cycle_t *cycle)
 {
     static ngx_event_t       timer;
     static ngx_connection_t  dumb;
 
-    perm_snapshot_note(zone);
-
-    if (timer.timer_set) {
-        return;
-    }
-
     /* what debug logging looks at */
     dumb.fd = (ngx_socket_t) -1;
 
-    timer.handler = perm_status_sampled;
+    timer.handler = perm_status_sample;
     timer.data = &dumb;
-    timer.log = ngx_cycle->log;
+    timer.log = cycle->log;
     timer.cancelable = 1;
 
-    ngx_add_timer(&timer, PERM_HISTORY_STEP * 1000);
+    if (!timer.timer_set) {
+        ngx_add_timer(&timer, PERM_HISTORY_STEP * 1000);
+    }
 }
 
 
+/* every worker tries: whichever comes first has the point to add */
+
 static void
-perm_status_sampled(ngx_event_t *ev)
+perm_status_sample(ngx_event_t *ev)
 {
     perm_main_conf_t  *pmcf;
 

@@ -18,4 +18,10 @@
 ngx_int_t perm_status_handler(ngx_http_request_t *r);
 
 
+/* in a worker: notes the history from now on, so that rates are known when
+   the status is first asked for */
+
+void perm_status_start(ngx_cycle_t *cycle);
+
+
 #endif /* _PERM_STATUS_H_INCLUDED_ */
