@@ -12,6 +12,9 @@
 #include <ngx_config.h>   /* before any other: it says what libc is to show */
 #include <ngx_core.h>
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include <poll.h>
 
 #include "redis/command.h"

@@ -229,6 +229,31 @@ perm_redis_connection_post_handler(ngx_event_t *ev)
 }
 
 
+static void
+perm_redis_connection_late(perm_redis_connection_t *connection)
+{
+    const char  *what;
+
+    what = "no connection within %M ms";
+
+    if (connection->connected) {
+        what = "no answer to the handshake within %M ms";
+
+#if (NGX_SSL)
+        if (connection->peer.connection->ssl
+            && !connection->peer.connection->ssl->handshaked)
+        {
+            what = "no answer to the TLS handshake within %M ms: does the "
+                   "server speak TLS on this port?";
+        }
+#endif
+    }
+
+    perm_redis_connection_error(connection, what,
+                                connection->conf->connect_timeout);
+}
+
+
 void
 perm_redis_connection_timer_handler(ngx_event_t *ev)
 {
@@ -239,11 +264,7 @@ perm_redis_connection_timer_handler(ngx_event_t *ev)
     perm_redis_connection_enter(connection);
 
     if (!connection->ready) {
-        perm_redis_connection_error(connection,
-                    connection->connected
-                    ? "no answer to the handshake within %M ms"
-                    : "no connection within %M ms",
-                    connection->conf->connect_timeout);
+        perm_redis_connection_late(connection);
         perm_redis_connection_lost(connection);
 
         goto done;

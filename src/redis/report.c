@@ -8,22 +8,32 @@
 
 
 void
-perm_redis_report(perm_redis_t *redis, const char *what,
-    ngx_str_t *name, ngx_str_t *reason)
+perm_redis_report(perm_redis_t *redis, const char *what, ngx_str_t *name,
+    ngx_str_t *reason)
 {
-    uint32_t  hash;
+    uint32_t    hash;
+    ngx_uint_t  i;
 
     hash = ngx_murmur_hash2(reason->data, reason->len)
            ^ ngx_murmur_hash2(name->data, name->len);
 
-    if (hash == redis->said) {
-        return;
+    for (i = 0; i < PERM_REDIS_SAID; i++) {
+        if (redis->said[i] == hash) {
+            return;
+        }
     }
 
-    redis->said = hash;
+    redis->said[redis->nsaid++ % PERM_REDIS_SAID] = hash;
 
     ngx_log_error(NGX_LOG_ERR, redis->log, 0, "app_permission: %s%V%s%V",
                   what, name, name->len ? ": " : "", reason);
+}
+
+
+void
+perm_redis_report_forget(perm_redis_t *redis)
+{
+    ngx_memzero(redis->said, sizeof(redis->said));
 }
 
 

@@ -96,7 +96,7 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
         /* a link that ended as soon as it was up is no news */
 
         if (link->failures <= 1) {
-            redis->said = 0;
+            perm_redis_report_forget(redis);
         }
 
         perm_redis_report(redis, "Redis ", &link->name, reason);
@@ -251,7 +251,7 @@ perm_redis_topology_found(void *data)
     }
 
     if (redis->cluster) {
-        redis->said = 0;
+        perm_redis_report_forget(redis);
         perm_redis_topology_state(redis, PERM_REDIS_UP);
     }
 }
