@@ -185,6 +185,38 @@ kill_one(pid_t *pid, unsigned number, unsigned round, ngx_uint_t *held)
 }
 
 
+/* one call that is written all the time, and read all the time */
+
+static void
+test_torn(void)
+{
+    int       torn;
+    pid_t     pid;
+    int64_t   number;
+    unsigned  n;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        for (number = T; ; number++) {
+            store(1, number);
+        }
+    }
+
+    for (n = 0, torn = 0; n < 2000000; n++) {
+        torn += !lookup(1);
+    }
+
+    kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+    (void) __sync_bool_compare_and_swap(shpool->mutex.lock,
+                                        (ngx_atomic_uint_t) pid, 0);
+
+    ok(torn == 0, "no torn entry was read from a busy slot, %d", torn);
+}
+
+
 int
 main(void)
 {
@@ -206,6 +238,8 @@ main(void)
         printf("Bail out! no memory\n");
         return 2;
     }
+
+    test_torn();
 
     for (w = 0; w < WRITERS; w++) {
         pids[w] = spawn(w, 0);
