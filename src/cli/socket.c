@@ -43,8 +43,9 @@ await(perm_socket_t *s, short events, const char *doing, char *error)
     } while (n == -1 && errno == EINTR);
 
     if (n == 0) {
-        snprintf(error, PERM_ERROR_SIZE, "no answer within %d ms while %s",
-                 s->timeout, doing);
+        snprintf(error, PERM_ERROR_SIZE, "no answer within %d ms while %s%s",
+                 s->timeout, doing, (s->ssl && !SSL_is_init_finished(s->ssl))
+                                    ? "; is this port for TLS?" : "");
         return -1;
     }
 
