@@ -114,6 +114,12 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* as nginx's own error pages: no "100 Continue", and this status even
+       where the request came here for another error's page */
+
+    r->expect_tested = 1;
+    r->err_status = answer->status;
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
