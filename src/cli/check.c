@@ -217,6 +217,7 @@ run_check(perm_cli_t *cli)
 {
     int                 differs;
     perm_check_t        check;
+    perm_grants_t       grants;
     const perm_args_t  *args;
 
     args = &cli->args;
@@ -241,7 +242,9 @@ run_check(perm_cli_t *cli)
     }
 
     if (args->gateway_url != NULL) {
-        differs = perm_explain(args, &check.decision);
+        grants.gateway = check.gateway.expires;
+        grants.resource = check.resource.expires;
+        differs = perm_explain(args, &check.decision, &grants);
     }
 
     if (args->json) {

@@ -50,53 +50,134 @@ build_query(const perm_args_t *args)
 }
 
 
-/* 1 when the answer has that member and it is another word */
+/* the value of a member, or of a member of a member; len 0: there is none */
 
-static int
-compare(perm_str_t object, const char *name, const char *expected)
+static perm_str_t
+find(perm_str_t object, const char *name)
 {
-    char                text[64];
     perm_json_member_t  member;
 
     while (perm_json_next(&object, &member)) {
-        if (!perm_json_is(member.name, name)
-            || perm_json_is(member.value, expected))
-        {
-            continue;
+        if (perm_json_is(member.name, name)) {
+            return member.value;
         }
-
-        if (perm_json_string(member.value, text, sizeof(text)) < 0) {
-            strcpy(text, "something else");
-        }
-
-        perm_warn("the gateway differs: its %s is %s, by Redis it is %s",
-                  name, perm_escape_text(text), expected);
-
-        return 1;
     }
 
-    return 0;
+    object.len = 0;
+
+    return object;
+}
+
+
+/* 1 when the answer has that member and it is another word */
+
+static int
+compare_word(perm_str_t object, const char *name, perm_str_t expected)
+{
+    perm_str_t  value;
+
+    value = find(object, name);
+
+    if (value.len == 0 || perm_json_is(value, expected.data)) {
+        return 0;
+    }
+
+    perm_warn("the gateway differs: its %s is %s, by Redis it is \"%s\"", name,
+              perm_escape(value), expected.data);
+
+    return 1;
+}
+
+
+/* the same for an end, which is a number, null, or "unreadable" */
+
+static int
+compare_end(perm_str_t answer, const char *where, const char *name,
+    int64_t expires)
+{
+    char        expected[32];
+    perm_str_t  value;
+
+    value = find(answer, where);
+
+    if (value.len) {
+        value = find(value, name);
+    }
+
+    if (expires == PERM_GRANT_ABSENT) {
+        strcpy(expected, "null");
+
+    } else if (expires < 0) {
+        strcpy(expected, "\"unreadable\"");
+
+    } else {
+        snprintf(expected, sizeof(expected), "%lld", (long long) expires);
+    }
+
+    if (value.len == 0
+        || (value.len == strlen(expected)
+            && memcmp(value.data, expected, value.len) == 0))
+    {
+        return 0;
+    }
+
+    perm_warn("the gateway differs: %s.%s is %s, in Redis it is %s", where,
+              name, perm_escape(value), expected);
+
+    return 1;
+}
+
+
+static int
+compare(perm_str_t answer, const perm_decision_t *decision,
+    const perm_grants_t *grants)
+{
+    int  differs;
+
+    differs = compare_word(answer, "decision",
+                           perm_outcome_name(decision->outcome));
+    differs |= compare_word(answer, "reason",
+                            perm_reason_name(decision->reason));
+
+    differs |= compare_end(answer, "cache", "gateway_expires",
+                           grants->gateway);
+    differs |= compare_end(answer, "cache", "resource_expires",
+                           grants->resource);
+    differs |= compare_end(answer, "redis", "gateway_expires",
+                           grants->gateway);
+    differs |= compare_end(answer, "redis", "resource_expires",
+                           grants->resource);
+
+    return differs;
 }
 
 
 static void
-print_text(perm_str_t object)
+print_members(perm_str_t object, const char *parent)
 {
+    char                name[128];
     perm_json_member_t  member;
-
-    printf("\nthe gateway says\n");
 
     while (perm_json_next(&object, &member)) {
         member.name.data++;
         member.name.len -= 2;
-        printf("  %-22s%s\n", perm_escape(member.name),
-               perm_escape(member.value));
+
+        snprintf(name, sizeof(name), "%s%s%s", parent, *parent ? "." : "",
+                 perm_escape(member.name));
+
+        if (*member.value.data == '{' && *parent == '\0') {
+            print_members(member.value, name);
+
+        } else {
+            printf("  %-28s%s\n", name, perm_escape(member.value));
+        }
     }
 }
 
 
 int
-perm_explain(const perm_args_t *args, const perm_decision_t *decision)
+perm_explain(const perm_args_t *args, const perm_decision_t *decision,
+    const perm_grants_t *grants)
 {
     int          differs;
     char         error[PERM_ERROR_SIZE];
@@ -122,9 +203,7 @@ perm_explain(const perm_args_t *args, const perm_decision_t *decision)
 
     body = perm_json_value(body);
 
-    differs = compare(body, "decision",
-                      perm_outcome_name(decision->outcome).data);
-    differs |= compare(body, "reason", perm_reason_name(decision->reason).data);
+    differs = compare(body, decision, grants);
 
     if (args->json) {
         /* line ends stand only between the tokens */
@@ -140,7 +219,8 @@ perm_explain(const perm_args_t *args, const perm_decision_t *decision)
         perm_object_raw(stdout, "differs", differs ? "true" : "false");
 
     } else {
-        print_text(body);
+        printf("\nthe gateway says\n");
+        print_members(body, "");
     }
 
     free(answer);

@@ -14,10 +14,12 @@
 
 /*
  * Asks args->gateway_url, prints the answer, with --json as members of the
- * object that is being printed, and returns 1 when it is another decision.
- * A gateway that does not answer ends the program.
+ * object that is being printed, and returns 1 when its decision is another one
+ * or it knows other grants than those here.  A gateway that does not answer
+ * ends the program.
  */
-int perm_explain(const perm_args_t *args, const perm_decision_t *decision);
+int perm_explain(const perm_args_t *args, const perm_decision_t *decision,
+    const perm_grants_t *grants);
 
 
 #endif /* _PERM_EXPLAIN_H_INCLUDED_ */
