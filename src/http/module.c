@@ -399,7 +399,12 @@ perm_init_module(ngx_cycle_t *cycle)
 
     pmcf->state = perm_state_open(cycle->pool, &pmcf->zone.state, cycle->log);
 
-    return pmcf->state ? NGX_OK : NGX_ERROR;
+    if (pmcf->state || !ngx_is_init_cycle(cycle->old_cycle)) {
+        /* nginx that runs goes on: an error here would end its master */
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
 }
 
 
