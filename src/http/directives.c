@@ -187,7 +187,9 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_conf_full_name(cf->cycle, &pmcf->zone.state, 0) != NGX_OK) {
+        if (ngx_conf_full_name(cf->cycle, &pmcf->zone.state, 0) != NGX_OK
+            || perm_state_test(cf->pool, &pmcf->zone.state, cf->log) != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }

@@ -64,6 +64,38 @@ perm_state_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 }
 
 
+ngx_int_t
+perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
+{
+    char             *slash;
+    ngx_str_t         dir;
+    ngx_file_info_t   info;
+
+    if (perm_state_name(pool, file, "", &dir) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    slash = strrchr((char *) dir.data, '/');
+
+    if (slash == NULL) {
+        return NGX_OK;
+    }
+
+    slash[1] = '\0';   /* whoever has no right to look may still start it */
+
+    if (ngx_file_info(dir.data, &info) == NGX_FILE_ERROR
+        && (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR))
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "the state file \"%V\" of \"app_permission_zone\" has "
+                      "no directory \"%s\"", file, dir.data);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* NUL-terminated */
 
 static ngx_int_t

@@ -29,6 +29,11 @@ perm_state_t *perm_state_open(ngx_pool_t *pool, ngx_str_t *file,
     ngx_log_t *log);
 
 
+/* can it be opened, as far as that shows without touching it: for -t */
+
+ngx_int_t perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log);
+
+
 /*
  * Loads the newest whole file into an empty cache and recorder.  Entries come
  * back untrusted: fit as stale only.  A damaged or foreign file is renamed to
