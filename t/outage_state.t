@@ -1,0 +1,241 @@
+#!/usr/bin/perl
+
+# state=: what was known when nginx ended, also by kill -9, decides after the
+# start while Redis is down.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Test;
+
+my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+
+        app_permission required;
+        location = /a     { empty_gif; }
+        location = /open  { app_permission_on_error allow; empty_gif; }
+        location = /bound {
+            app_permission_cache_valid 1s denied=1s;
+            app_permission_cache_stale 1s;
+            empty_gif;
+        }
+EOT
+        app_permission_zone 4m state=%%DIR%%/state;
+HTTP
+
+my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
+my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
+                        '200 allow/unavailable MISS');
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $state = "$t->{dir}/state";
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/a', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+# unix seconds of when a whole state was written, 0 when there is none
+
+sub saved {
+    my ($magic, $saved) = unpack 'a8 x16 q', slurp($_[0]) . "\0" x 32;
+    return $magic eq 'apppermS' ? $saved / 1000 : 0;
+}
+
+sub mode { sprintf '%04o', (stat $_[0])[2] & 07777 }
+
+sub quit {
+    is $t->{nginx}->quit, 0, 'nginx quits';
+}
+
+
+subtest 'quit, and start with Redis down' => sub {
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 20;
+    $redis->grant('smoke', undef, 'gateway', 4102444800);
+    $redis->grant('smoke', 'get_user', 'a' x 128, time + 3600);
+    $redis->grant('smoke', 'get_user', 'changed', time + 3600);
+    my $ends = int(time) + 2;
+    $redis->grant('smoke', 'get_user', 'ending', $ends);
+
+    $t->nginx(%nginx);
+    wait_for(sub { $t->status->{invalidation}{active} });
+    is outcome($_), "$ALLOW MISS", $_
+        for (map { "app-$_" } 1 .. 20), 'a' x 128, 'ending', 'changed';
+    is outcome('gateway'), '200 allow/gateway_grant MISS', 'gateway';
+    is outcome('nobody'), "$DENY MISS", 'nobody';
+
+    my $before = $t->status->{invalidation}{received};
+    $redis->revoke('smoke', 'get_user', 'changed');
+    wait_for(sub { $t->status->{invalidation}{received} > $before });
+
+    quit();
+    cmp_ok saved($state), '>', time - 5, 'the state was written';
+    is mode($state), '0600', 'readable by its owner only';
+    is_deeply [glob "$state?*"], [], 'nothing besides it';
+    $redis->stop;
+
+    wait_for(sub { time > $ends + 1 });
+    $t->start;
+    is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale" for 1 .. 20;
+    is outcome('a' x 128), "$ALLOW STALE", 'the longest name too';
+    is outcome('gateway'), '200 allow/gateway_grant STALE', 'gateway: stale';
+    is outcome('ending'), '403 deny/resource_grant_expired STALE',
+        'one that has ended meanwhile denies';
+    like outcome('nobody'), qr/^503|^\Q$DENY STALE/, 'a denial never allows';
+    is outcome('changed'), $UNKNOWN,
+        'one that was changed is not known any more';
+    is outcome('unknown'), $UNKNOWN, 'unknown: unavailable';
+    is outcome('unknown', '/open'), $OPEN, '... or on_error';
+    is outcome('app-1', '/bound'), $UNKNOWN,
+        'its age counts, cache_stale bounds it over the restart';
+    is mode($_), '0600', "$_: mode" for glob "$state*";
+
+    # once more without Redis: nothing is lost on the way
+
+    quit();
+    $t->start;
+    is outcome('app-1'), "$ALLOW STALE", 'after another one: stale';
+
+    $redis->run->load->grant('smoke', 'get_user', 'app-1', time + 3600);
+    ok wait_for(sub { outcome('app-1') eq "$ALLOW MISS"
+                      || outcome('app-1') eq "$ALLOW HIT" }, 2),
+        'Redis is back: fresh';
+    is outcome('app-2'), "$DENY MISS", 'and what it says counts';
+};
+
+
+# A state is never trusted while Redis answers: who was revoked while nginx
+# was away is denied at once.
+
+subtest 'start with Redis up' => sub {
+    quit();
+    $redis->revoke('smoke', 'get_user', 'app-1');
+    $t->start;
+    is outcome('app-1'), "$DENY MISS", 'revoked meanwhile';
+};
+
+
+# The state is at most a minute old when everything is killed.
+
+subtest 'kill -9 of everything' => sub {
+    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo changed);
+    ok wait_for(sub { outcome($_) =~ /^\Q$ALLOW HIT/ }), "$_ known"
+        for qw(demo changed);
+    my $known = time;
+
+    # pushed while a snapshot is on its way or not: never served again
+
+    my $file;
+    ok wait_for(sub {
+        ($file) = grep { saved($_) > $known } $state, "$state~";
+        return $file;
+    }, 65), sprintf 'written after %.0f s', time - $known;
+    is mode($_), '0600', "$_: mode" for glob "$state*";
+
+    $t->{nginx}->kill;
+    $redis->stop;
+    $t->start;
+    is outcome('demo'), "$ALLOW STALE", 'known after it';
+    is outcome('unknown'), $UNKNOWN, 'unknown: unavailable';
+};
+
+
+# Damaged, cut, foreign
+
+subtest 'a damaged state' => sub {
+    quit();
+    my $good = slurp($state);
+    cmp_ok length $good, '>', 200, 'a whole one';
+    my $flip = sub {
+        my ($at) = @_;
+        my $bad = $good;
+        substr($bad, $at, 1) ^= "\x40";
+        return $bad;
+    };
+
+    for my $case (
+        ['empty', ''],
+        ['a byte', 'a'],
+        ['cut in the header', substr $good, 0, 20],
+        ['cut in the records', substr $good, 0, length($good) - 9],
+        ['longer', $good . "\0" x 64],
+        ['another magic', $flip->(1)],
+        ['another version', $flip->(12)],
+        ['another count', $flip->(41)],
+        ['another checksum', $flip->(58)],
+        ['a flipped bit in the records', $flip->(length($good) / 2)],
+        ['... and in their last word', $flip->(length($good) - 1)],
+        ['a foreign file', "# this is somebody's configuration\n" x 100],
+        ['zeros', "\0" x 10000],
+        ['a crafted length', substr($good, 0, 32) . pack('Q', 1 << 62)
+            . substr($good, 40)],
+    ) {
+        my ($what, $bytes) = @$case;
+        unlink glob "$state*";
+        spew($state, $bytes);
+        chmod 0600, $state;
+        my $lines = length $t->log;
+        $t->start;
+        my $log = substr $t->log, $lines;
+
+        is outcome('demo'), $UNKNOWN, "$what: not used";
+        if ($bytes ne '') {
+            like $log, qr/state.*is not used, .*renamed to/,
+                '... the log says why';
+            is slurp("$state.bad"), $bytes, '... set aside';
+        }
+        $t->{nginx}->kill;
+    }
+
+    # the whole one of the two serves
+
+    for my $twin ($state, "$state~") {
+        unlink glob "$state*";
+        spew($state, $good);
+        spew("$state~", $good);
+        spew($twin, substr $good, 0, length($good) - 1);
+        chmod 0600, $state, "$state~";
+        $t->start;
+        is outcome('demo'), "$ALLOW STALE", "$twin is cut: the other serves";
+        $t->{nginx}->kill;
+    }
+
+    unlink glob "$state*";
+    spew($state, $good);
+    chmod 0600, $state;
+    $t->start;
+    is outcome('demo'), "$ALLOW STALE", 'the undamaged one is used';
+    quit();
+};
+
+
+subtest 'nginx -t' => sub {
+    my @before = (slurp($state), (stat $state)[9]);
+    my ($status) = $t->check;
+    is $status, 0, 'well';
+    is_deeply [slurp($state), (stat $state)[9]], \@before,
+        'leaves the state alone';
+
+    $t->config(%nginx,
+               http => 'app_permission_zone 4m state=%%DIR%%/none/state;');
+    ($status, my $said) = $t->check;
+    isnt $status, 0, 'a directory that does not exist: refused';
+    like $said, qr/none\/state.*app_permission_zone/, '... naming both';
+
+    $t->config(%nginx, http => 'app_permission_zone 4m state=;');
+    ($status, $said) = $t->check;
+    isnt $status, 0, 'no name: refused';
+    like $said, qr/app_permission_zone/, '... naming the directive';
+};
+
+# nginx is not running any more
+
+$t->{nginx}->allow(qr/"app_permission_zone" has no directory/);
+$t->no_alerts;
+done_testing;
