@@ -7,7 +7,13 @@
 
 /* a new holder of the lease gets that long before the loss is made known */
 
-#define PERM_WATCH_PATIENCE  1000   /* ms */
+#define PERM_WATCH_PATIENCE  1000    /* ms */
+
+/* in a gap nothing is trusted for longer than that, and when it lasts */
+
+#define PERM_WATCH_GAP       50      /* ms */
+#define PERM_WATCH_GAP_LONG  1000    /* ms */
+#define PERM_WATCH_LONG      10000   /* ms */
 
 #define PERM_WATCH_PREFIXES  2
 
@@ -19,8 +25,10 @@ struct perm_watch_s {
     ngx_event_t             timer;
 
     perm_redis_tracking_t  *tracking;   /* NULL: not the holder */
-    ngx_msec_t              since;      /* ms, monotonic: holder since */
-    ngx_uint_t              active;
+    ngx_msec_t              since;      /* ms, monotonic: in a gap since */
+    ngx_msec_t              distrusted; /* ms, monotonic: in the gap, last */
+    unsigned                active:1;
+    unsigned                refused:1;  /* cache_valid is what counts */
 
     ngx_str_t               prefixes[PERM_WATCH_PREFIXES];
     ngx_str_t               meta;       /* the key */
@@ -30,6 +38,7 @@ struct perm_watch_s {
 static void perm_watch_changed(void *data, ngx_str_t *key);
 static void perm_watch_active(void *data, ngx_uint_t active);
 static void perm_watch_lag(void *data, ngx_msec_t msec);
+static void perm_watch_refused(void *data);
 static void perm_watch_hung(void *data);
 
 
@@ -37,6 +46,7 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
     perm_watch_changed,
     perm_watch_active,
     perm_watch_lag,
+    perm_watch_refused,
     perm_watch_hung
 };
 
@@ -84,7 +94,10 @@ perm_watch_active(void *data, ngx_uint_t active)
 {
     perm_watch_t *watch = data;
 
-    watch->active = active;
+    watch->active = active ? 1 : 0;
+    watch->refused = 0;
+    watch->since = ngx_current_msec;
+    watch->distrusted = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
 
@@ -97,6 +110,17 @@ perm_watch_active(void *data, ngx_uint_t active)
     }
 
     perm_health_tracking(&watch->zone->health, active, watch->log);
+
+    if (!active) {
+
+        /* deleted first: nginx does not bring a timer forward by so little */
+
+        if (watch->timer.timer_set) {
+            ngx_del_timer(&watch->timer);
+        }
+
+        ngx_add_timer(&watch->timer, PERM_WATCH_GAP);
+    }
 }
 
 
@@ -120,6 +144,15 @@ perm_watch_lag(void *data, ngx_msec_t msec)
 
 
 static void
+perm_watch_refused(void *data)
+{
+    perm_watch_t *watch = data;
+
+    watch->refused = 1;
+}
+
+
+static void
 perm_watch_hung(void *data)
 {
     perm_watch_t *watch = data;
@@ -136,7 +169,9 @@ perm_watch_begin(perm_watch_t *watch)
     perm_cache_distrust(watch->zone->cache);
 
     watch->active = 0;
+    watch->refused = 0;
     watch->since = ngx_current_msec;
+    watch->distrusted = ngx_current_msec;
     watch->tracking = perm_redis_tracking_start(&watch->pmcf->redis,
                                                 watch->log, watch->prefixes,
                                                 PERM_WATCH_PREFIXES,
@@ -163,35 +198,67 @@ perm_watch_end(perm_watch_t *watch)
 }
 
 
+/*
+ * Changes are not reported, but will be: what is fetched meanwhile would be
+ * trusted for "app_permission_cache_valid" without a reason.  Returns when to
+ * come again, in ms.
+ */
+
+static ngx_msec_t
+perm_watch_gap(perm_watch_t *watch)
+{
+    ngx_msec_t  lasts, delay;
+
+    lasts = ngx_current_msec - watch->since;
+
+    if (lasts >= PERM_WATCH_PATIENCE) {
+
+        /* news only where the last holder left "active" behind */
+
+        perm_health_tracking(&watch->zone->health, 0, watch->log);
+    }
+
+    if (watch->refused) {
+        return PERM_LEASE_RENEW;
+    }
+
+    delay = (lasts < PERM_WATCH_LONG) ? PERM_WATCH_GAP : PERM_WATCH_GAP_LONG;
+
+    if (ngx_current_msec - watch->distrusted >= delay) {
+        perm_cache_distrust(watch->zone->cache);
+        watch->distrusted = ngx_current_msec;
+    }
+
+    return ngx_min(delay, PERM_LEASE_RENEW);
+}
+
+
 static void
 perm_watch_timer(ngx_event_t *ev)
 {
     perm_watch_t *watch = ev->data;
+
+    ngx_msec_t  delay;
 
     if (ngx_exiting) {
         perm_watch_end(watch);
         return;
     }
 
-    ngx_add_timer(&watch->timer, PERM_LEASE_RENEW);
+    delay = PERM_LEASE_RENEW;
 
     if (!perm_lease_hold(&watch->zone->tracking, ngx_current_msec)) {
         perm_watch_end(watch);
-        return;
-    }
 
-    if (watch->tracking == NULL) {
+    } else if (watch->tracking == NULL) {
         perm_watch_begin(watch);
-        return;
+        delay = PERM_WATCH_GAP;
+
+    } else if (!watch->active) {
+        delay = perm_watch_gap(watch);
     }
 
-    if (!watch->active
-        && ngx_current_msec - watch->since >= PERM_WATCH_PATIENCE)
-    {
-        /* only where the last holder left "active" behind */
-
-        perm_health_tracking(&watch->zone->health, 0, watch->log);
-    }
+    ngx_add_timer(&watch->timer, delay);
 }
 
 

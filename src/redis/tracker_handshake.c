@@ -103,6 +103,8 @@ perm_redis_tracker_refused(perm_redis_tracker_t *tracker, const char *command,
     }
 
     perm_redis_tracker_lose(tracker, PERM_TRACKER_REFUSED);
+
+    tracker->conf->handlers->refused(tracker->conf->data);
 }
 
 

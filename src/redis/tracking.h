@@ -30,6 +30,9 @@ typedef struct {
     /* what a report takes now: round trip of a heartbeat, ms, every second */
     void  (*lag)(void *data, ngx_msec_t msec);
 
+    /* not allowed, the log says why; it lasts until active(1) */
+    void  (*refused)(void *data);
+
     /* a server that is connected does not answer; active(0) follows if it
        was active */
     void  (*hung)(void *data);
