@@ -113,10 +113,13 @@ perm_redis_dial_reason(perm_redis_dial_t *dial, ngx_str_t *address,
 
 
 static void
-perm_redis_dial_say(perm_redis_dial_t *dial, char *reason)
+perm_redis_dial_say(perm_redis_dial_t *dial, const char *what,
+    const char *reason)
 {
-    dial->reason.data = (u_char *) reason;
-    dial->reason.len = ngx_strlen(reason);
+    dial->reason.data = dial->buf;
+    dial->reason.len = ngx_snprintf(dial->buf, PERM_REDIS_DIAL_REASON_MAX,
+                                    "%s%s", what, reason)
+                       - dial->buf;
 }
 
 
@@ -141,7 +144,7 @@ perm_redis_dial_next(perm_redis_dial_t *dial)
                                           &perm_redis_dial_handlers, dial);
 
     if (dial->connection == NULL) {
-        perm_redis_dial_say(dial, "out of memory");
+        perm_redis_dial_say(dial, "out of memory", "");
         perm_redis_dial_done(dial, NULL);
     }
 }
@@ -251,12 +254,13 @@ perm_redis_dial_resolved(ngx_resolver_ctx_t *ctx)
     dial = ctx->data;
 
     if (ctx->state || ctx->naddrs == 0) {
-        perm_redis_dial_say(dial, ctx->state ? ngx_resolver_strerror(ctx->state)
-                                             : "the name has no address");
+        perm_redis_dial_say(dial, "the name cannot be resolved: ",
+                            ctx->state ? ngx_resolver_strerror(ctx->state)
+                                       : "it has no address");
         perm_redis_dial_known_addrs(dial);
 
     } else if (perm_redis_dial_copy_addrs(dial, ctx) != NGX_OK) {
-        perm_redis_dial_say(dial, "out of memory");
+        perm_redis_dial_say(dial, "out of memory", "");
         dial->naddrs = 0;
     }
 
@@ -309,7 +313,7 @@ perm_redis_dial_start(perm_redis_dial_t *dial)
     addr = ngx_pcalloc(dial->pool, sizeof(ngx_addr_t));
 
     if (addr == NULL) {
-        perm_redis_dial_say(dial, "out of memory");
+        perm_redis_dial_say(dial, "out of memory", "");
 
     } else if (dial->node.port != 0
                && ngx_parse_addr(dial->pool, addr, dial->node.name.data,
@@ -329,7 +333,7 @@ perm_redis_dial_start(perm_redis_dial_t *dial)
         perm_redis_dial_known_addrs(dial);
 
         if (dial->naddrs == 0) {
-            perm_redis_dial_say(dial, "the name cannot be resolved without "
+            perm_redis_dial_say(dial, "the name cannot be resolved without ",
                                 "\"resolver\" in the http block");
         }
     }
