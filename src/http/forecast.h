@@ -47,10 +47,10 @@ ngx_uint_t perm_forecast_soon(int64_t expires, time_t now);
 
 /*
  * A call was decided so, by an answer of Redis, or by a cached one if the
- * grant ends soon: "expires" is that of the decision.  A grant that ends soon is kept, one
- * that was renewed or is gone is taken out.  With no room the one that ends
- * last is left out.  Never waits: when another worker stays at it, nothing is
- * noted until the next call.  "hash" is perm_call_hash().
+ * grant ends soon: "expires" is that of the decision.  A grant that ends soon
+ * is kept, one that was renewed or is gone is taken out.  With no room the one
+ * that ends last is left out.  Never waits: when another worker stays at it,
+ * nothing is noted until the next call.  "hash" is perm_call_hash().
  */
 void perm_forecast_note(perm_forecast_t *forecast, perm_call_t *call,
     uint64_t hash, perm_reason_t reason, int64_t expires, time_t now);
