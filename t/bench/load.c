@@ -81,7 +81,8 @@ static connection_t   connections[CONNECTIONS_MAX];
 static connection_t  *idle[CONNECTIONS_MAX];
 static int            nidle;
 static histogram_t    total, second;
-static uint64_t       sent, answered, began, number;
+static uint64_t       sent, answered, number;
+static uint64_t       began, end;     /* usec */
 static volatile int   stopped;
 static uint64_t       random_state = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -230,6 +231,13 @@ connection_open(connection_t *c)
     c->busy = 0;
     c->received = 0;
     idle[nidle++] = c;
+}
+
+
+static uint64_t
+due_at(uint64_t n)
+{
+    return began + (uint64_t) (n * 1e6 / opt.rate);
 }
 
 
@@ -388,21 +396,30 @@ connection_read(connection_t *c)
 }
 
 
+/* what fell due before the end is sent, if need be after it */
+
+static int
+all_sent(uint64_t now)
+{
+    if (opt.count && sent >= opt.count) {
+        return 1;
+    }
+
+    return now >= end && (opt.rate == 0 || due_at(sent) >= end);
+}
+
+
 /* sends what is due; returns usec until the next one, or -1 */
 
 static int64_t
-send_due(uint64_t now, int over)
+send_due(uint64_t now)
 {
     uint64_t  due;
 
-    for ( ;; ) {
-
-        if (over || (opt.count && sent >= opt.count) || nidle == 0) {
-            return -1;
-        }
+    while (nidle && !all_sent(now)) {
 
         if (opt.rate > 0) {
-            due = began + (uint64_t) (sent * 1e6 / opt.rate);
+            due = due_at(sent);
 
             if (due > now) {
                 return due - now;
@@ -414,6 +431,8 @@ send_due(uint64_t now, int over)
 
         request_send(due);
     }
+
+    return -1;
 }
 
 
@@ -438,9 +457,8 @@ wait_events(int64_t us)
 static void
 run(void)
 {
-    int       over;
     int64_t   us, next;
-    uint64_t  now, end, tick;
+    uint64_t  now, tick;
 
     began = usec();
     end = opt.seconds > 0 ? began + (uint64_t) (opt.seconds * 1e6)
@@ -452,10 +470,7 @@ run(void)
 
         if (stopped && end > now) {
             end = now;
-            opt.seconds = (end - began) / 1e6;
         }
-
-        over = (now >= end || (opt.count && sent >= opt.count));
 
         if (opt.intervals && now >= tick) {
             histogram_print(&second, "second", 1.0);
@@ -463,13 +478,13 @@ run(void)
             tick += 1000000;
         }
 
-        if (over && (answered == sent
-                     || (end != UINT64_MAX && now > end + GRACE)))
+        if ((all_sent(now) && answered == sent)
+            || (end != UINT64_MAX && now > end + GRACE))
         {
             break;
         }
 
-        us = send_due(now, over);
+        us = send_due(now);
         next = (tick > now) ? (int64_t) (tick - now) : 0;
 
         if (us < 0 || us > next) {
@@ -483,19 +498,15 @@ run(void)
         wait_events(us);
     }
 
-    /* fell due, and had no answer or not even a connection to go out on */
+    /* fell due and had no answer, or not even a connection to go out on */
 
-    if (opt.rate > 0 && opt.seconds > 0) {
-        uint64_t  due = opt.rate * opt.seconds;
+    while (opt.rate > 0 && !all_sent(now)) {
+        histogram_add(&total, now - due_at(sent++), 0);
+        answered++;
+    }
 
-        if (opt.count && opt.count < due) {
-            due = opt.count;
-        }
-
-        while (answered < due) {
-            histogram_add(&total, usec() - began, 0);
-            answered++;
-        }
+    for ( ; answered < sent; answered++) {
+        histogram_add(&total, GRACE, 0);
     }
 
     histogram_print(&total, "total",

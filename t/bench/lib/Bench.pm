@@ -235,7 +235,8 @@ sub load_begin {
     $o{app} //= $APP;
     $o{uri} //= '/protected';
 
-    my $pid = spawn($out, build_dir() . '/bench/load', '-p', $self->port,
+    my @nice = $o{nice} ? ('/usr/bin/nice', '-n', $o{nice}) : ();
+    my $pid = spawn($out, @nice, build_dir() . '/bench/load', '-p', $self->port,
         '-i', $o{shuffle} // 1 ? '-x' : (),
         map { defined $o{$_} ? ("-$flag{$_}", $o{$_}) : () } sort keys %flag);
     return bless { pid => $pid, out => $out }, 'Bench::Run';

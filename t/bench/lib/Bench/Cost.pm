@@ -14,29 +14,32 @@ use Perm::Util qw(reap spawn);
 our ($SHORT, $LONG) = (1000, 6000);
 
 
-# asks $count times, one request after the other
+# Asks $count times, one request after the other, for the apps in turn; each
+# was asked for once before.
 
 sub drive {
-    my ($port, $uri, $count, $app) = @_;
+    my ($port, $uri, $count, @apps) = @_;
 
     my $http = Perm::Http->connect($port) or die "connect: $!\n";
-    my $socket = $http->{socket};
-    my $request = "GET $uri HTTP/1.1\r\nHost: bench\r\nX-App: $app\r\n\r\n";
+    my @requests = map {
+        "GET $uri HTTP/1.1\r\nHost: bench\r\nX-App: $_\r\n\r\n"
+    } @apps;
     my ($size, $buffer);
 
+    for my $request (@requests) {
+        $http->send($request);
+        my $r = $http->response or die "no answer to $uri\n";
+        die "$uri: $r->{status}\n" unless $r->{status} == 200;
+        $size = length $r->{raw};
+    }
+
     for my $i (1 .. $count) {
-        syswrite $socket, $request or die "nginx closed the connection\n";
+        syswrite $http->{socket}, $requests[$i % @requests]
+            or die "nginx closed the connection\n";
 
-        if (!$size) {
-            my $r = $http->response or die "no answer to $uri\n";
-            die "$uri: $r->{status}\n" unless $r->{status} == 200;
-            $size = length $r->{raw};
-            next;
-        }
-
-        my $got = 0;
-        while ($got < $size) {
-            my $n = sysread $socket, $buffer, 65536 or die "$uri: no answer\n";
+        for (my $got = 0; $got < $size; ) {
+            my $n = sysread $http->{socket}, $buffer, 65536
+                or die "$uri: no answer\n";
             die "$uri: $buffer\n" if !$got && $buffer !~ /^HTTP\S+ 200/;
             $got += $n;
         }
@@ -59,15 +62,20 @@ sub count {
     # Tracking, and the first walk of the flush through the zone, take a while;
     # how long must not show, nor how often it was asked for.
 
-    my $ready = wait_for(sub { Perm::Http->connect($b->port) }, 60);
-    sleep($o{wait} // 4) if $ready;
-    $ready &&= Perm::Http->request($b->port, "/status")->{body}
-        =~ /"active":\s*true/;
-    drive($b->port, $uri, $count, $o{app} // "app-code00000001") if $ready;
+    wait_for(sub { Perm::Http->connect($b->port) }, 60)
+        or die "nginx does not start under callgrind\n", $nginx->log;
+    sleep($o{wait} // 4);
+    my $active = $b->status->{invalidation}{active};
+
+    drive($b->port, $uri, $count, @{$o{apps} // ['app-code00000001']})
+        if $active;
+    my $entries = $b->status->{cache}{entries};
 
     kill 'TERM', $pid;
     defined reap($pid, 120) or kill 'KILL', $pid;
-    die "no tracking under callgrind\n", $nginx->log unless $ready;
+    die "no tracking under callgrind\n", $nginx->log unless $active;
+    die "$entries entries\n" if $uri eq '/protected'
+        && $entries != ($o{entries} // $entries);
     die "callgrind wrote nothing:\n", slurp("$b->{dir}/valgrind.log")
         unless -s $out;
     return $out;
@@ -77,7 +85,9 @@ sub count {
 sub total {
     my ($file) = @_;
     open my $in, '<', $file or die "$file: $!\n";
-    while (<$in>) { return $1 if /^(?:summary|totals): (\d+)/ }
+    while (my $line = <$in>) {
+        return $1 if $line =~ /^(?:summary|totals): (\d+)/;
+    }
     die "$file has no total\n";
 }
 
@@ -103,8 +113,9 @@ sub functions {
     open my $in, '-|', 'callgrind_annotate', '--threshold=100', '--auto=no',
         '--inclusive=' . ($inclusive ? 'yes' : 'no'), $file
         or die "callgrind_annotate: $!\n";
-    while (<$in>) {
-        my ($n, $name) = /^\s*([\d,]+) \(.*?\)\s+\S*?:(\w+)(?:'\d+)? / or next;
+    while (my $line = <$in>) {
+        my ($n, $name) =
+            $line =~ /^\s*([\d,]+) \(.*?\)\s+\S*?:(\w+)(?:'\d+)? / or next;
         $n =~ tr/,//d;
         $cost{$name} = $n if $n > ($cost{$name} // 0);
     }

@@ -1,16 +1,20 @@
 package Bench::Flood;
 
 # A million app codes that nobody knows.  Against the quiet case, and against
-# the same flood on a location that refuses without a check: what that does to
+# the same flood on a location that refuses without a lookup: what that does to
 # the known apps is the machine's share, which two CPUs for load, nginx and
-# Redis together leave little of.
+# Redis together leave little of.  What makes the flood is "nice", as it would
+# be elsewhere.
 
 use strict;
 use warnings;
 
+use Time::HiRes qw(time);
+
 use Bench;
 
-our ($FLOOD, $FLOOD_RATE, $KNOWN, $RATE) = (1_000_000, 20_000, 1000, 2000);
+our ($FLOOD, $FLOOD_RATE, $KNOWN, $RATE) = (1_000_000, 11_000, 1000, 2000);
+our $QUIET = 8;                                  # seconds
 
 
 sub run {
@@ -22,63 +26,71 @@ sub run {
     $b->grants(0, $KNOWN);
     $b->nginx(workers => 2, server => $Bench::PROTECTED . <<'EOT');
         location = /refused {
+            set $nobody "";
             app_permission required;
-            app_permission_app "";
+            app_permission_app $nobody;
             empty_gif;
         }
 EOT
     $b->fill(0, $KNOWN);
 
-    my $quiet = known($b, 8);
-    my $control = known($b, 8, flood($b, '/refused', $FLOOD_RATE * 8));
+    my $quiet = $b->load(to => $KNOWN, rate => $RATE, seconds => $QUIET);
+    my ($control) = beside($b, '/refused', $FLOOD_RATE * $QUIET);
 
     my $before = $b->status->{cache};
     my $calls = $b->calls('hmget');
-    my $start = Time::HiRes::time();
-    my $flood = flood($b, '/protected', $FLOOD);
-    my $during = known($b, $FLOOD / $FLOOD_RATE, $flood);
-    my $seconds = Time::HiRes::time() - $start;
-    my $lookups = ($b->calls('hmget') - $calls) / $seconds;
+    my $start = time;
+    my ($during, $flood) = beside($b, '/protected', $FLOOD);
+    my $seconds = time - $start;
+    my $after = $b->status->{cache};
 
-    # known ones that were evicted would be misses now
+    # what was evicted is a miss now
 
-    my $cache = $b->status->{cache};
-    my $r = $b->fill(0, $KNOWN);
-    my $misses = $b->status->{cache}{miss} - $cache->{miss};
-    my $ratio = $during->{p99} / $quiet->{p99};
+    $b->fill(0, $KNOWN);
+    my $misses = $b->status->{cache}{miss} - $after->{miss};
 
-    row('known apps, p99, quiet, ms', decimals($quiet->{p99} / 1000));
-    row('known apps, p99, flood without lookups, ms',
-        decimals($control->{p99} / 1000));
-    row('known apps, p99, flood, ms', decimals($during->{p99} / 1000));
-    row('ratio to quiet', decimals($ratio), '<= 1.2', $ratio <= 1.2);
-    row('ratio to a flood without lookups',
-        decimals($during->{p99} / $control->{p99}));
-    row('known apps, failed', $during->{failed}, '0', $during->{failed} == 0);
-    row('known apps that have to be looked up again', $misses, '0',
-        $misses == 0);
-    row('lookups/s, limit 10,000 and its burst', commas($lookups),
-        '<= 10,000', $lookups <= 10_000 + 10_000 / $seconds);
-    my $statuses = $during->{flood}{statuses};
-    row('flood, answered 403 / 503', join ' / ',
-        map { commas($statuses->{$_} // 0) } 403, 503);
+    my $lookups = $b->calls('hmget') - $calls - $misses
+                  - ($after->{refreshes} - $before->{refreshes});
+    my $allowed = 10_000 + 10_000 / $seconds;
+
+    my ($p99, $p99_control, $p99_during)
+        = map { p99($_) } $quiet, $control, $during;
+    my $ratio = $p99_during / $p99;
+
+    row('known apps: p99, quiet, ms', decimals($p99 / 1000));
+    row('known apps: p99, flood, ms', decimals($p99_during / 1000));
+    row('  ratio', decimals($ratio), '<= 1.2', $ratio <= 1.2);
+    row('known apps: p99, flood refused without lookup, ms',
+        decimals($p99_control / 1000));
+    row('  ratio of the flood to that', decimals($p99_during / $p99_control));
+    row('known apps: failed', $during->{failed}, '0', $during->{failed} == 0);
+    row('known apps: to be looked up again', $misses, '0', $misses == 0);
+    row('lookups/s of unknown apps', commas($lookups / $seconds),
+        '<= ' . commas($allowed), $lookups / $seconds <= $allowed);
+    row('flood: answered 403 / 503', join ' / ',
+        map { commas($flood->{statuses}{$_} // 0) } 403, 503);
 }
 
 
-sub flood {
+# of a second, as a rule
+
+sub p99 {
+    my ($r) = @_;
+    return median(map { $_->{p99} } @{$r->{each}});
+}
+
+
+# known apps as long as a flood lasts
+
+sub beside {
     my ($b, $uri, $count) = @_;
-    return $b->load_begin(uri => $uri, app => 'flood%', shuffle => 0,
+
+    my $known = $b->load_begin(to => $KNOWN, rate => $RATE, seconds => 3600);
+    my $flood = $b->load(uri => $uri, app => 'flood%', shuffle => 0,
         from => 0, to => $FLOOD, count => $count, rate => $FLOOD_RATE,
-        connections => 512, status => 403);
-}
+        connections => 512, status => 403, nice => 15);
 
-
-sub known {
-    my ($b, $seconds, $flood) = @_;
-
-    my $r = $b->load(to => $KNOWN, rate => $RATE, seconds => $seconds);
-    $r->{flood} = $flood->end if $flood;
-    return $r;
+    return ($known->stop, $flood);
 }
 
 

@@ -7,41 +7,73 @@ package Bench::Outage;
 use strict;
 use warnings;
 
+use List::Util qw(sum);
 use Time::HiRes qw(sleep time);
 
 use Bench;
 
-our ($RATE, $APPS, $QUIET, $AWAY, $AFTER) = (5000, 1000, 8, 6, 5);
+our ($RATE, $APPS) = (5000, 1000);
+our ($ROUNDS, $QUIET, $AWAY, $AFTER) = (3, 5, 4, 3);    # seconds
 
 
 sub run {
     section('Redis away, 2 workers, ' . commas($RATE)
-            . ' requests/s on ' . commas($APPS) . ' known apps');
+            . ' requests/s on ' . commas($APPS) . " known apps; medians of "
+            . "$ROUNDS rounds");
 
     my $b = Bench->new(redis => ['save 3600 1']);
     $b->grants(0, $APPS);
 
     for my $how (qw(SIGSTOP shutdown)) {
-        $b->nginx(workers => 2,
-                  http => 'app_permission_cache_valid 4s denied=4s;');
-        $b->fill(0, $APPS);
-        outage($b, $how);
+        report($how, map { round($b, $how) } 1 .. $ROUNDS);
     }
 }
 
 
-sub outage {
+sub report {
+    my ($how, @rounds) = @_;
+
+    my $all = sub { my ($key) = @_; map { $_->{$key} } @rounds };
+    my $ms = sub { decimals(median($all->(@_)) / 1000) };
+    my $ratio = sub {
+        my ($key) = @_;
+        return median(map { $_->{$key} / $_->{quiet} } @rounds);
+    };
+
+    row("$how: p99 before, ms", $ms->('quiet'));
+    for (['first', 'in the first second'], ['worst', 'in the worst second']) {
+        my ($key, $when) = @$_;
+        row("$how: p99 $when, ms", $ms->($key));
+        row("  ratio", decimals($ratio->($key)), '<= 2',
+            $ratio->($key) <= 2);
+    }
+    row("$how: slowest request of all rounds, ms",
+        decimals(quantile(1, $all->('max')) / 1000));
+    for (['away', 'while Redis was away'], ['back', 'when it was back']) {
+        my ($key, $when) = @$_;
+        my $failed = sum($all->("failed_$key"));
+        row("$how: failed $when", $failed, '0', $failed == 0);
+    }
+    row("$how: p99 in the worst second after that, ms", $ms->('after'));
+    row("$how: lookups/s when it was back, peak",
+        commas(quantile(1, $all->('peak'))));
+}
+
+
+sub round {
     my ($b, $how) = @_;
     my $redis = $b->redis;
 
-    my $load = $b->load_begin(to => $APPS, rate => $RATE, seconds => 3600);
-    sleep 1;
+    $b->nginx(workers => 2,
+              http => 'app_permission_cache_valid 4s denied=4s;');
+    $b->fill(0, $APPS);
 
-    sleep $QUIET;
+    my $load = $b->load_begin(to => $APPS, rate => $RATE, seconds => 3600);
+    sleep 1 + $QUIET;
     my $away = position($load);
 
     if ($how eq 'SIGSTOP') { $redis->pause }
-    else { $redis->cmd('SAVE'); $redis->stop }
+    else { $redis->stop }
     sleep $AWAY;
 
     my $back = position($load);
@@ -49,8 +81,7 @@ sub outage {
     else { $redis->run }
 
     my $peak = recovery($b, $AFTER);
-    my $r = $load->stop;
-    my @seconds = @{$r->{each}};
+    my @seconds = @{$load->stop->{each}};
 
     # the second in which it happened is the first one of the outage
 
@@ -58,31 +89,16 @@ sub outage {
     my @gone = @seconds[$away .. $back - 1];
     my @after = @seconds[$back .. $#seconds];
 
-    my $p99 = quantile(0.5, map { $_->{p99} } @quiet);
-    my $first = $gone[0]{p99};
-    my $worst = quantile(1, map { $_->{p99} } @gone);
-
-    row("$how: p99 before, ms", decimals($p99 / 1000));
-    row("$how: p99 in the first second, ms", decimals($first / 1000),
-        '<= 2 x', $first <= 2 * $p99);
-    row("$how: p99 in the worst second, ms", decimals($worst / 1000),
-        '<= 2 x', $worst <= 2 * $p99);
-    row("$how: slowest request, ms",
-        decimals(quantile(1, map { $_->{max} } @gone) / 1000));
-    row("$how: failed while Redis was away", failed(@gone), '0',
-        failed(@gone) == 0);
-    row("$how: failed when it was back", failed(@after), '0',
-        failed(@after) == 0);
-    row("$how: p99 in the worst second after that, ms",
-        decimals(quantile(1, map { $_->{p99} } @after) / 1000));
-    row("$how: lookups/s when it was back, peak", commas($peak));
-}
-
-
-sub failed {
-    my $n = 0;
-    $n += $_->{failed} for @_;
-    return $n;
+    return {
+        quiet => median(map { $_->{p99} } @quiet),
+        first => $gone[0]{p99},
+        worst => quantile(1, map { $_->{p99} } @gone),
+        after => quantile(1, map { $_->{p99} } @after),
+        max => quantile(1, map { $_->{max} } @gone),
+        failed_away => sum(map { $_->{failed} } @gone),
+        failed_back => sum(map { $_->{failed} } @after),
+        peak => $peak,
+    };
 }
 
 
