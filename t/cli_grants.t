@@ -188,7 +188,7 @@ for (['g', 'a b', 'deny', 'invalid_app'], ['g', '', 'deny', 'no_app'],
 
     ($status, $out, $err) = $t->cli('list', '--gateway', 'g2', '--app', 'a2');
     is $status, 1, 'a key of another type is no grant';
-    like $err, qr/is no hash: skipped/, 'and named';
+    like $err, qr/\{g2:a2\}" is of another type/, 'and named';
 }
 
 # ---- a hash of many thousands is read in parts

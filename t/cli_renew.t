@@ -92,6 +92,20 @@ sub dump_table {
     is dump_table(), $after, 'nothing changed';
 }
 
+# ---- accesses of another type are none, and stop nothing
+
+{
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', $now + 5)->grant('g', 'r', 'b', $now + 5)
+        ->grant('g', undef, 'b', $now + 5);
+    used('g', 'r', 'a', $now);
+    $redis->cmd('SET', 'app_permission:access:{g:b}', 'x');
+    my ($status, $out, $err) = $t->cli('renew');
+    is $status, 0, 'renew';
+    like $err, qr/renewed 1 of 3/, 'the others are renewed';
+    like $err, qr/access:\{g:b\}" is of another type/, 'and it is named';
+}
+
 # ---- a gateway's grant is used through any of its resources; dimensions
 
 {

@@ -119,6 +119,19 @@ EOT
     is $after, $before, 'an unchanged grant is not written';
 }
 
+# ---- a key of another type spoils its own line only
+
+{
+    $redis->cmd('FLUSHALL');
+    $redis->cmd('SET', key('g', 'odd'), 'x');
+    my ($status, $out, $err) = import_text(join '', map {
+        qq({"gateway":"g","app":"$_","expires":1}\n) } qw(a odd b));
+    is $status, 1, 'a key of another type: 1';
+    like $err, qr/\{g:odd\}" is of another type.*\n.*line 2: refused/,
+        'its line is named';
+    like $err, qr/imported 2 grants: 2 new.* 1 lines refused/, 'the rest is done';
+}
+
 # ---- nothing in, nothing done
 
 {
@@ -229,6 +242,7 @@ sub lines_of {
     spew("$dir/new.jsonl", lines_of(1001, 3000));
     my $pid = fork // die;
     if (!$pid) {
+        open STDERR, '>', "$dir/err";
         exec $cli, '--redis', $redis->url, 'import', '--replace',
             "$dir/new.jsonl" or POSIX::_exit(127);
     }

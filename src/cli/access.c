@@ -92,10 +92,7 @@ print_page(perm_cli_t *cli, const perm_access_page_t *page)
 static void
 take_page(perm_cli_t *cli, perm_access_page_t *page)
 {
-    if (page->members->type == REDIS_REPLY_ERROR
-        && strncmp(page->members->str, "WRONGTYPE", 9) == 0)
-    {
-        perm_warn("\"%s\" is no sorted set: skipped", perm_escape(page->key));
+    if (perm_table_foreign(page->members, page->key)) {
         page->done = 1;
 
     } else {

@@ -18,6 +18,7 @@ typedef struct {
     perm_str_t         key;
     perm_str_t         field;
     perm_str_t         object;
+    uint64_t           number;
     redisReply        *old;
     char              *value;
     int                written;
@@ -88,7 +89,7 @@ put_object(char *p, const perm_grant_line_t *line)
 
 int
 perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
-    const perm_grant_line_t *line)
+    const perm_grant_line_t *line, uint64_t number)
 {
     char               *p;
     size_t              size;
@@ -106,6 +107,7 @@ perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
     }
 
     item = &batch->items[batch->n++];
+    item->number = number;
     p = batch->bytes + batch->used;
 
     item->key.data = p;
@@ -238,12 +240,46 @@ write_again(perm_cli_t *cli, perm_batch_item_t *item)
 }
 
 
+/* sends what has to change, now that the old value is known */
+
+static void
+write_item(perm_cli_t *cli, perm_batch_item_t *item,
+    perm_batch_counts_t *counts)
+{
+    perm_str_t  old;
+
+    item->value = NULL;
+    item->written = 1;
+
+    if (perm_table_foreign(item->old, item->key)) {
+        perm_warn("line %llu: refused for that",
+                  (unsigned long long) item->number);
+        counts->refused++;
+        return;
+    }
+
+    old = old_value(item->old);
+    item->value = new_value(old, item->object);
+
+    if (same(old, item->value)) {
+        counts->unchanged++;
+        return;
+    }
+
+    counts->added += (old.data == NULL);
+    counts->changed += (old.data != NULL);
+    item->written = 0;
+
+    perm_table_write(cli, item->key, item->field, old, perm_str(item->value),
+                     take_written, &item->written);
+}
+
+
 void
 perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
     perm_batch_counts_t *counts)
 {
     size_t              i;
-    perm_str_t          old;
     perm_batch_item_t  *item;
 
     for (i = 0; i < batch->n; i++) {
@@ -252,28 +288,14 @@ perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
         perm_request_begin(&request, "HGET");
         perm_request_key(&request, item->key);
         perm_request_add(&request, item->field);
-        perm_store_send(cli->store, NULL, &request, 0, keep, &item->old);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
+                        &item->old);
     }
 
     perm_store_wait(cli->store);
 
     for (i = 0; i < batch->n; i++) {
-        item = &batch->items[i];
-
-        old = old_value(item->old);
-        item->value = new_value(old, item->object);
-        item->written = same(old, item->value);
-
-        if (item->written) {
-            counts->unchanged++;
-            continue;
-        }
-
-        counts->added += (old.data == NULL);
-        counts->changed += (old.data != NULL);
-
-        perm_table_write(cli, item->key, item->field, old,
-                         perm_str(item->value), take_written, &item->written);
+        write_item(cli, &batch->items[i], counts);
     }
 
     perm_store_wait(cli->store);

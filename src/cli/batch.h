@@ -18,6 +18,7 @@ typedef struct {
     uint64_t  added;
     uint64_t  changed;
     uint64_t  unchanged;
+    uint64_t  refused;      /* their key is of another type */
 } perm_batch_counts_t;
 
 
@@ -25,10 +26,12 @@ perm_batch_t *perm_batch_new(void);
 void perm_batch_free(perm_batch_t *batch);
 
 
-/* Copies the line; returns 0 when the batch is full, and the line not in it */
-
+/*
+ * Copies the line, which is the one of that number in its file; returns 0
+ * when the batch is full, and the line not in it.
+ */
 int perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
-    const perm_grant_line_t *line);
+    const perm_grant_line_t *line, uint64_t number);
 
 
 /*

@@ -163,7 +163,8 @@ ask_gateway(perm_cli_t *cli, const perm_row_t *row, redisReply **replies)
     perm_request_number(&request, 0);
     perm_request_number(&request, 0);
     perm_request_text(&request, "WITHSCORES");
-    perm_store_send(cli->store, NULL, &request, 0, keep, &replies[1]);
+    perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
+                    &replies[1]);
 }
 
 

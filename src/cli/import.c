@@ -85,6 +85,10 @@ write_batch(perm_cli_t *cli, perm_import_t *import)
 
     perm_batch_write(cli, import->batch, &import->counts);
 
+    import->good -= import->counts.refused;
+    import->bad += import->counts.refused;
+    import->counts.refused = 0;
+
     import->settled = import->lines.number;
     total = 0;
 
@@ -122,7 +126,7 @@ take_line(perm_cli_t *cli, perm_import_t *import, perm_str_t text)
 
     import->good++;
 
-    while (!perm_batch_add(cli, import->batch, &line)) {
+    while (!perm_batch_add(cli, import->batch, &line, import->lines.number)) {
         write_batch(cli, import);
     }
 

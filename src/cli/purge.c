@@ -154,10 +154,7 @@ purge_key(perm_cli_t *cli, perm_purge_key_t *key, perm_purge_t *purge)
     perm_str_t   grants_key;
     redisReply  *reply;
 
-    if (key->first->type == REDIS_REPLY_ERROR
-        && strncmp(key->first->str, "WRONGTYPE", 9) == 0)
-    {
-        perm_warn("\"%s\" is no sorted set: skipped", perm_escape(key->key));
+    if (perm_table_foreign(key->first, key->key)) {
         freeReplyObject(key->first);
         return;
     }

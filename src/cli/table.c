@@ -112,6 +112,24 @@ perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
 }
 
 
+int
+perm_table_foreign(const redisReply *reply, perm_str_t key)
+{
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+
+    if (strncmp(reply->str, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != 0) {
+        perm_store_refused(reply->str);
+    }
+
+    perm_warn("\"%s\" is of another type than the table's keys: skipped",
+              perm_escape(key));
+
+    return 1;
+}
+
+
 int64_t
 perm_table_score(const redisReply *reply)
 {
@@ -193,7 +211,8 @@ perm_table_last(perm_cli_t *cli, perm_str_t gateway, perm_str_t resource,
         perm_request_text(&request, "WITHSCORES");
     }
 
-    reply = perm_store_call(cli->store, NULL, &request, 0);
+    reply = perm_store_call(cli->store, NULL, &request, PERM_ERRORS_TOO);
+    (void) perm_table_foreign(reply, key);
 
     last = resource.len ? perm_table_score(reply) : perm_table_newest(reply);
     freeReplyObject(reply);

@@ -85,6 +85,14 @@ void perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
     perm_str_t old, perm_str_t value, perm_reply_pt handler, void *data);
 
 
+/*
+ * 1 when the reply says that the key is of another type than those of the
+ * table; then "key" is named on standard error.  Any other error ends the
+ * program.  For requests with PERM_ERRORS_TOO.
+ */
+int perm_table_foreign(const redisReply *reply, perm_str_t key);
+
+
 /* The score of a sorted set as unix seconds, or PERM_GRANT_ABSENT */
 
 int64_t perm_table_score(const redisReply *reply);

@@ -93,10 +93,7 @@ read_fields(perm_cli_t *cli, perm_walker_t *walker)
             continue;
         }
 
-        if (page->fields->type == REDIS_REPLY_ERROR
-            && strncmp(page->fields->str, "WRONGTYPE", 9) == 0)
-        {
-            perm_warn("\"%s\" is no hash: skipped", perm_escape(page->key));
+        if (perm_table_foreign(page->fields, page->key)) {
             page->done = 1;
             drop(&page->fields);
             continue;
@@ -216,7 +213,8 @@ ask_accesses(perm_cli_t *cli, perm_page_t *page, const perm_row_t *row,
     }
 
     if (resources) {
-        perm_store_send(cli->store, NULL, &request, 0, keep, &page->scores);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
+                        &page->scores);
     }
 
     if (gateway) {
@@ -225,7 +223,28 @@ ask_accesses(perm_cli_t *cli, perm_page_t *page, const perm_row_t *row,
         perm_request_number(&request, 0);
         perm_request_number(&request, 0);
         perm_request_text(&request, "WITHSCORES");
-        perm_store_send(cli->store, NULL, &request, 0, keep, &page->newest);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
+                        &page->newest);
+    }
+}
+
+
+/* with accesses of another type there are none */
+
+static void
+check_accesses(const perm_cli_t *cli, const perm_page_t *page)
+{
+    char               text[PERM_KEY_MAX];
+    perm_str_t         key;
+    const redisReply  *reply;
+
+    reply = page->scores ? page->scores : page->newest;
+
+    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+        key.data = text;
+        key.len = perm_grant_key(text, PERM_KEY_ACCESS, cli->prefix,
+                                 page->gateway, page->app);
+        (void) perm_table_foreign(reply, key);
     }
 }
 
@@ -284,6 +303,7 @@ read_accesses(perm_cli_t *cli, perm_walker_t *walker)
 
     for (i = 0, first = 0; i < walker->npages; i++) {
         end = rows_end(walker, &walker->pages[i], walker->rows + first);
+        check_accesses(cli, &walker->pages[i]);
         take_accesses(&walker->pages[i], walker->rows + first, end);
         first = end - walker->rows;
     }
