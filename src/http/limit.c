@@ -2,6 +2,11 @@
 #include "http/limit.h"
 
 
+/* how far the cached times of two workers may be apart */
+
+#define PERM_LIMIT_APART  INT64_C(5000000)   /* usec */
+
+
 ngx_int_t
 perm_limit_take(perm_limit_t *limit, perm_limit_conf_t *conf, ngx_msec_t now,
     ngx_msec_t max)
@@ -32,7 +37,10 @@ perm_limit_take(perm_limit_t *limit, perm_limit_conf_t *conf, ngx_msec_t now,
          * by a counter of 32 bits that went round.
          */
 
-        if (ahead < 0 || (uint64_t) ahead > burst + interval + longest) {
+        if (ahead < 0
+            || (uint64_t) ahead > burst + interval + longest
+                                  + PERM_LIMIT_APART)
+        {
             ahead = 0;
         }
 
