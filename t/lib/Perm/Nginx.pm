@@ -159,7 +159,9 @@ sub kill {
     my @workers = $self->workers(all => 1);
     CORE::kill 'KILL', $self->{pid}, @workers;
     reap($self->{pid}, 5);
-    wait_for(sub { !grep { CORE::kill 0, $_ } @workers }, 5);
+
+    # a zombie that nobody reaps yet has no command line
+    wait_for(sub { !grep { slurp("/proc/$_/cmdline") ne '' } @workers }, 5);
     $self->{pid} = undef;
 }
 

@@ -1,0 +1,119 @@
+#!/usr/bin/perl
+
+# A flood of unknown app codes: it does not push known ones out, Redis gets no
+# more lookups than the limit allows, and known apps do not notice.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Load;
+use Perm::Test;
+
+my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+
+        app_permission required;
+        location = /a { empty_gif; }
+EOT
+        app_permission_zone 2m;
+        app_permission_cache_valid 1s denied=1h;
+        app_permission_lookup_limit 500r/s burst=100;
+        app_permission_redis_timeout 200ms;
+        app_permission_log_level info;
+        error_log %%DIR%%/error.log notice;
+HTTP
+
+my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
+my $UNKNOWN = '503 fail/unavailable MISS';
+my $PER_SECOND = 500;
+my $BURST = 100;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my @known = map { "known-$_" } 1 .. 40;
+$redis->grant('smoke', 'get_user', $_, time + 3600) for @known;
+$t->nginx(%nginx);
+
+sub lookups {
+    my ($n) = $redis->cmd('INFO', 'commandstats')
+        =~ /cmdstat_hmget:calls=(\d+)/;
+    return $n // 0;
+}
+
+sub load {
+    my ($apps, %o) = @_;
+    return Perm::Load->start($t, uri => '/a', apps => $apps, %o);
+}
+
+load(\@known, pass => 4)->wait;
+
+
+subtest 'a flood' => sub {
+    my $quiet = load(\@known, rate => 200, times => 400, connections => 2)
+        ->wait;
+    is_deeply [grep { !/^\Q$ALLOW HIT/ } keys %{$quiet->{outcome}}], [],
+        'before it: hits' or diag explain $quiet->{outcome};
+
+    my $evicted = $t->status->{cache}{evicted};
+    my $before = lookups();
+    my $begun = time;
+    my $known = load(\@known, rate => 200, connections => 2);
+    my $seen = load([map { sprintf '%x', $_ } 1 .. 25000], pass => 1,
+                    rate => 1e9, connections => 300)->wait(120);
+    my $took = time - $begun;
+    my $all = lookups() - $before;
+    my $held = $known->stop;
+
+    note sprintf '%d unknown and %d known ones in %.1f s, %d lookups',
+        $seen->{n}, $held->{n}, $took, $all;
+
+    # 40 known ones are refreshed each 0.75 seconds or later
+
+    my $refresh = @known * ($took / 0.75 + 1);
+    cmp_ok $all, '<=', $PER_SECOND * $took + $BURST + 1 + $refresh,
+        'Redis gets no more lookups than the limit allows';
+    cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * 0.7, '... and as many';
+
+    is_deeply [sort keys %{$seen->{outcome}}], ["$DENY MISS", $UNKNOWN],
+        'unknown ones: denied, or unavailable over the limit'
+        or diag explain $seen->{outcome};
+    cmp_ok $seen->{worst}, '<', 0.6,
+        "none waits longer than the time-out: $seen->{worst} s";
+    cmp_ok $t->status->{redis}{limited_lookups}, '>=',
+        $seen->{outcome}{$UNKNOWN} // 1, 'counted';
+
+    my $hits = delete $held->{outcome}{"$ALLOW HIT"};
+    cmp_ok $hits, '>', 100 * $took, 'known ones go on: hits';
+    is_deeply $held->{outcome}, {}, '... all of them, refreshed as usual'
+        or diag explain $held->{outcome};
+    cmp_ok $held->{worst}, '<', 0.25, "the slowest took $held->{worst} s";
+};
+
+
+# the other kind: each one is looked up, and takes a place in the cache
+
+subtest 'more unknown ones than room' => sub {
+    $t->config(%nginx, http =>
+        $nginx{http} =~ s/500r\/s burst=100/off/r);
+    ok $t->reload, 'no limit';
+    wait_for(sub { $t->status->{invalidation}{active} });
+    load(\@known, pass => 4)->wait;
+
+    my $known = load(\@known, rate => 200, connections => 2);
+    my $seen = load([map { "flood-$_" } 1 .. 20000], pass => 1, rate => 1e9,
+                    connections => 64)->wait(120);
+    my $held = $known->stop;
+    is_deeply $seen->{outcome}, { "$DENY MISS" => 20000 },
+        '20000 unknown ones: denied';
+    my $cache = $t->status->{cache};
+    cmp_ok $cache->{capacity}, '<', 20000, 'more than there is room for';
+    cmp_ok $cache->{evicted}, '>', 1000, 'made room for each other';
+    is_deeply [keys %{$held->{outcome}}], ["$ALLOW HIT"],
+        'known ones stay, and are hits' or diag explain $held->{outcome};
+};
+
+$t->done;
