@@ -109,7 +109,7 @@ void perm_args_take(perm_args_t *args, const char *command,
     const perm_option_t *options, int argc, char **argv, int *i);
 
 
-/* Ends the program when an option that the command cannot do without is absent */
+/* Ends the program when an option the command cannot do without is absent */
 
 void perm_args_check(const perm_args_t *args, const char *command,
     const perm_option_t *options);

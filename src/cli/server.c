@@ -415,7 +415,9 @@ perm_server_check(perm_cli_t *cli, perm_report_t *report,
     check_disk(&server);
     check_clock(&server);
 
-    if (cli->args.role == PERM_ROLE_ALL || cli->args.role == PERM_ROLE_GATEWAY) {
+    if (cli->args.role == PERM_ROLE_ALL
+        || cli->args.role == PERM_ROLE_GATEWAY)
+    {
         check_tracking(&server);
     }
 

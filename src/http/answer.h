@@ -31,7 +31,7 @@ ngx_int_t perm_answer_loaded(redisReply *reply, ngx_uint_t *loaded);
 /* the error that was last told of, so that it is said once, not per lookup */
 
 typedef struct {
-    uint32_t      error;       /* a hash of it, 0: none since the last good one */
+    uint32_t      error;       /* hash of it, 0: none since a good one */
 } perm_answer_log_t;
 
 

@@ -12,6 +12,30 @@ static ngx_uint_t perm_directive_prefix(ngx_str_t *arg, char *prefix,
     ngx_str_t *rest);
 
 
+ngx_conf_enum_t  perm_on_error[] = {
+    { ngx_string("deny"), 0 },
+    { ngx_string("allow"), 1 },
+    { ngx_null_string, 0 }
+};
+
+
+ngx_conf_enum_t  perm_error_formats[] = {
+    { ngx_string("bkapi"), PERM_ERROR_BKAPI },
+    { ngx_string("problem"), PERM_ERROR_PROBLEM },
+    { ngx_string("off"), PERM_ERROR_OFF },
+    { ngx_null_string, 0 }
+};
+
+
+ngx_conf_enum_t  perm_log_levels[] = {
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_null_string, 0 }
+};
+
+
 char *
 perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -56,6 +80,48 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pmcf->required |= (plcf->policy == PERM_POLICY_REQUIRED);
 
     return NGX_CONF_OK;
+}
+
+
+/* ngx_conf_set_enum_slot() says neither which directive nor what it takes */
+
+char *
+perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char             *p = conf;
+    u_char           *last, known[64];
+    ngx_str_t        *value;
+    ngx_uint_t       *field, i;
+    ngx_conf_enum_t  *e;
+
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    e = cmd->post;
+    last = known;
+
+    for (i = 0; e[i].name.len; i++) {
+
+        if (value[1].len == e[i].name.len
+            && ngx_strcmp(value[1].data, e[i].name.data) == 0)
+        {
+            *field = e[i].value;
+            return NGX_CONF_OK;
+        }
+
+        last = ngx_slprintf(last, known + sizeof(known), "%s\"%V\"",
+                            i ? ", " : "", &e[i].name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": it is one of %*s",
+                       &value[1], &cmd->name, (size_t) (last - known), known);
+
+    return NGX_CONF_ERROR;
 }
 
 

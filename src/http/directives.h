@@ -13,6 +13,7 @@
 
 /* handlers for ngx_command_t; each error names the value */
 
+char *perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -24,6 +25,13 @@ char *perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *perm_directive_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* what perm_directive_enum() takes, for the "post" of a command */
+
+extern ngx_conf_enum_t  perm_on_error[];
+extern ngx_conf_enum_t  perm_error_formats[];
+extern ngx_conf_enum_t  perm_log_levels[];
 
 
 #endif /* _PERM_DIRECTIVES_H_INCLUDED_ */

@@ -22,7 +22,7 @@ typedef struct {
 
 typedef struct {
     ngx_queue_t           link;        /* of its bucket */
-    ngx_queue_t           batch;       /* of those that one meta answer serves */
+    ngx_queue_t           batch;       /* that one meta answer serves */
     ngx_queue_t           waiters;     /* perm_fetch_waiter_t */
 
     perm_fetch_t         *fetch;

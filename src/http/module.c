@@ -34,30 +34,6 @@ static void perm_exit_master(ngx_cycle_t *cycle);
 static perm_main_conf_t *perm_cycle_conf(ngx_cycle_t *cycle);
 
 
-static ngx_conf_enum_t  perm_on_error[] = {
-    { ngx_string("deny"), 0 },
-    { ngx_string("allow"), 1 },
-    { ngx_null_string, 0 }
-};
-
-
-static ngx_conf_enum_t  perm_error_formats[] = {
-    { ngx_string("bkapi"), PERM_ERROR_BKAPI },
-    { ngx_string("problem"), PERM_ERROR_PROBLEM },
-    { ngx_string("off"), PERM_ERROR_OFF },
-    { ngx_null_string, 0 }
-};
-
-
-static ngx_conf_enum_t  perm_log_levels[] = {
-    { ngx_string("error"), NGX_LOG_ERR },
-    { ngx_string("warn"), NGX_LOG_WARN },
-    { ngx_string("notice"), NGX_LOG_NOTICE },
-    { ngx_string("info"), NGX_LOG_INFO },
-    { ngx_null_string, 0 }
-};
-
-
 static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission"),
@@ -104,17 +80,17 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_on_error"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      perm_directive_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(on_error_allow),
-      &perm_on_error },
+      perm_on_error },
 
     { ngx_string("app_permission_error"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      perm_directive_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(error_format),
-      &perm_error_formats },
+      perm_error_formats },
 
     { ngx_string("app_permission_expires_header"),
       PERM_ANYWHERE|NGX_CONF_FLAG,
@@ -125,10 +101,10 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_log_level"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      perm_directive_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(log_level),
-      &perm_log_levels },
+      perm_log_levels },
 
     { ngx_string("app_permission_cache_valid"),
       PERM_ANYWHERE|NGX_CONF_TAKE12,
