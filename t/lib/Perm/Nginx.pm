@@ -150,13 +150,14 @@ sub quit {
 }
 
 
-# kill -9 of the master and of all workers
+# kill -9 of the master and of all its children
 
 sub kill {
     my ($self) = @_;
 
     return unless $self->{pid} && $self->{owner} == $$;
-    my @workers = $self->workers(all => 1);
+    my @workers = split ' ',
+        slurp("/proc/$self->{pid}/task/$self->{pid}/children");
     CORE::kill 'KILL', $self->{pid}, @workers;
     reap($self->{pid}, 5);
 
