@@ -56,6 +56,7 @@ struct perm_redis_command_s {
     void                    *data;
     perm_redis_intercept_pt  intercept;   /* NULL: none */
     void                    *owner;       /* of intercept */
+    void                    *via;         /* of intercept: the link */
     perm_redis_account_t    *account;     /* NULL: nobody counts */
     uint64_t                 start;       /* usec, with timing only */
     ngx_msec_t               deadline;    /* the handler is called by then */

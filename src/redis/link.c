@@ -284,6 +284,8 @@ perm_redis_link_send(perm_redis_link_t *link, perm_redis_command_t *command)
             return NGX_ERROR;
         }
 
+        command->via = link;
+
         return perm_redis_connection_submit(link->connection, command);
 
     default: /* PERM_REDIS_LINK_DOWN, PERM_REDIS_LINK_RETIRED */

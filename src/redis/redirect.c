@@ -82,26 +82,20 @@ perm_redis_redirect_follow(perm_redis_t *redis, perm_redis_command_t *command,
 }
 
 
-ngx_int_t
-perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
+/* NGX_DONE: the command is on its way to where the error says */
+
+static ngx_int_t
+perm_redis_redirect_error(perm_redis_t *redis, perm_redis_command_t *command,
+    redisReply *reply)
 {
-    perm_redis_t  *redis;
-
-    if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
-        return NGX_OK;
-    }
-
-    redis = command->owner;
-
     if (perm_redis_reply_error(reply, "READONLY")) {
 
         /* a master no more: neither to write to nor to trust */
 
-        if (redis->link != NULL) {
-            perm_redis_link_drop(redis->link, "the server became a replica");
+        if (redis->conf->url->kind == PERM_REDIS_SENTINEL) {
+            perm_redis_link_drop(command->via, "the server became a replica");
+            perm_redis_nodes_refresh(redis->nodes);
         }
-
-        perm_redis_nodes_refresh(redis->nodes);
 
         return NGX_OK;
     }
@@ -124,4 +118,33 @@ perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
+{
+    perm_redis_t  *redis;
+
+    if (reply == NULL) {
+        return NGX_OK;
+    }
+
+    redis = command->owner;
+
+    if (reply->type == REDIS_REPLY_ERROR
+        && perm_redis_redirect_error(redis, command, reply) == NGX_DONE)
+    {
+        return NGX_DONE;
+    }
+
+    /* for perm_redis_drop() in the handler */
+
+    redis->answering = command->via;
+
+    perm_redis_command_finish(command, reply);
+
+    redis->answering = NULL;
+
+    return NGX_DONE;
 }

@@ -365,12 +365,8 @@ perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
 
     perm_redis_command_account(command, &redis->account);
 
-    if (redis->conf->url->kind == PERM_REDIS_CLUSTER
-        || redis->conf->url->kind == PERM_REDIS_SENTINEL)
-    {
-        command->intercept = perm_redis_redirect;
-        command->owner = redis;
-    }
+    command->intercept = perm_redis_redirect;
+    command->owner = redis;
 
     if (redis->cluster) {
         name.data = (const char *) key->data;
@@ -400,6 +396,12 @@ perm_redis_drop(perm_redis_t *redis)
     ngx_queue_t        *q;
     perm_redis_link_t  *link;
 
+    if (redis->answering != NULL) {
+        perm_redis_link_drop(redis->answering,
+                             "the server gave an unexpected answer");
+        goto done;
+    }
+
     for (q = ngx_queue_head(&redis->links);
          q != ngx_queue_sentinel(&redis->links);
          q = ngx_queue_next(q))
@@ -413,6 +415,8 @@ perm_redis_drop(perm_redis_t *redis)
             perm_redis_link_drop(link, "the server does not answer");
         }
     }
+
+done:
 
     /* "changed" tells the others */
 

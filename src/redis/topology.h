@@ -62,9 +62,11 @@ perm_redis_command_t *perm_redis_send(perm_redis_t *redis, ngx_str_t *key,
 
 
 /*
- * The server hangs: closes the connection and fails what is outstanding, not on
- * the caller's stack, and is DOWN until a handshake is answered again.  In
- * a cluster only those that owe an answer; the others are asked for one.
+ * The server hangs, or, called by a handler of a reply, makes no sense: closes
+ * the connection and fails what is outstanding, not on the caller's stack, and
+ * is DOWN until a handshake is answered again.  In a cluster that is for those
+ * that owe an answer, the others are asked for one; or for the one that sent
+ * the reply.
  */
 void perm_redis_drop(perm_redis_t *redis);
 

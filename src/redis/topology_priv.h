@@ -28,6 +28,7 @@ struct perm_redis_s {
     perm_redis_nodes_t    *nodes;
     ngx_queue_t            links;      /* those retired, too */
     perm_redis_link_t     *link;       /* to the master; NULL in a cluster */
+    perm_redis_link_t     *answering;  /* while a handler has its reply */
     perm_redis_wait_t      wait;       /* for the masters to be found */
 
     perm_redis_state_t     state;
@@ -60,7 +61,7 @@ void perm_redis_report_role(perm_redis_t *redis, perm_redis_link_t *link);
 const char *perm_redis_accept(void *data, perm_redis_role_t role);
 
 
-/* redirect.c: a cluster's MOVED and ASK, and READONLY; see intercept */
+/* redirect.c: sees every reply, and follows MOVED and ASK; see intercept */
 
 ngx_int_t perm_redis_redirect(perm_redis_command_t *command,
     redisReply *reply);
