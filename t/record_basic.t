@@ -1,0 +1,324 @@
+#!/usr/bin/perl
+
+# Last accesses: whose are recorded and whose are not, when they reach Redis,
+# what happens to them there, and when there is no room or no right.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Perm::Load;
+use Perm::Test;
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        add_header X-Worker $pid always;
+
+        app_permission required;
+        location = /a     { empty_gif; }
+        location = /other { app_permission_resource other; empty_gif; }
+        location = /off   { app_permission off; empty_gif; }
+        location = /open  { app_permission open; empty_gif; }
+        location = /dry   { app_permission_dry_run on; empty_gif; }
+        location = /not   { app_permission_record off; empty_gif; }
+        location = /allow { app_permission_on_error allow; empty_gif; }
+        location = /fresh { app_permission_cache_valid 0s; empty_gif; }
+        location = /err   { app_permission_error off; error_page 403 /open;
+                            empty_gif; }
+EOT
+
+my $ALLOW = '200 allow/resource_grant';
+
+my ($t, $redis);
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/a', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub start {
+    my (%o) = @_;
+    $t = Perm::Test->new;
+    $redis = $t->redis(conf => $o{redis} // [])->load;
+    $t->nginx(server => $SERVER, workers => $o{workers} // 2,
+              http => ($o{http} // '') . ' app_permission_flush 1s;');
+}
+
+# every access there is in Redis: "gateway:app resource" => second
+
+sub accesses {
+    my %seen;
+    for my $key (@{$redis->cmd('KEYS', 'app_permission:access:*')}) {
+        my ($name) = $key =~ /\{(.*)\}/;
+        my %member = @{$redis->cmd('ZRANGE', $key, 0, -1, 'WITHSCORES')};
+        $seen{"$name $_"} = $member{$_} for keys %member;
+    }
+    return \%seen;
+}
+
+# nothing pending any more
+
+sub settled {
+    return wait_for(sub { $t->status->{access}{pending} == 0 }, 10);
+}
+
+
+subtest 'who' => sub {
+    start();
+    $redis->grant('smoke', 'get_user', $_, time + 3600)
+        for qw(demo stale not open off error);
+    $redis->grant('smoke', undef, 'gateway', time + 3600);
+    $redis->grant('smoke', 'get_user', 'expired', time - 1);
+
+    my $before = int time;
+    is outcome('demo'), "$ALLOW MISS", 'a grant';
+    is outcome('demo'), "$ALLOW HIT", '... cached';
+    is outcome('gateway'), '200 allow/gateway_grant MISS', 'a gateway grant';
+    is outcome('gateway', '/other'), '200 allow/gateway_grant MISS',
+        '... on another resource';
+
+    is outcome('none'), '403 deny/no_grant MISS', 'denied';
+    is outcome('expired'), '403 deny/resource_grant_expired MISS', 'expired';
+    is outcome('none', '/dry'), '200 deny/no_grant HIT', 'would be denied';
+    is outcome('open', '/open'), '200 allow/open ', 'open';
+    is outcome('off', '/off'), '200 / ', 'off';
+    is outcome('not', '/not'), "$ALLOW MISS", 'record off';
+    is outcome('not', '/not'), "$ALLOW HIT", '... cached';
+    is outcome('a b'), '403 deny/invalid_app ', 'invalid';
+    is outcome(''), '403 deny/no_app ', 'no app';
+    is $t->get('/err', app => 'none')->{status}, 403,
+        'an error page that is open';
+
+    ok settled(), 'written';
+    my $seen = accesses();
+    is_deeply [sort keys %$seen], ['smoke:demo get_user',
+        'smoke:gateway get_user', 'smoke:gateway other'],
+        'those a grant allowed, and no others';
+    cmp_ok $seen->{$_}, '>=', $before, "$_: when" for keys %$seen;
+    cmp_ok $seen->{$_}, '<=', time, '... not later' for keys %$seen;
+
+    # dry run of one that has a grant is a call like any other
+
+    is outcome('error', '/dry'), "$ALLOW MISS", 'dry run, allowed';
+    ok settled(), 'written';
+    ok $redis->access('smoke', 'get_user', 'error'), 'recorded';
+
+    # in an outage
+
+    is outcome('stale'), "$ALLOW MISS", 'known before the outage';
+    ok settled(), 'written';
+    my $last = $redis->access('smoke', 'get_user', 'stale');
+    wait_for(sub { time >= $last + 1 });
+    $redis->cmd('DEL', 'app_permission:meta');
+    ok wait_for(sub { outcome('stale', '/fresh') eq "$ALLOW STALE" }), 'stale';
+    is outcome('unknown', '/allow'), '200 allow/unavailable MISS',
+        'on_error allow';
+    is outcome('unknown'), '503 fail/unavailable MISS', 'unavailable';
+    ok settled(), 'written';
+    cmp_ok $redis->access('smoke', 'get_user', 'stale'), '>', $last,
+        'one that a stale grant allowed is recorded';
+    is $redis->access('smoke', 'get_user', 'unknown'), undef,
+        'one that on_error allowed is not';
+    $redis->load;
+
+    my $access = $t->status->{access};
+    cmp_ok $access->{recorded}, '>=', 6, 'counted';
+    is $access->{dropped}, 0, 'none dropped';
+    is $access->{oldest_pending_seconds}, 0, 'none pending';
+    $t->stop;
+};
+
+
+subtest 'in time' => sub {
+    start();
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 4;
+
+    my $worst = 0;
+    for (1 .. 4) {
+        my $app = "app-$_";
+        sleep rand 0.5;    # anywhere between two flushes
+        my $begun = time;
+        outcome($app);
+        ok wait_for(sub { $redis->access('smoke', 'get_user', $app) }, 5),
+            "$app is there";
+        $worst = time - $begun if time - $begun > $worst;
+    }
+    cmp_ok $worst, '<', 2.05, "within the interval and a second: $worst s";
+    $t->stop;
+};
+
+
+subtest 'newest wins' => sub {
+    start();
+    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(ahead behind);
+
+    # another gateway, with a clock an hour ahead or behind, was there before
+
+    my $ahead = int(time) + 3600;
+    my $behind = int(time) - 3600;
+    $redis->cmd('ZADD', 'app_permission:access:{smoke:ahead}', $ahead,
+                'get_user');
+    $redis->cmd('ZADD', 'app_permission:access:{smoke:behind}', $behind,
+                'get_user');
+    outcome($_) for qw(ahead behind);
+    ok settled(), 'written';
+    is $redis->access('smoke', 'get_user', 'ahead'), $ahead,
+        'a newer one in Redis stays';
+    cmp_ok $redis->access('smoke', 'get_user', 'behind'), '>', $behind + 3500,
+        'an older one is moved';
+
+    # two gateways
+
+    my $other = Perm::Test->new;
+    $other->{redis} = $redis;
+    $other->nginx(server => $SERVER, http => 'app_permission_flush 1s;');
+    my %last;
+    for my $round (1 .. 6) {
+        for my $gateway ($t, $other) {
+            $gateway->get('/a', app => 'behind');
+            $last{behind} = int time;
+        }
+        wait_for(sub { int(time) > $last{behind} }) if $round % 2;
+    }
+    my $end = int time;
+    ok settled(), 'one has written';
+    ok wait_for(sub { $other->status->{access}{pending} == 0 }, 5),
+        'the other has';
+    my $score = $redis->access('smoke', 'get_user', 'behind');
+    ok $score >= $last{behind} - 1 && $score <= $end,
+        'the newest of two gateways' or diag "$score, not $last{behind}";
+    delete $other->{redis};
+    is $other->{nginx}->quit, 0, 'the other quits';
+    $t->stop;
+};
+
+
+subtest 'Redis refuses some' => sub {
+    start();
+    my @apps = map { "app-$_" } 1 .. 20;
+    $redis->grant('smoke', 'get_user', $_, time + 3600) for @apps;
+
+    # one key of the wrong type: the others are written
+
+    $redis->cmd('SET', 'app_permission:access:{smoke:app-7}', 'x');
+    outcome($_) for @apps;
+    ok wait_for(sub { keys %{accesses_of(@apps)} == 19 }, 5),
+        'all but one are there';
+    ok $t->wait_log(qr/access:\{smoke:app-7\}.*/), 'the log names that one';
+    is $t->status->{access}{pending}, 1, 'it is pending';
+    my $flushed = $t->status->{redis}{commands};
+    wait_for(sub { $t->status->{redis}{commands} > $flushed + 3 }, 10);
+    is scalar($t->log_lines(qr/\[error\].*app-7/)), 1, '... logged once';
+    $redis->cmd('DEL', 'app_permission:access:{smoke:app-7}');
+    ok settled(), 'removed: written';
+    ok $redis->access('smoke', 'get_user', 'app-7'), '... in the end';
+    $t->stop;
+};
+
+sub accesses_of {
+    my (@apps) = @_;
+    my %seen;
+    for (@apps) {
+        my $score = eval { $redis->access('smoke', 'get_user', $_) };
+        $seen{$_} = $score if defined $score;
+    }
+    return \%seen;
+}
+
+
+# Redis takes no writes: as a replica, for want of memory, for want of rights
+
+for my $case (
+    [READONLY => sub { $redis->cmd('REPLICAOF', '127.0.0.1', '1') },
+                 sub { $redis->cmd('REPLICAOF', 'NO', 'ONE') }],
+    [OOM => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '1') },
+            sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') }],
+    [NOPERM => sub { $redis->cmd('ACL', 'SETUSER', 'default', '-zadd') },
+               sub { $redis->cmd('ACL', 'SETUSER', 'default', '+zadd') }],
+    [MISCONF => sub {
+        mkdir "$redis->{dir}/dump.rdb";    # where the file should be
+        $redis->cmd('CONFIG', 'SET', 'save', '1000 1');
+        $redis->cmd('BGSAVE');
+        wait_for(sub { $redis->cmd('INFO', 'persistence')
+            =~ /rdb_last_bgsave_status:err/ });
+     }, sub {
+        $redis->cmd('CONFIG', 'SET', 'save', '');
+     }],
+) {
+    my ($what, $break, $mend) = @$case;
+
+    subtest $what => sub {
+        start();
+        my @apps = map { "app-$_" } 1 .. 300;
+        $redis->{client}->pipeline(map { ['HSET',
+            "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
+        } @apps);
+        $break->();
+
+        my $before = int time;
+        my $seen = Perm::Load->start($t, apps => \@apps, pass => 1,
+                                     uri => '/a')->wait;
+        is_deeply $seen->{outcome}, { "$ALLOW MISS" => 300 },
+            'decided as usual' or diag explain $seen->{outcome};
+        my $lines = 0;
+        ok $t->wait_log(qr/Redis refuses last accesses.*$what/, 5), 'logged';
+        my $access = $t->status->{access};
+        is "$access->{pending} $access->{dropped}", '300 0',
+            'all pending, none dropped';
+        my $commands = $t->status->{redis}{errors};
+        wait_for(sub { $t->status->{redis}{errors} > $commands }, 5);
+        is scalar($t->log_lines(qr/Redis refuses last accesses/)), 1,
+            '... once';
+
+        $mend->();
+        ok settled(), 'mended: written';
+        is keys %{accesses()}, 300, 'all of them';
+        my ($oldest) = sort { $a <=> $b } values %{accesses()};
+        cmp_ok $oldest, '>=', $before, '... with their times';
+        ok $t->wait_log(qr/Redis takes last accesses again/, 5),
+            'the log tells';
+        $t->stop;
+    };
+}
+
+
+subtest 'no room' => sub {
+    start(http => 'app_permission_zone 1m;');
+    my $room = $t->status->{access}{capacity};
+    my @apps = map { "app-$_" } 1 .. 2 * $room;
+    $redis->{client}->pipeline(map { ['HSET',
+        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
+    } @apps);
+    $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
+
+    my $seen = Perm::Load->start($t, apps => \@apps, pass => 1, rate => 1e9,
+                                 uri => '/a')->wait;
+    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 2 * $room },
+        'decided as usual' or diag explain $seen->{outcome};
+    my $access = $t->status->{access};
+    is $access->{pending} + $access->{dropped}, 2 * $room,
+        'what is not pending was dropped, and counted';
+    cmp_ok $access->{pending}, '>', 0.7 * $room, 'the room is used';
+    ok $t->wait_log(qr/no room for more pending accesses/, 5), 'logged';
+
+    $redis->cmd('ACL', 'SETUSER', 'default', '+zadd');
+    ok settled(), 'the rest is written';
+    is keys %{accesses()}, $access->{pending}, 'all of it';
+    is scalar($t->log_lines(qr/no room for more pending accesses/)), 1,
+        '... once';
+
+    # what is written makes room
+
+    $seen = Perm::Load->start($t, apps => [reverse @apps], uri => '/a',
+        rate => 1000, times => int $room * 0.9)->wait;
+    ok settled(), 'later ones are written';
+    my $dropped = $t->status->{access}{dropped} - $access->{dropped};
+    cmp_ok $dropped, '<', $room * 0.3, "there is room again: $dropped dropped";
+    $t->stop;
+};
+
+done_testing;
