@@ -89,6 +89,32 @@ is $r->{status}, 200, 'status';
 cmp_ok decode_json($r->{body})->{requests}{dry_run_denied}, '>=', 1,
     'it counts';
 
+# the mail about grants that end
+
+my $end = $now + 3 * 86400;
+$redis->grant('smoke', undef, 'mail-me', $end)
+      ->grant('fire', 'put_out', 'mail-me', $end + 3600)
+      ->grant('smoke', undef, 'nobody-knows', $end);
+spew("$dir/contacts", "# app address\nmail-me dev\@example.org\n");
+spew("$dir/sendmail", "#!/bin/sh\ncat > $dir/mail\n");
+chmod 0755, "$dir/sendmail";
+
+my ($status, $out, $err) = do {
+    local $ENV{MAIL_CONTACTS} = "$dir/contacts";
+    local $ENV{SENDMAIL} = "$dir/sendmail";
+    $t->cli('expiring', '--days', '2,3', '--notify',
+            "$Perm::Test::ROOT/conf.d/renewal/expiring-mail");
+};
+is $status, 1, 'one of two could not be told';
+like $err, qr/no address for "nobody-knows"/, '... and says why';
+my $mail = slurp("$dir/mail");
+like $mail, qr/^To: dev\@example.org$/m, 'the mail: to';
+like $mail, qr/^Subject: .*mail-me loses permissions in [23] days$/m,
+    'the mail: subject';
+like $mail, qr{smoke / all resources\n +ends 20\d\d-.*never used},
+    'the mail: the gateway grant';
+like $mail, qr{fire / put_out\n}, 'the mail: the resource grant';
+
 if ($lua) {
     $port = $t->port('sample4');
     is call('/users/7', 'demo'), 200, 'Lua: granted';
