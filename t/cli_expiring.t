@@ -114,6 +114,10 @@ EOT
     ($status, $out, $err) = $t->cli('expiring', '--notify', '/nonexistent');
     is $status, 1, 'a command that is not there';
 
+    ($status) = $t->cli('expiring', '--notify',
+        'sh -c \'kill -PIPE $$\'; test $? -gt 128');
+    is $status, 0, 'a command with the signals it is used to';
+
     # more than a pipe holds, to one that does not read it
 
     $redis->grant('big', "r$_", 'c', in_days(1)) for 1 .. 2000;
