@@ -25,6 +25,7 @@ my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
         }
 EOT
         app_permission_zone 4m state=%%DIR%%/state;
+        app_permission_flush 1h;
 HTTP
 
 my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
@@ -125,11 +126,15 @@ subtest 'start with Redis up' => sub {
 
 subtest 'kill -9 of everything' => sub {
     $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo changed);
+
+    # a worker that begins to flush does so at once, and then each hour
+
+    my $begun = time;
+    wait_for(sub { time > $begun + 1.5 });
     ok wait_for(sub { outcome($_) =~ /^\Q$ALLOW HIT/ }), "$_ known"
         for qw(demo changed);
     my $known = time;
-
-    # pushed while a snapshot is on its way or not: never served again
+    is $t->status->{access}{pending}, 2, 'accesses are pending';
 
     my $file;
     ok wait_for(sub {
@@ -143,6 +148,16 @@ subtest 'kill -9 of everything' => sub {
     $t->start;
     is outcome('demo'), "$ALLOW STALE", 'known after it';
     is outcome('unknown'), $UNKNOWN, 'unknown: unavailable';
+
+    $redis->run->load;
+    my $access;
+    ok wait_for(sub {
+        $access = $redis->access('smoke', 'get_user', 'changed')
+    }, 5), 'an access that was pending is written, with Redis back';
+    ok $access >= int($known) - 1 && $access <= $known, '... as it was'
+        or diag "$access, not $known";
+    ok $redis->access('smoke', 'get_user', 'demo'), '... and the other';
+    $redis->stop;
 };
 
 
