@@ -181,7 +181,15 @@ subtest 'two workers, and a reload' => sub {
     cmp_ok $t->status->{cache}{entries}, '>=', $entries,
         'the cache was kept';
 
+    # from here on nothing but a lookup makes a difference
+
+    ok $t->settled, 'the new workers track';
+    my $received = $t->status->{invalidation}{received};
     $redis->grant('smoke', 'get_user', "shared-$_", time + 3600) for 1 .. 5;
+    ok wait_for(sub {
+        $t->status->{invalidation}{received} >= $received + 5
+    }), 'the grants were pushed';
+
     my %miss;
     for my $app (map { "shared-$_" } 1 .. 5) {
         for (1 .. 20) { $miss{$app}++ if outcome($app) =~ /MISS/ }
