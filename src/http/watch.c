@@ -15,6 +15,10 @@
 #define PERM_WATCH_GAP_LONG  1000    /* ms */
 #define PERM_WATCH_LONG      10000   /* ms */
 
+/* every worker has learned by then that the masters are others now */
+
+#define PERM_WATCH_MOVE      3000    /* ms */
+
 #define PERM_WATCH_PREFIXES  2
 
 
@@ -27,7 +31,9 @@ struct perm_watch_s {
     perm_redis_tracking_t  *tracking;   /* NULL: not the holder */
     ngx_msec_t              since;      /* ms, monotonic: in a gap since */
     ngx_msec_t              distrusted; /* ms, monotonic: in the gap, last */
+    ngx_msec_t              move;       /* ms, monotonic: the last one's */
     unsigned                active:1;
+    unsigned                moving:1;
     unsigned                refused:1;  /* cache_valid is what counts */
 
     ngx_str_t               prefixes[PERM_WATCH_PREFIXES];
@@ -38,6 +44,7 @@ struct perm_watch_s {
 static void perm_watch_changed(void *data, ngx_str_t *key);
 static void perm_watch_active(void *data, ngx_uint_t active);
 static void perm_watch_lag(void *data, ngx_msec_t msec);
+static void perm_watch_moved(void *data);
 static void perm_watch_refused(void *data);
 static void perm_watch_hung(void *data);
 
@@ -46,6 +53,7 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
     perm_watch_changed,
     perm_watch_active,
     perm_watch_lag,
+    perm_watch_moved,
     perm_watch_refused,
     perm_watch_hung
 };
@@ -84,6 +92,23 @@ perm_watch_changed(void *data, ngx_str_t *key)
 }
 
 
+/* the rhythm of a gap */
+
+static void
+perm_watch_hurry(perm_watch_t *watch)
+{
+    watch->distrusted = ngx_current_msec;
+
+    /* deleted first: nginx does not bring a timer forward by so little */
+
+    if (watch->timer.timer_set) {
+        ngx_del_timer(&watch->timer);
+    }
+
+    ngx_add_timer(&watch->timer, PERM_WATCH_GAP);
+}
+
+
 /*
  * Either way changes may have been missed.  What is fetched from now on is of
  * the new epoch, so that distrusting comes before anybody is told.
@@ -97,7 +122,6 @@ perm_watch_active(void *data, ngx_uint_t active)
     watch->active = active ? 1 : 0;
     watch->refused = 0;
     watch->since = ngx_current_msec;
-    watch->distrusted = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
 
@@ -112,14 +136,7 @@ perm_watch_active(void *data, ngx_uint_t active)
     perm_health_tracking(&watch->zone->health, active, watch->log);
 
     if (!active) {
-
-        /* deleted first: nginx does not bring a timer forward by so little */
-
-        if (watch->timer.timer_set) {
-            ngx_del_timer(&watch->timer);
-        }
-
-        ngx_add_timer(&watch->timer, PERM_WATCH_GAP);
+        perm_watch_hurry(watch);
     }
 }
 
@@ -140,6 +157,19 @@ perm_watch_lag(void *data, ngx_msec_t msec)
 
     } while (msec > worst
              && !ngx_atomic_cmp_set(&health->lag_worst, worst, msec));
+}
+
+
+static void
+perm_watch_moved(void *data)
+{
+    perm_watch_t *watch = data;
+
+    watch->moving = 1;
+    watch->move = ngx_current_msec;
+
+    perm_cache_distrust(watch->zone->cache);
+    perm_watch_hurry(watch);
 }
 
 
@@ -169,6 +199,7 @@ perm_watch_begin(perm_watch_t *watch)
     perm_cache_distrust(watch->zone->cache);
 
     watch->active = 0;
+    watch->moving = 0;
     watch->refused = 0;
     watch->since = ngx_current_msec;
     watch->distrusted = ngx_current_msec;
@@ -205,9 +236,32 @@ perm_watch_end(perm_watch_t *watch)
  */
 
 static ngx_msec_t
-perm_watch_gap(perm_watch_t *watch)
+perm_watch_gap(perm_watch_t *watch, ngx_msec_t delay)
 {
-    ngx_msec_t  lasts, delay;
+    if (ngx_current_msec - watch->distrusted >= delay) {
+        perm_cache_distrust(watch->zone->cache);
+        watch->distrusted = ngx_current_msec;
+    }
+
+    return ngx_min(delay, PERM_LEASE_RENEW);
+}
+
+
+/* the holder's turn; returns when the next one is, in ms */
+
+static ngx_msec_t
+perm_watch_turn(perm_watch_t *watch)
+{
+    ngx_msec_t  lasts;
+
+    if (watch->moving && ngx_current_msec - watch->move >= PERM_WATCH_MOVE) {
+        watch->moving = 0;
+    }
+
+    if (watch->active) {
+        return watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
+                             : PERM_LEASE_RENEW;
+    }
 
     lasts = ngx_current_msec - watch->since;
 
@@ -222,14 +276,8 @@ perm_watch_gap(perm_watch_t *watch)
         return PERM_LEASE_RENEW;
     }
 
-    delay = (lasts < PERM_WATCH_LONG) ? PERM_WATCH_GAP : PERM_WATCH_GAP_LONG;
-
-    if (ngx_current_msec - watch->distrusted >= delay) {
-        perm_cache_distrust(watch->zone->cache);
-        watch->distrusted = ngx_current_msec;
-    }
-
-    return ngx_min(delay, PERM_LEASE_RENEW);
+    return perm_watch_gap(watch, lasts < PERM_WATCH_LONG
+                                 ? PERM_WATCH_GAP : PERM_WATCH_GAP_LONG);
 }
 
 
@@ -254,8 +302,8 @@ perm_watch_timer(ngx_event_t *ev)
         perm_watch_begin(watch);
         delay = PERM_WATCH_GAP;
 
-    } else if (!watch->active) {
-        delay = perm_watch_gap(watch);
+    } else {
+        delay = perm_watch_turn(watch);
     }
 
     ngx_add_timer(&watch->timer, delay);

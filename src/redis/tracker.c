@@ -78,7 +78,9 @@ perm_redis_tracker_retry(perm_redis_tracker_t *tracker)
 {
     perm_redis_tracker_lose(tracker, perm_redis_backoff(tracker->failures++));
 
-    perm_redis_nodes_refresh(tracker->conf->nodes);
+    if (!tracker->witness) {
+        perm_redis_nodes_refresh(tracker->conf->nodes);
+    }
 }
 
 
@@ -99,6 +101,11 @@ perm_redis_tracker_heard(void *data, redisReply *reply)
     tracker->failures = 0;
 
     tracker->beats--;
+
+    if (tracker->witness) {
+        return;
+    }
+
     tracker->conf->handlers->lag(tracker->conf->data,
                                  ngx_current_msec - tracker->beat);
 }
@@ -180,13 +187,15 @@ perm_redis_tracker_closed(void *data, perm_redis_connection_t *connection,
         tracker->source = NULL;
     }
 
-    level = tracker->active ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+    level = (tracker->active && !tracker->witness) ? NGX_LOG_NOTICE
+                                                   : NGX_LOG_INFO;
 
     ngx_log_error(level, conf->log, 0,
                   "app_permission: a connection for tracking to Redis %s "
                   "ended: %V", tracker->name, reason);
 
     if (tracker->beats
+        && !tracker->witness
         && ngx_current_msec - tracker->beat >= conf->conf->timeout)
     {
         conf->handlers->hung(conf->data);

@@ -45,6 +45,7 @@ typedef struct {
     ngx_msec_t                  beat;      /* ms, monotonic: sent at */
     ngx_uint_t                  beats;     /* unanswered */
 
+    unsigned                    witness:1; /* no master: nobody misses it */
     unsigned                    active:1;
     unsigned                    refused:1; /* and the log says so */
 

@@ -89,7 +89,7 @@ perm_redis_tracker_refused(perm_redis_tracker_t *tracker, const char *command,
         return;
     }
 
-    if (!tracker->refused) {
+    if (!tracker->refused && !tracker->witness) {
         tracker->refused = 1;
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -104,7 +104,9 @@ perm_redis_tracker_refused(perm_redis_tracker_t *tracker, const char *command,
 
     perm_redis_tracker_lose(tracker, PERM_TRACKER_REFUSED);
 
-    tracker->conf->handlers->refused(tracker->conf->data);
+    if (!tracker->witness) {
+        tracker->conf->handlers->refused(tracker->conf->data);
+    }
 }
 
 
@@ -278,6 +280,8 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
 {
     perm_redis_tracker_t *tracker = data;
 
+    perm_redis_role_t  role;
+
     static ngx_str_t  id[] = { ngx_string("CLIENT"), ngx_string("ID") };
 
     tracker->dial = NULL;
@@ -291,8 +295,10 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
         return;
     }
 
-    if (!perm_redis_nodes_accept(tracker->conf->nodes,
-                                 perm_redis_connection_role(connection))
+    role = perm_redis_connection_role(connection);
+
+    if ((!tracker->witness
+         && !perm_redis_nodes_accept(tracker->conf->nodes, role))
         || perm_redis_connection_send(connection, 2, id,
                                       perm_redis_tracker_identified, tracker)
            == NULL)

@@ -30,6 +30,12 @@ typedef struct {
     /* what a report takes now: round trip of a heartbeat, ms, every second */
     void  (*lag)(void *data, ngx_msec_t msec);
 
+    /*
+     * Others are masters now than were; who has not learned that reads from
+     * the former ones, whose changes are of no interest any more.
+     */
+    void  (*moved)(void *data);
+
     /* not allowed, the log says why; it lasts until active(1) */
     void  (*refused)(void *data);
 

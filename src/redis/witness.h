@@ -1,0 +1,30 @@
+
+/*
+ * The servers of a cluster that are no masters with slots, but may be soon:
+ * tracked beforehand, they miss nothing when a slot or a title comes to them.
+ */
+
+
+#ifndef _PERM_REDIS_WITNESS_H_INCLUDED_
+#define _PERM_REDIS_WITNESS_H_INCLUDED_
+
+
+#include "redis/dial.h"
+
+
+/* "host" has no name where none is announced */
+
+typedef void (*perm_redis_witness_pt)(void *data, perm_redis_node_t *address,
+    perm_redis_node_t *host);
+
+
+/*
+ * Calls the handler for every server in an answer to CLUSTER NODES that is
+ * not known to have failed.
+ * https://redis.io/docs/latest/commands/cluster-nodes/
+ */
+void perm_redis_witnesses(redisReply *reply, perm_redis_witness_pt handler,
+    void *data);
+
+
+#endif /* _PERM_REDIS_WITNESS_H_INCLUDED_ */
