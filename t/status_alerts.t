@@ -1,0 +1,139 @@
+#!/usr/bin/perl
+
+# The alert rules and the dashboard of conf.d: valid, of metrics and labels
+# that exist; and alerts that fire when they should.
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+use Test::More;
+
+use Perm::Test;
+
+plan skip_all => 'no promtool'
+    unless grep { -x "$_/promtool" } split /:/, $ENV{PATH};
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $conf = "$Perm::Test::ROOT/conf.d";
+my $rules = "$conf/prometheus/app-permission.rules.yml";
+
+my $said = qx(promtool check rules $rules 2>&1);
+is $?, 0, 'promtool accepts the rules' or diag $said;
+
+
+# ---- what there is to ask for
+
+$t->nginx(server => 'location / { app_permission required;'
+                    . ' proxy_pass %%BACKEND%%; }');
+$t->get('/a', app => 'nobody');
+
+my $text = $t->get('/status?format=prometheus')->{body};
+my %metrics = map { $_ => 1 } $text =~ /^(app_permission_\w+)/mg;
+my %labels = map { $_ => 1 } qw(instance job le),
+    $text =~ /[{,](\w+)="/g;
+
+sub known {
+    my ($what, $text) = @_;
+    my @missing = grep { !$metrics{$_} }
+        $text =~ /\b(app_permission_\w+?)(?=[{\[\s,)]|$)/g;
+    is_deeply \@missing, [], "$what asks for metrics that exist";
+}
+
+my @expr = slurp($rules) =~ /expr: (?:>-\n)?((?:.+\n)(?:          .+\n)*)/g;
+cmp_ok scalar @expr, '>=', 8, 'rules';
+known('a rule', $_) for @expr;
+
+my $board = JSON::PP->new->decode(slurp("$conf/grafana/app-permission.json"));
+my (@ids, %place);
+for my $panel (@{$board->{panels}}) {
+    push @ids, $panel->{id};
+    my $g = $panel->{gridPos};
+    for my $x ($g->{x} .. $g->{x} + $g->{w} - 1) {
+        $place{"$x $_"}++ for $g->{y} .. $g->{y} + $g->{h} - 1;
+    }
+    known("panel \"$panel->{title}\"", $_->{expr}) for @{$panel->{targets}};
+    for my $label (map { $_->{expr} =~ /[{,](\w+)(?==~?"|!=")/g }
+                   @{$panel->{targets}}) {
+        ok $labels{$label}, "... by a label that exists: $label";
+    }
+}
+my %unique = map { $_ => 1 } @ids;
+is scalar keys %unique, scalar @ids, 'panels have an id each';
+is_deeply [grep { $place{$_} > 1 } keys %place], [], '... and a place each';
+ok !(grep { /^(\d+)/ && $1 > 23 } keys %place), '... within the width';
+
+
+# ---- what fires, and what does not
+
+sub fires {
+    my ($alert, $at, @series) = @_;
+    my $input = join "\n", map {
+        "  - series: '$_->[0]'\n    values: '$_->[1]'"
+    } @series;
+
+    # "none" is expected: when promtool got one, it says so
+    spew($t->dir . '/test.yml', <<"EOT");
+rule_files: [$rules]
+evaluation_interval: 30s
+tests:
+- interval: 30s
+  input_series:
+$input
+  alert_rule_test:
+  - eval_time: $at
+    alertname: $alert
+    exp_alerts: []
+EOT
+    my $said = qx(promtool test rules @{[$t->dir]}/test.yml 2>&1);
+    return $said =~ /got:\[\s*(?:\d+:)?\s*Labels:/ ? 1 : 0;
+}
+
+my $i = 'instance="g", job="j"';
+
+for (
+    ['Redis down', 'RedisDown', 1, '5m',
+     ["app_permission_redis_up{$i}", '1 1 0x20']],
+    ['Redis up', 'RedisDown', 0, '5m', ["app_permission_redis_up{$i}", '1x20']],
+    ['Redis down for a moment', 'RedisDown', 0, '5m',
+     ["app_permission_redis_up{$i}", '1 0 1x20']],
+    ['table not loaded', 'TableNotLoaded', 1, '5m',
+     ["app_permission_table_loaded{$i}", '0x20']],
+    ['table not asked for', 'TableNotLoaded', 0, '5m',
+     ["app_permission_redis_up{$i}", '1x20']],
+    ['not pushed', 'InvalidationInactive', 1, '10m',
+     ["app_permission_invalidation_active{$i}", '0x40'],
+     ["app_permission_redis_up{$i}", '1x40']],
+    ['not pushed as Redis is down', 'InvalidationInactive', 0, '10m',
+     ["app_permission_invalidation_active{$i}", '0x40'],
+     ["app_permission_redis_up{$i}", '0x40']],
+    ['accesses pending long', 'AccessPendingLong', 1, '20m',
+     ["app_permission_access_oldest_pending_seconds{$i}", '0+30x60']],
+    ['accesses pending', 'AccessPendingLong', 0, '20m',
+     ["app_permission_access_oldest_pending_seconds{$i}", '5x60']],
+    ['accesses dropped', 'AccessDropped', 1, '5m',
+     ["app_permission_access_dropped_total{$i}", '0 0 3x20']],
+    ['accesses were dropped once', 'AccessDropped', 0, '40m',
+     ["app_permission_access_dropped_total{$i}", '0 0 3x100']],
+    ['refusals jump', 'RefusalsJump', 1, '80m',
+     ["app_permission_requests_total{$i,decision=\"deny\",reason=\"no_grant\"}",
+      '0+30x140 4230+600x40']],
+    ['refusals as ever', 'RefusalsJump', 0, '80m',
+     ["app_permission_requests_total{$i,decision=\"deny\",reason=\"no_grant\"}",
+      '0+300x200']],
+    ['unreadable', 'UnreadableGrants', 1, '5m',
+     ["app_permission_unreadable_grants_total{$i}", '0 0 1x20']],
+    ['checks fail', 'ChecksFail', 1, '10m',
+     ["app_permission_requests_total{$i,decision=\"fail\",reason=\"unavailable\"}",
+      '0+3x40']],
+    ['checks failed once', 'ChecksFail', 0, '40m',
+     ["app_permission_requests_total{$i,decision=\"fail\",reason=\"unavailable\"}",
+      '0 5x100']],
+) {
+    my ($name, $alert, $expected, $at, @series) = @$_;
+    is fires("AppPermission$alert", $at, @series), $expected,
+        "$name: " . ($expected ? 'fires' : 'is quiet');
+}
+
+$t->done;
