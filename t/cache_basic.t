@@ -187,7 +187,7 @@ subtest 'two workers, and a reload' => sub {
     my $received = $t->status->{invalidation}{received};
     $redis->grant('smoke', 'get_user', "shared-$_", time + 3600) for 1 .. 5;
     ok wait_for(sub {
-        $t->status->{invalidation}{received} >= $received + 5
+        $t->status->{invalidation}{received} >= $received + 5;
     }), 'the grants were pushed';
 
     my %miss;

@@ -333,11 +333,20 @@ sub status {
 }
 
 
+# A new worker may take tracking over a moment after a reload, so what counts
+# is that a change arrives.
+
 sub settled {
     my ($self) = @_;
+    my $received = $self->status->{invalidation}{received};
+    my $key = 'app_permission:grants:{settled:settled}';
+
     return wait_for(sub {
+        $self->redis->cmd('HSET', $key, '-', 0);
+        $self->redis->cmd('DEL', $key);
         my $s = $self->status;
-        return $s->{redis}{up} && $s->{invalidation}{active};
+        return $s->{redis}{up} && $s->{invalidation}{active}
+            && $s->{invalidation}{received} > $received;
     });
 }
 
