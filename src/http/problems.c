@@ -12,6 +12,7 @@
 #define PERM_RECENT          600   /* seconds */
 #define PERM_JUMP_FACTOR     3     /* times the refusals of before */
 #define PERM_JUMP_RATE       1.0   /* refusals a second: less is no jump */
+#define PERM_MANY_SHARE      0.25  /* refusals among all checks */
 #define PERM_DURATION_MAX    32    /* bytes */
 
 
@@ -209,6 +210,16 @@ perm_problems_requests(perm_snapshot_t *s)
                      "were removed, or somebody trying app codes.",
                      "Refusals jumped to %.1f a second, from %.1f",
                      rates->refused, rates->refused_before);
+
+    } else if (rates->known && rates->refused >= PERM_JUMP_RATE
+               && rates->refused > PERM_MANY_SHARE * rates->checks)
+    {
+        perm_problem(s, PERM_PROBLEM_WARNING, "refusals_many",
+                     "See \"most refused\" below for who they are, and "
+                     "whether it is one app, one resource, or strangers "
+                     "trying app codes.",
+                     "Of all checks of the last minute %.0f %% were refused",
+                     100 * rates->refused / rates->checks);
     }
 
     n = s->stats.requests[0][PERM_FAIL][PERM_BAD_CONFIG]

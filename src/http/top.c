@@ -226,23 +226,28 @@ perm_top_heavier(const void *one, const void *two)
 ngx_uint_t
 perm_top_list(perm_top_t *top, perm_top_entry_t *entries, ngx_uint_t n)
 {
-    ngx_uint_t         i, listed;
+    ngx_uint_t         i, used, listed;
     perm_top_key_t     order[PERM_TOP_MAX];
     perm_top_slot_t    slot, *from;
     perm_top_entry_t  *entry;
 
-    /* here "hash" is the number of the slot */
+    /* here "hash" is the number of the slot, "count" what it is at least */
+
+    used = 0;
 
     for (i = 0; i < top->n; i++) {
-        order[i].hash = i;
-        order[i].count = top->keys[i].count;
+        if (top->keys[i].count) {
+            order[used].hash = i;
+            order[used].count = top->keys[i].count - top->slots[i].error;
+            used++;
+        }
     }
 
-    ngx_qsort(order, top->n, sizeof(perm_top_key_t), perm_top_heavier);
+    ngx_qsort(order, used, sizeof(perm_top_key_t), perm_top_heavier);
 
     listed = 0;
 
-    for (i = 0; i < top->n && listed < n && order[i].count; i++) {
+    for (i = 0; i < used && listed < n; i++) {
         from = &top->slots[order[i].hash];
 
         if (perm_guard_read(&slot, from, sizeof(perm_top_slot_t),

@@ -55,8 +55,9 @@ void perm_top_add(perm_top_t *top, perm_call_t *call, uint64_t hash,
     perm_reason_t reason, time_t now);
 
 /*
- * Copies out the entries, heaviest first, up to n; returns how many.  Takes
- * no lock.  The calls point into the entries.
+ * Copies out the entries, up to n, first those whose count is large for sure,
+ * its error taken off; returns how many.  Takes no lock.  The calls point into
+ * the entries.
  */
 ngx_uint_t perm_top_list(perm_top_t *top, perm_top_entry_t *entries,
     ngx_uint_t n);
