@@ -6,11 +6,7 @@
 
 
 static perm_check_t *perm_variable_check(ngx_http_request_t *r);
-static ngx_int_t perm_variable_decision(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t perm_variable_reason(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t perm_variable_cache(ngx_http_request_t *r,
+static ngx_int_t perm_variable_word(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t perm_variable_expires(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -20,16 +16,25 @@ static void perm_variable_set(ngx_http_variable_value_t *v, void *data,
     size_t len);
 
 
+/* which word of the check perm_variable_word() gives */
+
+enum {
+    PERM_VARIABLE_DECISION = 0,
+    PERM_VARIABLE_REASON,
+    PERM_VARIABLE_CACHE
+};
+
+
 static ngx_http_variable_t  perm_variables[] = {
 
     { ngx_string("app_permission_decision"), NULL,
-      perm_variable_decision, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      perm_variable_word, PERM_VARIABLE_DECISION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("app_permission_reason"), NULL,
-      perm_variable_reason, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      perm_variable_word, PERM_VARIABLE_REASON, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("app_permission_cache"), NULL,
-      perm_variable_cache, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      perm_variable_word, PERM_VARIABLE_CACHE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("app_permission_expires"), NULL,
       perm_variable_expires, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -92,10 +97,10 @@ perm_variable_check(ngx_http_request_t *r)
 
 
 static ngx_int_t
-perm_variable_decision(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+perm_variable_word(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    perm_str_t     name;
+    perm_str_t     word;
     perm_check_t  *check;
 
     check = perm_variable_check(r);
@@ -105,45 +110,22 @@ perm_variable_decision(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    name = perm_outcome_name(check->decision.outcome);
-    perm_variable_set(v, (void *) name.data, name.len);
+    switch (data) {
 
-    return NGX_OK;
-}
+    case PERM_VARIABLE_DECISION:
+        word = perm_outcome_name(check->decision.outcome);
+        break;
 
+    case PERM_VARIABLE_REASON:
+        word = perm_reason_name(check->decision.reason);
+        break;
 
-static ngx_int_t
-perm_variable_reason(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
-{
-    perm_str_t     name;
-    perm_check_t  *check;
-
-    check = perm_variable_check(r);
-
-    if (check == NULL) {
-        perm_variable_set(v, "", 0);
-        return NGX_OK;
+    default: /* PERM_VARIABLE_CACHE */
+        word = perm_cache_names[check->cache];
+        break;
     }
 
-    name = perm_reason_name(check->decision.reason);
-    perm_variable_set(v, (void *) name.data, name.len);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_variable_cache(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
-{
-    perm_str_t     name;
-    perm_check_t  *check;
-
-    check = perm_variable_check(r);
-    name = perm_cache_names[check ? check->cache : PERM_CACHE_NONE];
-
-    perm_variable_set(v, (void *) name.data, name.len);
+    perm_variable_set(v, (void *) word.data, word.len);
 
     return NGX_OK;
 }
