@@ -132,8 +132,18 @@ sub user {
 
 my $manual = slurp("$Perm::Test::ROOT/src/cli/app-permission.1")
     =~ s/\\-/-/gr =~ s/\\\(ti/~/gr;
-my %lines = map { /^ACL SETUSER (\w+) on >PASSWORD (.*)/ ? ($1, [split ' ', $2])
-    : () } split /\n/, $manual;
+my %lines = users($manual);
+my %readme = users(slurp("$Perm::Test::ROOT/README.md"));
+
+sub users {
+    my ($text) = @_;
+    return map { /^ACL SETUSER (\w+) on >PASSWORD (.*)/
+        ? ($1, [split ' ', $2]) : () } split /\n/, $text;
+}
+
+is_deeply [sort @{$readme{$_}}], [sort @{$lines{$_}}],
+    "README and manual have the same rights for the $_"
+    for qw(renewal auditor);
 
 for my $name (qw(renewal auditor)) {
     {
