@@ -14,7 +14,7 @@
 
 
 #define PERM_HEALTH_WORKERS  128
-#define PERM_HEALTH_TOLD     64
+#define PERM_HEALTH_TOLD     512
 
 
 typedef struct {
