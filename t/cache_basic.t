@@ -43,6 +43,7 @@ sub outcome {
 sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
 
 $t->nginx(%nginx);
+ok $t->settled, 'changes are pushed';
 
 
 subtest 'hits' => sub {
@@ -207,6 +208,7 @@ subtest 'full' => sub {
     my $t = Perm::Test->new;
     my $redis = $t->redis->load;
     $t->nginx(%nginx, http => "$nginx{http} app_permission_zone 1m;");
+    ok $t->settled, 'changes are pushed';
 
     my @known = map { "known-$_" } 1 .. 200;
     my @many = map { "granted-$_" } 1 .. 8000;

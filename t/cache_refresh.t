@@ -24,6 +24,8 @@ $t->nginx(workers => 2, server => <<'EOT');
         location = /a { app_permission required; empty_gif; }
 EOT
 
+ok $t->settled, 'changes are pushed';
+
 my $ALLOW = '200 allow/resource_grant';
 
 sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }

@@ -37,6 +37,7 @@ my $redis = $t->redis->load;
 my @known = map { "known-$_" } 1 .. 40;
 $redis->grant('smoke', 'get_user', $_, time + 3600) for @known;
 $t->nginx(%nginx);
+ok $t->settled, 'changes are pushed';
 
 sub lookups {
     my ($n) = $redis->cmd('INFO', 'commandstats')
@@ -100,7 +101,7 @@ subtest 'more unknown ones than room' => sub {
     $t->config(%nginx, http =>
         $nginx{http} =~ s/500r\/s burst=100/off/r);
     ok $t->reload, 'no limit';
-    wait_for(sub { $t->status->{invalidation}{active} });
+    $t->settled;
     load(\@known, pass => 4)->wait;
 
     my $known = load(\@known, rate => 200, connections => 2);

@@ -56,7 +56,7 @@ sub normal {
 
 fill();
 $t->nginx(%nginx);
-ok wait_for(sub { $t->status->{invalidation}{active} }), 'ready';
+ok $t->settled, 'ready';
 
 
 subtest 'down' => sub {
@@ -107,7 +107,7 @@ subtest 'down' => sub {
 
     $redis->run;
     normal('started');
-    ok wait_for(sub { $t->status->{invalidation}{active} }, 2),
+    ok $t->settled,
         'changes are pushed again';
     $redis->revoke('smoke', 'get_user', 'app-1');
     ok wait_for(sub { outcome('app-1') =~ /^403/ }, 0.5), '... with effect';
@@ -119,7 +119,7 @@ subtest 'down' => sub {
 # before the change is not served, not as stale either.
 
 subtest 'changed just before' => sub {
-    ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+    ok $t->settled, 'pushed';
     is outcome('app-2', '/long') =~ /^200/, 1, 'known';
     my $before = $t->status->{invalidation}{received};
     $redis->revoke('smoke', 'get_user', 'app-2');
@@ -140,7 +140,7 @@ subtest 'changed just before' => sub {
 for my $way (qw(kill stop pause)) {
     subtest "under load: $way" => sub {
         my @apps = map { "app-$_" } 1 .. 50;
-        ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+        ok $t->settled, 'pushed';
         outcome($_) for @apps, @apps, @apps;
 
         my $load = Perm::Load->start($t, uri => '/a', apps => \@apps,
@@ -196,7 +196,7 @@ subtest 'unknown ones do not wait' => sub {
 
 
 subtest 'emptied' => sub {
-    ok wait_for(sub { $t->status->{invalidation}{active} }), 'pushed';
+    ok $t->settled, 'pushed';
     for my $app (map { "app-$_" } 1 .. 10) {
         ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
     }

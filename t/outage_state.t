@@ -65,7 +65,7 @@ subtest 'quit, and start with Redis down' => sub {
     $redis->grant('smoke', 'get_user', 'ending', $ends);
 
     $t->nginx(%nginx);
-    wait_for(sub { $t->status->{invalidation}{active} });
+    $t->settled;
     is outcome($_), "$ALLOW MISS", $_
         for (map { "app-$_" } 1 .. 20), 'a' x 128, 'ending', 'changed';
     is outcome('gateway'), '200 allow/gateway_grant MISS', 'gateway';
