@@ -200,6 +200,7 @@ const perm_command_t  perm_access_command = {
     "Writes a line for each resource that an app was let through to by a\n"
     "grant, with the newest second it was:\n"
     "\n"
-    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\",\"last_access\":1800000000}",
+    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
+    "\"last_access\":1800000000}",
     access_options, 1, 0, run_access
 };

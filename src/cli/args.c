@@ -146,7 +146,6 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     }
 
     text = perm_str(value);
-    seconds = 0;
 
     switch (option->kind) {
 

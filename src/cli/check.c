@@ -263,9 +263,10 @@ run_check(perm_cli_t *cli)
 const perm_command_t  perm_check_command = {
     "check", "",
     "whether an app may call a resource, and why",
-    "Says what a gateway with the policy \"required\" decides now, which grants\n"
-    "there are and when the app was last let through. With --gateway-url it\n"
-    "also asks a running gateway, over plain HTTP, and says where it differs.\n"
-    "Exit status 1: not allowed, or the gateway differs.",
+    "Says what a gateway with the policy \"required\" decides now, which\n"
+    "grants there are and when the app was last let through. With\n"
+    "--gateway-url it also asks a running gateway, over plain HTTP, and\n"
+    "says where it differs. Exit status 1: not allowed, or the gateway\n"
+    "differs.",
     check_options, 1, 0, run_check
 };

@@ -107,9 +107,10 @@ run_doctor(perm_cli_t *cli)
 const perm_command_t  perm_doctor_command = {
     "doctor", "",
     "is this Redis fit for the table",
-    "Looks at every server: reachable, version, role, eviction, memory, saving\n"
-    "to disk, the difference of the clocks, tracking; then at the table and at\n"
-    "the rights of the user, by using them on keys that are nobody's. Each line\n"
-    "says ok, warning or error, and what to do. Exit status 1: there are errors.",
+    "Looks at every server: reachable, version, role, eviction, memory,\n"
+    "saving to disk, the difference of the clocks, tracking; then at the\n"
+    "table and at the rights of the user, by using them on keys that are\n"
+    "nobody's. Each line says ok, warning or error, and what to do. Exit\n"
+    "status 1: there are errors.",
     doctor_options, 0, 0, run_doctor
 };

@@ -419,16 +419,16 @@ run_expiring(perm_cli_t *cli)
 const perm_command_t  perm_expiring_command = {
     "expiring", "",
     "grants that end soon, by app, for mails",
-    "Writes a line for each app with grants that end in that many whole days\n"
-    "and that \"renew\" will not save:\n"
+    "Writes a line for each app with grants that end in that many whole\n"
+    "days and that \"renew\" will not save:\n"
     "\n"
     "  {\"app\":\"a\",\"grants\":[{\"gateway\":\"g\",\"resource\":null,\n"
     "   \"expires\":1800000000,\"expires_at\":\"2027-01-15T08:00:00Z\",\n"
     "   \"days_left\":3,\"last_access\":null}]}\n"
     "\n"
-    "A grant on a resource is left out when the one on its gateway ends later.\n"
-    "With --notify, CMD is run by /bin/sh once for each app with that line on\n"
-    "standard input, in place of standard output. What fails for one app does\n"
-    "not stop the others; the exit status is then 1.",
+    "A grant on a resource is left out when the one on its gateway ends\n"
+    "later. With --notify, CMD is run by /bin/sh once for each app with\n"
+    "that line on standard input, in place of standard output. What fails\n"
+    "for one app does not stop the others; the exit status is then 1.",
     expiring_options, 1, 0, run_expiring
 };

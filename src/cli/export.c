@@ -83,13 +83,15 @@ run_export(perm_cli_t *cli)
 const perm_command_t  perm_export_command = {
     "export", "[FILE]",
     "write all grants as JSON lines",
-    "Writes a line for each grant, as import takes them, to FILE or to standard\n"
-    "output:\n"
+    "Writes a line for each grant, as import takes them, to FILE or to\n"
+    "standard output:\n"
     "\n"
-    "  {\"gateway\":\"g\",\"resource\":null,\"app\":\"a\",\"expires\":1800000000,\n"
+    "  {\"gateway\":\"g\",\"resource\":null,\"app\":\"a\","
+    "\"expires\":1800000000,\n"
     "   \"type\":\"apply\"}\n"
     "\n"
-    "(on one line) with every other member of the value in Redis. FILE appears\n"
-    "when all of it is written. Unreadable values are named and left out.",
+    "(on one line) with every other member of the value in Redis. FILE\n"
+    "appears when all of it is written. Unreadable values are named and\n"
+    "left out.",
     NULL, 1, 1, run_export
 };

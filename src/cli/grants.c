@@ -265,9 +265,9 @@ run_revoke(perm_cli_t *cli)
 const perm_command_t  perm_grant_command = {
     "grant", "",
     "give an app a permission on a gateway or on one resource",
-    "Writes one grant, for 180 days unless told otherwise. Where there is one\n"
-    "already, its end is set anew; its type stays unless --type is given, and\n"
-    "what else other tools keep in it stays too.",
+    "Writes one grant, for 180 days unless told otherwise. Where there is\n"
+    "one already, its end is set anew; its type stays unless --type is\n"
+    "given, and what else other tools keep in it stays too.",
     grant_options, 1, 0, run_grant
 };
 

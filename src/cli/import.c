@@ -299,14 +299,16 @@ const perm_command_t  perm_import_command = {
     "write grants from JSON lines",
     "Reads a grant a line from FILE or standard input:\n"
     "\n"
-    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\",\"expires\":1800000000,\n"
+    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
+    "\"expires\":1800000000,\n"
     "   \"type\":\"apply\"}\n"
     "\n"
     "(on one line). Without \"resource\", or with null, it is for the whole\n"
-    "gateway; \"expires\" may be RFC 3339 in a string; \"type\" may be absent; any\n"
-    "other member is kept with the grant. A bad line is reported with its\n"
-    "number and refused, and the rest is done; the exit status is then 1.\n"
-    "With --replace, when every line was good, the grants that are not in the\n"
-    "file are removed after all of it is written.",
+    "gateway; \"expires\" may be RFC 3339 in a string; \"type\" may be\n"
+    "absent; any other member is kept with the grant. A bad line is\n"
+    "reported with its number and refused, and the rest is done; the exit\n"
+    "status is then 1. With --replace, when every line was good, the\n"
+    "grants that are not in the file are removed after all of it is\n"
+    "written.",
     import_options, 1, 1, run_import
 };

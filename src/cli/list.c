@@ -146,7 +146,8 @@ run_list(perm_cli_t *cli)
 const perm_command_t  perm_list_command = {
     "list", "",
     "grants with their last accesses",
-    "Lists grants; \"-\" in place of a resource is the whole gateway, whose last\n"
-    "access is the newest over its resources. Exit status 1: there is none.",
+    "Lists grants; \"-\" in place of a resource is the whole gateway, whose\n"
+    "last access is the newest over its resources. Exit status 1: there is\n"
+    "none.",
     list_options, 1, 0, run_list
 };

@@ -104,12 +104,14 @@ perm_node_connect(perm_nodes_t *nodes, perm_node_t *node, char *error)
 
 
 perm_node_t *
-perm_nodes_of_key(perm_nodes_t *nodes, perm_str_t key)
+perm_nodes_of_slot(perm_nodes_t *nodes, unsigned slot)
 {
     unsigned  i;
 
-    if (key.len && nodes->conf->url->kind == PERM_REDIS_CLUSTER) {
-        i = nodes->slots[perm_key_slot(key)];
+    if (slot < PERM_CLUSTER_SLOTS
+        && nodes->conf->url->kind == PERM_REDIS_CLUSTER)
+    {
+        i = nodes->slots[slot];
 
         return (i == PERM_NO_NODE) ? NULL : &nodes->nodes[i];
     }

@@ -64,9 +64,11 @@ perm_node_t *perm_nodes_at(perm_nodes_t *nodes, const char *host,
 int perm_node_connect(perm_nodes_t *nodes, perm_node_t *node, char *error);
 
 
-/* The node that serves the key, or NULL when none is known to */
-
-perm_node_t *perm_nodes_of_key(perm_nodes_t *nodes, perm_str_t key);
+/*
+ * The node that serves the slot, or NULL when none is known to; any master
+ * for PERM_CLUSTER_SLOTS, and where there is no cluster.
+ */
+perm_node_t *perm_nodes_of_slot(perm_nodes_t *nodes, unsigned slot);
 
 
 #endif /* _PERM_NODES_H_INCLUDED_ */

@@ -273,8 +273,9 @@ run_purge(perm_cli_t *cli)
 const perm_command_t  perm_purge_command = {
     "purge", "",
     "remove grants that ended long ago, and their accesses",
-    "Removes grants that ended at least that long ago, each only if it is still\n"
-    "what was read, and then the last accesses of resources that the app has no\n"
-    "grant for any more, neither on the resource nor on the gateway.",
+    "Removes grants that ended at least that long ago, each only if it is\n"
+    "still what was read, and then the last accesses of resources that the\n"
+    "app has no grant for any more, neither on the resource nor on the\n"
+    "gateway.",
     purge_options, 1, 0, run_purge
 };

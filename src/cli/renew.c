@@ -281,10 +281,11 @@ run_renew(perm_cli_t *cli)
 const perm_command_t  perm_renew_command = {
     "renew", "",
     "give grants in use a new term",
-    "A grant whose last access came before its end, and less than a term ago\n"
-    "counted from there, ends a term after that access. The last access of a\n"
-    "grant on a whole gateway is the newest over its resources. Permanent and\n"
-    "unused grants stay as they are, and so does what is revoked or changed\n"
-    "while this runs. The result does not depend on when or how often it runs.",
+    "A grant whose last access came before its end, and less than a term\n"
+    "ago counted from there, ends a term after that access. The last access\n"
+    "of a grant on a whole gateway is the newest over its resources.\n"
+    "Permanent and unused grants stay as they are, and so does what is\n"
+    "revoked or changed while this runs. The result does not depend on when\n"
+    "or how often it runs.",
     renew_options, 1, 0, run_renew
 };

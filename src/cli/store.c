@@ -130,27 +130,6 @@ submit(perm_store_t *store, perm_node_t *node, perm_pending_t *pending,
 }
 
 
-static perm_node_t *
-node_of(perm_store_t *store, const perm_pending_t *pending)
-{
-    unsigned    i;
-    perm_str_t  none;
-
-    if (pending->slot != PERM_CLUSTER_SLOTS
-        && store->nodes.conf->url->kind == PERM_REDIS_CLUSTER)
-    {
-        i = store->nodes.slots[pending->slot];
-
-        return (i == PERM_NO_NODE) ? NULL : &store->nodes.nodes[i];
-    }
-
-    none.len = 0;
-    none.data = "";
-
-    return perm_nodes_of_key(&store->nodes, none);
-}
-
-
 /* counts towards giving up, waits a little and looks for the servers anew */
 
 static void
@@ -185,7 +164,7 @@ resubmit(perm_store_t *store, perm_pending_t *pending, const char *why)
                    perm_escape_text(why));
     }
 
-    while ((node = node_of(store, pending)) == NULL) {
+    while ((node = perm_nodes_of_slot(&store->nodes, pending->slot)) == NULL) {
         pause_and_discover(store, why);
     }
 
@@ -380,7 +359,7 @@ perm_store_send(perm_store_t *store, perm_node_t *node,
     pending->data = data;
 
     if (node == NULL) {
-        node = node_of(store, pending);
+        node = perm_nodes_of_slot(&store->nodes, pending->slot);
 
         if (node == NULL) {
             resubmit(store, pending, "CLUSTERDOWN no master serves the slot");
