@@ -1,0 +1,464 @@
+
+/*
+ * The counters and the lists for operators: bounds, errors, dead writers.
+ * sources: src/http/stats.c src/http/top.c src/http/forecast.c
+ * sources: src/http/resources.c src/http/history.c src/http/guard.c
+ * sources: src/http/names.c
+ */
+
+
+#include "shm_stub.h"
+
+#include <sys/wait.h>
+
+#include "http/forecast.h"
+#include "http/guard.h"
+#include "http/history.h"
+#include "http/resources.h"
+#include "http/stats.h"
+#include "http/top.h"
+
+
+#define T    1700000000
+#define DAY  86400
+
+
+ngx_pid_t  ngx_pid;
+
+static ngx_time_t              stub_now = { .sec = T };
+static ngx_slab_pool_t        *shpool;
+static perm_top_entry_t        refused[PERM_TOP_MAX];
+static perm_forecast_entry_t   ending[PERM_FORECAST_MAX];
+static perm_resource_entry_t   resources[PERM_RESOURCES_MAX];
+
+
+static void
+fresh(size_t size)
+{
+    if (shpool) {
+        munmap(shpool, stub_end - (u_char *) shpool);
+    }
+
+    shpool = stub_pool(size);
+    shpool->end = (u_char *) shpool + size;
+}
+
+
+static uint64_t
+hash(perm_call_t *call)
+{
+    return perm_names_hash(call);
+}
+
+
+/* ---- counters */
+
+static void
+test_stats(void)
+{
+    ngx_uint_t          i;
+    perm_stats_t       *stats;
+    perm_stats_cell_t   sum, *cell, *other;
+
+    fresh(1024 * 1024);
+    stats = perm_stats_create(shpool);
+
+    cell = perm_stats_cell(stats, 0);
+    other = perm_stats_cell(stats, 1);
+
+    ok((uintptr_t) cell % 64 == 0, "a cell begins with a cache line");
+    ok((u_char *) other - (u_char *) cell >= (long) sizeof(*cell),
+       "cells do not overlap");
+    ok(perm_stats_cell(stats, 100000) == perm_stats_cell(stats, 63),
+       "workers beyond the cells share the last one");
+
+    perm_stats_count(cell, 0, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_HIT);
+    perm_stats_count(other, 0, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_MISS);
+    perm_stats_count(other, 1, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_HIT);
+
+    perm_stats_sum(stats, &sum, T);
+
+    ok(sum.requests[0][PERM_DENY][PERM_NO_GRANT] == 2
+       && sum.requests[1][PERM_DENY][PERM_NO_GRANT] == 1, "requests add up");
+    ok(sum.cache[PERM_CACHE_HIT] == 2 && sum.cache[PERM_CACHE_MISS] == 1,
+       "and where their answers came from");
+
+    /* 0 and 1 usec, 2, 3 and 4, and what is beyond all bounds */
+
+    for (i = 0; i <= 4; i++) {
+        perm_stats_time(cell, PERM_HISTOGRAM_HIT, i);
+    }
+
+    perm_stats_time(cell, PERM_HISTOGRAM_HIT, UINT64_C(1) << 22);
+    perm_stats_time(cell, PERM_HISTOGRAM_HIT, (UINT64_C(1) << 22) + 1);
+    perm_stats_time(cell, PERM_HISTOGRAM_HIT, UINT64_C(1) << 60);
+
+    perm_stats_sum(stats, &sum, T);
+
+    ok(sum.histograms[0].count[0] == 2 && sum.histograms[0].count[1] == 1
+       && sum.histograms[0].count[2] == 2, "bucket i counts up to 2^i");
+    ok(sum.histograms[0].count[22] == 1 && sum.histograms[0].count[23] == 2,
+       "the last bucket counts the rest");
+
+    perm_stats_age(cell, 700, T);
+    perm_stats_age(other, 900, T);
+    perm_stats_age(cell, 800, T + 60);
+
+    perm_stats_sum(stats, &sum, T + 60);
+    ok(sum.age.oldest == 900, "the oldest answer of this minute and the last");
+    perm_stats_sum(stats, &sum, T + 120);
+    ok(sum.age.oldest == 800, "a minute later");
+    perm_stats_sum(stats, &sum, T + 180);
+    ok(sum.age.oldest == 0, "nobody was answered for two minutes");
+}
+
+
+/* ---- most refused */
+
+static ngx_uint_t
+found(const char *app, ngx_uint_t n, perm_top_entry_t **entry)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (refused[i].call.app.len == strlen(app)
+            && memcmp(refused[i].call.app.data, app, strlen(app)) == 0)
+        {
+            *entry = &refused[i];
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+test_top(void)
+{
+    char               app[32];
+    ngx_uint_t         i, k, n, heavy;
+    perm_top_t        *top;
+    stub_call_t        c;
+    perm_call_t       *call;
+    perm_top_entry_t  *e;
+
+    fresh(32 * 1024 * 1024);
+    top = perm_top_create(shpool, 256);
+
+    ok(perm_top_list(top, refused, PERM_TOP_MAX) == 0, "empty at first");
+
+    for (i = 0; i < 5; i++) {
+        call = stub_call(&c, "g", "r", "late");
+        perm_top_add(top, call, hash(call), PERM_GATEWAY_GRANT_EXPIRED, T + i);
+        call = stub_call(&c, "g", "r", "");
+        perm_top_add(top, call, i, PERM_NO_APP, T);
+        call = stub_call(&c, "g", "r", i & 1 ? "a b" : "a\nb");
+        perm_top_add(top, call, i, PERM_INVALID_APP, T);
+    }
+
+    n = perm_top_list(top, refused, PERM_TOP_MAX);
+    ok(n == 3, "invalid apps are one");
+    ok(found("late", n, &e) && e->count == 5 && e->error == 0
+       && e->first == T && e->last == T + 4
+       && e->reason == PERM_GATEWAY_GRANT_EXPIRED, "as it was counted");
+
+    /* 100,000 calls of which every 50th is of one app */
+
+    heavy = 0;
+
+    for (i = 0; i < 100000; i++) {
+        (void) snprintf(app, sizeof(app), "made-up-%lu", (unsigned long) i);
+
+        if (i % 50 == 0) {
+            heavy++;
+            (void) snprintf(app, sizeof(app), "heavy");
+        }
+
+        call = stub_call(&c, "g", "r", app);
+        perm_top_add(top, call, hash(call), PERM_NO_GRANT, T + 10);
+    }
+
+    n = perm_top_list(top, refused, PERM_TOP_MAX);
+
+    ok(n <= 256, "as long as it was");
+    ok(found("heavy", n, &e) && e->count >= heavy
+       && e->count - e->error <= heavy, "the heavy one, its count in bounds");
+    ok(e == &refused[0], "it comes first, being so for sure");
+    ok(found("late", n, &e) && e->count == 5, "strangers push it not out");
+
+    for (i = 0, k = 0; i < n; i++) {
+        k += refused[i].error > 100000 / 192 + 1;
+    }
+
+    ok(k == 0, "no error beyond N / n");
+    ok(perm_top_list(top, refused, 3) == 3, "no more than asked for");
+
+    fresh(1024 * 1024);
+    top = perm_top_create(shpool, 256);
+    ok(top != NULL && stub_free - (u_char *) shpool < 64 * 1024,
+       "small in a small zone");
+}
+
+
+/* ---- dead writers */
+
+static void
+test_guard(void)
+{
+    pid_t          pid;
+    ngx_uint_t     taken;
+    perm_guard_t  *guard;
+
+    fresh(1024 * 1024);
+    guard = ngx_slab_calloc(shpool, sizeof(perm_guard_t));
+
+    ok(perm_guard_enter(guard) == 1, "free");
+    perm_guard_leave(guard);
+
+    pid = fork();
+
+    if (pid == 0) {
+        ngx_pid = getpid();
+        _exit(perm_guard_enter(guard) == 1 ? 0 : 1);
+    }
+
+    /* a zombie is a process still */
+
+    while (guard->holder == 0) {
+        (void) sched_yield();
+    }
+
+    ok(perm_guard_enter(guard) == 0, "held by another process");
+    (void) waitpid(pid, NULL, 0);
+
+    taken = perm_guard_enter(guard);
+    ok(taken == 0, "who was turned away asks once a second");
+
+    stub_now.sec++;
+    ok(perm_guard_enter(guard) == 1, "taken over from a dead one");
+    perm_guard_leave(guard);
+
+    guard->holder = ngx_pid;
+    ok(perm_guard_enter(guard) == 1, "left by one that had the same pid");
+    perm_guard_leave(guard);
+}
+
+
+typedef struct {
+    ngx_atomic_t  sequence;
+    ngx_uint_t    a, b;
+} record_t;
+
+
+static void
+test_torn(void)
+{
+    pid_t       pid;
+    record_t   *shared, copy;
+    ngx_uint_t  i, torn, good;
+
+    fresh(1024 * 1024);
+    shared = ngx_slab_calloc(shpool, sizeof(record_t));
+
+    pid = fork();
+
+    if (pid == 0) {
+        for (i = 0; i < 2000000; i++) {
+            perm_guard_write(&shared->sequence);
+            shared->a = i;
+            shared->b = ~i;
+            perm_guard_written(&shared->sequence);
+        }
+
+        _exit(0);
+    }
+
+    torn = 0;
+    good = 0;
+
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (perm_guard_read(&copy, shared, sizeof(record_t),
+                            &shared->sequence)
+            == NGX_OK && copy.sequence)
+        {
+            good++;
+            torn += (copy.a != ~copy.b);
+        }
+    }
+
+    ok(good > 0 && torn == 0, "no record is read half written");
+
+    perm_guard_write(&shared->sequence);
+    ok(perm_guard_torn(&shared->sequence), "one that was left half written");
+    ok(perm_guard_read(&copy, shared, sizeof(record_t), &shared->sequence)
+       == NGX_BUSY, "is not read");
+    perm_guard_write(&shared->sequence);
+    perm_guard_written(&shared->sequence);
+    ok(!perm_guard_torn(&shared->sequence), "the next writer heals it");
+}
+
+
+/* ---- grants that end soon */
+
+static void
+note(perm_forecast_t *f, const char *resource, const char *app,
+    perm_reason_t reason, int64_t expires)
+{
+    stub_call_t   c;
+    perm_call_t  *call;
+
+    call = stub_call(&c, "g", resource, app);
+    perm_forecast_note(f, call, hash(call), reason, expires, T);
+}
+
+
+static void
+test_forecast(void)
+{
+    char              app[32];
+    ngx_uint_t        i, n, counts[PERM_FORECAST_WINDOWS];
+    perm_forecast_t  *f;
+
+    fresh(1024 * 1024);
+    f = perm_forecast_create(shpool, PERM_FORECAST_MAX);
+
+    note(f, "r", "day", PERM_RESOURCE_GRANT, T + DAY);
+    note(f, "r", "day+", PERM_RESOURCE_GRANT, T + DAY + 1);
+    note(f, "r", "week", PERM_GATEWAY_GRANT, T + 7 * DAY);
+    note(f, "other", "week", PERM_GATEWAY_GRANT, T + 7 * DAY);
+    note(f, "r", "last", PERM_RESOURCE_GRANT, T + 15 * DAY);
+    note(f, "r", "far", PERM_RESOURCE_GRANT, T + 15 * DAY + 1);
+    note(f, "r", "forever", PERM_GATEWAY_GRANT, PERM_GRANT_PERMANENT);
+    note(f, "r", "open", PERM_OPEN, PERM_GRANT_ABSENT);
+
+    perm_forecast_count(f, T, counts);
+    ok(counts[0] == 1 && counts[1] == 2 && counts[2] == 3 && counts[3] == 4,
+       "within 1, 3, 7 and 15 days, a gateway's grant once");
+
+    n = perm_forecast_list(f, T, ending, PERM_FORECAST_MAX);
+    ok(n == 4 && ending[0].expires == T + DAY
+       && ending[3].expires == T + 15 * DAY, "listed, soonest first");
+    ok(ending[2].call.resource.len == 1 && ending[2].call.resource.data[0]
+       == '-', "a gateway's grant says so");
+    ok(perm_forecast_list(f, T + DAY, ending, 9) == 3, "one has ended");
+
+    note(f, "r", "day", PERM_RESOURCE_GRANT, T + 100 * DAY);
+    note(f, "r", "day+", PERM_NO_GRANT, PERM_GRANT_ABSENT);
+    note(f, "r", "week", PERM_RESOURCE_GRANT, T + 100 * DAY);
+    perm_forecast_count(f, T, counts);
+    ok(counts[0] == 0 && counts[2] == 0 && counts[3] == 1,
+       "renewed, revoked, and taken over by another grant: gone");
+
+    for (i = 0; i < 2000; i++) {
+        (void) snprintf(app, sizeof(app), "a%lu", (unsigned long) i);
+        note(f, "r", app, PERM_RESOURCE_GRANT, T + 2000 + i * 7 % 2000);
+    }
+
+    n = perm_forecast_list(f, T, ending, PERM_FORECAST_MAX);
+    ok(n >= 16 && n < 100 && ending[n - 1].expires < T + 2000 + 100,
+       "full: those that end soonest stay");
+    ok(perm_forecast_count(f, T, counts) > 0, "and what is left out counts");
+}
+
+
+/* ---- resources, history */
+
+static void
+test_resources(void)
+{
+    char               name[32];
+    ngx_uint_t         i, n;
+    stub_call_t        c;
+    perm_resources_t  *r;
+
+    fresh(32 * 1024 * 1024);
+    r = perm_resources_create(shpool, PERM_RESOURCES_MAX);
+
+    for (i = 0; i < 1000; i++) {
+        (void) snprintf(name, sizeof(name), "r%lu", (unsigned long) i);
+        perm_resources_note(r, stub_call(&c, "g", name, "a"),
+                            PERM_POLICY_REQUIRED, 0, PERM_DENY, 1, T);
+    }
+
+    n = perm_resources_list(r, resources, PERM_RESOURCES_MAX);
+    ok(n == PERM_RESOURCES_MAX / 2, "refused calls fill half of it");
+
+    for (i = 0; i < 1000; i++) {
+        (void) snprintf(name, sizeof(name), "s%lu", (unsigned long) i);
+        perm_resources_note(r, stub_call(&c, "g", name, "a"),
+                            PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 64, T);
+    }
+
+    n = perm_resources_list(r, resources, PERM_RESOURCES_MAX);
+    ok(n == PERM_RESOURCES_MAX, "and allowed ones no more than all of it");
+
+    perm_resources_note(r, stub_call(&c, "g", "s0", "b"),
+                        PERM_POLICY_REQUIRED, 1, PERM_DENY, 5, T + 9);
+    n = perm_resources_list(r, resources, 1);
+    ok(n == 1 && perm_resources_list(r, resources, PERM_RESOURCES_MAX)
+       && resources[0].would_deny == 5 && resources[0].allowed == 64
+       && resources[0].dry_run && resources[0].first == T
+       && resources[0].last == T + 9, "dry run is counted apart");
+
+    perm_resources_note(r, stub_call(&c, "g", "a b", "b"),
+                        PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
+    ok(perm_resources_list(r, resources, PERM_RESOURCES_MAX)
+       == PERM_RESOURCES_MAX, "no name that is not valid");
+}
+
+
+static void
+test_history(void)
+{
+    time_t                 now;
+    ngx_uint_t             n;
+    perm_history_t        *h;
+    perm_history_point_t   p, points[PERM_HISTORY_POINTS];
+
+    fresh(1024 * 1024);
+    h = perm_history_create(shpool);
+
+    ok(perm_history_list(h, T, points) == 0, "no history at first");
+
+    ngx_memzero(&p, sizeof(p));
+
+    for (now = T; now < T + 1000; now += 2) {
+        if (perm_history_due(h, now)) {
+            ok(!perm_history_due(h, now) || now > T + 20, "due once a step");
+            p.time = now;
+            p.allow = now - T;
+            perm_history_add(h, &p);
+        }
+    }
+
+    now -= 2;
+    n = perm_history_list(h, now, points);
+
+    ok(n >= PERM_HISTORY_POINTS - 1 && points[0].time < points[n - 1].time
+       && now - points[n - 1].time < 5
+       && now - points[0].time < PERM_HISTORY_STEP * PERM_HISTORY_POINTS,
+       "the newest points, oldest first");
+    ok(perm_history_list(h, now + 10000, points) == 0, "none after a pause");
+
+    p.time = T - 5000;
+    ok(perm_history_due(h, p.time), "a clock that was set back");
+}
+
+
+int
+main(void)
+{
+    ngx_pid = getpid();
+    ngx_cached_time = &stub_now;
+
+    test_stats();
+    test_top();
+    test_guard();
+    test_torn();
+    test_forecast();
+    test_resources();
+    test_history();
+
+    return done();
+}
