@@ -34,7 +34,7 @@ sub run {
 EOT
     $b->fill(0, $KNOWN);
 
-    my $quiet = $b->load(to => $KNOWN, rate => $RATE, seconds => $QUIET);
+    my @quiet = quiet($b);
     my ($control) = beside($b, '/refused', $FLOOD_RATE * $QUIET);
 
     my $before = $b->status->{cache};
@@ -53,8 +53,10 @@ EOT
                   - ($after->{refreshes} - $before->{refreshes});
     my $allowed = 10_000 + 10_000 / $seconds;
 
-    my ($p99, $p99_control, $p99_during)
-        = map { p99($_) } $quiet, $control, $during;
+    push @quiet, quiet($b);
+    my $p99 = p99(@quiet);
+    my $p99_control = p99(@{$control->{each}});
+    my $p99_during = p99(@{$during->{each}});
     my $ratio = $p99_during / $p99;
 
     row('known apps: p99, quiet, ms', decimals($p99 / 1000));
@@ -75,8 +77,16 @@ EOT
 # of a second, as a rule
 
 sub p99 {
-    my ($r) = @_;
-    return median(map { $_->{p99} } @{$r->{each}});
+    return median(map { $_->{p99} } @_);
+}
+
+
+# seconds without a flood; before it and after it
+
+sub quiet {
+    my ($b) = @_;
+    return @{$b->load(to => $KNOWN, rate => $RATE,
+                      seconds => $QUIET)->{each}};
 }
 
 
