@@ -242,7 +242,20 @@ sub start {
     unlink "$self->{dir}/backend.sock";
     $self->{nginx}->start;
     wait_for(sub { $self->connect }, 10) or die "nginx does not listen\n";
+    $self->tracked if $self->{redis} && $self->{redis}{pid};
     return $self;
+}
+
+
+# When tracking begins the cache is distrusted once: what a test looks up
+# before may be looked up twice.  Where nothing is tracked this gives up.
+
+sub tracked {
+    my ($self) = @_;
+    wait_for(sub {
+        my $s = eval { $self->status } or return 1;
+        return !$s->{redis}{configured} || $s->{invalidation}{active};
+    }, 1);
 }
 
 
