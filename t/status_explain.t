@@ -36,6 +36,8 @@ location = /exact {
 }
 EOT
 
+ok $t->wait_log(qr/does not push changes/), 'Redis refuses to push changes';
+
 sub why {
     my ($app, %o) = @_;
     my $r = $t->get("/status/explain?gateway=smoke&resource=get_user&app=$app",
