@@ -44,6 +44,7 @@ sub start {
     my (%o) = @_;
     $t = Perm::Test->new;
     $redis = $t->redis(conf => $o{redis} // [])->load;
+    $t->fake_redis(to => $redis) if $o{fake};
     $t->nginx(server => $SERVER, workers => $o{workers} // 2,
               http => ($o{http} // '') . ' app_permission_flush 1s;');
 }
@@ -227,6 +228,40 @@ sub accesses_of {
         $seen{$_} = $score if defined $score;
     }
     return \%seen;
+}
+
+
+# What is on its way when a link ends, or hangs, was not acknowledged.
+
+for my $case (['the link ends in a batch', close => 1],
+              ['a reply is cut', reply => ':', close => 1],
+              ['an answer never comes', hang => 1],
+              ['an answer is no number', reply => "+OK\r\n"])
+{
+    my ($what, @rule) = @$case;
+
+    subtest $what => sub {
+        start(fake => 1);
+        my @apps = map { "app-$_" } 1 .. 200;
+        $redis->{client}->pipeline(map { ['HSET',
+            "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
+        } @apps);
+        ok $t->settled, 'ready';
+
+        $t->{fake}->rules({ match => qr/^ZADD .*app-1?50\b/, times => 4, @rule });
+        my $seen = Perm::Load->start($t, apps => \@apps, pass => 1,
+                                     uri => '/a', rate => 1e9)->wait;
+        is_deeply $seen->{outcome}, { "$ALLOW MISS" => 200 }, 'allowed'
+            or diag explain $seen->{outcome};
+        ok wait_for(sub { $t->{fake}->commands(qr/^ZADD .*app-150\b/) }, 5),
+            'on its way';
+        $t->{fake}->rules if $what =~ /never/;
+        ok settled(), 'all are written';
+        is keys %{accesses()}, 200, '... and there';
+        cmp_ok $t->{fake}->commands(qr/^ZADD .*app-150\b/), '>=', 2,
+            '... sent again';
+        $t->stop;
+    };
 }
 
 
