@@ -72,6 +72,8 @@ for (
     ['app_permission_zone much;', qr/"app_permission_zone"/],
     ['app_permission_zone 32m place=x;', qr/"place=x"/],
     ['app_permission_zone 32m state=;', qr/"app_permission_zone"/],
+    ['app_permission_zone 32m state=/dev;',
+     qr/"app_permission_zone".*directory/],
     ['app_permission_redis http://127.0.0.1;', qr/"app_permission_redis"/],
     ['app_permission_redis redis://;', qr/"app_permission_redis"/],
     ['app_permission_redis redis://:secret@127.0.0.1:x;',
@@ -84,6 +86,8 @@ for (
      qr/"app_permission_redis_prefix"/],
     ['app_permission_redis %%REDIS%%;'
      . 'app_permission_redis_password_file /nonexistent;',
+     qr/"app_permission_redis_password_file"/],
+    ['app_permission_redis %%REDIS%%; app_permission_redis_password_file "";',
      qr/"app_permission_redis_password_file"/],
     ['app_permission_redis %%REDIS%%; app_permission_redis_timeout x;',
      qr/"app_permission_redis_timeout"/],
@@ -120,6 +124,25 @@ for my $missing (qw(app gateway resource)) {
                                     server => "location / { $ok }")->check;
     is $status, 1, "required without $missing";
     like $output, qr/"app_permission_$missing"/, '... names what is missing';
+
+    # one that is inherited may be meant for locations that have the rest
+
+    for my $server ("app_permission required; location / { }",
+                    "location / { app_permission required; location /in { } }") {
+        ($status, $output) = $t->config(setup => $setup,
+                                        server => $server)->check;
+        is $status, 1, "required where no location has the $missing";
+        like $output, qr/"app_permission_$missing"/,
+            '... names what is missing';
+    }
+
+    ($status, $output) = $t->config(setup => $setup, server =>
+        "app_permission required; location / { app_permission_$missing x; }"
+        . " location /auth { }"
+    )->check;
+    is $status, 0, "required where one location has the $missing";
+    like $output, qr/warn.*"app_permission_$missing" in location "\/auth"/,
+        '... warns of the others';
 }
 
 for my $fine (

@@ -137,13 +137,15 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
 /*
  * Refuses what cannot work.  A policy that is only inherited may belong to
  * locations further in, or to some that answer before the check: those are
- * warned of, and fail closed when they are reached all the same.
+ * warned of, and fail closed when they are reached all the same.  Where there
+ * is no location but such, the configuration as a whole is refused in the end.
  */
 
 static char *
 perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 {
     char                      *missing;
+    perm_main_conf_t          *pmcf;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (perm_loc_conf_valid(cf, &conf->gateway, perm_gateway_name_valid,
@@ -159,7 +161,11 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         return NGX_CONF_ERROR;
     }
 
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+
     if (conf->policy != PERM_POLICY_REQUIRED) {
+        pmcf->complete |= (conf->policy != PERM_POLICY_OFF);
         return NGX_CONF_OK;
     }
 
@@ -173,6 +179,7 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         missing = "app_permission_app";
 
     } else {
+        pmcf->complete = 1;
         return NGX_CONF_OK;
     }
 
@@ -189,6 +196,8 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
                       "\"%s\"", &clcf->name, missing);
         return NGX_CONF_ERROR;
     }
+
+    pmcf->missing = missing;
 
     ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                   "\"app_permission required\" has no \"%s\" in location "

@@ -40,6 +40,8 @@ typedef struct {
     perm_limit_conf_t      limit;          /* lookups of unknown keys */
     ngx_uint_t             used;           /* somewhere: a zone is needed */
     ngx_uint_t             required;       /* a policy may be "required" */
+    ngx_uint_t             complete;       /* a location has what it needs */
+    char                  *missing;        /* the directive one has not */
     perm_state_t          *state;          /* NULL: no state= */
 
     /* of this worker, from init_process on */

@@ -287,6 +287,13 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (pmcf->missing && !pmcf->complete) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission required\" needs \"%s\", and no "
+                      "location has all that it needs", pmcf->missing);
+        return NGX_ERROR;
+    }
+
     if (perm_add_redis(cf, pmcf) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -75,6 +75,15 @@ perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
         return NGX_ERROR;
     }
 
+    if (ngx_file_info(dir.data, &info) != NGX_FILE_ERROR
+        && !ngx_is_file(&info))
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "the state file \"%V\" of \"app_permission_zone\" is "
+                      "a directory or a device", file);
+        return NGX_ERROR;
+    }
+
     slash = strrchr((char *) dir.data, '/');
 
     if (slash == NULL) {

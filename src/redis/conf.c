@@ -118,8 +118,14 @@ perm_redis_conf_password(ngx_conf_t *cf, perm_redis_conf_t *conf)
     const char       *error;
     ngx_file_info_t   fi;
 
-    if (conf->password_file.len == 0) {
+    if (conf->password_file.data == NULL) {
         return NGX_OK;
+    }
+
+    if (conf->password_file.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no file in \"app_permission_redis_password_file\"");
+        return NGX_ERROR;
     }
 
     if (ngx_conf_full_name(cf->cycle, &conf->password_file, 1) != NGX_OK) {
