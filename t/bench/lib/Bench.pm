@@ -30,7 +30,7 @@ use POSIX ();
 use Perm::Test;
 use Perm::Util qw(build_dir reap spawn);
 
-our @EXPORT = qw(section row note median quantile commas decimals
+our @EXPORT = qw(section row median quantile commas decimals
                  wait_for slurp spew);
 
 our $GATEWAY = 'gateway-0001';                   # 12 bytes
@@ -46,12 +46,7 @@ $| = 1;
 sub section {
     my ($title) = @_;
     print "\n$title\n";
-}
-
-
-sub note {
-    my ($text) = @_;
-    print "    $text\n";
+    push @rows, { title => $title, verdict => '' };
 }
 
 
@@ -65,6 +60,25 @@ sub row {
     push @rows, { what => $what, value => $value, bound => $bound,
                   verdict => $verdict };
     return $ok;
+}
+
+
+# all rows so far as Markdown
+
+sub markdown {
+    my $text = '';
+
+    for my $row (@rows) {
+        if (defined $row->{title}) {
+            $text .= "\n**$row->{title}**\n\n| what | measured | must | |\n"
+                . "|---|--:|---|---|\n";
+            next;
+        }
+        my $what = $row->{what} =~ s/^\s+/… /r;
+        my $must = ($row->{bound} // '') =~ s/<=/≤/r =~ s/>=/≥/r;
+        $text .= "| $what | $row->{value} | $must | $row->{verdict} |\n";
+    }
+    return $text;
 }
 
 
