@@ -24,6 +24,8 @@ my $server = <<'EOT';
         app_permission required;
 
         location /bkapi   { proxy_pass %%BACKEND%%; }
+        location /charset { charset utf-8; charset_types *;
+                            proxy_pass %%BACKEND%%; }
         location /problem { app_permission_error problem;
                             proxy_pass %%BACKEND%%; }
         location /off     { app_permission_error off;
@@ -169,6 +171,9 @@ sub answers {
 }
 
 answers();
+
+is $t->get('/charset', app => 'demo')->{headers}{'content-type'},
+    'application/json; charset=utf-8', 'the type with "charset" around it';
 
 
 # versions and connections

@@ -290,6 +290,12 @@ perm_response_body(ngx_http_request_t *r, perm_answer_t *answer,
     r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
 
+    if (type == &perm_type_json) {
+        /* told apart, so that "charset" adds no second one */
+        r->headers_out.content_type_len = sizeof("application/json") - 1;
+        ngx_str_set(&r->headers_out.charset, "utf-8");
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
