@@ -123,7 +123,7 @@ perm_problems_redis(perm_snapshot_t *s)
                      "Redis or repair the way to it: the error log names the "
                      "address and the cause. Last accesses are kept until it "
                      "is back.",
-                     "Redis is down, for %s",
+                     "Redis has been down for %s",
                      perm_duration(buf, s->now - (time_t) health->redis_since));
         return;
     }
@@ -135,7 +135,7 @@ perm_problems_redis(perm_snapshot_t *s)
                      "Load the grants with app-permission import; if they "
                      "are loaded, check the database number in "
                      "app_permission_redis and app_permission_redis_prefix.",
-                     "The grant table is not loaded, for %s",
+                     "The grant table has been missing for %s",
                      perm_duration(buf, s->now - (time_t) health->table_since));
     }
 
