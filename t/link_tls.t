@@ -1,0 +1,239 @@
+#!/usr/bin/perl
+
+# TLS to Redis: what is trusted, what is refused, and that the log says why.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time);
+
+use Perm::Ca;
+use Perm::Redis;
+use Perm::Test;
+use Perm::Util qw(spawn reap);
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        app_permission required;
+
+        location = /a    { app_permission_cache_valid 0s denied=0s; empty_gif; }
+        location = /long { app_permission_cache_valid 1h; empty_gif; }
+EOT
+
+my $SETUP = <<'EOT';
+        app_permission_app $http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+        app_permission_flush 1s;
+EOT
+
+my $ALLOW = '200 allow/resource_grant';
+
+my $t = Perm::Test->new;
+my $port = $t->port('tls');
+my $ca = Perm::Ca->new("$t->{dir}/tls");
+my $here = 'DNS:localhost,IP:127.0.0.1';
+
+$ca->authority('ca');
+$ca->authority('other');
+$ca->certificate('good', 'ca', $here);
+$ca->certificate('elsewhere', 'ca', 'DNS:redis.example.com');
+$ca->certificate('client', 'ca', 'DNS:client');
+$ca->certificate('stranger', 'other', $here);
+$ca->self_signed('self', $here);
+$ca->expired('old', 'ca', $here);
+
+my $redis;
+my $ssl = 'app_permission_redis_ssl';
+my $trust = "${ssl}_trusted_certificate %%DIR%%/tls/trusted.crt;";
+my ($n, $from) = (0, 0);
+
+sub copy { spew($ca->file($_[1]), slurp($ca->file($_[0]))) }
+
+sub serve {
+    my ($certificate, $clients) = @_;
+    $redis->stop if $redis;
+    $redis = Perm::Redis->start(dir => "$t->{dir}/redis",
+        conf => $ca->redis_conf($certificate, 'ca', $port, $clients));
+    $redis->load->grant('smoke', 'get_user', 'demo', time + 3600);
+}
+
+sub with {
+    my ($directives, $url) = @_;
+    $url //= 'rediss://localhost:%%PORT_tls%%';
+    $from = length $t->log;
+    $t->config(server => $SERVER, setup => "$SETUP
+        app_permission_redis $url; $directives");
+    return $t->{nginx}{pid} ? $t->reload : $t->start;
+}
+
+sub outcome {
+    my ($uri, $app) = @_;
+    my $r = $t->get($uri, app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub works {
+    my ($what) = @_;
+    ok wait_for(sub { outcome('/a', 'demo') eq "$ALLOW MISS" }, 5), $what
+        or diag join "\n", grep /app_permission/, split /\n/, $t->log;
+}
+
+sub refused {
+    my ($what, $pattern) = @_;
+    my ($pid) = $t->{nginx}->workers;
+    my $told = sub { grep { /\[error\] $pid#/ && $_ =~ $pattern }
+                         split /\n/, substr $t->log, $from };
+
+    ok wait_for(sub { scalar $told->() }, 5), "$what: the log says why"
+        or diag join "\n", grep /app_permission/, split /\n/,
+                                                substr $t->log, $from;
+    is outcome('/a', 'unknown-' . ++$n), '503 fail/unavailable MISS',
+        '... nothing is asked';
+    is scalar($told->()), 1, '... once' or diag join "\n", $told->();
+}
+
+
+subtest 'trusted' => sub {
+    copy('ca.crt', 'trusted.crt');
+    serve('good');
+    with($trust);
+    works('a certificate of the trusted authority');
+
+    ok wait_for(sub { $t->status->{invalidation}{active} }),
+        'changes are pushed';
+    is outcome('/long', 'demo') =~ /^200/, 1, 'known for an hour';
+    $redis->revoke('smoke', 'get_user', 'demo');
+    ok wait_for(sub { outcome('/long', 'demo') =~ /^403/ }, 1),
+        '... but revoked';
+    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+
+    ok wait_for(sub { ($redis->access('smoke', 'get_user', 'demo') // 0) > 0 },
+        8), 'accesses are written';
+
+    with($trust, 'rediss://127.0.0.1:%%PORT_tls%%');
+    works('an address in the certificate');
+
+    serve('good');
+    works('after a restart of the server, too');
+};
+
+
+subtest 'refused' => sub {
+    my $refuses = qr/Redis localhost:\d+: .*certificate of the server is/;
+    my $hint = qr/see "app_permission_redis_ssl_trusted_certificate"/;
+
+    with('');
+    refused('an authority the system does not know',
+        qr/$refuses refused: .*(?:local issuer|self.signed|first).*$hint/);
+
+    serve('old');
+    with($trust);
+    refused('expired', qr/$refuses refused: certificate has expired.*$hint/);
+
+    serve('self');
+    with($trust);
+    refused('self-signed', qr/$refuses refused: self.signed certificate.*$hint/);
+
+    serve('stranger');
+    with($trust);
+    refused('of another authority',
+        qr/$refuses refused: unable to .*(?:issuer|first).*$hint/);
+
+    with("$trust ${ssl}_verify off;");
+    works('but not with verify off');
+
+    serve('elsewhere');
+    with($trust);
+    refused('of another name', qr/$refuses not for "localhost"; see "app_/);
+    with($trust, 'rediss://127.0.0.1:%%PORT_tls%%');
+    refused('of another address', qr/Redis 127.*is not for "127\.0\.0\.1"/);
+    with("$trust ${ssl}_name redis.example.com;");
+    works('which is the one expected');
+    with("$trust ${ssl}_name other.example.com;");
+    refused('of another than expected', qr/$refuses not for "other\.example/);
+};
+
+
+subtest 'a server that refuses in the middle of it' => sub {
+    serve('good');
+    with($trust, "rediss://localhost:$redis->{port}");
+    refused('no TLS on this port',
+        qr/localhost:\d+: .*TLS handshake.*(?:speak TLS|timed out|wrong version)/);
+    with('', "redis://localhost:$port");
+    refused('TLS on this port', qr/localhost:\d+: .*(?:closed|reset)/);
+    with($trust);
+    works('right again');
+};
+
+
+subtest 'a client certificate' => sub {
+    my $mine = "${ssl}_certificate %%DIR%%/tls/mine.crt;"
+             . "${ssl}_certificate_key %%DIR%%/tls/mine.key;";
+    serve('good', 'yes');
+    with($trust);
+    refused('missing', 
+        qr/localhost:\d+: .*(?:certificate required|handshake failure)/);
+
+    copy("stranger.$_", "mine.$_") for qw(crt key);
+    with("$trust $mine");
+    refused('of a stranger', qr/localhost:\d+: .*unknown ca/);
+
+    # the files change, the configuration does not
+
+    copy("client.$_", "mine.$_") for qw(crt key);
+    ok $t->reload, 'reload';
+    works('a reload reads the files anew');
+};
+
+
+subtest 'the authority changes' => sub {
+    serve('good');
+    with($trust);
+    works('before');
+
+    copy('other.crt', 'trusted.crt');
+    $from = length $t->log;
+    ok $t->reload, 'reload';
+    refused('no more trusted', qr/certificate of the server is refused/);
+
+    serve('stranger');
+    works('a server with the new one');
+    $redis->revoke('smoke', 'get_user', 'demo');
+    ok wait_for(sub { outcome('/a', 'demo') =~ /^403/ }, 2), 'is asked';
+};
+
+
+subtest 'the name is sent' => sub {
+    my $log = "$t->{dir}/s_server.log";
+    my $pid = spawn($log, 'openssl', 's_server', '-www', '-naccept', 1,
+        '-accept', $t->port('sni'), '-servername', 'redis.example.com',
+        '-cert', $ca->file('good.crt'), '-key', $ca->file('good.key'),
+        '-cert2', $ca->file('elsewhere.crt'),
+        '-key2', $ca->file('elsewhere.key'));
+    with("$trust ${ssl}_name redis.example.com;",
+         'rediss://localhost:%%PORT_sni%%');
+    ok defined reap($pid, 5), 'a connection';
+    like slurp($log), qr/Hostname in TLS extension: "redis\.example\.com"/,
+        '... tells it';
+};
+
+
+subtest 'at nginx -t' => sub {
+    for my $case (
+        ["${ssl}_trusted_certificate /nonexistent;", qr/nonexistent/],
+        ["${ssl}_certificate %%DIR%%/tls/good.crt;", qr/certificate_key/],
+        ["${ssl}_certificate %%DIR%%/tls/good.crt;
+          ${ssl}_certificate_key %%DIR%%/tls/ca.key;", qr/mismatch|do not match/],
+    ) {
+        my ($directives, $says) = @$case;
+        my ($status, $text) = $t->config(server => $SERVER, setup => "$SETUP
+            app_permission_redis rediss://localhost; $directives")->check;
+        is $status, 1, 'refused';
+        like $text, $says, '... and says why';
+    }
+};
+
+$t->done;
