@@ -113,8 +113,10 @@ subtest 'more unknown ones than room' => sub {
     my $cache = $t->status->{cache};
     cmp_ok $cache->{capacity}, '<', 20000, 'more than there is room for';
     cmp_ok $cache->{evicted}, '>', 1000, 'made room for each other';
-    is_deeply [keys %{$held->{outcome}}], ["$ALLOW HIT"],
-        'known ones stay, and are hits' or diag explain $held->{outcome};
+    is join(' ', grep { !/^\Q$ALLOW\E / } keys %{$held->{outcome}}), '',
+        'known ones stay allowed';
+    cmp_ok $held->{outcome}{"$ALLOW HIT"}, '>', 0.9 * $held->{n},
+        '... and are hits' or diag explain $held->{outcome};
 };
 
 $t->done;

@@ -12,7 +12,12 @@ use Time::HiRes qw(time sleep);
 use Perm::Load;
 use Perm::Test;
 
-my %nginx = (workers => 2, server => <<'EOT');
+# a time-out that cannot be taken for a busy machine
+
+my $TIMEOUT = 2;    # seconds
+
+my %nginx = (workers => 2, http => "app_permission_redis_timeout ${TIMEOUT}s;",
+             server => <<'EOT');
         add_header X-Decision
  "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
 
@@ -50,8 +55,8 @@ sub normal {
     ok wait_for(sub {
         $t->status->{redis}{up}
             && !grep { outcome('app-1', '/off') !~ /^200/ } 1 .. 4;
-    }, 5), "$what: normal again";
-    cmp_ok time - $begun, '<', 1, '... within a second';
+    }, 15), "$what: normal again";
+    cmp_ok time - $begun, '<', 3, '... soon';
 }
 
 fill();
@@ -170,7 +175,7 @@ for my $way (qw(kill stop pause)) {
         is $seen->{lost}, 0, 'none was lost';
         cmp_ok $seen->{outcome}{"$ALLOW STALE"} // 0, '>', 1000,
             'most by a stale grant' or diag explain $seen->{outcome};
-        cmp_ok $seen->{worst}, '<', $way eq 'pause' ? 1.2 : 0.3,
+        cmp_ok $seen->{worst}, '<', $way eq 'pause' ? $TIMEOUT + 1.5 : $TIMEOUT / 2,
             "the slowest took $seen->{worst} s";
     };
 }
@@ -184,12 +189,12 @@ subtest 'unknown ones do not wait' => sub {
         rate => 1e9, apps => [map { "unknown-$_" } 1 .. 2000], pass => 1)
         ->wait;
     is_deeply $seen->{outcome}, { $UNKNOWN => 2000 }, 'unavailable, all';
-    cmp_ok $seen->{worst}, '<', 0.2, "the slowest took $seen->{worst} s";
+    cmp_ok $seen->{worst}, '<', $TIMEOUT / 2, "the slowest took $seen->{worst} s";
 
     # refusals are told of one by one, the outage is not
 
-    cmp_ok scalar($t->log_lines(qr/Redis is down/)), '<=', 6,
-        'a line for each outage';
+    cmp_ok scalar($t->log_lines(qr/Redis is down/)), '<=', 20,
+        'a line for each outage, not for each request';
     $redis->run;
     normal('started');
     fill();
