@@ -7,7 +7,7 @@ use warnings;
 
 use Bench;
 
-our ($PAIRS, $SECONDS) = (9, 2);
+our ($PAIRS, $SECONDS) = (21, 1);
 
 
 sub run {
