@@ -49,6 +49,8 @@ sub fill {
     $redis->grant('smoke', undef, 'gateway', time + 3600);
 }
 
+my @outages;
+
 sub normal {
     my ($what) = @_;
     my $begun = time;
@@ -56,7 +58,9 @@ sub normal {
         $t->status->{redis}{up}
             && !grep { outcome('app-1', '/off') !~ /^200/ } 1 .. 4;
     }, 15), "$what: normal again";
-    cmp_ok time - $begun, '<', 3, '... soon';
+    my $took = time - $begun;
+    cmp_ok $took, '<', 3, '... soon';
+    push @outages, $took if $what =~ /back|started/;
 }
 
 fill();
@@ -251,5 +255,11 @@ subtest 'another table' => sub {
         normal($what);
     }
 };
+
+# one alone may be late on a busy machine
+
+@outages = sort { $a <=> $b } @outages;
+cmp_ok $outages[@outages / 2], '<', 1, 'normal within a second, mostly'
+    or diag "@outages";
 
 $t->done;
