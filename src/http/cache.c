@@ -95,16 +95,17 @@ perm_call_hash(perm_call_t *call, uint64_t seed)
 }
 
 
-uint32_t
-perm_cache_change_slot(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app)
+void
+perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app, uint32_t *slots)
 {
     uint64_t  hash;
 
     hash = perm_hash_name(cache->seed ^ PERM_HASH_C, &gateway);
     hash = perm_hash_name(hash, &app);
 
-    return (uint32_t) (hash % PERM_CACHE_CHANGES);
+    slots[0] = (uint32_t) hash & cache->change_mask;
+    slots[1] = (uint32_t) (hash >> 32) & cache->change_mask;
 }
 
 
@@ -190,27 +191,46 @@ perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
 }
 
 
+/* the numbers of a slot that is being written may be anything */
+
+static ngx_inline perm_generation_t
+perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
+{
+    ngx_uint_t         i;
+    perm_generation_t  now;
+
+    now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
+
+    for (i = 0; i < 2; i++) {
+        now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
+                                                       & cache->change_mask],
+                                        __ATOMIC_ACQUIRE);
+    }
+
+    return now;
+}
+
+
 void
 perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     perm_cache_entry_t *entry)
 {
-    uint32_t  epoch, change;
+    perm_generation_t  now;
 
     entry->grants.gateway = slot->gateway;
     entry->grants.resource = slot->resource;
     entry->fetched = slot->fetched;
     entry->generation.epoch = slot->epoch;
-    entry->generation.change = slot->change;
+    entry->generation.change[0] = slot->change[0];
+    entry->generation.change[1] = slot->change[1];
     entry->slot = slot;
     entry->sequence = perm_cache_sequence(state);
 
-    epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
-    change = __atomic_load_n(&cache->changes[slot->change_slot
-                                             % PERM_CACHE_CHANGES],
-                             __ATOMIC_ACQUIRE);
+    now = perm_cache_counters(cache, slot->change_slot);
 
-    entry->unchanged = (entry->generation.change == change);
-    entry->trusted = (entry->unchanged && entry->generation.epoch == epoch);
+    entry->unchanged = perm_generation_unchanged(&entry->generation, &now);
+    entry->trusted = (entry->unchanged
+                      && entry->generation.epoch == now.epoch);
 }
 
 
@@ -218,16 +238,11 @@ perm_generation_t
 perm_cache_generation(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app)
 {
-    uint32_t           slot;
-    perm_generation_t  generation;
+    uint32_t  slots[2];
 
-    slot = perm_cache_change_slot(cache, gateway, app);
+    perm_cache_change_slots(cache, gateway, app, slots);
 
-    generation.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
-    generation.change = __atomic_load_n(&cache->changes[slot],
-                                        __ATOMIC_ACQUIRE);
-
-    return generation;
+    return perm_cache_counters(cache, slots);
 }
 
 
@@ -235,11 +250,15 @@ void
 perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app)
 {
-    uint32_t  slot;
+    ngx_uint_t  i;
+    uint32_t    slots[2];
 
-    slot = perm_cache_change_slot(cache, gateway, app);
+    perm_cache_change_slots(cache, gateway, app, slots);
 
-    (void) __atomic_add_fetch(&cache->changes[slot], 1, __ATOMIC_SEQ_CST);
+    for (i = 0; i < 2; i++) {
+        (void) __atomic_add_fetch(&cache->changes[i][slots[i]], 1,
+                                  __ATOMIC_SEQ_CST);
+    }
 }
 
 

@@ -20,15 +20,24 @@ typedef struct perm_cache_s  perm_cache_t;
 
 
 /*
- * Two counters that only grow.  "epoch" is one for the whole table: it moves
- * when changes may have been missed.  "change" is one for a hash slot of
- * (gateway, app): it moves when that key was reported as changed.
+ * Counters that only grow.  "epoch" is one for the whole table: it moves when
+ * changes may have been missed.  Those of "change" are for two hash slots of
+ * (gateway, app): both move when that key was reported as changed, so that a
+ * key of which one stands still was not, whatever shares a slot with it.
  */
 
 typedef struct {
     uint32_t        epoch;
-    uint32_t        change;
+    uint32_t        change[2];
 } perm_generation_t;
+
+
+static ngx_inline ngx_uint_t
+perm_generation_unchanged(perm_generation_t *then, perm_generation_t *now)
+{
+    return then->change[0] == now->change[0]
+           || then->change[1] == now->change[1];
+}
 
 
 typedef struct {

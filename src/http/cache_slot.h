@@ -14,11 +14,10 @@
 
 
 #define PERM_CACHE_DENIED   2       /* of the slots of a bucket */
-#define PERM_CACHE_CHANGES  16384   /* hash slots of (gateway, app) */
 #define PERM_CACHE_CLASSES  2
 
 #define PERM_CACHE_SMALL    128     /* bytes */
-#define PERM_CACHE_LARGE    512
+#define PERM_CACHE_LARGE    520
 
 
 /*
@@ -36,9 +35,9 @@ typedef struct {
     int64_t         resource;
     int64_t         fetched;        /* ms, monotonic */
     uint32_t        epoch;
-    uint32_t        change;
+    uint32_t        change[2];
+    uint32_t        change_slot[2];
     uint32_t        used;           /* seconds, monotonic */
-    uint16_t        change_slot;
     uint16_t        resource_len;
     uint8_t         gateway_len;
     uint8_t         app_len;
@@ -65,7 +64,8 @@ typedef struct {
 struct perm_cache_s {
     perm_cache_class_t   classes[PERM_CACHE_CLASSES];
     ngx_shmtx_t         *mutex;
-    uint32_t            *changes;
+    uint32_t            *changes[2];    /* counters of hash slots */
+    uint32_t             change_mask;   /* of the number of a slot */
     uint64_t             seed;
 
     /* written for every invalidation and store: apart from what is read */
@@ -99,8 +99,10 @@ perm_cache_match(perm_cache_slot_t *slot, perm_call_t *call)
 }
 
 
-uint32_t perm_cache_change_slot(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app);
+/* the two hash slots of (gateway, app) */
+
+void perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app, uint32_t *slots);
 void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
     uint64_t state, perm_cache_entry_t *entry);
 

@@ -4,6 +4,8 @@
 
 #define PERM_CACHE_WALK         1024   /* slots a call of perm_cache_next() */
 #define PERM_CACHE_LARGE_SHARE  20     /* one in so many bytes */
+#define PERM_CACHE_CHANGE_SHARE 20     /* likewise, at the most */
+#define PERM_CACHE_CHANGE_MIN   4096   /* hash slots */
 
 
 /* where an answer may go, of the 16 slots of a call */
@@ -38,13 +40,24 @@ static void perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag,
 perm_cache_t *
 perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 {
-    size_t               changes, large;
+    size_t               large;
+    uint32_t             changes;
+    ngx_uint_t           i;
     perm_cache_t        *cache;
     perm_cache_class_t  *classes;
 
-    changes = PERM_CACHE_CHANGES * sizeof(uint32_t);
+    /* the more, the fewer keys share both slots with one that changed */
 
-    if (size < 2 * changes) {
+    changes = PERM_CACHE_CHANGE_MIN;
+
+    while (changes < UINT32_MAX / 4
+           && (size_t) changes * 4 * sizeof(uint32_t)
+              <= size / PERM_CACHE_CHANGE_SHARE)
+    {
+        changes *= 2;
+    }
+
+    if (size < (size_t) changes * 4 * sizeof(uint32_t)) {
         return NULL;
     }
 
@@ -53,12 +66,18 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         return NULL;
     }
 
-    cache->changes = ngx_slab_calloc(shpool, changes);
-    if (cache->changes == NULL) {
-        return NULL;
+    for (i = 0; i < 2; i++) {
+        cache->changes[i] = ngx_slab_calloc(shpool,
+                                            changes * sizeof(uint32_t));
+        if (cache->changes[i] == NULL) {
+            return NULL;
+        }
+
+        size -= changes * sizeof(uint32_t);
     }
 
-    size -= changes;
+    cache->change_mask = changes - 1;
+
     large = size / PERM_CACHE_LARGE_SHARE;
     classes = cache->classes;
 
@@ -134,9 +153,10 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     values.resource = grants.resource;
     values.fetched = fetched;
     values.epoch = generation.epoch;
-    values.change = generation.change;
-    values.change_slot = (uint16_t) perm_cache_change_slot(cache,
-                                                   call->gateway, call->app);
+    values.change[0] = generation.change[0];
+    values.change[1] = generation.change[1];
+    perm_cache_change_slots(cache, call->gateway, call->app,
+                            values.change_slot);
     values.live = (live != 0);
     values.used = (uint32_t) (ngx_current_msec / 1000);
 
@@ -285,16 +305,18 @@ static ngx_uint_t
 perm_cache_outdated(perm_cache_slot_t *slot, int64_t fetched,
     perm_generation_t generation)
 {
-    int32_t  epoch, change;
+    int32_t  epoch, first, second;
 
     epoch = (int32_t) (generation.epoch - slot->epoch);
-    change = (int32_t) (generation.change - slot->change);
+    first = (int32_t) (generation.change[0] - slot->change[0]);
+    second = (int32_t) (generation.change[1] - slot->change[1]);
 
-    if (epoch < 0 || change < 0) {
+    if (epoch < 0 || first < 0 || second < 0) {
         return 1;
     }
 
-    return epoch == 0 && change == 0 && fetched < slot->fetched;
+    return epoch == 0 && first == 0 && second == 0
+           && fetched < slot->fetched;
 }
 
 
@@ -321,8 +343,10 @@ perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag, uint64_t hash,
     slot->resource = values->resource;
     slot->fetched = values->fetched;
     slot->epoch = values->epoch;
-    slot->change = values->change;
-    slot->change_slot = values->change_slot;
+    slot->change[0] = values->change[0];
+    slot->change[1] = values->change[1];
+    slot->change_slot[0] = values->change_slot[0];
+    slot->change_slot[1] = values->change_slot[1];
     slot->live = values->live;
     slot->used = values->used;
 

@@ -96,8 +96,10 @@ perm_explain_cache_json(perm_writer_t *w, perm_loc_conf_t *plcf,
 
     if (!cache->found) {
         perm_write(w, ",\"cache\":{\"found\":false,"
-                   "\"current_generation\":{\"epoch\":%uD,\"change\":%uD}}",
-                   cache->generation.epoch, cache->generation.change);
+                   "\"current_generation\":{\"epoch\":%uD,"
+                   "\"change\":[%uD,%uD]}}",
+                   cache->generation.epoch, cache->generation.change[0],
+                   cache->generation.change[1]);
         return;
     }
 
@@ -113,10 +115,12 @@ perm_explain_cache_json(perm_writer_t *w, perm_loc_conf_t *plcf,
                perm_explain_bool[cache->stale], cache->age,
                (int64_t) ngx_time() + (valid - cache->age) / 1000);
 
-    perm_write(w, "\"generation\":{\"epoch\":%uD,\"change\":%uD},"
-               "\"current_generation\":{\"epoch\":%uD,\"change\":%uD},",
-               entry->generation.epoch, entry->generation.change,
-               cache->generation.epoch, cache->generation.change);
+    perm_write(w, "\"generation\":{\"epoch\":%uD,\"change\":[%uD,%uD]},"
+               "\"current_generation\":{\"epoch\":%uD,\"change\":[%uD,%uD]},",
+               entry->generation.epoch, entry->generation.change[0],
+               entry->generation.change[1],
+               cache->generation.epoch, cache->generation.change[0],
+               cache->generation.change[1]);
 
     perm_explain_expires(w, "gateway_expires", entry->grants.gateway);
     perm_explain_expires(w, "resource_expires", entry->grants.resource);

@@ -191,7 +191,7 @@ perm_fetch_join(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash)
     now = perm_cache_generation(fetch->zone->cache, call->gateway, call->app);
 
     if (now.epoch != lookup->generation.epoch
-        || now.change != lookup->generation.change)
+        || !perm_generation_unchanged(&lookup->generation, &now))
     {
         return NULL;
     }

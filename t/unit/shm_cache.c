@@ -206,6 +206,44 @@ test_generations(void)
 }
 
 
+/* a bulk write is no reason to forget those whose keys it left alone */
+
+static void
+test_changes_of_others(void)
+{
+    int                 i, lost;
+    char                app[32];
+    stub_call_t         known;
+    perm_str_t          gateway, other;
+    perm_cache_entry_t  entry;
+
+    fresh(20 * 1024 * 1024);
+
+    for (i = 0; i < 1000; i++) {
+        snprintf(app, sizeof(app), "known-%d", i);
+        stub_call(&known, "gw", "res", app);
+        store(&known.call, LATER, -1, 1);
+    }
+
+    gateway.data = "gw";
+    gateway.len = 2;
+    other.data = app;
+
+    for (i = 0; i < 10000; i++) {
+        other.len = snprintf(app, sizeof(app), "other-%d", i);
+        perm_cache_invalidate(cache, gateway, other);
+    }
+
+    for (i = 0, lost = 0; i < 1000; i++) {
+        snprintf(app, sizeof(app), "known-%d", i);
+        stub_call(&known, "gw", "res", app);
+        lost += !(lookup(&known.call, &entry) && entry.unchanged);
+    }
+
+    ok(lost < 20, "10,000 changes of others cost %d of 1000", lost);
+}
+
+
 static void
 test_marks(void)
 {
@@ -468,6 +506,7 @@ main(int argc, char **argv)
     test_lookup();
     test_long_names();
     test_generations();
+    test_changes_of_others();
     test_marks();
     test_capacity();
     test_denials();
