@@ -204,8 +204,8 @@ subtest 'the worker that tracks is killed' => sub {
         $redis->grant('smoke', 'get_user', "killed-$round", $in_an_hour);
         cached("killed-$round", $ALLOW);
 
-        my $pid = holder();
-        ok $pid, "worker $pid tracks";
+        my $pid = wait_for(\&holder) or die "no worker tracks\n";
+        note "worker $pid tracks";
         kill 'KILL', $pid;
         my $begun = time;
         $redis->revoke('smoke', 'get_user', "killed-$round");
