@@ -19,7 +19,11 @@ perm_refusal_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         perm_refusal_log(r, plcf, check);
     }
 
-    perm_refusal_count(r, plcf, check);
+    /* an outage is no refusal, and would fill the lists with everybody */
+
+    if (check->decision.outcome == PERM_DENY) {
+        perm_refusal_count(r, plcf, check);
+    }
 }
 
 
