@@ -60,10 +60,12 @@ sub serve {
     $redis->load->grant('smoke', 'get_user', 'demo', time + 3600);
 }
 
+sub error_log { slurp("$t->{dir}/error.log") }
+
 sub with {
     my ($directives, $url) = @_;
     $url //= 'rediss://localhost:%%PORT_tls%%';
-    $from = length $t->log;
+    $from = length error_log();
     $t->config(server => $SERVER, setup => "$SETUP
         app_permission_redis $url; $directives");
     return $t->{nginx}{pid} ? $t->reload : $t->start;
@@ -85,11 +87,11 @@ sub refused {
     my ($what, $pattern) = @_;
     my ($pid) = $t->{nginx}->workers;
     my $told = sub { grep { /\[error\] $pid#/ && $_ =~ $pattern }
-                         split /\n/, substr $t->log, $from };
+                         split /\n/, substr error_log(), $from };
 
     ok wait_for(sub { scalar $told->() }, 5), "$what: the log says why"
         or diag join "\n", grep /app_permission/, split /\n/,
-                                                substr $t->log, $from;
+                                                substr error_log(), $from;
     is outcome('/a', 'unknown-' . ++$n), '503 fail/unavailable MISS',
         '... nothing is asked';
     is scalar($told->()), 1, '... once' or diag join "\n", $told->();
@@ -195,7 +197,7 @@ subtest 'the authority changes' => sub {
     works('before');
 
     copy('other.crt', 'trusted.crt');
-    $from = length $t->log;
+    $from = length error_log();
     ok $t->reload, 'reload';
     refused('no more trusted', qr/certificate of the server is refused/);
 

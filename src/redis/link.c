@@ -255,6 +255,28 @@ perm_redis_link_open(perm_redis_link_t *link)
 }
 
 
+/* without the right to it the command that follows fails: why, is told here */
+
+static void
+perm_redis_link_asked(void *data, redisReply *reply)
+{
+    perm_redis_link_t  *link = data;
+
+    if (reply == NULL || !perm_redis_reply_error(reply, "NOPERM")
+        || link->asking_said)
+    {
+        return;
+    }
+
+    link->asking_said = 1;
+
+    ngx_log_error(NGX_LOG_ERR, link->log, 0,
+                  "app_permission: Redis %V: the user has no right to ASKING, "
+                  "calls whose slot is being moved are unavailable: it needs "
+                  "\"+asking\"", &link->name);
+}
+
+
 /* the server takes the next command although the slot is on its way there */
 
 static ngx_int_t
@@ -262,7 +284,8 @@ perm_redis_link_send_asking(perm_redis_link_t *link)
 {
     ngx_str_t  asking = ngx_string("ASKING");
 
-    return perm_redis_connection_send(link->connection, 1, &asking, NULL, NULL)
+    return perm_redis_connection_send(link->connection, 1, &asking,
+                                      perm_redis_link_asked, link)
            != NULL ? NGX_OK : NGX_ERROR;
 }
 

@@ -59,6 +59,7 @@ struct perm_redis_link_s {
     ngx_event_t                  post;         /* what waits is to fail */
     ngx_uint_t                   failures;     /* since it was up */
     ngx_msec_t                   since;        /* when it came up */
+    unsigned                     asking_said:1;  /* that ASKING is refused */
 };
 
 

@@ -111,15 +111,31 @@ perm_redis_tracker_heard(void *data, redisReply *reply)
 }
 
 
-/* of the source; that PING is not allowed is as good an answer */
+/*
+ * Of the source.  That PING is not allowed is as good an answer, but each one
+ * gets into the server's ACL LOG.
+ */
 
 static void
 perm_redis_tracker_sounded(void *data, redisReply *reply)
 {
     perm_redis_tracker_t *tracker = data;
 
-    if (reply != NULL) {
-        tracker->beats--;
+    if (reply == NULL) {
+        return;
+    }
+
+    tracker->beats--;
+
+    if (!tracker->mute && !tracker->witness
+        && perm_redis_reply_error(reply, "NOPERM"))
+    {
+        tracker->mute = 1;
+
+        ngx_log_error(NGX_LOG_WARN, tracker->conf->log, 0,
+                      "app_permission: Redis %s: the user has no right to "
+                      "PING: it works without, but ACL LOG fills; it should "
+                      "have \"+ping\"", tracker->name);
     }
 }
 

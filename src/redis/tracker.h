@@ -48,6 +48,7 @@ typedef struct {
     unsigned                    witness:1; /* no master: nobody misses it */
     unsigned                    active:1;
     unsigned                    refused:1; /* and the log says so */
+    unsigned                    mute:1;    /* no PING, and the log says so */
 
     u_char                      name[1];   /* of the node */
 } perm_redis_tracker_t;

@@ -1,0 +1,247 @@
+#!/usr/bin/perl
+
+# The rights that README.md lists for the gateway: they suffice, each of them
+# is needed, and the log names the one that is missing.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time);
+
+use Perm::Cluster;
+use Perm::Redis;
+use Perm::Test;
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        app_permission required;
+
+        location = /a    { app_permission_cache_valid 0s denied=0s; empty_gif; }
+        location = /long { app_permission_cache_valid 1h; empty_gif; }
+EOT
+
+my $ALLOW = '200 allow/resource_grant';
+my $PASSWORD = 'opensesame';
+
+# what README.md says, word by word
+
+my $readme = slurp("$Perm::Test::ROOT/README.md");
+my ($line) = $readme =~ /^ACL SETUSER (gateway .*)$/m
+    or BAIL_OUT('README.md has no ACL SETUSER line for the gateway');
+my ($more) = $readme =~ /^# with a cluster also (.*)$/m;
+$line =~ s/>PASSWORD/>$PASSWORD/;
+my @rights = split ' ', $line;
+my @cluster = split ' ', $more;
+
+my $t = Perm::Test->new;
+my $redis = Perm::Redis->start(dir => "$t->{dir}/redis");
+my $db = $redis->connect;
+$db->cmd('SELECT', 2);
+spew("$t->{dir}/password", "$PASSWORD\n");
+spew("$t->{dir}/wrong", "notthis\n");
+my $from = 0;
+
+sub fill {
+    for my $c ($redis, $db) {
+        $c->cmd('HSET', 'app_permission:meta', 'schema', '1');
+        $c->cmd('HSET', 'app_permission:grants:{smoke:demo}', 'get_user',
+                int(time) + 3600);
+    }
+}
+
+sub error_log { slurp("$t->{dir}/error.log") }
+
+sub with {
+    my ($url, $file) = @_;
+    $file //= 'password';
+    $from = length error_log();
+    $t->config(server => $SERVER, setup => <<"EOT");
+        app_permission_redis $url;
+        app_permission_redis_user gateway;
+        app_permission_redis_password_file %%DIR%%/$file;
+        app_permission_redis_timeout 300ms;
+        app_permission_app \$http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+        app_permission_flush 1s;
+EOT
+    $t->{nginx}{pid} ? $t->reload : $t->start;
+}
+
+sub outcome {
+    my ($uri, $app) = @_;
+    my $r = $t->get($uri, app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+# what the log says; of the workers that run now only, as old ones may try to
+# connect once more
+
+sub said {
+    my ($now) = @_;
+    my $pids = $now ? join '|', $t->{nginx}->workers : '\d+';
+    return grep { /\] (?:$pids)#.*app.permission: / } split /\n/,
+        substr error_log(), $from;
+}
+
+sub logged {
+    my ($pattern, $what) = @_;
+    ok wait_for(sub {
+        outcome('/a', 'demo');
+        return grep { $_ =~ $pattern } said();
+    }, 5), $what
+        or diag join "\n", said();
+}
+
+# lookups, recording and tracking all work
+
+sub all_well {
+    my ($what, $of) = @_;
+
+    subtest $what => sub {
+        ok wait_for(sub { outcome('/a', 'demo') eq "$ALLOW MISS" }, 5),
+            'lookups';
+        ok wait_for(sub { $t->status->{invalidation}{active} }), 'tracking';
+        my $got = outcome('/long', 'demo');
+        my $server = $of->('app_permission:grants:{smoke:demo}');
+        $server->cmd('HDEL', 'app_permission:grants:{smoke:demo}', 'get_user');
+        ok wait_for(sub { outcome('/long', 'demo') =~ /^403/ }, 2), '... works';
+        $server->cmd('HSET', 'app_permission:grants:{smoke:demo}', 'get_user',
+                     int(time) + 3600);
+
+        $server = $of->('app_permission:access:{smoke:demo}');
+        $server->cmd('DEL', 'app_permission:access:{smoke:demo}');
+        ok wait_for(sub {
+            outcome('/a', 'demo');
+            $server->cmd('ZSCORE', 'app_permission:access:{smoke:demo}',
+                         'get_user')
+        }, 5), 'recording';
+
+        # longer than a heartbeat
+
+        my $end = time + 1.5;
+        wait_for(sub { time > $end });
+        my @bad = grep { /\[(?:error|warn)\]|NOPERM|right/ } said();
+        is join("\n", @bad), '', 'nothing is amiss';
+    };
+}
+
+
+$redis->cmd('ACL', 'SETUSER', @rights);
+$redis->cmd('ACL', 'SETUSER', 'default', 'resetpass', '>admin');
+fill();
+my $url = "redis://127.0.0.1:$redis->{port}";
+with($url);
+all_well('a server', sub { $redis });
+with("$url/2");
+all_well('another database', sub { $db });
+is scalar(grep { /denied|reason/ } map { "@$_" }
+    grep { ref } @{$redis->cmd('ACL', 'LOG')}), 0, 'nothing was refused'
+    or diag explain $redis->cmd('ACL', 'LOG');
+
+
+# One right less each: what the log says of it.
+
+sub without {
+    my ($right) = @_;
+    my @less = grep { $_ ne $right } @rights;
+    is scalar @less, @rights - 1, "README.md has $right";
+    return @less;
+}
+
+for my $case (
+    ['+hget', qr/NOPERM.*'hget'/],
+    ['+hmget', qr/NOPERM.*'hmget'/],
+    ['+zadd', qr/last accesses.*NOPERM.*'zadd'/],
+    ['+role', qr/no right to ROLE/],
+    ['+select', qr/SELECT was refused.*NOPERM.*'select'/],
+    ['+client|id', qr/does not push.*NOPERM.*'client\|id'/],
+    ['+client|tracking', qr/does not push.*NOPERM.*'client\|tracking'/],
+    ['+subscribe', qr/does not push.*NOPERM.*'subscribe'/],
+    ['&__redis__:invalidate', qr/does not push.*NOPERM.*channel/],
+    ['+ping', qr/no right to PING/],
+    ['%R~app_permission:meta', qr/HGET.*NOPERM.*key/],
+    ['%R~app_permission:grants:*', qr/HMGET.*NOPERM.*key/],
+    [(grep { /access/ } @rights)[0], qr/last accesses.*NOPERM.*key/],
+) {
+    my ($right, $pattern) = @$case;
+
+    subtest "without $right" => sub {
+        $redis->cmd('ACL', 'DELUSER', 'gateway');
+        $redis->cmd('ACL', 'SETUSER', without($right));
+        with("$url/2");
+        logged($pattern, 'the log names it');
+        my @told = grep { /\[(?:error|warn|notice)\]/ && $_ =~ $pattern }
+            said('now');
+        cmp_ok scalar @told, '<=', 1, '... once' or diag join "\n", @told;
+    };
+}
+
+
+subtest 'passwords' => sub {
+    $redis->cmd('ACL', 'DELUSER', 'gateway');
+    with($url);
+    logged(qr/AUTH was refused: check user and password in .*WRONGPASS/,
+        'no such user');
+    is outcome('/a', 'one'), '503 fail/unavailable MISS', '... unavailable';
+
+    $redis->cmd('ACL', 'SETUSER', @rights);
+    ok wait_for(sub { outcome('/a', 'demo') =~ /^200/ }, 5), 'there it is';
+
+    with($url, 'wrong');
+    logged(qr/AUTH was refused: check user and password in .*WRONGPASS/,
+        'a wrong password');
+    is outcome('/a', 'two'), '503 fail/unavailable MISS', '... unavailable';
+    ok !grep({ /notthis|opensesame/ } said()), '... which is not in the log';
+
+    spew("$t->{dir}/wrong", "$PASSWORD\n");
+    ok $t->reload, 'reload';
+    ok wait_for(sub { outcome('/a', 'demo') =~ /^200/ }, 5), 'read anew';
+
+    # changed while connected: connections go on, new ones do not
+
+    $redis->cmd('ACL', 'SETUSER', 'gateway', 'resetpass', '>another');
+    is outcome('/a', 'demo'), "$ALLOW MISS", 'a connection goes on';
+    $from = length error_log();
+    $redis->cmd('CLIENT', 'KILL', 'USER', 'gateway');
+    logged(qr/AUTH was refused.*WRONGPASS/, 'a new one does not');
+};
+
+
+subtest 'a cluster' => sub {
+    my $c = Perm::Cluster->start(dir => "$t->{dir}/c");
+    my $user = sub { $_->cmd('ACL', 'SETUSER', @_) for $c->nodes };
+    my $slot_key = 'app_permission:grants:{smoke:demo}';
+    $c->cmd('app_permission:meta', 'HSET', 'schema', '1');
+    $c->cmd($slot_key, 'HSET', 'get_user', int(time) + 3600);
+
+    $user->(@rights, @cluster);
+    with($c->url);
+    all_well('all slots', sub { $c->owner($_[0]) });
+
+    my $from_node = $c->owner($slot_key);
+    my ($to) = grep { $_ != $from_node } $c->masters;
+    my @move = ($c->slot($slot_key), $from_node, $to);
+    $c->move_begin(@move);
+    $c->move_keys(@move);
+    is outcome('/a', 'demo'), "$ALLOW MISS", 'ASK is followed';
+    my %refused = map { my %entry = @$_; ("$entry{reason} $entry{object}" => 1) }
+        map { @{$_->cmd('ACL', 'LOG')} } $c->nodes;
+    is_deeply [keys %refused], [], 'nothing was refused';
+
+    $from = length error_log();
+    $user->('gateway', '-asking');
+    logged(qr/no right to ASKING.*"\+asking"/, 'without +asking: logged');
+    $c->move_end(@move);
+
+    $user->('gateway', '+asking', '-cluster|slots');
+    with($c->url);
+    logged(qr/no right to CLUSTER SLOTS/, 'without +cluster|slots: logged');
+    is outcome('/a', 'three'), '503 fail/unavailable MISS', '... unavailable';
+    $c->stop;
+};
+
+$redis->stop;
+$t->done;
