@@ -41,6 +41,7 @@ _app_permission()
         return
         ;;
     --password-file|--cacert|--cert|--key)
+        compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$cur"))
         return
         ;;
@@ -68,8 +69,9 @@ _app_permission()
         COMPREPLY=($(compgen -W "${!options[*]}" -- "$cur"))
 
     elif [[ $command == import || $command == export ]]; then
+        compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$cur"))
     fi
 }
 
-complete -o filenames -F _app_permission app-permission
+complete -F _app_permission app-permission
