@@ -198,8 +198,10 @@ failing 'closed in the middle of a reply',
     [{ match => $lookup, reply => "*2\r\n\$20\r\nabc", close => 1 }],
     log => qr/closed|Broken pipe|reset/;
 
+# the same cause as just before: it need not be told again
+
 failing 'closed instead of a reply', [{ match => $lookup, close => 1 }],
-    log => qr/closed|Broken pipe|reset/;
+    log => qr/closed|Broken pipe|reset|Redis is down/, told => 3;
 
 failing 'garbage', [{ match => $lookup, reply => "HTTP/1.1 400 no\r\n\r\n" }],
     log => qr/protocol/i;

@@ -227,7 +227,12 @@ sub move_keys {
 
 sub move_end {
     my ($self, $slot, $from, $to) = @_;
-    $_->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $to->{id}) for $to, $from;
+    $to->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $to->{id});
+
+    # a master that has lost its last slot has become a replica by itself
+
+    eval { $from->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $to->{id}) }
+        or $@ =~ /only with masters/ or die $@;
 }
 
 sub move {
