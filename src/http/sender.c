@@ -177,10 +177,14 @@ perm_sender_step(perm_sender_t *sender)
         sender->walked = sender->wrapped && sender->cursor >= sender->begin;
 
         for (i = 0; i < n; i++) {
+
+            /* in a cluster those of other masters have their turn */
+
             if (perm_sender_send(sender, &sender->accesses[i]) != NGX_OK) {
-                sender->walked = 1;
-                sender->given_up = 1;
-                break;
+                sender->failed = 1;
+                sender->refused++;
+                sender->given_up |= (perm_redis_state(sender->redis)
+                                     == PERM_REDIS_DOWN);
             }
         }
     }
