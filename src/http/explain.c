@@ -227,6 +227,7 @@ perm_explain_wait(perm_explain_t *e)
             ngx_post_event(rev, &ngx_posted_events);
 
         } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            perm_explain_cancel(e);
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }

@@ -237,6 +237,8 @@ perm_handler_suspend(ngx_http_request_t *r, perm_check_t *check)
         ngx_post_event(r->connection->read, &ngx_posted_events);
 
     } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        /* "error_page" may have the request begin anew */
+        perm_handler_abandoned(check);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
