@@ -20,6 +20,8 @@ $t->nginx(workers => 2, server => <<'EOT');
         add_header X-Decision
  "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
 
+        add_header X-Expires $app_permission_expires always;
+
         app_permission_cache_valid 1s denied=1s;
         location = /a { app_permission required; empty_gif; }
 EOT
@@ -87,7 +89,7 @@ subtest 'what a refresh brings' => sub {
     ok wait_for(sub {
         my $r = $t->get('/a', app => 'renewed');
         return $r->{headers}{'x-decision'} =~ /HIT/
-            && ($t->access)[-1]{app_permission_expires} eq $renewed;
+            && $r->{headers}{'x-expires'} eq $renewed;
     }, 3), 'the new end counts, as a hit';
 
     # and when it fails, the old answer goes on while it may
