@@ -200,7 +200,7 @@ sub later {
 subtest 'quit' => sub {
     later();
     my $seen = some(5);
-    cmp_ok $t->status->{access}{pending}, '>=', @apps, 'pending';
+    cmp_ok $t->status->{access}{pending}, '>', 0, 'pending';
     my $begun = time;
     is $t->{nginx}->quit, 0, 'nginx quits';
     cmp_ok time - $begun, '<', 3, '... soon';
