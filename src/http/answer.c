@@ -6,6 +6,7 @@
 
 
 #define PERM_ANSWER_SHOWN  128   /* bytes of an error that the log shows */
+#define PERM_ANSWER_LINES  60    /* in a minute */
 
 
 static int64_t perm_answer_expires(redisReply *reply);
@@ -114,10 +115,20 @@ perm_answer_note(perm_answer_log_t *answers, redisReply *reply, ngx_int_t rc,
     }
 
     answers->error = hash;
+
+    if (ngx_time() - answers->minute >= 60) {
+        answers->minute = ngx_time();
+        answers->lines = 0;
+    }
+
+    if (answers->lines++ >= PERM_ANSWER_LINES) {
+        return;
+    }
+
     last = perm_escape(shown, error);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app permission: Redis answered %s with \"%*s\"%s", command,
+                  "app_permission: Redis answered %s with \"%*s\"%s", command,
                   (size_t) (last - shown), shown, perm_answer_advice(error));
 }
 

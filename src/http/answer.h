@@ -32,12 +32,15 @@ ngx_int_t perm_answer_loaded(redisReply *reply, ngx_uint_t *loaded);
 
 typedef struct {
     uint32_t      error;       /* hash of it, 0: none since a good one */
+    time_t        minute;      /* unix seconds: lines are counted since */
+    ngx_uint_t    lines;
 } perm_answer_log_t;
 
 
 /*
  * Logs an answer that is not NGX_OK, when it is another one than before; and
- * forgets about it for a good one ("rc" NGX_OK).
+ * forgets about it for a good one ("rc" NGX_OK).  Where good and bad answers
+ * take turns, one line a second on average has to do.
  */
 void perm_answer_note(perm_answer_log_t *answers, redisReply *reply,
     ngx_int_t rc, char *command, ngx_log_t *log);

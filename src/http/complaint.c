@@ -17,7 +17,7 @@ perm_complaint_unreadable(perm_main_conf_t *pmcf, perm_call_t *call,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app permission: unreadable grant, counted as absent: field "
+                  "app_permission: unreadable grant, counted as absent: field "
                   "\"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew with "
                   "\"app-permission grant\"",
                   field.len, field.data, &pmcf->redis.prefix,
@@ -37,7 +37,7 @@ perm_complaint_wrong_type(perm_main_conf_t *pmcf, perm_call_t *call,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app permission: \"%Vgrants:{%*s:%*s}\" is not a hash of "
+                  "app_permission: \"%Vgrants:{%*s:%*s}\" is not a hash of "
                   "grants (WRONGTYPE), calls of this app are unavailable; "
                   "remove it, and check \"app_permission_redis_prefix\" and "
                   "who writes there",
