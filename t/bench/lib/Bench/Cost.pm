@@ -15,6 +15,8 @@ use Perm::Http;
 use Perm::Util qw(reap spawn);
 
 our ($SHORT, $LONG) = (1000, 16_000);
+our @MALLOC = qw(malloc free _int_malloc _int_free malloc_consolidate sysmalloc
+                 posix_memalign);
 
 
 # Asks $count times, one request after the other, for the apps in turn.  Before
@@ -88,8 +90,10 @@ sub count {
 }
 
 
+# the whole of $file; without what malloc() and free() take when $o{malloc} is 0
+
 sub total {
-    my ($file) = @_;
+    my ($file, %o) = @_;
     my $total;
 
     open my $in, '<', $file or die "$file: $!\n";
@@ -97,7 +101,13 @@ sub total {
         $total = $1 if $line =~ /^(?:summary|totals): (\d+)/;
     }
     die "$file has no total\n" unless $total;
-    return $total - (functions($file, 1)->{ngx_event_expire_timers} // 0);
+    $total -= functions($file, 1)->{ngx_event_expire_timers} // 0;
+
+    if (!($o{malloc} // 1)) {
+        my $functions = functions($file, 0);
+        $total -= $functions->{$_} // 0 for @MALLOC;
+    }
+    return $total;
 }
 
 
@@ -108,7 +118,7 @@ sub per_request {
     my $short = count($b, $uri, $SHORT, %o);
     my $long = count($b, $uri, $LONG, %o);
 
-    my $cost = (total($long) - total($short)) / ($LONG - $SHORT);
+    my $cost = (total($long, %o) - total($short, %o)) / ($LONG - $SHORT);
     return wantarray ? ($cost, $short, $long) : $cost;
 }
 
