@@ -28,25 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "histogram.h"
+
 
 #define CONNECTIONS_MAX  1024
 #define REPLY_MAX        8192
 #define GRACE            2000000    /* usec for the last answers */
-
-/* 64 buckets for each power of two: 1.6 % wide */
-
-#define SHIFT            6
-#define BUCKETS          (64 << SHIFT)
-
-
-typedef struct {
-    uint64_t        requests;
-    uint64_t        failed;             /* another status, or none */
-    uint64_t        statuses[600];
-    uint64_t        max;                /* usec */
-    uint32_t        buckets[BUCKETS];
-} histogram_t;
-
 
 typedef struct {
     int             fd;
@@ -110,89 +97,6 @@ usec(void)
     clock_gettime(CLOCK_MONOTONIC, &ts);
 
     return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-
-static void
-histogram_add(histogram_t *h, uint64_t value, unsigned status)
-{
-    unsigned  power, bucket;
-
-    h->requests++;
-    h->statuses[status < 600 ? status : 0]++;
-    h->failed += (status != opt.status);
-
-    if (value > h->max) {
-        h->max = value;
-    }
-
-    if (value < (1 << SHIFT)) {
-        bucket = value;
-
-    } else {
-        power = 63 - __builtin_clzll(value);
-        bucket = ((power - SHIFT + 1) << SHIFT)
-                 + ((value >> (power - SHIFT)) & ((1 << SHIFT) - 1));
-    }
-
-    h->buckets[bucket]++;
-}
-
-
-static uint64_t
-histogram_quantile(histogram_t *h, double q)
-{
-    uint64_t  rank, seen;
-    unsigned  i, power;
-
-    rank = q * h->requests;
-    seen = 0;
-
-    for (i = 0; i < BUCKETS; i++) {
-        seen += h->buckets[i];
-
-        if (seen > rank) {
-            break;
-        }
-    }
-
-    if (i < (1 << SHIFT)) {
-        return i;
-    }
-
-    power = (i >> SHIFT) + SHIFT - 1;
-
-    return ((UINT64_C(1) << SHIFT) + (i & ((1 << SHIFT) - 1)))
-           << (power - SHIFT);
-}
-
-
-static void
-histogram_print(histogram_t *h, const char *kind, double seconds)
-{
-    unsigned     i;
-    const char  *comma;
-
-    printf("{\"kind\":\"%s\",\"seconds\":%.3f,\"requests\":%" PRIu64
-           ",\"failed\":%" PRIu64 ",\"rate\":%.1f,\"p50\":%" PRIu64
-           ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64
-           ",\"max\":%" PRIu64 ",\"statuses\":{",
-           kind, seconds, h->requests, h->failed,
-           seconds > 0 ? h->requests / seconds : 0,
-           histogram_quantile(h, 0.5), histogram_quantile(h, 0.9),
-           histogram_quantile(h, 0.99), histogram_quantile(h, 0.999), h->max);
-
-    comma = "";
-
-    for (i = 0; i < 600; i++) {
-        if (h->statuses[i]) {
-            printf("%s\"%u\":%" PRIu64, comma, i, h->statuses[i]);
-            comma = ",";
-        }
-    }
-
-    printf("}}\n");
-    fflush(stdout);
 }
 
 
@@ -304,8 +208,8 @@ request_done(connection_t *c, unsigned status)
 
     latency = usec() - c->due;
 
-    histogram_add(&total, latency, status);
-    histogram_add(&second, latency, status);
+    histogram_add(&total, latency, status, opt.status);
+    histogram_add(&second, latency, status, opt.status);
 
     c->busy = 0;
     answered++;
@@ -501,12 +405,12 @@ run(void)
     /* fell due and had no answer, or not even a connection to go out on */
 
     while (opt.rate > 0 && !all_sent(now)) {
-        histogram_add(&total, now - due_at(sent++), 0);
+        histogram_add(&total, now - due_at(sent++), 0, opt.status);
         answered++;
     }
 
     for ( ; answered < sent; answered++) {
-        histogram_add(&total, GRACE, 0);
+        histogram_add(&total, GRACE, 0, opt.status);
     }
 
     histogram_print(&total, "total",
