@@ -1,6 +1,6 @@
 
 /*
- * What a connection says first: AUTH, SELECT and ROLE, in one write.
+ * What a connection says first: AUTH, SELECT, PING and ROLE, in one write.
  */
 
 
@@ -85,6 +85,21 @@ perm_redis_handshake_select(void *data, redisReply *reply)
 {
     if (reply != NULL && !perm_redis_handshake_ok(reply)) {
         perm_redis_handshake_refused(data, "SELECT", reply);
+    }
+}
+
+
+/*
+ * A server that is reading its data in answers ROLE and accepts subscriptions,
+ * but no lookup, and reports every key that it comes upon as changed.  Without
+ * the right to PING there is no telling.
+ */
+
+static void
+perm_redis_handshake_ping(void *data, redisReply *reply)
+{
+    if (reply != NULL && perm_redis_reply_error(reply, "LOADING")) {
+        perm_redis_handshake_refused(data, "PING", reply);
     }
 }
 
@@ -215,6 +230,20 @@ perm_redis_handshake_send_auth(perm_redis_connection_t *connection)
 
 
 static ngx_int_t
+perm_redis_handshake_send_ping(perm_redis_connection_t *connection)
+{
+    ngx_str_t  ping = ngx_string("PING");
+
+    if (connection->kind == PERM_REDIS_SENTINEL_PEER) {
+        return NGX_OK;
+    }
+
+    return perm_redis_handshake_send(connection, 1, &ping,
+                                     perm_redis_handshake_ping);
+}
+
+
+static ngx_int_t
 perm_redis_handshake_send_select(perm_redis_connection_t *connection)
 {
     u_char     buf[NGX_INT_T_LEN];
@@ -247,6 +276,7 @@ perm_redis_handshake_begin(perm_redis_connection_t *connection)
 
     if (perm_redis_handshake_send_auth(connection) != NGX_OK
         || perm_redis_handshake_send_select(connection) != NGX_OK
+        || perm_redis_handshake_send_ping(connection) != NGX_OK
         || perm_redis_handshake_send(connection, 1, &role,
                                      perm_redis_handshake_done)
            != NGX_OK)
