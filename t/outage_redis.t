@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -35,12 +36,21 @@ my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
                         '200 allow/unavailable MISS');
 
 my $t = Perm::Test->new;
-my $redis = $t->redis(conf => ['appendonly yes'])->load;
+my $redis = $t->redis(conf => ['appendonly yes', 'appendfsync always'])->load;
 
 sub outcome {
     my ($app, $uri) = @_;
     my $r = $t->get($uri // '/a', app => $app);
     return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+# as the cache has it, without a call
+
+sub cached {
+    my ($app) = @_;
+    my $r = $t->get('/status/explain?gateway=smoke&resource=get_user&app='
+                    . $app);
+    return JSON::PP->new->decode($r->{body})->{cache};
 }
 
 sub fill {
@@ -71,6 +81,7 @@ ok $t->settled, 'ready';
 subtest 'down' => sub {
     my $ends = int(time) + 3;
     $redis->grant('smoke', 'get_user', 'ending', $ends);
+    ok $t->settled, 'pushed';
     is outcome('ending'), "$ALLOW MISS", 'one that ends soon';
     is outcome('app-1'), "$ALLOW MISS", 'one that does not';
     is outcome('gateway'), '200 allow/gateway_grant MISS', 'a gateway grant';
@@ -138,6 +149,35 @@ subtest 'changed just before' => sub {
     wait_for(sub { !$t->status->{redis}{up} });
     is outcome('app-2', '/long'), $UNKNOWN, 'unavailable';
     is outcome('app-2', '/open'), $OPEN, '... or on_error';
+
+    $redis->run;
+    normal('started');
+    fill();
+};
+
+
+# What changed is asked for again in the background: a renewal of all grants at
+# night must not leave those who call in the morning without any.
+
+subtest 'changed, and nobody called' => sub {
+    my ($ends, $n) = (int(time) + 7200, 40);
+    ok $t->settled, 'pushed';
+    is outcome("app-$_", '/long') =~ /^200/, 1, 'known' for 1 .. $n;
+    $redis->grant('smoke', 'get_user', "app-$_", $ends) for 1 .. $n - 1;
+    $redis->revoke('smoke', 'get_user', "app-$n");
+    for (1 .. $n) {
+        my ($expires, $cache) = $_ < $n ? $ends : 'none';
+        ok wait_for(sub {
+            $cache = cached("app-$_");
+            $cache->{unchanged}
+                && ($cache->{resource_expires} // 'none') eq $expires;
+        }), "asked for again: app-$_" or last;
+    }
+
+    $redis->kill;
+    wait_for(sub { !$t->status->{redis}{up} });
+    is outcome("app-$_", '/long'), "$ALLOW STALE", "app-$_" for 1 .. $n - 1;
+    is outcome("app-$n", '/long'), "$DENY STALE", 'a revoked one: denied';
 
     $redis->run;
     normal('started');

@@ -26,6 +26,13 @@ my $SERVER = <<'EOT';
             app_permission_cache_valid 0s denied=0s;
             empty_gif;
         }
+        # asks too, but is content with what is known where that takes long
+
+        location = /short {
+            app_permission required;
+            app_permission_cache_valid 1ms;
+            empty_gif;
+        }
         location = /open {
             app_permission required;
             app_permission_on_error allow;
@@ -287,6 +294,49 @@ subtest 'slow' => sub {
     cmp_ok $took, '>', 0.25, "after the time-out: $took s";
     cmp_ok $took, '<', 0.45, '... and not later';
     back('answers again');
+};
+
+
+# What is known waits for a tenth of a second, and not at all once that has
+# shown the answers to be late.  They still come, and count.
+
+subtest 'late' => sub {
+    my $short = sub {
+        my ($app, $outcome, $what, $min, $max) = @_;
+        my $begun = time;
+        is outcome('/short', $app), $outcome, $what;
+        my $took = time - $begun;
+        cmp_ok $took, '>', $min, "... after $took s" if $min;
+        cmp_ok $took, '<', $max, "... after $took s" if $max;
+    };
+
+    back('before', 5);
+    ok $t->settled, 'changes are pushed';
+    wait_for(sub { outcome('/short', $_) eq "$KNOWN MISS" }) for qw(demo other);
+
+    $fake->rules({ match => $lookup, delay => 0.03 });
+    $short->('demo', "$KNOWN MISS", 'a little late: waits');
+
+    $fake->rules({ match => $lookup, delay => 0.25 });
+    $short->('demo', "$KNOWN STALE", 'late: known', 0.09, 0.24);
+    $short->('other', "$KNOWN STALE", 'another', 0, 0.09);
+    $short->('late', '403 deny/no_grant MISS', 'unknown: waits', 0.15);
+    $short->('demo', "$KNOWN STALE", 'late again', 0.09, 0.24);
+
+    # a change is waited for
+
+    my $received = $t->status->{invalidation}{received};
+    $redis->grant('smoke', 'get_user', 'other', time - 60);
+    ok wait_for(sub { $t->status->{invalidation}{received} > $received }),
+        'a grant ends';
+    $short->('other', '403 deny/resource_grant_expired MISS',
+             'what was known is out of date: waits');
+
+    $fake->rules;
+    $redis->grant('smoke', 'get_user', 'other', time + 3600);
+    back('answers again');
+    ok wait_for(sub { outcome('/short', 'other') eq "$KNOWN MISS" }),
+        'asked for again';
 };
 
 

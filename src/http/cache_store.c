@@ -171,8 +171,15 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
 
     slot = perm_cache_slot(class, i);
 
-    if (i == place.own && perm_cache_outdated(slot, fetched, generation)) {
-        goto done;
+    if (i == place.own) {
+
+        if (perm_cache_outdated(slot, fetched, generation)) {
+            goto done;
+        }
+
+        /* a refresh is no use of it */
+
+        values.used = slot->used;
     }
 
     if (i != place.free) {

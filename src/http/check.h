@@ -16,6 +16,7 @@ typedef enum {
     PERM_CHECK_NEW = 0,
     PERM_CHECK_WAITING,        /* suspended, for the fetch */
     PERM_CHECK_ANSWERED,       /* resumed */
+    PERM_CHECK_IMPATIENT,      /* likewise, without an answer */
     PERM_CHECK_DECIDED
 } perm_check_step_t;
 
@@ -27,6 +28,7 @@ typedef struct {
     uint64_t               hash;       /* of the call */
 
     perm_fetch_waiter_t   *waiter;     /* while it waits */
+    ngx_event_t           *patience;   /* for how long, or NULL */
     perm_fetch_result_t    result;     /* what it waited for */
     perm_grants_t          grants;
 

@@ -1,12 +1,32 @@
 
 #include "http/complaint.h"
 
+#include "core/grant_key.h"
 
+
+static void perm_complaint_unreadable(perm_main_conf_t *pmcf,
+    perm_call_t *call, perm_str_t field, ngx_log_t *log);
 static ngx_uint_t perm_complaint_new(perm_main_conf_t *pmcf,
     perm_call_t *call, perm_str_t field);
 
 
 void
+perm_complaint_grants(perm_main_conf_t *pmcf, perm_call_t *call,
+    perm_grants_t *grants, ngx_log_t *log)
+{
+    static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
+
+    if (grants->gateway == PERM_GRANT_UNREADABLE) {
+        perm_complaint_unreadable(pmcf, call, gateway_field, log);
+    }
+
+    if (grants->resource == PERM_GRANT_UNREADABLE) {
+        perm_complaint_unreadable(pmcf, call, call->resource, log);
+    }
+}
+
+
+static void
 perm_complaint_unreadable(perm_main_conf_t *pmcf, perm_call_t *call,
     perm_str_t field, ngx_log_t *log)
 {

@@ -12,10 +12,10 @@
 #include "http/conf.h"
 
 
-/* a grant that counts as absent; "field" of the hash of grants. Counted, too */
+/* unreadable ones, if there are: they count as absent.  Counted, too */
 
-void perm_complaint_unreadable(perm_main_conf_t *pmcf, perm_call_t *call,
-    perm_str_t field, ngx_log_t *log);
+void perm_complaint_grants(perm_main_conf_t *pmcf, perm_call_t *call,
+    perm_grants_t *grants, ngx_log_t *log);
 
 
 /* not a hash where the grants should be */

@@ -163,6 +163,13 @@ perm_fetch(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
 }
 
 
+ngx_uint_t
+perm_fetch_late(perm_fetch_t *fetch)
+{
+    return perm_lookups_waiting(&fetch->lookups) >= PERM_FETCH_LATE;
+}
+
+
 void
 perm_fetch_cancel(perm_fetch_waiter_t *waiter)
 {
@@ -290,7 +297,6 @@ perm_fetch_send(perm_lookup_t *lookup)
 
     lookup->generation = perm_cache_generation(fetch->zone->cache,
                                                call->gateway, call->app);
-    lookup->fetched = ngx_current_msec;
 
     if (perm_redis_send(fetch->redis, &argv[1], 4, argv, perm_fetch_reply,
                         lookup)
@@ -299,6 +305,7 @@ perm_fetch_send(perm_lookup_t *lookup)
         return NGX_ERROR;
     }
 
+    perm_lookup_sent(&fetch->lookups, lookup);
     ngx_queue_insert_tail(&fetch->unchecked, &lookup->batch);
 
     if (!fetch->meta.posted) {
@@ -475,25 +482,15 @@ perm_fetch_store(perm_lookup_t *lookup)
 {
     ngx_uint_t      live;
     perm_fetch_t   *fetch;
-    perm_grants_t  *grants;
-
-    static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
 
     fetch = lookup->fetch;
-    grants = &lookup->grants;
 
-    if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_complaint_unreadable(fetch->pmcf, &lookup->call, gateway_field,
-                                  fetch->log);
-    }
+    perm_complaint_grants(fetch->pmcf, &lookup->call, &lookup->grants,
+                          fetch->log);
 
-    if (grants->resource == PERM_GRANT_UNREADABLE) {
-        perm_complaint_unreadable(fetch->pmcf, &lookup->call,
-                                  lookup->call.resource, fetch->log);
-    }
-
-    live = perm_decide(*grants, ngx_time()).outcome == PERM_ALLOW;
+    live = perm_decide(lookup->grants, ngx_time()).outcome == PERM_ALLOW;
 
     perm_cache_store(fetch->zone->cache, &lookup->call, lookup->hash,
-                     *grants, live, lookup->fetched, lookup->generation);
+                     lookup->grants, live, lookup->fetched,
+                     lookup->generation);
 }

@@ -13,6 +13,9 @@
 #include "redis/topology.h"
 
 
+#define PERM_FETCH_LATE  100   /* ms */
+
+
 typedef struct perm_fetch_waiter_s  perm_fetch_waiter_t;
 
 
@@ -43,6 +46,9 @@ void perm_fetch_destroy(perm_fetch_t *fetch);
 ngx_int_t perm_fetch(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
     ngx_uint_t known, perm_fetch_pt handler, void *data,
     perm_fetch_waiter_t **waiter);
+
+/* an answer has been due for PERM_FETCH_LATE ms: it may never come */
+ngx_uint_t perm_fetch_late(perm_fetch_t *fetch);
 
 /* the handler will not be called; the lookup goes on and fills the cache */
 void perm_fetch_cancel(perm_fetch_waiter_t *waiter);

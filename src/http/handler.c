@@ -5,6 +5,7 @@
 #include "http/check.h"
 #include "http/policy.h"
 #include "http/response.h"
+#include "http/suspend.h"
 
 
 #define PERM_REFRESH_RETRY  5000    /* ms until another may try a refresh */
@@ -14,15 +15,18 @@ static ngx_int_t perm_handler_begin(ngx_http_request_t *r,
     perm_loc_conf_t *plcf);
 static ngx_int_t perm_handler_lookup(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check);
+static int64_t perm_handler_valid(perm_loc_conf_t *plcf,
+    perm_check_t *check);
 static ngx_uint_t perm_handler_fresh(perm_loc_conf_t *plcf,
     perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
-static ngx_int_t perm_handler_suspend(ngx_http_request_t *r,
-    perm_check_t *check);
-static void perm_handler_answered(void *data, perm_fetch_result_t result,
-    perm_grants_t *grants);
-static void perm_handler_abandoned(void *data);
+static ngx_uint_t perm_handler_fit(perm_loc_conf_t *plcf,
+    perm_check_t *check, perm_cache_entry_t *entry);
+static ngx_uint_t perm_handler_known(perm_loc_conf_t *plcf,
+    perm_check_t *check, perm_cache_entry_t *entry);
+static ngx_int_t perm_handler_stale(ngx_http_request_t *r,
+    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_resume(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check);
 static ngx_int_t perm_handler_impossible(ngx_http_request_t *r,
@@ -64,6 +68,9 @@ perm_handler(ngx_http_request_t *r)
 
     case PERM_CHECK_ANSWERED:
         return perm_handler_resume(r, plcf, check);
+
+    case PERM_CHECK_IMPATIENT:
+        return perm_handler_lookup(r, plcf, check);
 
     default:
         return NGX_DECLINED;
@@ -120,7 +127,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
     ngx_int_t            rc;
-    ngx_uint_t           live;
+    ngx_uint_t           live, known;
     perm_call_t         *call;
     perm_zone_t         *zone;
     perm_main_conf_t    *pmcf;
@@ -133,6 +140,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     check->hash = perm_call_hash(call, zone->seed);
 
     live = 0;
+    known = 0;
     rc = perm_cache_lookup(zone->cache, call, check->hash, ngx_current_msec,
                            &entry);
 
@@ -145,22 +153,40 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
         live = (check->decision.outcome == PERM_ALLOW);
 
+        known = perm_handler_known(plcf, check, &entry);
+
+        if (known && perm_fetch_late(pmcf->fetch)) {
+            (void) perm_fetch(pmcf->fetch, call, check->hash, live, NULL,
+                              NULL, NULL);
+            return perm_handler_stale(r, plcf, check, &entry);
+        }
+
     } else if (perm_decide_early(check->policy, call->gateway, call->resource,
                                  call->app, &check->decision))
     {
         return perm_handler_decided(r, plcf, check);
     }
 
-    check->started = perm_account_clock();
+    if (check->step == PERM_CHECK_NEW) {
+        check->started = perm_account_clock();
+    }
 
     rc = perm_fetch(pmcf->fetch, call, check->hash, live,
-                    perm_handler_answered, r, &check->waiter);
+                    perm_suspend_answered, r, &check->waiter);
 
     if (rc == NGX_AGAIN) {
-        return perm_handler_suspend(r, check);
+        return perm_suspend(r, check, known);
     }
 
     return perm_handler_impossible(r, plcf, check);
+}
+
+
+static int64_t
+perm_handler_valid(perm_loc_conf_t *plcf, perm_check_t *check)
+{
+    return (check->decision.outcome == PERM_ALLOW) ? plcf->valid
+                                                   : plcf->valid_denied;
 }
 
 
@@ -168,13 +194,11 @@ static ngx_uint_t
 perm_handler_fresh(perm_loc_conf_t *plcf, perm_check_t *check,
     perm_cache_entry_t *entry)
 {
-    int64_t  age, valid;
+    int64_t  age;
 
     age = (int64_t) ngx_current_msec - entry->fetched;
-    valid = (check->decision.outcome == PERM_ALLOW) ? plcf->valid
-                                                    : plcf->valid_denied;
 
-    return entry->trusted && age < valid;
+    return entry->trusted && age < perm_handler_valid(plcf, check);
 }
 
 
@@ -211,83 +235,47 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 }
 
 
+/* may it decide where there is nobody to ask? */
+
+static ngx_uint_t
+perm_handler_fit(perm_loc_conf_t *plcf, perm_check_t *check,
+    perm_cache_entry_t *entry)
+{
+    int64_t  age;
+
+    if (!plcf->stale || !entry->unchanged) {
+        return 0;
+    }
+
+    age = (int64_t) ngx_current_msec - entry->fetched;
+
+    return age < perm_handler_valid(plcf, check) + (int64_t) plcf->stale;
+}
+
+
 /*
- * In the manner of limit_req: no reference is taken, the request stays in
- * this phase and enters it again when the answer is there.
+ * May it decide where the answer is late?  Only its time is over: a change
+ * would have been reported.  Not where nothing is to be cached.
  */
 
+static ngx_uint_t
+perm_handler_known(perm_loc_conf_t *plcf, perm_check_t *check,
+    perm_cache_entry_t *entry)
+{
+    return entry->trusted
+           && perm_handler_valid(plcf, check) > 0
+           && perm_handler_fit(plcf, check, entry);
+}
+
+
 static ngx_int_t
-perm_handler_suspend(ngx_http_request_t *r, perm_check_t *check)
+perm_handler_stale(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check, perm_cache_entry_t *entry)
 {
-    ngx_http_cleanup_t  *cln;
+    check->cache = PERM_CACHE_STALE;
+    check->fetched = entry->fetched;
 
-    check->step = PERM_CHECK_WAITING;
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        perm_fetch_cancel(check->waiter);
-        check->waiter = NULL;
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    cln->handler = perm_handler_abandoned;
-    cln->data = check;
-
-    if (r->connection->read->ready) {
-        ngx_post_event(r->connection->read, &ngx_posted_events);
-
-    } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
-        /* "error_page" may have the request begin anew */
-        perm_handler_abandoned(check);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    return NGX_AGAIN;
-}
-
-
-static void
-perm_handler_answered(void *data, perm_fetch_result_t result,
-    perm_grants_t *grants)
-{
-    ngx_http_request_t *r = data;
-
-    perm_check_t      *check;
-    ngx_connection_t  *c;
-
-    c = r->connection;
-    check = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
-
-    ngx_http_set_log_request(c->log, r);
-
-    check->waiter = NULL;
-    check->step = PERM_CHECK_ANSWERED;
-    check->result = result;
-
-    if (result == PERM_FETCHED) {
-        check->grants = *grants;
-    }
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(c);
-}
-
-
-static void
-perm_handler_abandoned(void *data)
-{
-    perm_check_t *check = data;
-
-    if (check->waiter) {
-        perm_fetch_cancel(check->waiter);
-        check->waiter = NULL;
-    }
+    return perm_handler_decided(r, plcf, check);
 }
 
 
@@ -315,28 +303,19 @@ static ngx_int_t
 perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
-    int64_t              age, valid;
     perm_main_conf_t    *pmcf;
     perm_cache_entry_t   entry;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
-    if (plcf->stale
-        && perm_cache_lookup(pmcf->zone.zone->cache, &check->call,
-                             check->hash, ngx_current_msec, &entry)
-           == NGX_OK
-        && entry.unchanged)
+    if (perm_cache_lookup(pmcf->zone.zone->cache, &check->call, check->hash,
+                          ngx_current_msec, &entry)
+        == NGX_OK)
     {
-        age = (int64_t) ngx_current_msec - entry.fetched;
         check->decision = perm_decide(entry.grants, ngx_time());
 
-        valid = (check->decision.outcome == PERM_ALLOW) ? plcf->valid
-                                                        : plcf->valid_denied;
-
-        if (age < valid + (int64_t) plcf->stale) {
-            check->cache = PERM_CACHE_STALE;
-            check->fetched = entry.fetched;
-            return perm_handler_decided(r, plcf, check);
+        if (perm_handler_fit(plcf, check, &entry)) {
+            return perm_handler_stale(r, plcf, check, &entry);
         }
     }
 

@@ -17,6 +17,7 @@ perm_lookups_init(perm_lookups_t *lookups)
         ngx_queue_init(&lookups->buckets[i]);
     }
 
+    ngx_queue_init(&lookups->sent);
     lookups->n = 0;
 }
 
@@ -39,6 +40,7 @@ perm_lookup_create(perm_lookups_t *lookups, perm_call_t *call, uint64_t hash)
     lookup->call.resource = perm_lookup_copy(&p, call->resource);
     lookup->call.app = perm_lookup_copy(&p, call->app);
 
+    ngx_queue_init(&lookup->sent);
     ngx_queue_init(&lookup->batch);
     ngx_queue_init(&lookup->waiters);
     ngx_queue_insert_head(perm_lookup_bucket(lookups, hash), &lookup->link);
@@ -56,6 +58,7 @@ perm_lookup_free(perm_lookups_t *lookups, perm_lookup_t *lookup)
     }
 
     ngx_queue_remove(&lookup->link);
+    ngx_queue_remove(&lookup->sent);
     ngx_queue_remove(&lookup->batch);
     lookups->n--;
 
@@ -87,6 +90,32 @@ perm_lookup_find(perm_lookups_t *lookups, perm_call_t *call, uint64_t hash)
     }
 
     return NULL;
+}
+
+
+void
+perm_lookup_sent(perm_lookups_t *lookups, perm_lookup_t *lookup)
+{
+    lookup->fetched = ngx_current_msec;
+
+    ngx_queue_insert_tail(&lookups->sent, &lookup->sent);
+}
+
+
+ngx_msec_t
+perm_lookups_waiting(perm_lookups_t *lookups)
+{
+    ngx_queue_t    *q;
+    perm_lookup_t  *lookup;
+
+    if (ngx_queue_empty(&lookups->sent)) {
+        return 0;
+    }
+
+    q = ngx_queue_head(&lookups->sent);
+    lookup = ngx_queue_data(q, perm_lookup_t, sent);
+
+    return ngx_current_msec - (ngx_msec_t) lookup->fetched;
 }
 
 

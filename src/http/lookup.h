@@ -16,12 +16,14 @@
 
 typedef struct {
     ngx_queue_t           buckets[PERM_LOOKUP_BUCKETS];
+    ngx_queue_t           sent;        /* the oldest first */
     ngx_uint_t            n;
 } perm_lookups_t;
 
 
 typedef struct {
     ngx_queue_t           link;        /* of its bucket */
+    ngx_queue_t           sent;        /* once it is */
     ngx_queue_t           batch;       /* that one meta answer serves */
     ngx_queue_t           waiters;     /* perm_fetch_waiter_t */
 
@@ -62,6 +64,15 @@ void perm_lookup_free(perm_lookups_t *lookups, perm_lookup_t *lookup);
 
 perm_lookup_t *perm_lookup_find(perm_lookups_t *lookups, perm_call_t *call,
     uint64_t hash);
+
+
+/* it was sent just now: sets "fetched" */
+
+void perm_lookup_sent(perm_lookups_t *lookups, perm_lookup_t *lookup);
+
+/* for how long the oldest of them has had no answer, ms */
+
+ngx_msec_t perm_lookups_waiting(perm_lookups_t *lookups);
 
 
 perm_fetch_waiter_t *perm_lookup_wait(perm_lookup_t *lookup,

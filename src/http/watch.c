@@ -2,6 +2,7 @@
 #include "http/watch.h"
 
 #include "core/grant_key.h"
+#include "http/catchup.h"
 #include "redis/tracking.h"
 
 
@@ -29,6 +30,7 @@ struct perm_watch_s {
     ngx_event_t             timer;
 
     perm_redis_tracking_t  *tracking;   /* NULL: not the holder */
+    perm_catchup_t         *catchup;
     ngx_msec_t              since;      /* ms, monotonic: in a gap since */
     ngx_msec_t              distrusted; /* ms, monotonic: in the gap, last */
     ngx_msec_t              move;       /* ms, monotonic: the last one's */
@@ -86,6 +88,7 @@ perm_watch_changed(void *data, ngx_str_t *key)
         }
 
         perm_cache_invalidate(watch->zone->cache, gateway, app);
+        perm_catchup_start(watch->catchup);
     }
 
     (void) ngx_atomic_fetch_add(&watch->pmcf->stats->invalidations, 1);
@@ -209,7 +212,12 @@ perm_watch_begin(perm_watch_t *watch)
                                                 &perm_watch_handlers, watch);
     if (watch->tracking == NULL) {
         perm_lease_release(&watch->zone->tracking);
+        return;
     }
+
+    /* with what the last holder had begun */
+
+    perm_catchup_start(watch->catchup);
 }
 
 
@@ -219,6 +227,8 @@ perm_watch_end(perm_watch_t *watch)
     if (watch->tracking == NULL) {
         return;
     }
+
+    perm_catchup_stop(watch->catchup);
 
     perm_redis_tracking_stop(watch->tracking);
     watch->tracking = NULL;
@@ -358,7 +368,11 @@ perm_watch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
     watch->zone = pmcf->zone.zone;
     watch->log = cycle->log;
 
-    if (perm_watch_names(watch, cycle->pool) != NGX_OK) {
+    watch->catchup = perm_catchup_create(pmcf, cycle);
+
+    if (watch->catchup == NULL
+        || perm_watch_names(watch, cycle->pool) != NGX_OK)
+    {
         return NULL;
     }
 

@@ -1,0 +1,33 @@
+
+/*
+ * What was reported as changed is asked for anew, in the background: an outage
+ * that follows finds it known, also where nobody called meanwhile.  In the
+ * worker that hears of changes; never more than a bounded share of its time
+ * and of Redis'.
+ */
+
+
+#ifndef _PERM_CATCHUP_H_INCLUDED_
+#define _PERM_CATCHUP_H_INCLUDED_
+
+
+#include "http/conf.h"
+
+
+typedef struct perm_catchup_s  perm_catchup_t;
+
+
+/* lives as long as the cycle; NULL when memory is out */
+
+perm_catchup_t *perm_catchup_create(perm_main_conf_t *pmcf,
+    ngx_cycle_t *cycle);
+
+
+/* something changed: soon the whole table is looked through */
+
+void perm_catchup_start(perm_catchup_t *catchup);
+
+void perm_catchup_stop(perm_catchup_t *catchup);
+
+
+#endif /* _PERM_CATCHUP_H_INCLUDED_ */
