@@ -262,17 +262,43 @@ subtest 'emptied' => sub {
     is $now - $lines, 1, 'loud, once';
     ok !$t->status->{table}{loaded}, 'in the status';
 
-    # an unfinished load without meta is not used
+    # an unfinished load without meta is not used, nor does it take anything
+    # from those whose grants are there already
 
-    $redis->grant('smoke', 'get_user', 'app-4', time + 3600);
-    is outcome('app-5'), "$ALLOW STALE", 'half loaded: stale still';
-    my $half = outcome('app-4');
-    like $half, qr/^(?:$UNKNOWN|$ALLOW STALE)/, '... whatever is there';
+    my $received = $t->status->{invalidation}{received};
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 5;
+    ok wait_for(sub { $t->status->{invalidation}{received} >= $received + 5 }),
+        'half loaded';
+    is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale still" for 4 .. 6;
+    is outcome('new'), $UNKNOWN, 'unknown: unavailable still';
 
     fill();
     normal('loaded');
     is outcome('unknown'), "$DENY MISS", 'unknown: no grant';
     ok $t->wait_log(qr/the grant table is loaded again/), 'the log tells';
+};
+
+
+# Likewise when nobody calls between the loss and the load.
+
+subtest 'emptied and half loaded at once' => sub {
+    ok $t->settled, 'pushed';
+    for my $app (map { "app-$_" } 1 .. 10) {
+        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
+    }
+    my $received = $t->status->{invalidation}{received};
+    $redis->cmd('FLUSHALL');
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 5;
+    ok wait_for(sub { $t->status->{invalidation}{received} >= $received + 6 }),
+        'pushed';
+    is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale" for 1 .. 10;
+
+    fill();
+    normal('loaded');
+    $redis->revoke('smoke', 'get_user', 'app-2');
+    ok wait_for(sub { outcome('app-2', '/long') =~ /^403/ }, 0.5),
+        'changes count again';
+    fill();
 };
 
 

@@ -1,10 +1,7 @@
 
-#include "http/fetch.h"
+#include "http/fetch_priv.h"
 
-#include "core/grant_key.h"
-#include "http/answer.h"
 #include "http/complaint.h"
-#include "http/lookup.h"
 
 
 static void perm_fetch_link(void *data, ngx_uint_t up);
@@ -16,38 +13,7 @@ static perm_lookup_t *perm_fetch_start(perm_fetch_t *fetch,
 static void perm_fetch_delayed(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_lookup_t *lookup);
 static void perm_fetch_reply(void *data, redisReply *reply);
-static void perm_fetch_meta(ngx_event_t *ev);
-static void perm_fetch_meta_reply(void *data, redisReply *reply);
-static void perm_fetch_checked(ngx_queue_t *lookups, ngx_int_t rc);
-static void perm_fetch_settle(perm_lookup_t *lookup);
 static void perm_fetch_store(perm_lookup_t *lookup);
-
-
-struct perm_fetch_s {
-    perm_main_conf_t  *pmcf;
-    perm_zone_t       *zone;
-    perm_redis_t      *redis;
-    ngx_log_t         *log;
-    ngx_uint_t         worker;
-    ngx_atomic_uint_t  hung;      /* of health, when last looked at */
-
-    perm_lookups_t     lookups;   /* on their way */
-    ngx_queue_t        unchecked; /* sent, the question for "meta" not yet */
-    ngx_event_t        meta;      /* posted: asks it behind this turn's */
-    perm_answer_log_t  answers;   /* of HMGET, and of HGET */
-    perm_answer_log_t  meta_answers;
-
-    u_char             meta_key[PERM_KEY_MAX];
-    size_t             meta_len;
-};
-
-
-/* lookups whose answers count once that of "meta" is there */
-
-typedef struct {
-    perm_fetch_t      *fetch;
-    ngx_queue_t        lookups;
-} perm_batch_t;
 
 
 perm_fetch_t *
@@ -70,7 +36,7 @@ perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
     perm_lookups_init(&fetch->lookups);
     ngx_queue_init(&fetch->unchecked);
 
-    fetch->meta.handler = perm_fetch_meta;
+    fetch->meta.handler = perm_fetch_table_handler;
     fetch->meta.data = fetch;
     fetch->meta.log = cycle->log;
 
@@ -353,110 +319,7 @@ perm_fetch_reply(void *data, redisReply *reply)
 }
 
 
-/*
- * Asks whether the table is loaded, once for all lookups of this turn of the
- * event loop and behind them: an answer of before a FLUSHALL passes, one of
- * after it cannot be taken for "nobody has a grant".
- */
-
-static void
-perm_fetch_meta(ngx_event_t *ev)
-{
-    ngx_str_t      argv[3];
-    perm_batch_t  *batch;
-    perm_fetch_t  *fetch;
-
-    fetch = ev->data;
-
-    if (ngx_queue_empty(&fetch->unchecked)) {
-        return;
-    }
-
-    batch = ngx_alloc(sizeof(perm_batch_t), fetch->log);
-
-    if (batch == NULL) {
-        perm_fetch_checked(&fetch->unchecked, NGX_ERROR);
-        return;
-    }
-
-    batch->fetch = fetch;
-    ngx_queue_init(&batch->lookups);
-    ngx_queue_add(&batch->lookups, &fetch->unchecked);
-    ngx_queue_init(&fetch->unchecked);
-
-    ngx_str_set(&argv[0], "HGET");
-    argv[1].data = fetch->meta_key;
-    argv[1].len = fetch->meta_len;
-    ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
-
-    if (perm_redis_send(fetch->redis, &argv[1], 3, argv,
-                        perm_fetch_meta_reply, batch)
-        == NULL)
-    {
-        perm_fetch_meta_reply(batch, NULL);
-    }
-}
-
-
-static void
-perm_fetch_meta_reply(void *data, redisReply *reply)
-{
-    perm_batch_t *batch = data;
-
-    ngx_int_t      rc;
-    ngx_uint_t     loaded;
-    perm_fetch_t  *fetch;
-
-    fetch = batch->fetch;
-    rc = NGX_ERROR;
-
-    if (reply) {
-        rc = perm_answer_loaded(reply, &loaded);
-        perm_answer_note(&fetch->meta_answers, reply, rc, "HGET", fetch->log);
-
-        if (rc == NGX_OK) {
-            perm_health_table(&fetch->zone->health, loaded,
-                              &fetch->pmcf->redis.prefix, fetch->log);
-            rc = loaded ? NGX_OK : NGX_DECLINED;
-
-        } else if (rc == NGX_ERROR) {
-            perm_redis_drop(fetch->redis);
-        }
-    }
-
-    perm_fetch_checked(&batch->lookups, rc);
-
-    ngx_free(batch);
-}
-
-
-/* "rc" is NGX_OK when the table is loaded */
-
-static void
-perm_fetch_checked(ngx_queue_t *lookups, ngx_int_t rc)
-{
-    ngx_queue_t    *q;
-    perm_lookup_t  *lookup;
-
-    while (!ngx_queue_empty(lookups)) {
-        q = ngx_queue_head(lookups);
-        lookup = ngx_queue_data(q, perm_lookup_t, batch);
-
-        ngx_queue_remove(q);
-        ngx_queue_init(q);
-
-        lookup->checked = 1;
-
-        if (rc != NGX_OK) {
-            lookup->result = PERM_FETCH_IMPOSSIBLE;
-        }
-
-        perm_fetch_settle(lookup);
-    }
-}
-
-
-static void
+void
 perm_fetch_settle(perm_lookup_t *lookup)
 {
     if (!lookup->answered || !lookup->checked) {

@@ -54,6 +54,10 @@ ngx_uint_t perm_fetch_late(perm_fetch_t *fetch);
 void perm_fetch_cancel(perm_fetch_waiter_t *waiter);
 
 
+/* finds out whether the table is loaded, for health; nothing while DOWN */
+void perm_fetch_table(perm_fetch_t *fetch);
+
+
 /* this worker's link, for the flush and the status */
 perm_redis_t *perm_fetch_redis(perm_fetch_t *fetch);
 

@@ -23,6 +23,8 @@ typedef struct {
     ngx_atomic_t    redis_since;     /* unix seconds of the last change */
     ngx_atomic_t    table;           /* 0: not known, 1: loaded, 2: not */
     ngx_atomic_t    table_since;
+    ngx_atomic_t    table_doubt;     /* 1: not found loaded since somebody
+                                        emptied it, or may have */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
     ngx_atomic_t    lag;             /* ms, the last heartbeat's */
@@ -44,6 +46,7 @@ void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
 void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_str_t *prefix, ngx_log_t *log);
+void perm_health_table_doubt(perm_health_t *health);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 

@@ -3,6 +3,7 @@
 
 #include "core/grant_key.h"
 #include "http/catchup.h"
+#include "http/fetch.h"
 #include "redis/tracking.h"
 
 
@@ -61,6 +62,23 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
 };
 
 
+/* the table may be another now, or none */
+
+static void
+perm_watch_doubt(perm_watch_t *watch)
+{
+    perm_cache_distrust(watch->zone->cache);
+
+    perm_health_table_doubt(&watch->zone->health);
+    perm_fetch_table(watch->pmcf->fetch);
+}
+
+
+/*
+ * A key of a table that is not loaded has not changed: somebody loads it, and
+ * until that is done what was known before goes on deciding.
+ */
+
 static void
 perm_watch_changed(void *data, ngx_str_t *key)
 {
@@ -72,6 +90,9 @@ perm_watch_changed(void *data, ngx_str_t *key)
         || (key->len == watch->meta.len
             && ngx_memcmp(key->data, watch->meta.data, key->len) == 0))
     {
+        perm_watch_doubt(watch);
+
+    } else if (watch->zone->health.table_doubt) {
         perm_cache_distrust(watch->zone->cache);
 
     } else {
@@ -126,7 +147,7 @@ perm_watch_active(void *data, ngx_uint_t active)
     watch->refused = 0;
     watch->since = ngx_current_msec;
 
-    perm_cache_distrust(watch->zone->cache);
+    perm_watch_doubt(watch);
 
     if (ngx_exiting) {
 

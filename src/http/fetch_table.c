@@ -1,0 +1,124 @@
+
+#include "http/fetch_priv.h"
+
+
+/* lookups whose answers count once that of "meta" is there */
+
+typedef struct {
+    perm_fetch_t      *fetch;
+    ngx_queue_t        lookups;
+} perm_batch_t;
+
+
+static void perm_fetch_table_reply(void *data, redisReply *reply);
+static void perm_fetch_table_checked(ngx_queue_t *lookups, ngx_int_t rc);
+
+
+void
+perm_fetch_table(perm_fetch_t *fetch)
+{
+    fetch->ask = 1;
+
+    if (!fetch->meta.posted) {
+        ngx_post_event(&fetch->meta, &ngx_posted_events);
+    }
+}
+
+
+void
+perm_fetch_table_handler(ngx_event_t *ev)
+{
+    ngx_str_t      argv[3];
+    perm_batch_t  *batch;
+    perm_fetch_t  *fetch;
+
+    fetch = ev->data;
+
+    if (ngx_queue_empty(&fetch->unchecked) && !fetch->ask) {
+        return;
+    }
+
+    fetch->ask = 0;
+
+    batch = ngx_alloc(sizeof(perm_batch_t), fetch->log);
+
+    if (batch == NULL) {
+        perm_fetch_table_checked(&fetch->unchecked, NGX_ERROR);
+        return;
+    }
+
+    batch->fetch = fetch;
+    ngx_queue_init(&batch->lookups);
+    ngx_queue_add(&batch->lookups, &fetch->unchecked);
+    ngx_queue_init(&fetch->unchecked);
+
+    ngx_str_set(&argv[0], "HGET");
+    argv[1].data = fetch->meta_key;
+    argv[1].len = fetch->meta_len;
+    ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
+
+    if (perm_redis_send(fetch->redis, &argv[1], 3, argv,
+                        perm_fetch_table_reply, batch)
+        == NULL)
+    {
+        perm_fetch_table_reply(batch, NULL);
+    }
+}
+
+
+static void
+perm_fetch_table_reply(void *data, redisReply *reply)
+{
+    perm_batch_t *batch = data;
+
+    ngx_int_t      rc;
+    ngx_uint_t     loaded;
+    perm_fetch_t  *fetch;
+
+    fetch = batch->fetch;
+    rc = NGX_ERROR;
+
+    if (reply) {
+        rc = perm_answer_loaded(reply, &loaded);
+        perm_answer_note(&fetch->meta_answers, reply, rc, "HGET", fetch->log);
+
+        if (rc == NGX_OK) {
+            perm_health_table(&fetch->zone->health, loaded,
+                              &fetch->pmcf->redis.prefix, fetch->log);
+            rc = loaded ? NGX_OK : NGX_DECLINED;
+
+        } else if (rc == NGX_ERROR) {
+            perm_redis_drop(fetch->redis);
+        }
+    }
+
+    perm_fetch_table_checked(&batch->lookups, rc);
+
+    ngx_free(batch);
+}
+
+
+/* "rc" is NGX_OK when the table is loaded */
+
+static void
+perm_fetch_table_checked(ngx_queue_t *lookups, ngx_int_t rc)
+{
+    ngx_queue_t    *q;
+    perm_lookup_t  *lookup;
+
+    while (!ngx_queue_empty(lookups)) {
+        q = ngx_queue_head(lookups);
+        lookup = ngx_queue_data(q, perm_lookup_t, batch);
+
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+
+        lookup->checked = 1;
+
+        if (rc != NGX_OK) {
+            lookup->result = PERM_FETCH_IMPOSSIBLE;
+        }
+
+        perm_fetch_settle(lookup);
+    }
+}
