@@ -72,7 +72,7 @@ use Perm::FakeRedis;
 use Perm::Http;
 use Perm::Nginx;
 use Perm::Redis;
-use Perm::Util qw(wait_for free_port slurp spew build_dir spawn reap);
+use Perm::Util qw(wait_for free_port slurp spew temp_dir build_dir spawn reap);
 
 our @EXPORT = qw(wait_for free_port slurp spew);
 
@@ -86,7 +86,7 @@ $SIG{PIPE} = 'IGNORE';
 sub new {
     my ($class) = @_;
 
-    my $temp = File::Temp->newdir('app-permission-XXXXXX', TMPDIR => 1,
+    my $temp = File::Temp->newdir('app-permission-XXXXXX', DIR => temp_dir(),
         CLEANUP => !$ENV{TEST_KEEP});
     chmod 0755, "$temp";
 
