@@ -55,7 +55,8 @@ package Perm::Test;
 # location = /status and the log are there in every server of this harness.
 #
 # Helpers, exported: wait_for(sub { cond }, seconds), free_port, slurp, spew.
-# PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory.
+# PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory, which
+# is in memory unless TMPDIR says where.
 
 use strict;
 use warnings;
