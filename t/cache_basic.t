@@ -16,7 +16,8 @@ my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $fake = $t->fake_redis(to => $redis);
 
-my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;',
+my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
+                      app_permission_redis_timeout 5s;',
              server => <<'EOT');
         add_header X-Decision
  "$app_permission_decision/$app_permission_reason $app_permission_cache" always;

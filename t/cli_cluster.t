@@ -17,7 +17,7 @@ my $json = JSON::PP->new;
 my $now = time;
 
 my @nodes = map { Perm::Redis->start(dir => "$dir/n$_", conf => [
-    'cluster-enabled yes', 'cluster-node-timeout 2000' ]) } 0 .. 2;
+    'cluster-enabled yes', 'cluster-node-timeout 10000' ]) } 0 .. 2;
 my @ids = map { $_->cmd('CLUSTER', 'MYID') } @nodes;
 
 my @ranges = ([0, 5460], [5461, 10922], [10923, 16383]);

@@ -20,7 +20,7 @@ my $key = sub { "app_permission:$_[0]:{smoke:$_[1]}" };
 
 my $t = Perm::Test->new;
 my $c = Perm::Cluster->start(dir => "$t->{dir}/c", replicas => 1,
-    conf => ['appendonly yes', 'appendfsync always']);
+    conf => ['appendonly yes']);
 my $w = Perm::Watch->new($t, apps => \@apps, scores => sub {
     my @scores = $c->each(map { [$key->('access', $_), 'ZSCORE', 'get_user'] }
                               @apps);

@@ -20,7 +20,7 @@ my $key = sub { "app_permission:$_[0]:{smoke:$_[1]}" };
 
 my $t = Perm::Test->new;
 my $s = Perm::Sentinels->start(dir => "$t->{dir}/s", password => 'sesame',
-    conf => ['appendonly yes', 'appendfsync always']);
+    conf => ['appendonly yes']);
 my $w = Perm::Watch->new($t, apps => \@apps, scores => sub {
     my $c = $s->master->connect;
     my @scores = $c->pipeline(map { ['ZSCORE', $key->('access', $_),

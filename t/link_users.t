@@ -61,7 +61,7 @@ sub with {
         app_permission_redis $url;
         app_permission_redis_user gateway;
         app_permission_redis_password_file %%DIR%%/$file;
-        app_permission_redis_timeout 300ms;
+        app_permission_redis_timeout 2s;
         app_permission_app \$http_x_app;
         app_permission_gateway smoke;
         app_permission_resource get_user;

@@ -9,6 +9,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Perm::Late;
 use Perm::Load;
 use Perm::Test;
 
@@ -20,19 +21,22 @@ my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
         location = /a { empty_gif; }
 EOT
         app_permission_zone 2m;
-        app_permission_cache_valid 1s denied=1h;
-        app_permission_lookup_limit 500r/s burst=100;
-        app_permission_redis_timeout 200ms;
+        app_permission_cache_valid 4s denied=1h;
+        app_permission_lookup_limit 200r/s burst=50;
+        app_permission_redis_timeout 1s;
         app_permission_log_level info;
         error_log %%DIR%%/error.log notice;
 HTTP
 
 my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
 my $UNKNOWN = '503 fail/unavailable MISS';
-my $PER_SECOND = 500;
-my $BURST = 100;
+my $PER_SECOND = 200;
+my $BURST = 50;
+my $TIMEOUT = 1;    # second; one more connection waits than has its turn by then
+my $CONNECTIONS = 300;
 
 my $t = Perm::Test->new;
+my $late = Perm::Late->start($t->{dir});
 my $redis = $t->redis->load;
 my @known = map { "known-$_" } 1 .. 40;
 $redis->grant('smoke', 'get_user', $_, time + 3600) for @known;
@@ -64,7 +68,7 @@ subtest 'a flood' => sub {
     my $begun = time;
     my $known = load(\@known, rate => 200, connections => 2);
     my $seen = load([map { sprintf '%x', $_ } 1 .. 25000], pass => 1,
-                    rate => 1e9, connections => 300)->wait(120);
+                    rate => 1e9, connections => $CONNECTIONS)->wait(120);
     my $took = time - $begun;
     my $all = lookups() - $before;
     my $held = $known->stop;
@@ -72,9 +76,9 @@ subtest 'a flood' => sub {
     note sprintf '%d unknown and %d known ones in %.1f s, %d lookups',
         $seen->{n}, $held->{n}, $took, $all;
 
-    # 40 known ones are refreshed each 0.75 seconds or later
+    # 40 known ones are refreshed each 3 seconds or later
 
-    my $refresh = @known * ($took / 0.75 + 1);
+    my $refresh = @known * ($took / 3 + 1);
     cmp_ok $all, '<=', $PER_SECOND * $took + $BURST + 1 + $refresh,
         'Redis gets no more lookups than the limit allows';
     cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * 0.7, '... and as many';
@@ -82,16 +86,21 @@ subtest 'a flood' => sub {
     is_deeply [sort keys %{$seen->{outcome}}], ["$DENY MISS", $UNKNOWN],
         'unknown ones: denied, or unavailable over the limit'
         or diag explain $seen->{outcome};
-    cmp_ok $seen->{worst}, '<', 0.6,
+    my $busy = $late->since($begun);
+    cmp_ok $seen->{worst}, '<', $TIMEOUT + 0.5 + $busy,
         "none waits longer than the time-out: $seen->{worst} s";
     cmp_ok $t->status->{redis}{limited_lookups}, '>=',
         $seen->{outcome}{$UNKNOWN} // 1, 'counted';
 
+    # a refresh has a second, unless the machine is busy for longer
+
     my $hits = delete $held->{outcome}{"$ALLOW HIT"};
-    cmp_ok $hits, '>', 100 * $took, 'known ones go on: hits';
+    my $misses = $busy > 0.9 ? delete $held->{outcome}{"$ALLOW MISS"} // 0 : 0;
+    cmp_ok $hits, '>', 20 * $took, 'known ones go on: hits';
+    cmp_ok $hits, '>', 10 * $misses, '... most of them';
     is_deeply $held->{outcome}, {}, '... all of them, refreshed as usual'
         or diag explain $held->{outcome};
-    cmp_ok $held->{worst}, '<', 0.25, "the slowest took $held->{worst} s";
+    cmp_ok $held->{worst}, '<', 0.25 + $busy, "the slowest took $held->{worst} s";
 };
 
 
@@ -99,7 +108,7 @@ subtest 'a flood' => sub {
 
 subtest 'more unknown ones than room' => sub {
     $t->config(%nginx, http =>
-        $nginx{http} =~ s/500r\/s burst=100/off/r);
+        $nginx{http} =~ s/200r\/s burst=50/off/r);
     ok $t->reload, 'no limit';
     $t->settled;
     load(\@known, pass => 4)->wait;

@@ -9,6 +9,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Perm::Late;
 use Perm::Test;
 
 my %nginx = (workers => 2, http => 'app_permission_cache_valid 1h denied=1h;',
@@ -25,7 +26,7 @@ my %nginx = (workers => 2, http => 'app_permission_cache_valid 1h denied=1h;',
         }
 EOT
 
-my ($t, $redis, $other, $marks);
+my ($t, $redis, $other, $marks, $late);
 my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
 my $in_an_hour = time + 3600;
 
@@ -41,6 +42,7 @@ sub tracked { wait_for(sub { $t->status->{invalidation}{active} }, 5) }
 
 sub start {
     $t = Perm::Test->new;
+    $late = Perm::Late->start($t->{dir});
     $redis = $t->redis(@_)->load;
     $t->nginx(%nginx, setup => <<"EOT");
         app_permission_redis @{[$redis->tcp_url]};
@@ -68,8 +70,9 @@ sub pushed {
 sub cached {
     my ($app, $decision) = @_;
     pushed();
-    wait_for(sub { outcome($app) eq "$decision HIT" }, 2);
-    is outcome($app), "$decision HIT", "$app: cached";
+    my $got;
+    wait_for(sub { ($got = outcome($app)) eq "$decision HIT" }, 2);
+    is $got, "$decision HIT", "$app: cached";
 }
 
 sub within {
@@ -78,7 +81,8 @@ sub within {
     wait_for(sub { ($got = outcome($app)) =~ /^\Q$decision\E/ }, 5);
     my $took = time - $begun;
     like $got, qr/^\Q$decision\E/, $what;
-    cmp_ok $took, '<', $limit, sprintf '... after %.0f ms', $took * 1000;
+    cmp_ok $took, '<', $limit + $late->since($begun),
+        sprintf '... after %.0f ms', $took * 1000;
 }
 
 
@@ -227,8 +231,8 @@ subtest 'the worker that tracks is killed' => sub {
             ($got = outcome("killed-$round")) =~ /^403/ }, 5);
         my $took = time - $begun;
         is $got, "$DENY MISS", 'a revocation in the gap takes effect';
-        cmp_ok $took, '<', 1, sprintf '... within a second: %.0f ms',
-            $took * 1000;
+        cmp_ok $took, '<', 1 + $late->since($begun),
+            sprintf '... within a second: %.0f ms', $took * 1000;
 
         ok wait_for(sub { my $new = holder(); $new && $new != $pid }, 2),
             'another one has taken over';
@@ -285,6 +289,7 @@ subtest 'a reload, again and again' => sub {
 
 subtest 'no rights to track' => sub {
     $t = Perm::Test->new;
+    $late = Perm::Late->start($t->{dir});
     $redis = $t->redis->load;
     $redis->cmd('ACL', 'SETUSER', 'default', '-client|tracking');
     $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
@@ -300,7 +305,8 @@ subtest 'no rights to track' => sub {
     my $got;
     wait_for(sub { ($got = outcome('demo', '/short')) !~ /^200/ }, 5);
     like $got, qr/^\Q$DENY/, 'revoked within cache_valid';
-    cmp_ok time - $begun, '<', 3, '... and not much later';
+    my $took = time - $begun;
+    cmp_ok $took, '<', 3 + $late->since($begun), '... and not much later';
     cmp_ok scalar($t->log_lines(qr/does not push changes/)), '<=', 2,
         'logged once, or by the next worker that takes over once more';
 
@@ -313,11 +319,12 @@ subtest 'no rights to track' => sub {
 };
 
 
-# the promise in milliseconds, not under load here: make bench has that
+# the promise in milliseconds, not under load here: make bench has that; on top
+# of what any call takes on this machine just now
 
 subtest 'how long it takes' => sub {
     start;
-    my @took;
+    my (@took, @usual);
     for my $round (1 .. 200) {
         my $app = 'timed';
         my $grant = $round % 2;
@@ -327,12 +334,15 @@ subtest 'how long it takes' => sub {
         my $wanted = $grant ? $ALLOW : $DENY;
         1 until outcome($app) =~ /^\Q$wanted/ || time > $begun + 2;
         push @took, time - $begun;
+        $begun = time;
         outcome($app);
+        push @usual, time - $begun;
     }
     @took = sort { $a <=> $b } @took;
+    @usual = sort { $a <=> $b } @usual;
     note sprintf 'median %.1f ms, p99 %.1f ms, worst %.1f ms',
         map { $_ * 1000 } @took[100, 197, 199];
-    cmp_ok $took[100], '<', 0.02, 'milliseconds';
+    cmp_ok $took[100], '<', 0.02 + 2 * $usual[100], 'milliseconds';
     $t->stop;
 };
 

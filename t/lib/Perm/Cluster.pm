@@ -30,8 +30,13 @@ sub start {
     my ($class, %o) = @_;
 
     mkdir $o{dir};
-    my $self = bless { dir => $o{dir}, nodes => [], conf => $o{conf} // [] },
+    my $self = bless { dir => $o{dir}, nodes => [], conf => [@{$o{conf} // []}] },
         $class;
+
+    # that long a node may be silent; without replicas nothing waits for it
+
+    unshift @{$self->{conf}}, 'cluster-node-timeout '
+        . ($o{replicas} ? 1000 : 10_000);
     my $masters = $o{masters} // 3;
     my $all = $masters * (1 + ($o{replicas} // 0));
 
@@ -65,8 +70,8 @@ sub node {
     my ($self) = @_;
     my $node = Perm::Redis->start(
         dir => "$self->{dir}/node-" . @{$self->{nodes}},
-        conf => ['cluster-enabled yes', 'cluster-node-timeout 1000',
-                 'repl-diskless-sync-delay 0', @{$self->{conf}}]);
+        conf => ['cluster-enabled yes', 'repl-diskless-sync-delay 0',
+                 @{$self->{conf}}]);
     $node->{id} = $node->cmd('CLUSTER', 'MYID');
     push @{$self->{nodes}}, $node;
     return $node;

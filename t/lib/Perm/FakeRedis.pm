@@ -16,6 +16,7 @@ package Perm::FakeRedis;
 #   $fake->rules;                  # none: as the real one
 #   $fake->refuse(1);              # closes what is open and accepts nothing
 #   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
+#   $fake->answered(qr/^HMGET/i);  # ... those of them that have their reply
 #   $fake->connections;            # open now
 #   $fake->forget;                 # commands seen start anew
 #   $fake->url  $fake->tcp_url  $fake->{port}  $fake->{socket}
@@ -92,6 +93,10 @@ sub commands {
     my ($self, $pattern) = @_;
     return grep { !$pattern || $_ =~ $pattern } @{$self->ask('commands')};
 }
+sub answered {
+    my ($self, $pattern) = @_;
+    return grep { !$pattern || $_ =~ $pattern } @{$self->ask('answered')};
+}
 
 
 sub ask {
@@ -152,8 +157,8 @@ sub take {
 sub new {
     my ($class, $fake, $control, @listen) = @_;
     return bless { to => $fake->{to}, control => $control,
-                   listen => \@listen, rules => [], seen => [], refuse => 0,
-                   clients => {} }, $class;
+                   listen => \@listen, rules => [], seen => [],
+                   answered => [], refuse => 0, clients => {} }, $class;
 }
 
 
@@ -211,8 +216,12 @@ sub control {
     } elsif ($what eq 'commands') {
         return $self->{seen};
 
+    } elsif ($what eq 'answered') {
+        return $self->{answered};
+
     } elsif ($what eq 'forget') {
         $self->{seen} = [];
+        $self->{answered} = [];
 
     } elsif ($what eq 'connections') {
         return scalar keys %{$self->{clients}};
@@ -304,8 +313,17 @@ sub advance {
             syswrite $client->{socket}, alone(@{$entry->{words}});
         }
 
-        shift @{$client->{queue}};
+        $self->done($client);
     }
+}
+
+
+# the first of the queue has its reply
+
+sub done {
+    my ($self, $client) = @_;
+    my $entry = shift @{$client->{queue}};
+    push @{$self->{answered}}, join ' ', @{$entry->{words}};
 }
 
 
@@ -325,7 +343,7 @@ sub from_server {
 
     while (my $size = reply_size($client->{back}, 0)) {
         syswrite $client->{socket}, substr $client->{back}, 0, $size, '';
-        shift @{$client->{queue}} if $client->{queue}[0]{sent};
+        $self->done($client) if $client->{queue}[0]{sent};
         $self->advance($client, time);
     }
 }

@@ -14,6 +14,7 @@ package Perm::Http;
 use strict;
 use warnings;
 
+use Errno;
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -40,6 +41,7 @@ sub send {
 
     while (length $bytes) {
         my $n = syswrite $self->{socket}, $bytes;
+        next if !defined $n && $!{EINTR};
         return 0 unless $n;
         substr $bytes, 0, $n, '';
     }
@@ -48,15 +50,25 @@ sub send {
 }
 
 
-# reads more; 0 at the end or when nothing came for $timeout seconds
+# reads more; 0 at the end or when nothing came for $timeout seconds, whatever
+# signals come meanwhile
 
 sub more {
     my ($self, $timeout) = @_;
+    my $select = IO::Select->new($self->{socket});
+    my $end = time + ($timeout // 10) * $Perm::Util::SLOW;
 
-    IO::Select->new($self->{socket})
-        ->can_read(($timeout // 10) * $Perm::Util::SLOW) or return 0;
-    return sysread $self->{socket}, $self->{buffer}, 65536,
-        length $self->{buffer};
+    for ( ;; ) {
+        my $left = $end - time;
+        if (!$select->can_read($left > 0 ? $left : 0)) {
+            return 0 if $left <= 0;
+            next;
+        }
+
+        my $n = sysread $self->{socket}, $self->{buffer}, 65536,
+            length $self->{buffer};
+        return $n if defined $n || !$!{EINTR};
+    }
 }
 
 

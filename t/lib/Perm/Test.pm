@@ -41,8 +41,9 @@ package Perm::Test;
 #                                     #   (exit status, stdout, stderr)
 #   $t->status                        # app_permission_status as a hash
 #   $t->settled;                      # waits until the link to Redis is up and
-#                                     #   changes are pushed: before that an
-#                                     #   answer may be fetched twice
+#                                     #   all that was written there so far has
+#                                     #   been pushed: before that an answer
+#                                     #   may be fetched twice
 #   $t->done;                         # the last line: quits nginx, checks that
 #                                     # nothing alarming was logged; done_testing
 #
@@ -54,7 +55,8 @@ package Perm::Test;
 # location = /status and the log are there in every server of this harness.
 #
 # Helpers, exported: wait_for(sub { cond }, seconds), free_port, slurp, spew.
-# PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory.
+# PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory, which
+# is in memory unless TMPDIR says where.
 
 use strict;
 use warnings;
@@ -71,7 +73,7 @@ use Perm::FakeRedis;
 use Perm::Http;
 use Perm::Nginx;
 use Perm::Redis;
-use Perm::Util qw(wait_for free_port slurp spew build_dir spawn reap);
+use Perm::Util qw(wait_for free_port slurp spew temp_dir build_dir spawn reap);
 
 our @EXPORT = qw(wait_for free_port slurp spew);
 
@@ -85,7 +87,7 @@ $SIG{PIPE} = 'IGNORE';
 sub new {
     my ($class) = @_;
 
-    my $temp = File::Temp->newdir('app-permission-XXXXXX', TMPDIR => 1,
+    my $temp = File::Temp->newdir('app-permission-XXXXXX', DIR => temp_dir(),
         CLEANUP => !$ENV{TEST_KEEP});
     chmod 0755, "$temp";
 
@@ -248,14 +250,16 @@ sub start {
 
 
 # When tracking begins the cache is distrusted once: what a test looks up
-# before may be looked up twice.  Where nothing is tracked this gives up.
+# before may be looked up twice.  Where Redis refuses to track the log says so,
+# where it does not even answer this gives up.
 
 sub tracked {
     my ($self) = @_;
     wait_for(sub {
         my $s = eval { $self->status } or return 1;
-        return !$s->{redis}{configured} || $s->{invalidation}{active};
-    }, 1);
+        return !$s->{redis}{configured} || $s->{invalidation}{active}
+            || $self->log =~ /does not push changes/;
+    }, 3);
 }
 
 
@@ -346,21 +350,55 @@ sub status {
 }
 
 
-# A new worker may take tracking over a moment after a reload, so what counts
-# is that a change arrives.
+# Waits until the link to Redis is up and all that was written so far has had
+# its effect on the cache.  Redis pushes changes to a connection in the order
+# they were made in, so it is enough to see a later one arrive: of a key that
+# nobody has written before.  "explain" tells its generation, and leaves no
+# trace in the cache or the counters.  Its two counters are shared with a few
+# other keys: that earlier changes move both of them, three times in a row, is
+# out of the question.  The second one also means that a worker that has just
+# taken tracking over has been through all that belongs to it.
 
 sub settled {
     my ($self) = @_;
-    my $received = $self->status->{invalidation}{received};
-    my $key = 'app_permission:grants:{settled:settled}';
+
+    wait_for(sub {
+        my $s = $self->status;
+        return $s->{redis}{up} && $s->{invalidation}{active};
+    }) or return 0;
+
+    for (1 .. 3) {
+        $self->pushed or return 0;
+    }
+    return 1;
+}
+
+
+# one change of a key of its own; made again when tracking may have missed it
+
+sub pushed {
+    my ($self) = @_;
+    my $app = sprintf 'settled-%d-%d', ++$self->{marks}, rand 1e9;
+    my $key = "$self->{redis}{prefix}grants:{settled:$app}";
+    my $before = $self->generation($app);
 
     return wait_for(sub {
-        $self->redis->cmd('HSET', $key, '-', 0);
-        $self->redis->cmd('DEL', $key);
-        my $s = $self->status;
-        return $s->{redis}{up} && $s->{invalidation}{active}
-            && $s->{invalidation}{received} > $received;
+        $self->{redis}->cmd('HSET', $key, '-', 0);
+        $self->{redis}->cmd('DEL', $key);
+        return wait_for(sub {
+            my $now = $self->generation($app);
+            return !grep { $now->[$_] == $before->[$_] } 0, 1;
+        }, 1);
     });
+}
+
+
+sub generation {
+    my ($self, $app) = @_;
+    my $r = $self->get("/status/explain?gateway=settled&resource=r&app=$app");
+    my $e = eval { JSON::PP->new->decode($r->{body}) }
+        // die "explain: $r->{status} $r->{body}\n";
+    return $e->{cache}{current_generation}{change};
 }
 
 
