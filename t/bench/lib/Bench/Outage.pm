@@ -1,8 +1,8 @@
 package Bench::Outage;
 
-# Redis hangs, stops, and comes back, under a steady load on known apps, with
-# the defaults of all directives.  When it is gone nothing is trusted any more:
-# every request first finds out that there is nobody to ask.
+# Redis hangs, stops, and comes back, under a steady load on known apps.  An
+# answer is valid for 4 seconds instead of 60, so that every app needs a refresh
+# again and again while Redis is away, and a quarter of them when it goes.
 
 use strict;
 use warnings;
@@ -36,19 +36,15 @@ sub report {
     my $all = sub { my ($key) = @_; map { $_->{$key} } @rounds };
     my $ms = sub { decimals(median($all->(@_)) / 1000) };
 
-    # like with like: a second with a second, the worst of five with the worst
-    # of five
-
-    row("$how: p99 before, ms", $ms->('quiet'));
+    row("$how: p99 before, in the median second, ms", $ms->('quiet'));
     row("$how: p99 before, in the worst second, ms", $ms->('quiet_worst'));
-    for (['first', 'in the first second', 'quiet'],
-         ['usual', 'while Redis was away', 'quiet'],
-         ['worst', 'in the worst second', 'quiet_worst'])
+    for (['first', 'in the first second'], ['usual', 'in the median second'],
+         ['worst', 'in the worst second'])
     {
-        my ($key, $when, $before) = @$_;
-        my $ratio = median(map { $_->{$key} / $_->{$before} } @rounds);
+        my ($key, $when) = @$_;
+        my $ratio = median(map { $_->{$key} / $_->{quiet} } @rounds);
         row("$how: p99 $when, ms", $ms->($key));
-        row('  ratio to before', decimals($ratio), '<= 2', $ratio <= 2);
+        row('  ratio to the median second before', decimals($ratio), '<= 2', $ratio <= 2);
     }
     row("$how: slowest request of all rounds, ms",
         decimals(quantile(1, $all->('max')) / 1000));
@@ -67,7 +63,8 @@ sub round {
     my ($b, $how) = @_;
     my $redis = $b->redis;
 
-    $b->nginx(workers => 2);
+    $b->nginx(workers => 2,
+              http => 'app_permission_cache_valid 4s denied=4s;');
     $b->fill(0, $APPS);
 
     my $load = $b->load_begin(to => $APPS, rate => $RATE, seconds => 3600,
