@@ -184,14 +184,16 @@ subtest 'under load' => sub {
 
 subtest 'Redis refuses the refresh' => sub {
     $fake->rules({ match => qr/^HMGET .*refused/, times => 1 },
-                 { match => qr/^HMGET .*refused/, reply => "-LOADING busy\r\n" });
+                 { match => qr/^HMGET .*refused/,
+                   reply => "-LOADING busy\r\n" });
     my ($seen) = during('refused', 2);
     is_deeply [grep { !/^200/ } keys %{$seen->{outcome}}], [], 'none fails'
         or diag explain $seen->{outcome};
     ok $seen->{outcome}{"$ALLOW STALE"}, '... and the answer has ended';
     $fake->rules;
-    ok wait_for(sub { decision($t->get('/short', app => 'refused')) =~ /MISS/ }),
-        'asked for again';
+    ok wait_for(sub {
+        decision($t->get('/short', app => 'refused')) =~ /MISS/
+    }), 'asked for again';
 };
 
 $t->done;

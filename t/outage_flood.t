@@ -32,8 +32,8 @@ my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
 my $UNKNOWN = '503 fail/unavailable MISS';
 my $PER_SECOND = 200;
 my $BURST = 50;
-my $TIMEOUT = 1;    # second; one more connection waits than has its turn by then
-my $CONNECTIONS = 300;
+my $TIMEOUT = 1;          # second
+my $CONNECTIONS = 300;    # more than have their turn by then
 
 my $t = Perm::Test->new;
 my $late = Perm::Late->start($t->{dir});

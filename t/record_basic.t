@@ -76,6 +76,7 @@ subtest 'who' => sub {
         for qw(demo stale not open off error);
     $redis->grant('smoke', undef, 'gateway', time + 3600);
     $redis->grant('smoke', 'get_user', 'expired', time - 1);
+    ok $t->settled, 'ready';
 
     my $before = int time;
     is outcome('demo'), "$ALLOW MISS", 'a grant';

@@ -26,7 +26,7 @@ $redis->cmd('HSET', 'app_permission:grants:{smoke:broken}', '-', '{}',
 
 $fake->rules({ match => qr/^(CLIENT|SUBSCRIBE)/i, reply => "-NOPERM no\r\n" });
 
-$t->nginx(http => 'app_permission_redis_timeout 300ms;', server => <<'EOT');
+$t->nginx(http => 'app_permission_redis_timeout 2s;', server => <<'EOT');
 location / {
     app_permission required;
     proxy_pass %%BACKEND%%;

@@ -30,8 +30,8 @@ sub start {
     my ($class, %o) = @_;
 
     mkdir $o{dir};
-    my $self = bless { dir => $o{dir}, nodes => [], conf => [@{$o{conf} // []}] },
-        $class;
+    my $self = bless { dir => $o{dir}, nodes => [],
+                       conf => [@{$o{conf} // []}] }, $class;
 
     # that long a node may be silent; without replicas nothing waits for it
 

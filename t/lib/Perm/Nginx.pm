@@ -73,7 +73,8 @@ sub start {
 
     my $gone;
     wait_for(sub {
-        return 1 if -s $self->{pidfile} && $self->workers;
+        my @now = $self->workers;
+        return 1 if -s $self->{pidfile} && @now >= $self->configured;
         return $gone = waitpid($self->{pid}, POSIX::WNOHANG()) == $self->{pid};
     }, 20);
 
@@ -105,6 +106,16 @@ sub workers {
 }
 
 
+# How many there have to be.  One that was just forked is not among "workers":
+# whoever takes fewer for all of them takes it for a new one after a reload.
+
+sub configured {
+    my ($self) = @_;
+    return 1 if slurp($self->{conf}) =~ /^\s*master_process\s+off/m;
+    return slurp($self->{conf}) =~ /^\s*worker_processes\s+(\d+)/m ? $1 : 1;
+}
+
+
 sub signal {
     my ($self, $signal, $pid) = @_;
     kill $signal, $pid // $self->{pid};
@@ -125,7 +136,8 @@ sub reload {
     my $done = wait_for(sub {
         $failed = (() = $self->log =~ /\[emerg\]/g) > $lines;
         my @now = $self->workers(all => !$o{old});
-        return $failed || (@now && !grep { $old{$_} } @now);
+        return $failed || (@now >= $self->configured
+                           && !grep { $old{$_} } @now);
     }, 20);
 
     return $done && !$failed;
