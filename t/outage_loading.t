@@ -24,7 +24,7 @@ EOT
 
 my $APPS = 30;
 my $t = Perm::Test->new;
-my $redis = $t->redis(conf => ['appendonly yes', 'appendfsync no'])->load;
+my $redis = $t->redis(conf => ['appendonly yes'])->load;
 
 sub outcome {
     my ($app) = @_;

@@ -36,7 +36,7 @@ my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
                         '200 allow/unavailable MISS');
 
 my $t = Perm::Test->new;
-my $redis = $t->redis(conf => ['appendonly yes', 'appendfsync always'])->load;
+my $redis = $t->redis(conf => ['appendonly yes'])->load;
 
 sub outcome {
     my ($app, $uri) = @_;
