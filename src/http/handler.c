@@ -353,7 +353,11 @@ perm_handler_decided(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 {
     check->step = PERM_CHECK_DECIDED;
 
-    perm_account(r, plcf, check);
+    perm_account_count(r, plcf, check);
+
+    if (perm_account_noted(check)) {
+        perm_account_note(r, plcf, check);
+    }
 
     if (check->decision.outcome == PERM_ALLOW) {
         return perm_handler_allow(r, plcf, check);

@@ -53,8 +53,9 @@ EOT
     my $auth = Bench::Cost::per_request($b, '/auth_request');
 
     my $functions = Bench::Cost::functions_per_request(@files, 1);
-    my $counting = ($functions->{perm_account} // 0)
-                   + ($functions->{perm_account_start} // 0);
+    my $counting = 0;
+    $counting += $functions->{$_} // 0 for qw(perm_account_start
+        perm_account_count perm_account_note);
 
     row('the unprotected location itself', commas($base));
     row('the whole check', commas($hit - $base), '<= 1,000',
