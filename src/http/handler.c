@@ -268,7 +268,8 @@ perm_handler_answered(void *data, perm_fetch_result_t result,
     check->result = result;
 
     if (result == PERM_FETCHED) {
-        check->grants = *grants;
+        check->cache = PERM_CACHE_MISS;
+        check->decision = perm_decide(*grants, ngx_time());
     }
 
     r->read_event_handler = ngx_http_block_reading;
@@ -298,9 +299,6 @@ perm_handler_resume(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     if (check->result != PERM_FETCHED) {
         return perm_handler_impossible(r, plcf, check);
     }
-
-    check->cache = PERM_CACHE_MISS;
-    check->decision = perm_decide(check->grants, ngx_time());
 
     return perm_handler_decided(r, plcf, check);
 }
