@@ -128,13 +128,6 @@ perm_decide_unavailable(int allow)
 }
 
 
-int
-perm_grant_live(int64_t expires, int64_t now)
-{
-    return expires >= 0 && expires > now;
-}
-
-
 perm_str_t
 perm_outcome_name(perm_outcome_t outcome)
 {

@@ -84,7 +84,11 @@ perm_decision_t perm_decide_unavailable(int allow);
 
 /* 1 when a grant with this expiry allows at "now": expires > now, strictly */
 
-int perm_grant_live(int64_t expires, int64_t now);
+static inline int
+perm_grant_live(int64_t expires, int64_t now)
+{
+    return expires >= 0 && expires > now;
+}
 
 
 /* "allow", and "no_grant", as the variables and the status spell them */

@@ -29,31 +29,35 @@ perm_account_clock(void)
 
 
 void
-perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+perm_account_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+
+    perm_stats_count(pmcf->stats,
+                     check->decision.outcome != PERM_ALLOW && plcf->dry_run,
+                     check->decision.outcome, check->decision.reason,
+                     check->cache);
+}
+
+
+void
+perm_account_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
     int64_t            age;
-    ngx_uint_t         hit, refused;
     perm_zone_t       *zone;
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
     zone = pmcf->zone.zone;
 
-    hit = (check->cache == PERM_CACHE_HIT);
-    refused = (check->decision.outcome != PERM_ALLOW);
-
-    perm_stats_count(pmcf->stats, refused && plcf->dry_run,
-                     check->decision.outcome, check->decision.reason,
-                     check->cache);
-
-    if (hit && !refused && check->started == 0) {
-        return;
-    }
-
     if (check->started && check->cache != PERM_CACHE_NONE) {
         perm_stats_time(pmcf->stats,
-                        hit ? PERM_HISTOGRAM_HIT : PERM_HISTOGRAM_MISS,
+                        (check->cache == PERM_CACHE_HIT) ? PERM_HISTOGRAM_HIT
+                                                         : PERM_HISTOGRAM_MISS,
                         perm_account_clock() - check->started);
     }
 
@@ -74,7 +78,7 @@ perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                            ngx_time());
     }
 
-    if (refused) {
+    if (check->decision.outcome != PERM_ALLOW) {
         perm_refusal_note(r, plcf, check);
     }
 }

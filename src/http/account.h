@@ -25,7 +25,23 @@ uint64_t perm_account_start(void);
 
 uint64_t perm_account_clock(void);
 
-void perm_account(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+/* the counters, for every decided request */
+
+void perm_account_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check);
+
+/* all else; of hits that a grant allowed only the sample has any */
+
+static ngx_inline ngx_uint_t
+perm_account_noted(perm_check_t *check)
+{
+    return check->started
+           || check->cache != PERM_CACHE_HIT
+           || check->decision.outcome != PERM_ALLOW;
+}
+
+
+void perm_account_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check);
 
 

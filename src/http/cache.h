@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 #include "core/decision.h"
-#include "core/name.h"
+#include "http/call.h"
 
 
 typedef struct perm_cache_s  perm_cache_t;
@@ -45,8 +45,8 @@ typedef struct {
     int64_t            fetched;     /* ms, monotonic: ngx_current_msec */
     perm_generation_t  generation;  /* from before the fetch was sent */
 
-    unsigned           trusted:1;   /* nothing was or can have been missed */
-    unsigned           unchanged:1; /* no change was reported: fit as stale */
+    ngx_uint_t         trusted;     /* nothing was or can have been missed */
+    ngx_uint_t         unchanged;   /* no change was reported: fit as stale */
 
     /* where it was found, for perm_cache_claim() and perm_cache_accessed() */
     void              *slot;
@@ -69,11 +69,6 @@ typedef struct {
  */
 perm_cache_t *perm_cache_create(ngx_slab_pool_t *shpool, size_t size,
     uint64_t seed);
-
-
-/* one hash for the cache, the recorder and the fetch of a call */
-
-uint64_t perm_call_hash(perm_call_t *call, uint64_t seed);
 
 
 /*

@@ -103,8 +103,48 @@ perm_cache_match(perm_cache_slot_t *slot, perm_call_t *call)
 
 void perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app, uint32_t *slots);
-void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
-    uint64_t state, perm_cache_entry_t *entry);
+
+/* the numbers of a slot that is being written may be anything */
+
+static ngx_inline perm_generation_t
+perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
+{
+    ngx_uint_t         i;
+    perm_generation_t  now;
+
+    now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
+
+    for (i = 0; i < 2; i++) {
+        now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
+                                                       & cache->change_mask],
+                                        __ATOMIC_ACQUIRE);
+    }
+
+    return now;
+}
+
+
+static ngx_inline void
+perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
+    perm_cache_entry_t *entry)
+{
+    perm_generation_t  now;
+
+    entry->grants.gateway = slot->gateway;
+    entry->grants.resource = slot->resource;
+    entry->fetched = slot->fetched;
+    entry->generation.epoch = slot->epoch;
+    entry->generation.change[0] = slot->change[0];
+    entry->generation.change[1] = slot->change[1];
+    entry->slot = slot;
+    entry->sequence = perm_cache_sequence(state);
+
+    now = perm_cache_counters(cache, slot->change_slot);
+
+    entry->unchanged = perm_generation_unchanged(&entry->generation, &now);
+    entry->trusted = (entry->unchanged
+                      && entry->generation.epoch == now.epoch);
+}
 
 
 /* 1 when nothing was written since "state" was read */

@@ -206,7 +206,8 @@ perm_cache_survey(perm_cache_class_t *class, perm_call_t *call, uint64_t hash,
     uint32_t  tag, first[2];
 
     tag = perm_bucket_tag(hash);
-    perm_bucket_pair(hash, class->buckets, first);
+    first[0] = perm_bucket_first(hash, class->buckets, 0);
+    first[1] = perm_bucket_first(hash, class->buckets, 1);
 
     place->own = (ngx_uint_t) NGX_ERROR;
     place->free = (ngx_uint_t) NGX_ERROR;

@@ -2,33 +2,58 @@
 #include "http/check.h"
 
 
-static perm_check_t *perm_check_find(ngx_http_request_t *r);
-static void perm_check_cleanup(void *data);
+static ngx_http_variable_value_t *perm_check_place(ngx_http_request_t *r);
+static ngx_int_t perm_check_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+/* no configuration can spell it, and no script finds it */
+
+static ngx_str_t  perm_check_name = ngx_string("app_permission check");
+
+
+ngx_int_t
+perm_check_add(ngx_conf_t *cf)
+{
+    perm_main_conf_t     *pmcf;
+    ngx_http_variable_t  *var;
+
+    var = ngx_http_add_variable(cf, &perm_check_name, NGX_HTTP_VAR_NOHASH);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = perm_check_variable;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+
+    pmcf->check_index = ngx_http_get_variable_index(cf, &perm_check_name);
+
+    return (pmcf->check_index == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
 
 
 perm_check_t *
 perm_check_create(ngx_http_request_t *r)
 {
-    perm_check_t        *check;
-    ngx_pool_cleanup_t  *cln;
+    perm_check_t               *check;
+    ngx_http_variable_value_t  *v;
 
-    check = NULL;
+    v = perm_check_place(r);
 
-    if (r->internal) {
-        check = perm_check_find(r);
-    }
-
-    if (check == NULL) {
-        cln = ngx_pool_cleanup_add(r->pool, sizeof(perm_check_t));
-        if (cln == NULL) {
+    if (!v->valid) {
+        v->data = ngx_palloc(r->pool, sizeof(perm_check_t));
+        if (v->data == NULL) {
             return NULL;
         }
 
-        cln->handler = perm_check_cleanup;
-        check = cln->data;
+        v->valid = 1;
     }
 
-    ngx_memzero(check, sizeof(perm_check_t));
+    check = (perm_check_t *) v->data;
+
+    ngx_memzero(check, offsetof(perm_check_t, call));
     ngx_http_set_ctx(r, check, ngx_http_app_permission_module);
 
     return check;
@@ -38,39 +63,34 @@ perm_check_create(ngx_http_request_t *r)
 perm_check_t *
 perm_check_get(ngx_http_request_t *r)
 {
-    perm_check_t  *check;
+    ngx_http_variable_value_t  *v;
 
-    r = r->main;
+    v = perm_check_place(r);
 
-    check = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
-
-    if (check == NULL && (r->internal || r->filter_finalize)) {
-        check = perm_check_find(r);
-    }
-
-    return check;
+    return v->valid ? (perm_check_t *) v->data : NULL;
 }
 
 
-static perm_check_t *
-perm_check_find(ngx_http_request_t *r)
+/* subrequests have the variables of the main request */
+
+static ngx_http_variable_value_t *
+perm_check_place(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t  *cln;
+    perm_main_conf_t  *pmcf;
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == perm_check_cleanup) {
-            return cln->data;
-        }
-    }
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
-    return NULL;
+    return &r->variables[pmcf->check_index];
 }
 
 
-/* marks the check in the pool's list, in the manner of realip */
+/* nginx asks for a handler; nobody asks for the value */
 
-static void
-perm_check_cleanup(void *data)
+static ngx_int_t
+perm_check_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
 {
-    (void) data;
+    v->not_found = 1;
+
+    return NGX_OK;
 }

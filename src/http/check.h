@@ -24,26 +24,34 @@ typedef enum {
 typedef struct {
     perm_check_step_t      step;
     perm_policy_t          policy;
-    perm_call_t            call;       /* texts of the request's pool */
-    uint64_t               hash;       /* of the call */
 
     perm_fetch_waiter_t   *waiter;     /* while it waits */
     ngx_event_t           *patience;   /* for how long, or NULL */
     perm_fetch_result_t    result;     /* what it waited for */
-    perm_grants_t          grants;
 
-    perm_decision_t        decision;
     perm_cache_status_t    cache;
+    perm_decision_t        decision;
     int64_t                fetched;    /* the cached answer that decided: ms,
                                           monotonic; 0: none did */
     uint64_t               started;    /* usec, 0: not timed */
+
+    uint64_t               hash;       /* of the call */
+    perm_call_t            call;       /* texts of the request's pool; all of
+                                          it is set with the policy */
 } perm_check_t;
 
 
 /*
- * Makes or clears the request's check.  It lives as long as the request, also
- * across internal redirects, which clear the contexts of modules.  Returns
- * NULL when memory is out.
+ * Makes room for the check among a request's variables: internal redirects
+ * keep those, and clear the contexts of modules.  For the preconfiguration;
+ * NGX_OK or NGX_ERROR.
+ */
+ngx_int_t perm_check_add(ngx_conf_t *cf);
+
+/*
+ * Makes or clears the request's check, and sets the module's context to it
+ * until an internal redirect.  It lives as long as the request.  Returns NULL
+ * when memory is out.
  */
 perm_check_t *perm_check_create(ngx_http_request_t *r);
 

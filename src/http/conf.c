@@ -212,16 +212,7 @@ static ngx_int_t
 perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
     int (*valid)(perm_str_t name), char *directive, char *name)
 {
-    perm_str_t  text;
-
-    if (!perm_value_is_constant(value)) {
-        return NGX_OK;
-    }
-
-    text.len = value->complex->value.len;
-    text.data = (char *) value->complex->value.data;
-
-    if (valid(text)) {
+    if (!perm_value_is_constant(value) || valid(value->text)) {
         return NGX_OK;
     }
 

@@ -43,6 +43,7 @@ typedef struct {
     ngx_uint_t             complete;       /* a location has what it needs */
     char                  *missing;        /* the directive one has not */
     perm_state_t          *state;          /* NULL: no state= */
+    ngx_int_t              check_index;    /* the variable of perm_check_t */
 
     /* of this worker, from init_process on */
     perm_stats_cell_t     *stats;

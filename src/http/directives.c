@@ -43,7 +43,6 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char              *rv;
     ngx_str_t         *value;
-    perm_str_t         text;
     perm_main_conf_t  *pmcf;
 
     rv = perm_value_set(cf, cmd, conf);
@@ -63,10 +62,7 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    text.len = value[1].len;
-    text.data = (char *) value[1].data;
-
-    plcf->policy = perm_policy_parse(text);
+    plcf->policy = perm_policy_parse(plcf->policy_value.text);
 
     if (plcf->policy == PERM_POLICY_INVALID) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -287,9 +287,6 @@ perm_handler_resume(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return perm_handler_impossible(r, plcf, check);
     }
 
-    check->cache = PERM_CACHE_MISS;
-    check->decision = perm_decide(check->grants, ngx_time());
-
     return perm_handler_decided(r, plcf, check);
 }
 
@@ -332,7 +329,11 @@ perm_handler_decided(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 {
     check->step = PERM_CHECK_DECIDED;
 
-    perm_account(r, plcf, check);
+    perm_account_count(r, plcf, check);
+
+    if (perm_account_noted(check)) {
+        perm_account_note(r, plcf, check);
+    }
 
     if (check->decision.outcome == PERM_ALLOW) {
         return perm_handler_allow(r, plcf, check);

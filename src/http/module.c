@@ -3,6 +3,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/check.h"
 #include "http/conf.h"
 #include "http/directives.h"
 #include "http/fetch.h"
@@ -267,6 +268,10 @@ ngx_module_t  ngx_http_app_permission_module = {
 static ngx_int_t
 perm_preconfiguration(ngx_conf_t *cf)
 {
+    if (perm_check_add(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return perm_variables_add(cf);
 }
 

@@ -2,10 +2,6 @@
 #include "http/policy.h"
 
 
-static ngx_int_t perm_policy_text(ngx_http_request_t *r, perm_value_t *value,
-    perm_str_t *text);
-
-
 ngx_int_t
 perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
@@ -16,7 +12,7 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     if (check->policy == PERM_POLICY_INVALID) {
 
-        if (perm_policy_text(r, &plcf->policy_value, &text) != NGX_OK) {
+        if (perm_value_get(r, &plcf->policy_value, &text) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -27,8 +23,8 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_OK;
     }
 
-    if (perm_policy_text(r, &plcf->gateway, &check->call.gateway) != NGX_OK
-        || perm_policy_text(r, &plcf->resource, &check->call.resource)
+    if (perm_value_get(r, &plcf->gateway, &check->call.gateway) != NGX_OK
+        || perm_value_get(r, &plcf->resource, &check->call.resource)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -36,24 +32,10 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     if (check->policy == PERM_POLICY_OPEN) {
         /* whoever calls: to find out may have its price */
+        check->call.app.len = 0;
+        check->call.app.data = NULL;
         return NGX_OK;
     }
 
-    return perm_policy_text(r, &plcf->app, &check->call.app);
-}
-
-
-static ngx_int_t
-perm_policy_text(ngx_http_request_t *r, perm_value_t *value, perm_str_t *text)
-{
-    ngx_str_t  s;
-
-    if (perm_value_get(r, value, &s) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    text->len = s.len;
-    text->data = (char *) s.data;
-
-    return NGX_OK;
+    return perm_value_get(r, &plcf->app, &check->call.app);
 }

@@ -131,17 +131,17 @@ static ngx_int_t
 perm_recorder_update(perm_recorder_t *recorder, perm_recorder_class_t *class,
     perm_call_t *call, uint64_t hash, uint32_t now)
 {
-    uint32_t    tag, i, first[2];
+    uint32_t    tag, i, first;
     ngx_uint_t  n, found;
 
     tag = perm_bucket_tag(hash);
-    perm_bucket_pair(hash, class->buckets, first);
 
     for (n = 0; n < 2; n++) {
-        found = perm_bucket_find(class->tags + first[n], tag);
+        first = perm_bucket_first(hash, class->buckets, n);
+        found = perm_bucket_find(class->tags + first, tag);
 
         for ( /* void */ ; found; found &= found - 1) {
-            i = first[n] + (uint32_t) __builtin_ctzl(found);
+            i = first + (uint32_t) __builtin_ctzl(found);
 
             if (perm_recorder_touch(recorder, class, i, call, now)
                 == NGX_OK)
@@ -262,11 +262,9 @@ static ngx_int_t
 perm_recorder_find_room(perm_recorder_class_t *class, uint64_t hash,
     uint32_t *found)
 {
-    uint32_t    i, first[2], unused, flushed, oldest;
+    uint32_t    i, first, unused, flushed, oldest;
     uint64_t    word;
     ngx_uint_t  n, room, most;
-
-    perm_bucket_pair(hash, class->buckets, first);
 
     most = 0;
     flushed = UINT32_MAX;
@@ -275,8 +273,9 @@ perm_recorder_find_room(perm_recorder_class_t *class, uint64_t hash,
     for (n = 0; n < 2; n++) {
         room = 0;
         unused = 0;
+        first = perm_bucket_first(hash, class->buckets, n);
 
-        for (i = first[n]; i < first[n] + PERM_BUCKET; i++) {
+        for (i = first; i < first + PERM_BUCKET; i++) {
             word = __atomic_load_n(&class->words[i], __ATOMIC_ACQUIRE);
 
             if (word == 0 || (perm_recorder_version(word) & 1)) {

@@ -10,6 +10,7 @@
 
 
 #include "http/bucket.h"
+#include "http/call.h"
 #include "http/recorder.h"
 
 

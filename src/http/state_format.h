@@ -13,7 +13,7 @@
 #define _PERM_STATE_FORMAT_H_INCLUDED_
 
 
-#include "http/bucket.h"
+#include "http/call.h"
 #include "http/state.h"
 
 

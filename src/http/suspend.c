@@ -91,7 +91,8 @@ perm_suspend_answered(void *data, perm_fetch_result_t result,
     check->result = result;
 
     if (result == PERM_FETCHED) {
-        check->grants = *grants;
+        check->cache = PERM_CACHE_MISS;
+        check->decision = perm_decide(*grants, ngx_time());
     }
 
     perm_suspend_abandoned(check);

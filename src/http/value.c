@@ -10,6 +10,9 @@ perm_value_create(perm_value_t *value)
 {
     value->complex = NGX_CONF_UNSET_PTR;
     value->index = NGX_ERROR;
+    value->fixed = 0;
+    value->text.len = 0;
+    value->text.data = NULL;
 }
 
 
@@ -22,6 +25,7 @@ perm_value_merge(perm_value_t *value, perm_value_t *parent)
 
     if (parent->complex == NGX_CONF_UNSET_PTR) {
         value->complex = NULL;
+        value->fixed = 1;
         return;
     }
 
@@ -57,6 +61,14 @@ perm_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (value->complex->lengths == NULL) {
+        value->fixed = 1;
+        value->text.len = value->complex->value.len;
+        value->text.data = (char *) value->complex->value.data;
+
+        return NGX_CONF_OK;
     }
 
     value->index = perm_value_variable(cf, &args[1]);
@@ -112,38 +124,38 @@ perm_value_is_set(perm_value_t *value)
 ngx_uint_t
 perm_value_is_constant(perm_value_t *value)
 {
-    return perm_value_is_set(value) && value->complex->lengths == NULL;
+    return perm_value_is_set(value) && value->fixed;
 }
 
 
 ngx_int_t
-perm_value_get(ngx_http_request_t *r, perm_value_t *value, ngx_str_t *text)
+perm_value_evaluate(ngx_http_request_t *r, perm_value_t *value,
+    perm_str_t *text)
 {
+    ngx_str_t                   s;
     ngx_http_variable_value_t  *vv;
 
     if (value->index != NGX_ERROR) {
         vv = ngx_http_get_flushed_variable(r, value->index);
 
         if (vv == NULL || vv->not_found) {
-            ngx_str_null(text);
+            text->len = 0;
+            text->data = NULL;
             return NGX_OK;
         }
 
         text->len = vv->len;
-        text->data = vv->data;
+        text->data = (char *) vv->data;
 
         return NGX_OK;
     }
 
-    if (value->complex == NULL) {
-        ngx_str_null(text);
-        return NGX_OK;
+    if (ngx_http_complex_value(r, value->complex, &s) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (value->complex->lengths == NULL) {
-        *text = value->complex->value;
-        return NGX_OK;
-    }
+    text->len = s.len;
+    text->data = (char *) s.data;
 
-    return ngx_http_complex_value(r, value->complex, text);
+    return NGX_OK;
 }

@@ -12,12 +12,17 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "core/name.h"
+
 
 typedef struct {
     ngx_http_complex_value_t  *complex;   /* NULL: not set; NGX_CONF_UNSET_PTR:
                                              not set here yet */
     ngx_int_t                  index;     /* it is this variable and nothing
                                              else, or NGX_ERROR */
+    ngx_uint_t                 fixed;     /* it is the same for every request:
+                                             constant, or not set */
+    perm_str_t                 text;      /* of a fixed one */
 } perm_value_t;
 
 
@@ -32,13 +37,27 @@ ngx_uint_t perm_value_is_set(perm_value_t *value);
 ngx_uint_t perm_value_is_constant(perm_value_t *value);
 
 
+/* of one that is not fixed */
+
+ngx_int_t perm_value_evaluate(ngx_http_request_t *r, perm_value_t *value,
+    perm_str_t *text);
+
+
 /*
- * The text of a constant at start, or of this request.  A value that is not
- * set is empty.  Returns NGX_OK, or NGX_ERROR when memory is out.
+ * The text for this request.  A value that is not set is empty.  Returns
+ * NGX_OK, or NGX_ERROR when memory is out.
  */
 
-ngx_int_t perm_value_get(ngx_http_request_t *r, perm_value_t *value,
-    ngx_str_t *text);
+static ngx_inline ngx_int_t
+perm_value_get(ngx_http_request_t *r, perm_value_t *value, perm_str_t *text)
+{
+    if (value->fixed) {
+        *text = value->text;
+        return NGX_OK;
+    }
+
+    return perm_value_evaluate(r, value, text);
+}
 
 
 #endif /* _PERM_VALUE_H_INCLUDED_ */

@@ -1,7 +1,7 @@
 
 /*
  * The table of grants.
- * sources: src/http/cache.c src/http/cache_store.c
+ * sources: src/http/call.c src/http/cache.c src/http/cache_store.c
  *
  * With the arguments "lookup ENTRIES LOOKUPS" it does just that, to be run
  * under callgrind.

@@ -1,7 +1,7 @@
 
 /*
  * The table of last accesses.
- * sources: src/http/cache.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/call.c src/http/recorder.c src/http/recorder_take.c
  */
 
 

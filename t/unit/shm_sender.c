@@ -1,7 +1,7 @@
 
 /*
  * Pending accesses on their way to Redis, and what its answers do to them.
- * sources: src/http/cache.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/call.c src/http/recorder.c src/http/recorder_take.c
  * sources: src/http/sender.c
  */
 

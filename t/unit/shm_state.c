@@ -1,7 +1,7 @@
 
 /*
  * The state file: what comes back from it, and what does not.
- * sources: src/http/cache.c src/http/cache_store.c src/http/recorder.c
+ * sources: src/http/call.c src/http/cache.c src/http/cache_store.c src/http/recorder.c
  * sources: src/http/recorder_take.c src/http/state.c src/http/state_load.c
  * sources: src/http/state_writer.c
  */

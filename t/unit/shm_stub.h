@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #include "http/bucket.h"
+#include "http/call.h"
 #include "tap.h"
 
 

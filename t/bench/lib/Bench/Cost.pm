@@ -6,6 +6,11 @@ package Bench::Cost;
 # where a million entries are read from a file.  What timers do (heartbeats,
 # the status's history) goes by the clock, which runs fifty times too fast for
 # a program that callgrind slows down, and is left out.
+#
+# So is what malloc() and free() execute.  The same calls, for the blocks of a
+# request's pool, take some 300 instructions more or less by what lies next to
+# those blocks in the heap, which is what start, lookups and timers left there.
+# How many calls there are is compared instead.
 
 use strict;
 use warnings;
@@ -15,22 +20,35 @@ use Perm::Http;
 use Perm::Util qw(reap spawn);
 
 our ($SHORT, $LONG) = (1000, 16_000);
-our @MALLOC = qw(malloc free _int_malloc _int_free malloc_consolidate sysmalloc
-                 posix_memalign);
+
+my %MALLOC = map { $_ => 1 }
+    qw(malloc free calloc realloc posix_memalign _mid_memalign);
+
+
+# The location that is measured.  What it is compared with has other directives
+# in the same place: the length of a URI and the search for it count as well.
+
+our $URI = '/measured';
+
+sub location {
+    my ($directives) = @_;
+
+    return "$Bench::PROTECTED        location = $URI {\n"
+        . "            $directives\n            empty_gif;\n        }\n";
+}
 
 
 # Asks $count times, one request after the other, for the apps in turn.  Before
-# that each is checked once, whatever $uri is: lookups leave the heap in another
-# shape, in which every request of nginx costs malloc more or less.
+# that each is checked once.
 
 sub drive {
-    my ($port, $uri, $count, @apps) = @_;
+    my ($port, $count, @apps) = @_;
 
     my $http = Perm::Http->connect($port) or die "connect: $!\n";
     my $request = sub {
         "GET $_[0] HTTP/1.1\r\nHost: bench\r\nX-App: $_[1]\r\n\r\n"
     };
-    my @requests = map { $request->($uri, $_) } @apps;
+    my @requests = map { $request->($URI, $_) } @apps;
     my ($size, $buffer);
 
     for (map({ $request->('/protected', $_) } @apps), $requests[0]) {
@@ -46,8 +64,8 @@ sub drive {
 
         for (my $got = 0; $got < $size; ) {
             my $n = sysread $http->{socket}, $buffer, 65536
-                or die "$uri: no answer\n";
-            die "$uri: $buffer\n" if !$got && $buffer !~ /^HTTP\S+ 200/;
+                or die "no answer\n";
+            die "$buffer\n" if !$got && $buffer !~ /^HTTP\S+ 200/;
             $got += $n;
         }
     }
@@ -57,7 +75,7 @@ sub drive {
 # runs nginx under callgrind for $count requests; the file callgrind wrote
 
 sub count {
-    my ($b, $uri, $count, %o) = @_;
+    my ($b, $count, %o) = @_;
     my $nginx = $b->{nginx};
     my $out = "$b->{dir}/callgrind." . ++$b->{counts};
 
@@ -75,25 +93,24 @@ sub count {
     sleep($o{wait} // 4);
     my $active = $b->status->{invalidation}{active};
 
-    drive($b->port, $uri, $count, @{$o{apps} // ['app-code00000001']})
+    drive($b->port, $count, @{$o{apps} // ['app-code00000001']})
         if $active;
     my $entries = $b->status->{cache}{entries};
 
     kill 'TERM', $pid;
     defined reap($pid, 120) or kill 'KILL', $pid;
     die "no tracking under callgrind\n", $nginx->log unless $active;
-    die "$entries entries\n" if $uri eq '/protected'
-        && $entries != ($o{entries} // $entries);
+    die "$entries entries\n" if $entries != ($o{entries} // $entries);
     die "callgrind wrote nothing:\n", slurp("$b->{dir}/valgrind.log")
         unless -s $out;
     return $out;
 }
 
 
-# the whole of $file; without what malloc() and free() take when $o{malloc} is 0
+# the whole of $file, but for timers and for malloc and free
 
 sub total {
-    my ($file, %o) = @_;
+    my ($file) = @_;
     my $total;
 
     open my $in, '<', $file or die "$file: $!\n";
@@ -101,25 +118,48 @@ sub total {
         $total = $1 if $line =~ /^(?:summary|totals): (\d+)/;
     }
     die "$file has no total\n" unless $total;
-    $total -= functions($file, 1)->{ngx_event_expire_timers} // 0;
 
-    if (!($o{malloc} // 1)) {
-        my $functions = functions($file, 0);
-        $total -= $functions->{$_} // 0 for @MALLOC;
-    }
-    return $total;
+    $total -= functions($file, 1)->{ngx_event_expire_timers} // 0;
+    return $total - (allocations($file))[1];
 }
 
 
-# instructions per request
+# how often malloc and free were called, and what they executed
+
+sub allocations {
+    my ($file) = @_;
+    my ($calls, $cost) = (0, 0);
+    my (%name, $caller, $callee);
+
+    open my $in, '<', $file or die "$file: $!\n";
+    while (my $line = <$in>) {
+        if ($line =~ /^(c?)fn=\((\d+)\)(?: ([^.'\n]+))?/) {
+            $name{$2} = $3 if defined $3;
+            ($1 ? $callee : $caller) = $name{$2};
+
+        } elsif ($line =~ /^calls=(\d+)/) {
+            my $n = $1;
+            my $inclusive = <$in>;
+            next if $MALLOC{$caller} || !$MALLOC{$callee};
+            $calls += $n;
+            $cost += (split ' ', $inclusive)[-1];
+        }
+    }
+    return ($calls, $cost);
+}
+
+
+# of one request in a location with these directives: instructions, calls of
+# malloc and free, and the files of callgrind
 
 sub per_request {
-    my ($b, $uri, %o) = @_;
-    my $short = count($b, $uri, $SHORT, %o);
-    my $long = count($b, $uri, $LONG, %o);
+    my ($b, %o) = @_;
+    my @files = map { count($b, $_, %o) } $SHORT, $LONG;
 
-    my $cost = (total($long, %o) - total($short, %o)) / ($LONG - $SHORT);
-    return wantarray ? ($cost, $short, $long) : $cost;
+    my $per = sub { ($_[1] - $_[0]) / ($LONG - $SHORT) };
+    my $cost = $per->(map { total($_) } @files);
+    return $cost unless wantarray;
+    return ($cost, $per->(map { (allocations($_))[0] } @files), @files);
 }
 
 

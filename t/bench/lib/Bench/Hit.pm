@@ -20,12 +20,14 @@ sub run {
 
 # One process; and a flush so rare that none is among what is counted.
 
-sub configure {
-    my ($b, %o) = @_;
+sub measure {
+    my ($b, $directives, %o) = @_;
 
-    return $b->config(zone => '4m', %o,
+    $b->config(zone => '4m', %o,
         main => "master_process off;\ndaemon off;\n",
-        http => "app_permission_flush 1h;\n" . ($o{http} // ''));
+        http => "app_permission_flush 1h;\n" . ($o{http} // ''),
+        server => Bench::Cost::location($directives) . ($o{server} // ''));
+    return Bench::Cost::per_request($b);
 }
 
 
@@ -33,28 +35,17 @@ sub plain {
     my $b = Bench->new;
     $b->grants(0, 2);
 
-    configure($b, server => $Bench::PROTECTED . <<'EOT');
-        location = /unrecorded {
-            app_permission required;
-            app_permission_record off;
-            empty_gif;
-        }
-        location = /auth {
-            return 204;
-        }
-        location = /auth_request {
-            auth_request /auth;
-            empty_gif;
-        }
-EOT
-    my $base = Bench::Cost::per_request($b, '/unprotected');
-    my ($hit, @files) = Bench::Cost::per_request($b, '/protected');
-    my $unrecorded = Bench::Cost::per_request($b, '/unrecorded');
-    my $auth = Bench::Cost::per_request($b, '/auth_request');
+    my ($base, $before) = measure($b, '');
+    my ($hit, $calls, @files) = measure($b, 'app_permission required;');
+    my $unrecorded = measure($b,
+        'app_permission required; app_permission_record off;');
+    my $auth = measure($b, 'auth_request /auth;', server =>
+        "        location = /auth {\n            return 204;\n        }\n");
 
     my $functions = Bench::Cost::functions_per_request(@files, 1);
-    my $counting = ($functions->{perm_account} // 0)
-                   + ($functions->{perm_account_start} // 0);
+    my $counting = 0;
+    $counting += $functions->{$_} // 0 for qw(perm_account_start
+        perm_account_count perm_account_note);
 
     row('the unprotected location itself', commas($base));
     row('the whole check', commas($hit - $base), '<= 1,000',
@@ -63,6 +54,8 @@ EOT
         $hit - $unrecorded <= 100);
     row('  of it, counting for the status', commas($counting), '<= 40',
         $counting > 0 && $counting <= 40);
+    row('  calls of malloc and free that it adds',
+        decimals(abs($calls - $before)), '0.00', abs($calls - $before) < 0.005);
     row('reference: auth_request to return 204', commas($auth - $base));
 }
 
@@ -71,12 +64,10 @@ sub references {
     my $b = Bench->new;
     $b->grants(0, 2);
 
-    configure($b, lua => 1, http => Bench::Lua::http($b),
-        server => $Bench::PROTECTED . Bench::Lua::server());
-
-    my $base = Bench::Cost::per_request($b, '/unprotected');
-    my $empty = Bench::Cost::per_request($b, '/lua_empty');
-    my $warm = Bench::Cost::per_request($b, '/lua_cached');
+    my @lua = (lua => 1, http => Bench::Lua::http($b));
+    my ($base, $empty, $warm) = map { scalar measure($b, $_, @lua) }
+        '', 'access_by_lua_block { }',
+        'access_by_lua_block { permission.check(true) }';
 
     row('reference: empty access_by_lua_block', commas($empty - $base));
     row('reference: the check in Lua, warm lua-resty-lrucache',

@@ -28,14 +28,6 @@ EOT
 
 sub server {
     return <<'EOT';
-        location = /lua_empty {
-            access_by_lua_block { }
-            empty_gif;
-        }
-        location = /lua_cached {
-            access_by_lua_block { permission.check(true) }
-            empty_gif;
-        }
         location = /lua_miss {
             access_by_lua_block { permission.check(false) }
             empty_gif;
