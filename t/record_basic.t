@@ -48,7 +48,7 @@ sub start {
     $t->fake_redis(to => $redis) if $o{fake};
     $late = Perm::Late->start($t->{dir});
     $t->nginx(server => $SERVER, workers => $o{workers} // 2,
-              http => ($o{http} // '') . ' app_permission_flush 1s;');
+              http => ($o{http} // '') . " app_permission_flush @{[$o{flush} // '1s']};");
 }
 
 # every access there is in Redis: "gateway:app resource" => second
@@ -278,6 +278,29 @@ for my $case (['the link ends in a batch', close => 1],
         $t->stop;
     };
 }
+
+
+# What was lost with the link is sent again when there is one, not when the next
+# flush is due.
+
+subtest 'the link ends, and is back before anybody notices' => sub {
+    start(fake => 1, flush => '5s', http => 'app_permission_cache_valid 1h;');
+    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1, 2;
+    ok $t->settled, 'ready';
+
+    # a link that ends within its first second counts as down for a while
+
+    is outcome('app-2'), "$ALLOW MISS", 'an access';
+    ok settled(), '... and written';
+    $t->{fake}->rules({ match => qr/^ZADD .*app-1/, times => 1, close => 1 });
+    is outcome('app-1'), "$ALLOW MISS", 'another';
+    ok wait_for(sub { $t->{fake}->commands(qr/^ZADD .*app-1/) }), 'on its way';
+    my $begun = time;
+    ok wait_for(sub { defined $redis->access('smoke', 'get_user', 'app-1') }),
+        'written';
+    cmp_ok time - $begun, '<', 3 + $late->since($begun), 'soon';
+    $t->stop;
+};
 
 
 # Redis takes no writes: as a replica, for want of memory, for want of rights

@@ -237,15 +237,20 @@ perm_flush_send(perm_flush_t *flush)
     took = now - flush->started;
     interval = flush->pmcf->flush;
 
-    if (rc == NGX_OK) {
+    switch (rc) {
+
+    case NGX_OK:
         flush->due = flush->started + (interval > took ? interval - took : 0);
-        return;
+        break;
+
+    case NGX_DECLINED:
+        flush->due = now;
+        break;
+
+    default: /* NGX_ERROR */
+        flush->due = now + interval;
+        break;
     }
-
-    /* with the link down, as soon as it is up again */
-
-    flush->due = (perm_redis_state(flush->redis) == PERM_REDIS_UP)
-                 ? now + interval : now;
 }
 
 

@@ -38,6 +38,7 @@ struct perm_sender_s {
     unsigned                 wrapped:1;
     unsigned                 walked:1;
     unsigned                 given_up:1;
+    unsigned                 lost:1;     /* with the link */
 
     /* seen in this walk, and told in the log */
     unsigned                 failed:1;
@@ -142,6 +143,7 @@ perm_sender_start(perm_sender_t *sender)
     sender->wrapped = 0;
     sender->walked = 0;
     sender->given_up = 0;
+    sender->lost = 0;
     sender->failed = 0;
     sender->wrong_type = 0;
 }
@@ -159,9 +161,9 @@ perm_sender_step(perm_sender_t *sender)
 {
     ngx_uint_t  i, n, room;
 
-    if (sender->refused >= PERM_SENDER_REFUSED
-        || perm_redis_state(sender->redis) == PERM_REDIS_DOWN)
-    {
+    sender->lost |= (perm_redis_state(sender->redis) == PERM_REDIS_DOWN);
+
+    if (sender->lost || sender->refused >= PERM_SENDER_REFUSED) {
         sender->given_up |= !sender->walked;
         sender->walked = 1;
     }
@@ -183,14 +185,16 @@ perm_sender_step(perm_sender_t *sender)
             if (perm_sender_send(sender, &sender->accesses[i]) != NGX_OK) {
                 sender->failed = 1;
                 sender->refused++;
-                sender->given_up |= (perm_redis_state(sender->redis)
-                                     == PERM_REDIS_DOWN);
             }
         }
     }
 
     if (!sender->walked || sender->outstanding) {
         return NGX_AGAIN;
+    }
+
+    if (sender->lost) {
+        return NGX_DECLINED;
     }
 
     if (sender->given_up) {
@@ -264,7 +268,7 @@ perm_sender_reply(void *data, redisReply *reply)
 
     if (reply == NULL) {
         /* the link has a line of its own in the log */
-        sender->refused++;
+        sender->lost = 1;
         return;
     }
 
