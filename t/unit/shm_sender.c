@@ -291,12 +291,23 @@ test_link(void)
         answer_with(NULL);
     }
 
-    ok(perm_sender_step(sender) == NGX_ERROR, "the walk is given up");
+    ok(perm_sender_step(sender) == NGX_DECLINED, "another walk is due");
     ok(pending() == 2000 && stub_lines == 0,
        "nothing is lost, and the line in the log is the link's");
 
     state = PERM_REDIS_UP;
     ok(walk(NULL) == NGX_OK && pending() == 0, "sent when it is back");
+
+    fresh(100);
+    perm_sender_start(sender);
+    (void) perm_sender_step(sender);
+
+    while (nanswered < nsent) {
+        answer_with(NULL);
+    }
+
+    ok(perm_sender_step(sender) == NGX_DECLINED && pending() == 100,
+       "also when it was back before anybody looked");
 
     fresh(1);
     memset(&odd, 0, sizeof(odd));
