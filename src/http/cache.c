@@ -137,6 +137,62 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 
 
 void
+perm_cache_note_change(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app)
+{
+    ngx_uint_t  i;
+    uint32_t    slots[2];
+
+    perm_cache_change_slots(cache, gateway, app, slots);
+
+    for (i = 0; i < 2; i++) {
+        cache->noted[i][slots[i] / 64] |= UINT64_C(1) << slots[i] % 64;
+    }
+
+    cache->noted_any = 1;
+}
+
+
+ngx_uint_t
+perm_cache_apply_changes(perm_cache_t *cache)
+{
+    uint32_t    slot;
+    ngx_uint_t  i;
+
+    if (!cache->noted_any) {
+        return 0;
+    }
+
+    for (i = 0; i < 2; i++) {
+
+        for (slot = 0; slot <= cache->change_mask; slot++) {
+
+            if (cache->noted[i][slot / 64] == 0) {
+                slot |= 63;
+                continue;
+            }
+
+            if ((cache->noted[i][slot / 64] >> slot % 64) & 1) {
+                (void) __atomic_add_fetch(&cache->changes[i][slot], 1,
+                                          __ATOMIC_SEQ_CST);
+            }
+
+            if (slot % 64 == 63) {
+
+                /* only now: whoever is killed before leaves it to the next */
+
+                cache->noted[i][slot / 64] = 0;
+            }
+        }
+    }
+
+    cache->noted_any = 0;
+
+    return 1;
+}
+
+
+void
 perm_cache_distrust(perm_cache_t *cache)
 {
     (void) __atomic_add_fetch(&cache->epoch, 1, __ATOMIC_SEQ_CST);

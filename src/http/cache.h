@@ -104,6 +104,16 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app);
 
 
+/*
+ * The same in two steps: from the second one on the keys that were noted have
+ * changed.  For one process at a time.  Returns 1 when there were any.
+ */
+
+void perm_cache_note_change(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app);
+ngx_uint_t perm_cache_apply_changes(perm_cache_t *cache);
+
+
 /* changes may have been missed: trust nothing that was fetched before */
 
 void perm_cache_distrust(perm_cache_t *cache);

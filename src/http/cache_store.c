@@ -73,7 +73,14 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
             return NULL;
         }
 
-        size -= changes * sizeof(uint32_t);
+        /* a multiple of PERM_CACHE_CHANGE_MIN */
+
+        cache->noted[i] = ngx_slab_calloc(shpool, changes / 8);
+        if (cache->noted[i] == NULL) {
+            return NULL;
+        }
+
+        size -= changes * sizeof(uint32_t) + changes / 8;
     }
 
     cache->change_mask = changes - 1;

@@ -2,8 +2,8 @@
 /*
  * What was reported as changed is asked for anew, in the background: an outage
  * that follows finds it known, also where nobody called meanwhile.  In the
- * worker that hears of changes; never more than a bounded share of its time
- * and of Redis'.
+ * worker that hears of changes; bounded in what it takes of that worker's time
+ * and in the lookups a second.
  */
 
 
@@ -23,7 +23,10 @@ perm_catchup_t *perm_catchup_create(perm_main_conf_t *pmcf,
     ngx_cycle_t *cycle);
 
 
-/* something changed: soon the whole table is looked through */
+/*
+ * Something changed: soon the whole table is looked through, and again, ever
+ * less often, until all that changed has been answered.
+ */
 
 void perm_catchup_start(perm_catchup_t *catchup);
 

@@ -54,7 +54,7 @@ ngx_uint_t perm_fetch_late(perm_fetch_t *fetch);
 void perm_fetch_cancel(perm_fetch_waiter_t *waiter);
 
 
-/* finds out whether the table is loaded, for health; nothing while DOWN */
+/* asks whether the table is loaded, for health; comes to nothing while DOWN */
 void perm_fetch_table(perm_fetch_t *fetch);
 
 

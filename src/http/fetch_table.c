@@ -7,6 +7,7 @@
 typedef struct {
     perm_fetch_t      *fetch;
     ngx_queue_t        lookups;
+    ngx_atomic_uint_t  doubts;   /* of health, when it was asked */
 } perm_batch_t;
 
 
@@ -48,6 +49,7 @@ perm_fetch_table_handler(ngx_event_t *ev)
     }
 
     batch->fetch = fetch;
+    batch->doubts = fetch->zone->health.table_doubts;
     ngx_queue_init(&batch->lookups);
     ngx_queue_add(&batch->lookups, &fetch->unchecked);
     ngx_queue_init(&fetch->unchecked);
@@ -84,7 +86,8 @@ perm_fetch_table_reply(void *data, redisReply *reply)
 
         if (rc == NGX_OK) {
             perm_health_table(&fetch->zone->health, loaded,
-                              &fetch->pmcf->redis.prefix, fetch->log);
+                              batch->doubts, &fetch->pmcf->redis.prefix,
+                              fetch->log);
             rc = loaded ? NGX_OK : NGX_DECLINED;
 
         } else if (rc == NGX_ERROR) {

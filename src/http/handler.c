@@ -23,8 +23,8 @@ static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_uint_t perm_handler_fit(perm_loc_conf_t *plcf,
     perm_check_t *check, perm_cache_entry_t *entry);
-static ngx_uint_t perm_handler_known(perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry);
+static ngx_uint_t perm_handler_known(ngx_http_request_t *r,
+    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_stale(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_resume(ngx_http_request_t *r,
@@ -153,7 +153,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
         live = (check->decision.outcome == PERM_ALLOW);
 
-        known = perm_handler_known(plcf, check, &entry);
+        known = perm_handler_known(r, plcf, check, &entry);
 
         if (known && perm_fetch_late(pmcf->fetch)) {
             (void) perm_fetch(pmcf->fetch, call, check->hash, live, NULL,
@@ -254,15 +254,20 @@ perm_handler_fit(perm_loc_conf_t *plcf, perm_check_t *check,
 
 
 /*
- * May it decide where the answer is late?  Only its time is over: a change
- * would have been reported.  Not where nothing is to be cached.
+ * May it decide where the answer is late?  Where changes are pushed, only its
+ * time is over.  Not where nothing is to be cached.
  */
 
 static ngx_uint_t
-perm_handler_known(perm_loc_conf_t *plcf, perm_check_t *check,
-    perm_cache_entry_t *entry)
+perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check, perm_cache_entry_t *entry)
 {
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+
     return entry->trusted
+           && pmcf->zone.zone->health.tracking
            && perm_handler_valid(plcf, check) > 0
            && perm_handler_fit(plcf, check, entry);
 }

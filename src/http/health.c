@@ -109,18 +109,23 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
 void
 perm_health_table_doubt(perm_health_t *health)
 {
-    health->table_doubt = 1;
+    (void) ngx_atomic_fetch_add(&health->table_doubts, 1);
+    health->table_doubt = PERM_DOUBT_OPEN;
 }
 
 
 void
-perm_health_table(perm_health_t *health, ngx_uint_t loaded, ngx_str_t *prefix,
-    ngx_log_t *log)
+perm_health_table(perm_health_t *health, ngx_uint_t loaded,
+    ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log)
 {
     time_t             lasted;
     ngx_atomic_uint_t  before, table;
 
-    health->table_doubt = !loaded;
+    if (doubts != health->table_doubts) {
+        return;
+    }
+
+    health->table_doubt = loaded ? 0 : PERM_DOUBT_EMPTY;
 
     table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
     before = health->table;

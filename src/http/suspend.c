@@ -22,8 +22,7 @@ perm_suspend(ngx_http_request_t *r, perm_check_t *check,
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
-        perm_fetch_cancel(check->waiter);
-        check->waiter = NULL;
+        perm_suspend_abandoned(check);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

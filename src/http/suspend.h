@@ -14,8 +14,8 @@
 
 /*
  * After perm_fetch() with perm_suspend_answered() set check->waiter.  "known":
- * what the cache holds would do, so that it is for PERM_FETCH_LATE ms at the
- * most.  Returns what the phase handler has to.
+ * what the cache holds would do, so that after PERM_FETCH_LATE ms it enters
+ * the phase without an answer.  Returns what the phase handler has to.
  */
 ngx_int_t perm_suspend(ngx_http_request_t *r, perm_check_t *check,
     ngx_uint_t known);

@@ -62,7 +62,7 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
 };
 
 
-/* the table may be another now, or none */
+/* the table may be another now, or none: asked again until it is known */
 
 static void
 perm_watch_doubt(perm_watch_t *watch)
@@ -74,9 +74,37 @@ perm_watch_doubt(perm_watch_t *watch)
 }
 
 
+/* what was only noted has changed */
+
+static void
+perm_watch_settle(perm_watch_t *watch)
+{
+    if (perm_cache_apply_changes(watch->zone->cache)) {
+        perm_catchup_start(watch->catchup);
+    }
+}
+
+
+/* nobody is left to ask: only what is known to be empty counts as that */
+
+static void
+perm_watch_give_up(perm_watch_t *watch)
+{
+    perm_health_t  *health;
+
+    health = &watch->zone->health;
+
+    (void) ngx_atomic_cmp_set(&health->table_doubt, PERM_DOUBT_OPEN, 0);
+
+    if (health->table_doubt == 0) {
+        perm_watch_settle(watch);
+    }
+}
+
+
 /*
- * A key of a table that is not loaded has not changed: somebody loads it, and
- * until that is done what was known before goes on deciding.
+ * The keys of a table that is not loaded are being loaded: until that is done
+ * what was known before goes on deciding, as in any outage.
  */
 
 static void
@@ -92,9 +120,6 @@ perm_watch_changed(void *data, ngx_str_t *key)
     {
         perm_watch_doubt(watch);
 
-    } else if (watch->zone->health.table_doubt) {
-        perm_cache_distrust(watch->zone->cache);
-
     } else {
         name.len = key->len;
         name.data = (const char *) key->data;
@@ -108,8 +133,14 @@ perm_watch_changed(void *data, ngx_str_t *key)
             return;
         }
 
-        perm_cache_invalidate(watch->zone->cache, gateway, app);
-        perm_catchup_start(watch->catchup);
+        if (watch->zone->health.table_doubt) {
+            perm_cache_note_change(watch->zone->cache, gateway, app);
+            perm_cache_distrust(watch->zone->cache);
+
+        } else {
+            perm_cache_invalidate(watch->zone->cache, gateway, app);
+            perm_catchup_start(watch->catchup);
+        }
     }
 
     (void) ngx_atomic_fetch_add(&watch->pmcf->stats->invalidations, 1);
@@ -147,7 +178,15 @@ perm_watch_active(void *data, ngx_uint_t active)
     watch->refused = 0;
     watch->since = ngx_current_msec;
 
-    perm_watch_doubt(watch);
+    perm_cache_distrust(watch->zone->cache);
+
+    if (active) {
+        perm_watch_doubt(watch);
+        perm_catchup_start(watch->catchup);
+
+    } else {
+        perm_watch_give_up(watch);
+    }
 
     if (ngx_exiting) {
 
@@ -222,6 +261,8 @@ perm_watch_begin(perm_watch_t *watch)
 {
     perm_cache_distrust(watch->zone->cache);
 
+    perm_watch_give_up(watch);
+
     watch->active = 0;
     watch->moving = 0;
     watch->refused = 0;
@@ -290,6 +331,18 @@ perm_watch_turn(perm_watch_t *watch)
     }
 
     if (watch->active) {
+
+        switch (watch->zone->health.table_doubt) {
+
+        case 0:
+            perm_watch_settle(watch);
+            break;
+
+        case PERM_DOUBT_OPEN:
+            perm_fetch_table(watch->pmcf->fetch);
+            break;
+        }
+
         return watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
                              : PERM_LEASE_RENEW;
     }
