@@ -17,6 +17,10 @@
 #define PERM_WATCH_GAP_LONG  1000    /* ms */
 #define PERM_WATCH_LONG      10000   /* ms */
 
+/* until it is known whether the table is loaded */
+
+#define PERM_WATCH_DOUBT     10      /* ms */
+
 /* every worker has learned by then that the masters are others now */
 
 #define PERM_WATCH_MOVE      3000    /* ms */
@@ -62,6 +66,19 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
 };
 
 
+/* deleted first: nginx does not bring a timer forward by so little */
+
+static void
+perm_watch_soon(perm_watch_t *watch, ngx_msec_t delay)
+{
+    if (watch->timer.timer_set) {
+        ngx_del_timer(&watch->timer);
+    }
+
+    ngx_add_timer(&watch->timer, delay);
+}
+
+
 /* the table may be another now, or none: asked again until it is known */
 
 static void
@@ -71,6 +88,8 @@ perm_watch_doubt(perm_watch_t *watch)
 
     perm_health_table_doubt(&watch->zone->health);
     perm_fetch_table(watch->pmcf->fetch);
+
+    perm_watch_soon(watch, PERM_WATCH_DOUBT);
 }
 
 
@@ -147,23 +166,6 @@ perm_watch_changed(void *data, ngx_str_t *key)
 }
 
 
-/* the rhythm of a gap */
-
-static void
-perm_watch_hurry(perm_watch_t *watch)
-{
-    watch->distrusted = ngx_current_msec;
-
-    /* deleted first: nginx does not bring a timer forward by so little */
-
-    if (watch->timer.timer_set) {
-        ngx_del_timer(&watch->timer);
-    }
-
-    ngx_add_timer(&watch->timer, PERM_WATCH_GAP);
-}
-
-
 /*
  * Either way changes may have been missed.  What is fetched from now on is of
  * the new epoch, so that distrusting comes before anybody is told.
@@ -199,7 +201,8 @@ perm_watch_active(void *data, ngx_uint_t active)
     perm_health_tracking(&watch->zone->health, active, watch->log);
 
     if (!active) {
-        perm_watch_hurry(watch);
+        watch->distrusted = ngx_current_msec;
+        perm_watch_soon(watch, PERM_WATCH_GAP);
     }
 }
 
@@ -232,7 +235,8 @@ perm_watch_moved(void *data)
     watch->move = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
-    perm_watch_hurry(watch);
+    watch->distrusted = ngx_current_msec;
+    perm_watch_soon(watch, PERM_WATCH_GAP);
 }
 
 
@@ -324,27 +328,28 @@ perm_watch_gap(perm_watch_t *watch, ngx_msec_t delay)
 static ngx_msec_t
 perm_watch_turn(perm_watch_t *watch)
 {
-    ngx_msec_t  lasts;
+    ngx_msec_t         lasts, delay;
+    ngx_atomic_uint_t  doubt;
 
     if (watch->moving && ngx_current_msec - watch->move >= PERM_WATCH_MOVE) {
         watch->moving = 0;
     }
 
     if (watch->active) {
+        delay = watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
+                              : PERM_LEASE_RENEW;
 
-        switch (watch->zone->health.table_doubt) {
+        doubt = watch->zone->health.table_doubt;
 
-        case 0:
+        if (doubt == 0) {
             perm_watch_settle(watch);
-            break;
 
-        case PERM_DOUBT_OPEN:
+        } else if (doubt == PERM_DOUBT_OPEN) {
             perm_fetch_table(watch->pmcf->fetch);
-            break;
+            delay = ngx_min(delay, PERM_WATCH_DOUBT);
         }
 
-        return watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
-                             : PERM_LEASE_RENEW;
+        return delay;
     }
 
     lasts = ngx_current_msec - watch->since;

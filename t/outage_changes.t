@@ -1,0 +1,205 @@
+#!/usr/bin/perl
+
+# What Redis told of before it was gone counts while it is away: a grant that
+# was revoked is not allowed as a stale one, whatever the link, the table and
+# the catching up were doing when the change was pushed.
+
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time);
+
+use Perm::Cluster;
+use Perm::Test;
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        app_permission required;
+        location = /a    { app_permission_cache_valid 1s denied=1s;
+                           empty_gif; }
+        location = /long { app_permission_cache_valid 1h; empty_gif; }
+EOT
+
+my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
+
+my ($t, $redis);
+
+sub outcome {
+    my ($app, $uri) = @_;
+    my $r = $t->get($uri // '/long', app => $app);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+# as the cache has it, without a call
+
+sub cached {
+    my ($app) = @_;
+    my $r = $t->get('/status/explain?gateway=smoke&resource=get_user&app='
+                    . $app);
+    return JSON::PP->new->decode($r->{body})->{cache};
+}
+
+sub start {
+    my (%o) = @_;
+    $t = Perm::Test->new;
+    $redis = $t->redis(conf => ['appendonly yes'])->load;
+    $redis->cmd(@{$o{acl}}) if $o{acl};
+    $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 10;
+    $t->fake_redis(to => $redis) if $o{fake};
+    $t->nginx(server => $SERVER, workers => $o{workers} // 2);
+}
+
+sub up {
+    return wait_for(sub {
+        my $s = $t->status;
+        return $s->{redis}{up} && $s->{invalidation}{active};
+    });
+}
+
+sub away {
+    $redis->kill;
+    return wait_for(sub { !$t->status->{redis}{up} });
+}
+
+sub revoke {
+    my ($app) = @_;
+    my $received = $t->status->{invalidation}{received};
+    $redis->revoke('smoke', 'get_user', $app);
+    return wait_for(sub { $t->status->{invalidation}{received} > $received });
+}
+
+
+subtest 'revoked just after Redis was back' => sub {
+    start();
+    for my $app (map { "x$_" } 1 .. 6) {
+        ok $t->settled, 'ready';
+        like outcome($app), qr/^$ALLOW/, "$app: known";
+        ok away(), 'an outage';
+        $redis->run;
+        ok up(), 'over';
+        ok revoke($app), 'revoked';
+        ok away(), 'another one';
+        unlike outcome($app), qr/^200/, 'not allowed';
+        $redis->run;
+        ok up(), 'over';
+    }
+    $t->stop;
+};
+
+
+subtest 'revoked while the table was not loaded' => sub {
+    start();
+    ok $t->settled, 'ready';
+    like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1, 2;
+    $redis->cmd('DEL', 'app_permission:meta');
+    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'not loaded';
+    ok revoke('x1'), 'revoked';
+    is outcome('x1'), "$ALLOW STALE", 'which does not count yet';
+    $redis->load;
+    ok wait_for(sub { outcome('x2') eq "$ALLOW HIT" }), 'loaded';
+    ok wait_for(sub { my $cache = cached('x1');
+                      !$cache->{resource_expires} || !$cache->{unchanged} }),
+        'it counts';
+    ok away(), 'an outage';
+    unlike outcome('x1'), qr/^200/, 'not allowed';
+    is outcome('x2'), "$ALLOW STALE", 'the other one is';
+    $t->stop;
+};
+
+
+subtest 'asked for again, in vain at first' => sub {
+    start(fake => 1);
+    ok $t->settled, 'ready';
+    like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 10;
+    $t->{fake}->rules({ match => qr/^HMGET/, reply => "-BUSY a script\r\n" });
+    $t->{fake}->forget;
+    $redis->grant('smoke', 'get_user', "x$_", time + 7200) for 1 .. 10;
+    ok wait_for(sub { $t->{fake}->commands(qr/^HMGET/) >= 10 }), 'refused';
+    $t->{fake}->rules;
+    ok wait_for(sub { !grep { !cached("x$_")->{unchanged} } 1 .. 10 }),
+        'asked for again';
+    $t->{fake}->refuse(1);
+    ok away(), 'an outage';
+    is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 1 .. 10;
+    $t->stop;
+};
+
+
+# "late" is no reason to go on where changes are not told of
+
+subtest 'changes are not pushed, and Redis is slow' => sub {
+    start(fake => 1, acl => ['ACL', 'SETUSER', 'default', '-client|tracking']);
+    ok $t->wait_log(qr/does not push changes/), 'not pushed';
+    ok wait_for(sub { outcome('x1', '/a') eq "$ALLOW HIT" }), 'known';
+    $redis->revoke('smoke', 'get_user', 'x1');
+    ok wait_for(sub { cached('x1')->{age_ms} > 1000 }), 'its time is over';
+    $t->{fake}->rules({ match => qr/^HMGET/, delay => 0.2 });
+    is outcome('x1', '/a'), "$DENY MISS", 'waits for the answer';
+    $t->stop;
+};
+
+
+# in a cluster one master is away, with "meta", or with keys that changed
+
+subtest 'a master is away' => sub {
+    $t = Perm::Test->new;
+    my $cluster = Perm::Cluster->start(dir => "$t->{dir}/cluster",
+        conf => ['cluster-require-full-coverage no']);
+    my @apps = map { "x$_" } 1 .. 40;
+    my $key = sub { "app_permission:grants:{smoke:$_[0]}" };
+    my $grant = sub {
+        my ($ends, @of) = @_;
+        $cluster->each(map { [$key->($_), 'HSET', 'get_user', $ends] } @of);
+    };
+    my $ends = int(time) + 3600;
+    $cluster->cmd('app_permission:meta', 'HSET', 'schema', '1');
+    $grant->($ends, @apps);
+
+    $t->nginx(server => $SERVER, workers => 1, setup => <<"EOT");
+        app_permission_redis @{[$cluster->url]};
+        app_permission_app \$http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+EOT
+    ok up(), 'ready';
+    ok wait_for(sub { outcome($_) eq "$ALLOW HIT" }), $_ for @apps;
+
+    my $meta = $cluster->owner('app_permission:meta');
+    my %owner;
+    @owner{@apps} = $cluster->owners(map { $key->($_) } @apps);
+    my ($dead) = grep { $_ != $meta } $cluster->masters;
+    my @dead = grep { $owner{$_} == $dead } @apps;
+    my @well = grep { $owner{$_} != $dead && $owner{$_} != $meta } @apps;
+
+    # those of the dead one cannot be asked for, which holds up no other
+
+    $grant->(++$ends, @dead);
+    $dead->kill;
+    $grant->(++$ends, @well);
+    ok wait_for(sub {
+        !grep { my $cache = cached($_);
+                !$cache->{unchanged} || $cache->{resource_expires} != $ends }
+            @well;
+    }, 20), 'changes at the others are caught up with';
+
+    # nobody can say whether the table is loaded; a change is a change
+
+    $meta->kill;
+    my $app = $well[0];
+    ok wait_for(sub { outcome($app) eq "$ALLOW STALE" }, 20),
+        'the one with meta is gone';
+    my $received = $t->status->{invalidation}{received};
+    $owner{$app}->connect->cmd('HDEL', $key->($app), 'get_user');
+    ok wait_for(sub { $t->status->{invalidation}{received} > $received }),
+        'revoked at one that is well';
+    unlike outcome($app), qr/^200/, 'not allowed';
+
+    is $t->{nginx}->quit, 0, 'nginx quits';
+    $cluster->stop;
+};
+
+$t->no_alerts;
+done_testing;
