@@ -1,6 +1,6 @@
 
 /*
- * Servers that say: not here.
+ * Servers that say: not here; and those that are gone without a word.
  */
 
 
@@ -56,6 +56,49 @@ perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
 }
 
 
+/* may it be sent once more? */
+
+static ngx_uint_t
+perm_redis_redirect_worth(perm_redis_command_t *command)
+{
+    return command->handler != NULL
+           && command->tries < PERM_REDIS_TRIES_MAX
+           && (ngx_msec_int_t) (command->deadline - ngx_current_msec) > 0;
+}
+
+
+/*
+ * Lost with its link.  A node that leaves a cluster hands its slots over and
+ * ends: then another one has this slot already.  All commands of this module
+ * do no harm twice.  "via" may be gone: only compared.
+ */
+
+static ngx_int_t
+perm_redis_redirect_lost(perm_redis_t *redis, perm_redis_command_t *command)
+{
+    perm_redis_link_t  *link;
+    perm_redis_node_t  *node;
+
+    if (!redis->cluster || !perm_redis_redirect_worth(command)) {
+        return NGX_OK;
+    }
+
+    node = perm_redis_nodes_slot(redis->nodes, command->slot);
+    if (node == NULL) {
+        return NGX_OK;
+    }
+
+    link = perm_redis_topology_link(redis, node);
+    if (link == NULL || link == command->via) {
+        return NGX_OK;
+    }
+
+    command->asking = 0;
+
+    return perm_redis_link_send(link, command) == NGX_OK ? NGX_DONE : NGX_OK;
+}
+
+
 static ngx_int_t
 perm_redis_redirect_follow(perm_redis_t *redis, perm_redis_command_t *command,
     redisReply *reply, ngx_uint_t asking)
@@ -63,9 +106,7 @@ perm_redis_redirect_follow(perm_redis_t *redis, perm_redis_command_t *command,
     perm_redis_link_t  *link;
     perm_redis_node_t   node;
 
-    if (command->handler == NULL
-        || command->tries >= PERM_REDIS_TRIES_MAX
-        || (ngx_msec_int_t) (command->deadline - ngx_current_msec) <= 0
+    if (!perm_redis_redirect_worth(command)
         || perm_redis_redirect_node(reply, &node) != NGX_OK)
     {
         return NGX_OK;
@@ -126,11 +167,11 @@ perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
 {
     perm_redis_t  *redis;
 
-    if (reply == NULL) {
-        return NGX_OK;
-    }
-
     redis = command->owner;
+
+    if (reply == NULL) {
+        return perm_redis_redirect_lost(redis, command);
+    }
 
     if (reply->type == REDIS_REPLY_ERROR
         && perm_redis_redirect_error(redis, command, reply) == NGX_DONE)

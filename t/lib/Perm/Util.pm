@@ -53,7 +53,7 @@ sub free_port {
     mkdir $dir;
 
     for (1 .. 2000) {
-        my $port = 11000 + int rand 11000;
+        my $port = 11000 + int rand 10_000;
 
         sysopen my $lock, "$dir/$port", O_CREAT | O_RDWR or next;
         flock $lock, LOCK_EX | LOCK_NB or next;
