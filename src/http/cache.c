@@ -132,63 +132,47 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     for (i = 0; i < 2; i++) {
         (void) __atomic_add_fetch(&cache->changes[i][slots[i]], 1,
                                   __ATOMIC_SEQ_CST);
+
+        if (cache->excused[i][slots[i]] < UINT16_MAX) {
+            (void) __atomic_add_fetch(&cache->excused[i][slots[i]], 1,
+                                      __ATOMIC_RELAXED);
+        }
     }
 }
 
 
 void
-perm_cache_note_change(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app)
+perm_cache_excuse(perm_cache_t *cache)
 {
     ngx_uint_t  i;
-    uint32_t    slots[2];
-
-    perm_cache_change_slots(cache, gateway, app, slots);
 
     for (i = 0; i < 2; i++) {
-        cache->noted[i][slots[i] / 64] |= UINT64_C(1) << slots[i] % 64;
+        ngx_memzero(cache->excused[i],
+                    ((size_t) cache->change_mask + 1) * sizeof(uint16_t));
     }
-
-    cache->noted_any = 1;
 }
 
 
 ngx_uint_t
-perm_cache_apply_changes(perm_cache_t *cache)
+perm_cache_excused(perm_cache_t *cache, perm_call_t *call,
+    perm_cache_entry_t *entry)
 {
-    uint32_t    slot;
-    ngx_uint_t  i;
+    uint32_t           slots[2], moved;
+    ngx_uint_t         i;
+    perm_generation_t  now;
 
-    if (!cache->noted_any) {
-        return 0;
-    }
+    perm_cache_change_slots(cache, call->gateway, call->app, slots);
+    now = perm_cache_counters(cache, slots);
 
     for (i = 0; i < 2; i++) {
+        moved = now.change[i] - entry->generation.change[i];
 
-        for (slot = 0; slot <= cache->change_mask; slot++) {
-
-            if (cache->noted[i][slot / 64] == 0) {
-                slot |= 63;
-                continue;
-            }
-
-            if ((cache->noted[i][slot / 64] >> slot % 64) & 1) {
-                (void) __atomic_add_fetch(&cache->changes[i][slot], 1,
-                                          __ATOMIC_SEQ_CST);
-            }
-
-            if (slot % 64 == 63) {
-
-                /* only now: whoever is killed before leaves it to the next */
-
-                cache->noted[i][slot / 64] = 0;
-            }
+        if (moved <= cache->excused[i][slots[i]]) {
+            return 1;
         }
     }
 
-    cache->noted_any = 0;
-
-    return 1;
+    return 0;
 }
 
 

@@ -105,13 +105,14 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 
 
 /*
- * The same in two steps: from the second one on the keys that were noted have
- * changed.  For one process at a time.  Returns 1 when there were any.
+ * What is reported from now on may be a table that is being loaded, and no
+ * change.  Until this is called again, perm_cache_excused() is 1 for an entry
+ * whose key was reported as changed since, and not before.
  */
 
-void perm_cache_note_change(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app);
-ngx_uint_t perm_cache_apply_changes(perm_cache_t *cache);
+void perm_cache_excuse(perm_cache_t *cache);
+ngx_uint_t perm_cache_excused(perm_cache_t *cache, perm_call_t *call,
+    perm_cache_entry_t *entry);
 
 
 /* changes may have been missed: trust nothing that was fetched before */

@@ -65,7 +65,7 @@ struct perm_cache_s {
     perm_cache_class_t   classes[PERM_CACHE_CLASSES];
     ngx_shmtx_t         *mutex;
     uint32_t            *changes[2];    /* counters of hash slots */
-    uint64_t            *noted[2];      /* a bit for each: to be moved */
+    uint16_t            *excused[2];    /* of these moves, see cache.h */
     uint32_t             change_mask;   /* of the number of a slot */
     uint64_t             seed;
 
@@ -73,7 +73,6 @@ struct perm_cache_s {
     u_char               padding[64];
 
     uint32_t             epoch;
-    uint32_t             noted_any;
     ngx_atomic_t         entries;
     ngx_atomic_t         denied;
     ngx_atomic_t         evicted;

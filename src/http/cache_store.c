@@ -57,7 +57,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         changes *= 2;
     }
 
-    if (size < (size_t) changes * 4 * sizeof(uint32_t)) {
+    if (size < (size_t) changes * 6 * sizeof(uint32_t)) {
         return NULL;
     }
 
@@ -73,14 +73,13 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
             return NULL;
         }
 
-        /* a multiple of PERM_CACHE_CHANGE_MIN */
-
-        cache->noted[i] = ngx_slab_calloc(shpool, changes / 8);
-        if (cache->noted[i] == NULL) {
+        cache->excused[i] = ngx_slab_calloc(shpool,
+                                            changes * sizeof(uint16_t));
+        if (cache->excused[i] == NULL) {
             return NULL;
         }
 
-        size -= changes * sizeof(uint32_t) + changes / 8;
+        size -= changes * (sizeof(uint32_t) + sizeof(uint16_t));
     }
 
     cache->change_mask = changes - 1;

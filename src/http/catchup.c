@@ -15,7 +15,7 @@
 
 #define PERM_CATCHUP_TURN       10      /* ms between turns of a pass */
 #define PERM_CATCHUP_SLOTS      4096    /* looked at in a turn */
-#define PERM_CATCHUP_FETCHES    32      /* sent in a turn */
+#define PERM_CATCHUP_FETCHES    32      /* likewise asked for */
 
 
 struct perm_catchup_s {
@@ -70,7 +70,7 @@ static ngx_int_t
 perm_catchup_turn(perm_catchup_t *catchup)
 {
     ngx_int_t             rc;
-    ngx_uint_t            end, sent;
+    ngx_uint_t            end, tried;
     perm_call_t           call;
     perm_zone_t          *zone;
     perm_main_conf_t     *pmcf;
@@ -81,11 +81,11 @@ perm_catchup_turn(perm_catchup_t *catchup)
     pmcf = catchup->pmcf;
     zone = pmcf->zone.zone;
 
-    sent = 0;
+    tried = 0;
     rc = NGX_AGAIN;
     end = catchup->cursor + PERM_CATCHUP_SLOTS;
 
-    while (catchup->cursor < end && sent < PERM_CATCHUP_FETCHES) {
+    while (catchup->cursor < end && tried < PERM_CATCHUP_FETCHES) {
 
         rc = perm_cache_next(zone->cache, &catchup->cursor, &call, names,
                              &entry);
@@ -105,13 +105,12 @@ perm_catchup_turn(perm_catchup_t *catchup)
             /* in a cluster those of other masters have their turn */
 
             catchup->failed = 1;
-            continue;
         }
 
-        sent++;
+        tried++;
     }
 
-    (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, sent);
+    (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, tried);
 
     return (rc == NGX_DONE) ? NGX_DONE : NGX_AGAIN;
 }
@@ -128,6 +127,11 @@ perm_catchup_pass(perm_catchup_t *catchup)
             == PERM_REDIS_DOWN)
         {
             return PERM_CATCHUP_RETRY;
+        }
+
+        if (catchup->failed) {
+            catchup->retry = ngx_min(catchup->retry * 2,
+                                     PERM_CATCHUP_RETRY_MAX);
         }
 
         catchup->running = 1;
@@ -156,10 +160,6 @@ perm_catchup_timer(ngx_event_t *ev)
     perm_catchup_t *catchup = ev->data;
 
     ngx_msec_t  delay;
-
-    if (catchup->failed && !catchup->running) {
-        catchup->retry = ngx_min(catchup->retry * 2, PERM_CATCHUP_RETRY_MAX);
-    }
 
     delay = perm_catchup_pass(catchup);
 

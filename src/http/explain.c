@@ -137,7 +137,8 @@ perm_explain_cached(perm_explain_t *e)
                                                     : e->plcf->valid_denied;
 
     cache->fresh = cache->entry.trusted && cache->age < valid;
-    cache->stale = cache->entry.unchanged && e->plcf->stale
+    cache->stale = perm_zone_unchanged(zone, &e->call, &cache->entry)
+                   && e->plcf->stale
                    && cache->age < valid + (int64_t) e->plcf->stale;
 }
 

@@ -85,9 +85,13 @@ perm_fetch_table_reply(void *data, redisReply *reply)
         perm_answer_note(&fetch->meta_answers, reply, rc, "HGET", fetch->log);
 
         if (rc == NGX_OK) {
-            perm_health_table(&fetch->zone->health, loaded,
-                              batch->doubts, &fetch->pmcf->redis.prefix,
-                              fetch->log);
+            if (perm_health_table(&fetch->zone->health, loaded,
+                                  batch->doubts, &fetch->pmcf->redis.prefix,
+                                  fetch->log))
+            {
+                perm_cache_excuse(fetch->zone->cache);
+            }
+
             rc = loaded ? NGX_OK : NGX_DECLINED;
 
         } else if (rc == NGX_ERROR) {

@@ -21,8 +21,8 @@ static ngx_uint_t perm_handler_fresh(perm_loc_conf_t *plcf,
     perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
-static ngx_uint_t perm_handler_fit(perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry);
+static ngx_uint_t perm_handler_fit(ngx_http_request_t *r,
+    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_uint_t perm_handler_known(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_stale(ngx_http_request_t *r,
@@ -238,12 +238,17 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 /* may it decide where there is nobody to ask? */
 
 static ngx_uint_t
-perm_handler_fit(perm_loc_conf_t *plcf, perm_check_t *check,
-    perm_cache_entry_t *entry)
+perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_check_t *check, perm_cache_entry_t *entry)
 {
-    int64_t  age;
+    int64_t            age;
+    perm_main_conf_t  *pmcf;
 
-    if (!plcf->stale || !entry->unchanged) {
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+
+    if (!plcf->stale
+        || !perm_zone_unchanged(pmcf->zone.zone, &check->call, entry))
+    {
         return 0;
     }
 
@@ -269,7 +274,7 @@ perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     return entry->trusted
            && pmcf->zone.zone->health.tracking
            && perm_handler_valid(plcf, check) > 0
-           && perm_handler_fit(plcf, check, entry);
+           && perm_handler_fit(r, plcf, check, entry);
 }
 
 
@@ -316,7 +321,7 @@ perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     {
         check->decision = perm_decide(entry.grants, ngx_time());
 
-        if (perm_handler_fit(plcf, check, &entry)) {
+        if (perm_handler_fit(r, plcf, check, &entry)) {
             return perm_handler_stale(r, plcf, check, &entry);
         }
     }

@@ -2,10 +2,6 @@
 #include "http/health.h"
 
 
-#define PERM_TABLE_LOADED      1
-#define PERM_TABLE_NOT_LOADED  2
-
-
 /*
  * Whoever swaps a state in writes the line, so that a change is logged once
  * in all workers.
@@ -106,26 +102,34 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
 }
 
 
-void
+ngx_uint_t
 perm_health_table_doubt(perm_health_t *health)
 {
     (void) ngx_atomic_fetch_add(&health->table_doubts, 1);
-    health->table_doubt = PERM_DOUBT_OPEN;
+    health->table_doubt = 1;
+
+    /* otherwise it is empty already, and may be half loaded */
+
+    return health->table != PERM_TABLE_NOT_LOADED;
 }
 
 
-void
+ngx_uint_t
 perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log)
 {
     time_t             lasted;
+    ngx_uint_t         begun;
     ngx_atomic_uint_t  before, table;
 
     if (doubts != health->table_doubts) {
-        return;
+        return 0;
     }
 
-    health->table_doubt = loaded ? 0 : PERM_DOUBT_EMPTY;
+    /* a doubt that somebody has already is when it began */
+
+    begun = (!loaded && !health->table_doubt);
+    health->table_doubt = !loaded;
 
     table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
     before = health->table;
@@ -133,7 +137,7 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     if (before == table
         || !ngx_atomic_cmp_set(&health->table, before, table))
     {
-        return;
+        return 0;
     }
 
     lasted = perm_health_turn(&health->table_since);
@@ -156,6 +160,8 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
                       "app_permission: the grant table is loaded again "
                       "after %T s", lasted);
     }
+
+    return begun;
 }
 
 

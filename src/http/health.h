@@ -17,23 +17,19 @@
 #define PERM_HEALTH_TOLD     512
 
 
-/* the table may have been emptied, and whether it is loaded is being asked */
-
-#define PERM_DOUBT_OPEN   1
-
-/* it is not loaded */
-
-#define PERM_DOUBT_EMPTY  2
+#define PERM_TABLE_LOADED      1
+#define PERM_TABLE_NOT_LOADED  2
 
 
 typedef struct {
     ngx_atomic_t    redis_up;        /* 1: every worker that said something
                                         has its link */
     ngx_atomic_t    redis_since;     /* unix seconds of the last change */
-    ngx_atomic_t    table;           /* 0: not known, 1: loaded, 2: not */
+    ngx_atomic_t    table;           /* PERM_TABLE_LOADED, 0: not known */
     ngx_atomic_t    table_since;
-    ngx_atomic_t    table_doubt;     /* PERM_DOUBT_OPEN or so; 0: none */
-    ngx_atomic_t    table_doubts;    /* counts how often it came up */
+    ngx_atomic_t    table_doubt;     /* 1: not found loaded since it may have
+                                        been emptied */
+    ngx_atomic_t    table_doubts;    /* counts those times */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
     ngx_atomic_t    lag;             /* ms, the last heartbeat's */
@@ -52,14 +48,15 @@ typedef struct {
 /*
  * up: this worker's link; table: 1 loaded, 0 not; tracking: 1, 0.  "doubts" is
  * health->table_doubts as it was when the question was sent: an answer of
- * before the last doubt says nothing.
+ * before the last doubt says nothing.  Of the table both return 1 when what is
+ * reported as changed from now on may be its loading.
  */
 
 void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
-void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
+ngx_uint_t perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log);
-void perm_health_table_doubt(perm_health_t *health);
+ngx_uint_t perm_health_table_doubt(perm_health_t *health);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 

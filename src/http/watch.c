@@ -17,10 +17,6 @@
 #define PERM_WATCH_GAP_LONG  1000    /* ms */
 #define PERM_WATCH_LONG      10000   /* ms */
 
-/* until it is known whether the table is loaded */
-
-#define PERM_WATCH_DOUBT     10      /* ms */
-
 /* every worker has learned by then that the masters are others now */
 
 #define PERM_WATCH_MOVE      3000    /* ms */
@@ -66,65 +62,25 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
 };
 
 
-/* deleted first: nginx does not bring a timer forward by so little */
-
-static void
-perm_watch_soon(perm_watch_t *watch, ngx_msec_t delay)
-{
-    if (watch->timer.timer_set) {
-        ngx_del_timer(&watch->timer);
-    }
-
-    ngx_add_timer(&watch->timer, delay);
-}
-
-
-/* the table may be another now, or none: asked again until it is known */
+/* the table may be another now, or none */
 
 static void
 perm_watch_doubt(perm_watch_t *watch)
 {
-    perm_cache_distrust(watch->zone->cache);
+    perm_cache_t  *cache;
 
-    perm_health_table_doubt(&watch->zone->health);
+    cache = watch->zone->cache;
+
+    perm_cache_distrust(cache);
+
+    if (perm_health_table_doubt(&watch->zone->health)) {
+        perm_cache_excuse(cache);
+    }
+
     perm_fetch_table(watch->pmcf->fetch);
-
-    perm_watch_soon(watch, PERM_WATCH_DOUBT);
+    perm_catchup_start(watch->catchup);
 }
 
-
-/* what was only noted has changed */
-
-static void
-perm_watch_settle(perm_watch_t *watch)
-{
-    if (perm_cache_apply_changes(watch->zone->cache)) {
-        perm_catchup_start(watch->catchup);
-    }
-}
-
-
-/* nobody is left to ask: only what is known to be empty counts as that */
-
-static void
-perm_watch_give_up(perm_watch_t *watch)
-{
-    perm_health_t  *health;
-
-    health = &watch->zone->health;
-
-    (void) ngx_atomic_cmp_set(&health->table_doubt, PERM_DOUBT_OPEN, 0);
-
-    if (health->table_doubt == 0) {
-        perm_watch_settle(watch);
-    }
-}
-
-
-/*
- * The keys of a table that is not loaded are being loaded: until that is done
- * what was known before goes on deciding, as in any outage.
- */
 
 static void
 perm_watch_changed(void *data, ngx_str_t *key)
@@ -152,17 +108,28 @@ perm_watch_changed(void *data, ngx_str_t *key)
             return;
         }
 
-        if (watch->zone->health.table_doubt) {
-            perm_cache_note_change(watch->zone->cache, gateway, app);
-            perm_cache_distrust(watch->zone->cache);
-
-        } else {
-            perm_cache_invalidate(watch->zone->cache, gateway, app);
-            perm_catchup_start(watch->catchup);
-        }
+        perm_cache_invalidate(watch->zone->cache, gateway, app);
+        perm_catchup_start(watch->catchup);
     }
 
     (void) ngx_atomic_fetch_add(&watch->pmcf->stats->invalidations, 1);
+}
+
+
+/* the rhythm of a gap */
+
+static void
+perm_watch_hurry(perm_watch_t *watch)
+{
+    watch->distrusted = ngx_current_msec;
+
+    /* deleted first: nginx does not bring a timer forward by so little */
+
+    if (watch->timer.timer_set) {
+        ngx_del_timer(&watch->timer);
+    }
+
+    ngx_add_timer(&watch->timer, PERM_WATCH_GAP);
 }
 
 
@@ -184,10 +151,6 @@ perm_watch_active(void *data, ngx_uint_t active)
 
     if (active) {
         perm_watch_doubt(watch);
-        perm_catchup_start(watch->catchup);
-
-    } else {
-        perm_watch_give_up(watch);
     }
 
     if (ngx_exiting) {
@@ -201,8 +164,7 @@ perm_watch_active(void *data, ngx_uint_t active)
     perm_health_tracking(&watch->zone->health, active, watch->log);
 
     if (!active) {
-        watch->distrusted = ngx_current_msec;
-        perm_watch_soon(watch, PERM_WATCH_GAP);
+        perm_watch_hurry(watch);
     }
 }
 
@@ -235,8 +197,7 @@ perm_watch_moved(void *data)
     watch->move = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
-    watch->distrusted = ngx_current_msec;
-    perm_watch_soon(watch, PERM_WATCH_GAP);
+    perm_watch_hurry(watch);
 }
 
 
@@ -264,8 +225,6 @@ static void
 perm_watch_begin(perm_watch_t *watch)
 {
     perm_cache_distrust(watch->zone->cache);
-
-    perm_watch_give_up(watch);
 
     watch->active = 0;
     watch->moving = 0;
@@ -328,28 +287,15 @@ perm_watch_gap(perm_watch_t *watch, ngx_msec_t delay)
 static ngx_msec_t
 perm_watch_turn(perm_watch_t *watch)
 {
-    ngx_msec_t         lasts, delay;
-    ngx_atomic_uint_t  doubt;
+    ngx_msec_t  lasts;
 
     if (watch->moving && ngx_current_msec - watch->move >= PERM_WATCH_MOVE) {
         watch->moving = 0;
     }
 
     if (watch->active) {
-        delay = watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
-                              : PERM_LEASE_RENEW;
-
-        doubt = watch->zone->health.table_doubt;
-
-        if (doubt == 0) {
-            perm_watch_settle(watch);
-
-        } else if (doubt == PERM_DOUBT_OPEN) {
-            perm_fetch_table(watch->pmcf->fetch);
-            delay = ngx_min(delay, PERM_WATCH_DOUBT);
-        }
-
-        return delay;
+        return watch->moving ? perm_watch_gap(watch, PERM_WATCH_GAP)
+                             : PERM_LEASE_RENEW;
     }
 
     lasts = ngx_current_msec - watch->since;

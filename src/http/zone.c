@@ -172,3 +172,13 @@ perm_zone_seed(void)
 
     return seed;
 }
+
+
+ngx_uint_t
+perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
+    perm_cache_entry_t *entry)
+{
+    return entry->unchanged
+           || (zone->health.table == PERM_TABLE_NOT_LOADED
+               && perm_cache_excused(zone->cache, call, entry));
+}

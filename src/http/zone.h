@@ -47,6 +47,15 @@ typedef struct {
 } perm_zone_t;
 
 
+/*
+ * Was nothing reported since that would make the entry out of date?  Where the
+ * table is not loaded, what is reported since then is its loading.
+ */
+
+ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
+    perm_cache_entry_t *entry);
+
+
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
