@@ -7,7 +7,7 @@ static ngx_int_t perm_check_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-/* no configuration can spell it, and no script finds it */
+/* no script finds it; "if" can spell it, and sees an empty value */
 
 static ngx_str_t  perm_check_name = ngx_string("app_permission check");
 

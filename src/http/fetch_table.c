@@ -75,9 +75,11 @@ perm_fetch_table_reply(void *data, redisReply *reply)
 
     ngx_int_t      rc;
     ngx_uint_t     loaded;
+    perm_zone_t   *zone;
     perm_fetch_t  *fetch;
 
     fetch = batch->fetch;
+    zone = fetch->zone;
     rc = NGX_ERROR;
 
     if (reply) {
@@ -85,13 +87,17 @@ perm_fetch_table_reply(void *data, redisReply *reply)
         perm_answer_note(&fetch->meta_answers, reply, rc, "HGET", fetch->log);
 
         if (rc == NGX_OK) {
-            if (perm_health_table(&fetch->zone->health, loaded,
-                                  batch->doubts, &fetch->pmcf->redis.prefix,
-                                  fetch->log))
+
+            /* before anybody can learn of it; a doubt is when it began */
+
+            if (!loaded && !zone->health.table_doubt
+                && batch->doubts == zone->health.table_doubts)
             {
-                perm_cache_excuse(fetch->zone->cache);
+                perm_cache_excuse(zone->cache);
             }
 
+            perm_health_table(&zone->health, loaded, batch->doubts,
+                              &fetch->pmcf->redis.prefix, fetch->log);
             rc = loaded ? NGX_OK : NGX_DECLINED;
 
         } else if (rc == NGX_ERROR) {

@@ -102,33 +102,25 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
 }
 
 
-ngx_uint_t
+void
 perm_health_table_doubt(perm_health_t *health)
 {
     (void) ngx_atomic_fetch_add(&health->table_doubts, 1);
     health->table_doubt = 1;
-
-    /* otherwise it is empty already, and may be half loaded */
-
-    return health->table != PERM_TABLE_NOT_LOADED;
 }
 
 
-ngx_uint_t
+void
 perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log)
 {
     time_t             lasted;
-    ngx_uint_t         begun;
     ngx_atomic_uint_t  before, table;
 
     if (doubts != health->table_doubts) {
-        return 0;
+        return;
     }
 
-    /* a doubt that somebody has already is when it began */
-
-    begun = (!loaded && !health->table_doubt);
     health->table_doubt = !loaded;
 
     table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
@@ -137,7 +129,7 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     if (before == table
         || !ngx_atomic_cmp_set(&health->table, before, table))
     {
-        return 0;
+        return;
     }
 
     lasted = perm_health_turn(&health->table_since);
@@ -160,8 +152,6 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
                       "app_permission: the grant table is loaded again "
                       "after %T s", lasted);
     }
-
-    return begun;
 }
 
 

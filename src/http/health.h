@@ -48,15 +48,14 @@ typedef struct {
 /*
  * up: this worker's link; table: 1 loaded, 0 not; tracking: 1, 0.  "doubts" is
  * health->table_doubts as it was when the question was sent: an answer of
- * before the last doubt says nothing.  Of the table both return 1 when what is
- * reported as changed from now on may be its loading.
+ * before the last doubt says nothing.
  */
 
 void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
-ngx_uint_t perm_health_table(perm_health_t *health, ngx_uint_t loaded,
+void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log);
-ngx_uint_t perm_health_table_doubt(perm_health_t *health);
+void perm_health_table_doubt(perm_health_t *health);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 

@@ -73,10 +73,13 @@ perm_watch_doubt(perm_watch_t *watch)
 
     perm_cache_distrust(cache);
 
-    if (perm_health_table_doubt(&watch->zone->health)) {
+    /* one that is empty already may be half loaded */
+
+    if (watch->zone->health.table != PERM_TABLE_NOT_LOADED) {
         perm_cache_excuse(cache);
     }
 
+    perm_health_table_doubt(&watch->zone->health);
     perm_fetch_table(watch->pmcf->fetch);
     perm_catchup_start(watch->catchup);
 }
