@@ -89,6 +89,7 @@ subtest 'forced' => sub {
     $c = ask('shared');
     my $together = $t->connect;
     $together->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: shared\r\n\r\n");
+    $t->status;         # nginx reads connections in the order they were made in
     $redis->revoke('smoke', 'get_user', 'shared');
     ok wait_for(sub { received() > $before }), 'the change is known';
     my $after = $t->connect;
