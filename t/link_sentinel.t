@@ -189,6 +189,29 @@ subtest 'what Sentinels say' => sub {
             '... unavailable';
         ok substr($t->log, $from) !~ /sesame|:wrong/, '... no password';
     }
+
+    # the rights in the README: enough, and needed; the servers, where no
+    # directive says otherwise, get the same user
+
+    my ($line) = slurp("$Perm::Test::ROOT/README.md")
+        =~ /^ACL SETUSER (watcher .*)$/m;
+    my @user = split ' ', $line =~ s/PASSWORD/open/r;
+    my $right = pop @user;
+    my $conf = slurp("$t->{dir}/nginx.conf") =~
+        s{app_permission_redis \S+;}
+         {app_permission_redis redis+sentinel://watcher:open\@$ports/mine;}r;
+
+    $s->master->connect->cmd('ACL', 'SETUSER', 'watcher', 'on', '>open',
+        'allkeys', 'allchannels', '+@all');
+    $s->ask($_, 'ACL', 'SETUSER', @user) for 1, 2;
+    $t->{nginx}->write($conf);
+    $t->reload;
+    ok $t->wait_log(qr/no right to SENTINEL get-master-addr-by-name/),
+        'a right that is missing is named';
+
+    $s->ask($_, 'ACL', 'SETUSER', 'watcher', $right) for 1, 2;
+    ok wait_for(sub { $w->outcome('/fresh', 'app-1') eq "$ALLOW MISS" }, 5),
+        "with $right it has all it needs";
 };
 
 $s->stop;
