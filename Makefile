@@ -117,7 +117,7 @@ check: all
 
 # nginx itself and the module under AddressSanitizer and UBSan, on all tests
 
-sanitize: cli
+sanitize: all
 	@t/tools/install-deps sanitize
 	@BUILD=$(BUILD) CC="$(CC)" t/tools/sanitize $(TESTS)
 
