@@ -57,6 +57,7 @@ struct perm_redis_command_s {
     perm_redis_intercept_pt  intercept;   /* NULL: none */
     void                    *owner;       /* of intercept */
     void                    *via;         /* of intercept: the link */
+    ngx_uint_t               via_number;  /* its number, when it may be gone */
     perm_redis_account_t    *account;     /* NULL: nobody counts */
     uint64_t                 start;       /* usec, with timing only */
     ngx_msec_t               deadline;    /* the handler is called by then */

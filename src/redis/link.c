@@ -176,6 +176,7 @@ perm_redis_link_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
 {
     u_char             *p;
     perm_redis_link_t  *link;
+    static ngx_uint_t   number;
 
     link = ngx_calloc(sizeof(perm_redis_link_t) + node->name.len
                       + PERM_REDIS_NODE_NAME_MAX, log);
@@ -185,6 +186,7 @@ perm_redis_link_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
 
     p = (u_char *) link + sizeof(perm_redis_link_t);
 
+    link->number = ++number;
     link->node = *node;
     link->node.name.data = p;
     p = ngx_cpymem(p, node->name.data, node->name.len);
@@ -308,6 +310,7 @@ perm_redis_link_send(perm_redis_link_t *link, perm_redis_command_t *command)
         }
 
         command->via = link;
+        command->via_number = link->number;
 
         return perm_redis_connection_submit(link->connection, command);
 

@@ -41,6 +41,7 @@ typedef struct {
 
 struct perm_redis_link_s {
     ngx_queue_t                  queue;        /* of the owner */
+    ngx_uint_t                   number;       /* no other link ever had it */
     perm_redis_node_t            node;
     ngx_str_t                    name;         /* "host:port" */
     perm_redis_link_state_t      state;

@@ -70,7 +70,7 @@ perm_redis_redirect_worth(perm_redis_command_t *command)
 /*
  * Lost with its link.  A node that leaves a cluster hands its slots over and
  * ends: then another one has this slot already.  All commands of this module
- * do no harm twice.  "via" may be gone: only compared.
+ * do no harm twice.  "via" may be gone, and its memory be another link's.
  */
 
 static ngx_int_t
@@ -89,7 +89,7 @@ perm_redis_redirect_lost(perm_redis_t *redis, perm_redis_command_t *command)
     }
 
     link = perm_redis_topology_link(redis, node);
-    if (link == NULL || link == command->via) {
+    if (link == NULL || link->number == command->via_number) {
         return NGX_OK;
     }
 

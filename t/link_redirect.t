@@ -1,0 +1,201 @@
+#!/usr/bin/perl
+
+# A node of a cluster gives its slots up, or ends, and owes answers: whoever
+# has the slots then gives them, in time, and nothing is sent about for ever.
+# The nodes are fakes, that hang and move as they are told.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time);
+
+use Perm::FakeRedis;
+use Perm::Http;
+use Perm::Test;
+
+my $GRANTED = "*2\r\n\$-1\r\n\$10\r\n4102444800\r\n";
+my $HELD = qr/^HMGET .*:held-/;
+my $DECISION = '"$app_permission_decision/$app_permission_reason"';
+
+my ($t, %node, @ranges);
+
+
+# as Redis has it: CRC16 (XMODEM) of what is in the braces
+
+sub slot {
+    my $crc = 0;
+    for my $byte (unpack 'C*', "smoke:$_[0]") {
+        $crc ^= $byte << 8;
+        $crc = ($crc & 0x8000 ? $crc << 1 ^ 0x1021 : $crc << 1) & 0xffff
+            for 1 .. 8;
+    }
+    return $crc % 16384;
+}
+
+# so many apps of the lower half of the slots (0), or the upper one (1)
+
+my $made = 0;
+
+sub apps {
+    my ($kind, $half, $n) = @_;
+    my @apps;
+    while (@apps < $n) {
+        my $app = "$kind-" . ++$made;
+        push @apps, $app if (slot($app) >= 8192) == $half;
+    }
+    return @apps;
+}
+
+# [from, to, node, host]
+
+sub slots {
+    return '*' . @_ . "\r\n" . join '', map {
+        my ($from, $to, $node, $host) = (@$_, '127.0.0.1');
+        "*3\r\n:$from\r\n:$to\r\n*2\r\n"
+            . (defined $host ? '$' . length($host) . "\r\n$host\r\n"
+                             : "\$-1\r\n")
+            . ":$node{$node}{port}\r\n"
+    } @_;
+}
+
+# what one node does from now on; all agree on the slots
+
+sub does {
+    my ($name, @rules) = @_;
+    $node{$name}{does} = \@rules;
+    $node{$name}->rules({ match => qr/^CLUSTER SLOTS/, reply => slots(@ranges) },
+                        @rules, { match => qr/^HMGET/, reply => $GRANTED });
+}
+
+sub ranges {
+    @ranges = @_;
+    does($_, @{$node{$_}{does}}) for sort keys %node;
+}
+
+sub cluster {
+    my ($names, @ranges) = @_;
+    $t = Perm::Test->new;
+    %node = map { $_ => Perm::FakeRedis->start(dir => "$t->{dir}/$_") } @$names;
+    ranges(@ranges);
+}
+
+sub nginx {
+    my ($directives, $host) = @_;
+    $host //= '127.0.0.1';
+    $t->nginx(setup => '', http => "$directives
+            app_permission_redis redis+cluster://$host:$node{a}{port};
+            app_permission_app \$http_x_app;
+            app_permission_gateway smoke;
+            app_permission_resource get_user;
+            app_permission_flush 1h;", server => <<"END");
+        add_header X-Decision $DECISION always;
+        location = /a {
+            app_permission required;
+            app_permission_cache_valid 0s denied=0s;
+            empty_gif;
+        }
+END
+    is outcome(apps('first', 0, 1)), '200 allow/resource_grant', 'the lower half';
+    is outcome(apps('first', 1, 1)), '200 allow/resource_grant', 'the upper half';
+}
+
+sub stop {
+    $t->stop;
+    $_->stop for values %node;
+}
+
+sub calls {
+    return map {
+        my $c = $t->connect;
+        $c->send(Perm::Http->text('/a', close => 1, headers => {'X-App' => $_}));
+        $c;
+    } @_;
+}
+
+sub outcome_of {
+    my $r = $_[0]->response(undef, 60) or return 'nothing';
+    return "$r->{status} $r->{headers}{'x-decision'}";
+}
+
+sub outcome { outcome_of(calls($_[0])) }
+
+# how often this node was asked for each of these
+
+sub asked {
+    my ($name, @apps) = @_;
+    my @seen = $node{$name}->commands(qr/^HMGET/);
+    return map { my $app = $_; scalar grep { /:\Q$app\E\} / } @seen } @apps;
+}
+
+# the first node has the lower half, and nginx knows
+
+sub to_begin_with {
+    my ($app);
+    ranges([0, 8191, 'a'], [8192, 16383, 'b']);
+    ok wait_for(sub {
+        ($app) = apps('back', 0, 1);
+        return outcome($app) =~ /^200/ && (asked('a', $app))[0];
+    }), 'it has slots';
+}
+
+# lookups that the first node owes an answer
+
+sub hold {
+    my ($n) = @_;
+    does('a', { match => $HELD, hang => 1 });
+    my @apps = apps('held', 0, $n);
+    my @calls = calls(@apps);
+    ok wait_for(sub { $n == grep { $_ } asked('a', @apps) }),
+        "$n lookups are held";
+    return (\@apps, \@calls);
+}
+
+sub answered_by {
+    my ($name, $apps, $calls) = @_;
+    is_deeply [map { outcome_of($_) } @$calls],
+        [('200 allow/resource_grant') x @$apps], 'all are answered';
+    is_deeply [asked('a', @$apps)], [(1) x @$apps], '... asked there once';
+    is_deeply [asked($name, @$apps)], [(1) x @$apps],
+        '... and at the new owner once';
+}
+
+
+cluster([qw(a b c)], [0, 8191, 'a'], [8192, 16383, 'b']);
+nginx('app_permission_redis_timeout 30s;');
+
+subtest 'all slots go to a node that is known' => sub {
+    to_begin_with();
+    my @held = hold(5);
+    ranges([0, 16383, 'b']);
+    answered_by('b', @held);
+};
+
+subtest 'all slots go to a node that is new' => sub {
+    to_begin_with();
+    my @held = hold(5);
+    ranges([0, 8191, 'c'], [8192, 16383, 'b']);
+    answered_by('c', @held);
+};
+
+subtest 'its connection ends, and it keeps other slots' => sub {
+    to_begin_with();
+    my (@probes, @probing);
+    my @held = hold(5);
+
+    ranges([8192, 8192, 'a'], [0, 8191, 'b'], [8193, 16383, 'b']);
+    ok wait_for(sub {
+        push @probes, apps('probe', 0, 1);
+        push @probing, calls($probes[-1]);
+        return wait_for(sub { (asked('b', $probes[-1]))[0] }, 0.1);
+    }), 'others go to the new owner already';
+    is_deeply [asked('b', @{$held[0]})], [(0) x 5], '... the held ones do not';
+
+    $node{a}->refuse(1);
+    answered_by('b', @held);
+    is_deeply [map { outcome_of($_) } @probing],
+        [('200 allow/resource_grant') x @probing], '... and all others';
+};
+
+stop();
+done_testing();
