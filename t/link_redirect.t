@@ -7,6 +7,8 @@
 use strict;
 use warnings;
 
+use IO::Handle;
+use POSIX qw(mkfifo);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -18,7 +20,7 @@ my $GRANTED = "*2\r\n\$-1\r\n\$10\r\n4102444800\r\n";
 my $HELD = qr/^HMGET .*:held-/;
 my $DECISION = '"$app_permission_decision/$app_permission_reason"';
 
-my ($t, %node, @ranges);
+my ($t, $pipe, %node, @ranges);
 
 
 # as Redis has it: CRC16 (XMODEM) of what is in the braces
@@ -76,6 +78,9 @@ sub ranges {
 sub cluster {
     my ($names, @ranges) = @_;
     $t = Perm::Test->new;
+    mkfifo("$t->{dir}/pipe", 0600) or die "$!\n";
+    open $pipe, '+<', "$t->{dir}/pipe" or die "$!\n";
+    $pipe->blocking(0);
     %node = map { $_ => Perm::FakeRedis->start(dir => "$t->{dir}/$_") } @$names;
     ranges(@ranges);
 }
@@ -90,6 +95,7 @@ sub nginx {
             app_permission_resource get_user;
             app_permission_flush 1h;", server => <<"END");
         add_header X-Decision $DECISION always;
+        location = /logged { access_log $t->{dir}/pipe perm_uri; empty_gif; }
         location = /a {
             app_permission required;
             app_permission_cache_valid 0s denied=0s;
@@ -108,7 +114,7 @@ sub stop {
 sub calls {
     return map {
         my $c = $t->connect;
-        $c->send(Perm::Http->text('/a', close => 1, headers => {'X-App' => $_}));
+        $c->send(Perm::Http->text("/a?$_", close => 1, headers => {'X-App' => $_}));
         $c;
     } @_;
 }
@@ -195,6 +201,54 @@ subtest 'its connection ends, and it keeps other slots' => sub {
     answered_by('b', @held);
     is_deeply [map { outcome_of($_) } @probing],
         [('200 allow/resource_grant') x @probing], '... and all others';
+};
+
+stop();
+
+
+# "d" sends lookups on to nodes that take their time to greet
+
+cluster([qw(a c d e)], [0, 8191, 'a'], [8192, 16383, 'd']);
+does('c', { match => qr/^PING/, hang => 1 });
+does('e', { match => qr/^PING/, delay => 1 },
+          { match => qr/^HMGET/, hang => 1 });
+does('d', map { { match => qr/^HMGET .*:to-$_-/,
+                  reply => "-ASK 1 127.0.0.1:$node{$_}{port}\r\n" } } qw(c e));
+nginx('app_permission_redis_timeout 2s; app_permission_redis_connect_timeout 60s;');
+
+subtest 'who waits behind others is told in time' => sub {
+    my ($old, $waits) = hold(1);
+    my $begun = time;
+    wait_for(sub { time > $begun + 0.3 });
+
+    my @young = apps('to-c', 1, 1);
+    push @$waits, calls(@young);
+    ok wait_for(sub { $node{d}->answered(qr/:\Q$young[0]\E\}/) }),
+        'one waits for a connection';
+    ranges([0, 8191, 'c'], [8192, 16383, 'd']);
+
+    is_deeply [map { outcome_of($_) } @$waits],
+        [('503 fail/unavailable') x 2], 'both are told';
+    my @uris = map { $_->{request_uri} =~ /\?(held|to-c)/ } $t->access(4);
+    is "@uris", 'held to-c', '... the one first whose time is up first';
+};
+
+subtest 'who got a connection too late is told soon' => sub {
+    my ($app) = apps('to-e', 1, 1);
+    my $begun = time;
+    my ($call) = calls($app);
+    ok wait_for(sub { $node{e}->commands(qr/^ROLE/) }), 'the greeting is sent';
+
+    # the worker waits for its log, until both answer and end of time are there
+
+    syswrite $pipe, 'x' x 65536;
+    is $t->get('/logged')->{status}, 200, 'the worker is busy';
+    ok wait_for(sub { $node{e}->answered(qr/^ROLE/) }), '... for long';
+    wait_for(sub { time > $begun + 2.5 });
+    my $late = time;
+    sysread $pipe, my $bytes, 65536;
+    is outcome_of($call), '503 fail/unavailable', 'too late';
+    cmp_ok time - $late, '<', 1, '... but told soon';
 };
 
 stop();

@@ -95,6 +95,8 @@ ngx_int_t
 perm_redis_fifo_append(perm_redis_connection_t *connection,
     perm_redis_command_t *command)
 {
+    ngx_msec_t  when;
+
     if (perm_redis_fifo_room(connection, command->len) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -111,10 +113,15 @@ perm_redis_fifo_append(perm_redis_connection_t *connection,
     /* until it is ready the time of the whole handshake counts */
 
     if (connection->ready) {
-        perm_redis_fifo_timer(connection,
-            ngx_min(connection->conf->timeout,
-                    (ngx_msec_t) (command->deadline - command->sent))
-            + command->sent);
+        when = command->sent + connection->conf->timeout;
+
+        /* which may be over already */
+
+        if ((ngx_msec_int_t) (command->deadline - when) < 0) {
+            when = command->deadline;
+        }
+
+        perm_redis_fifo_timer(connection, when);
     }
 
     ngx_post_event(&connection->post, &ngx_posted_events);

@@ -2,23 +2,30 @@
 #include "redis/wait.h"
 
 
+/* one that was elsewhere before has less time left than those ahead of it */
+
 static void
-perm_redis_wait_timer(perm_redis_wait_t *wait)
+perm_redis_wait_timer(perm_redis_wait_t *wait, perm_redis_command_t *command)
 {
-    ngx_queue_t           *q;
-    ngx_msec_int_t         delay;
-    perm_redis_command_t  *command;
+    ngx_event_t     *timer;
+    ngx_msec_int_t   delay;
 
-    if (wait->timer.timer_set || ngx_queue_empty(&wait->commands)) {
-        return;
+    timer = &wait->timer;
+
+    if (timer->timer_set) {
+
+        if ((ngx_msec_int_t) (command->deadline - timer->timer.key) >= 0) {
+            return;
+        }
+
+        /* ngx_add_timer() would keep one that is a little later */
+
+        ngx_del_timer(timer);
     }
-
-    q = ngx_queue_head(&wait->commands);
-    command = ngx_queue_data(q, perm_redis_command_t, queue);
 
     delay = (ngx_msec_int_t) (command->deadline - ngx_current_msec);
 
-    ngx_add_timer(&wait->timer, delay > 0 ? (ngx_msec_t) delay : 1);
+    ngx_add_timer(timer, delay > 0 ? (ngx_msec_t) delay : 1);
 }
 
 
@@ -43,10 +50,11 @@ perm_redis_wait_timer_handler(ngx_event_t *ev)
         if ((ngx_msec_int_t) (command->deadline - ngx_current_msec) <= 0) {
             ngx_queue_remove(q);
             ngx_queue_insert_tail(&expired, q);
+
+        } else {
+            perm_redis_wait_timer(wait, command);
         }
     }
-
-    perm_redis_wait_timer(wait);
 
     /* the last thing: a handler may end all this */
 
@@ -83,7 +91,7 @@ perm_redis_wait_add(perm_redis_wait_t *wait, perm_redis_command_t *command)
 {
     ngx_queue_insert_tail(&wait->commands, &command->queue);
 
-    perm_redis_wait_timer(wait);
+    perm_redis_wait_timer(wait, command);
 }
 
 
