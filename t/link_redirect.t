@@ -252,4 +252,68 @@ subtest 'who got a connection too late is told soon' => sub {
 };
 
 stop();
+
+
+# what a node calls another goes to the log, to the resolver and to TLS
+
+my $EVIL = "a\x1b[2J\n2026/01/01 00:00:00 [alert] 1#1: b\x7f\0c\xff";
+my $NAMES = qr/^CLUSTER NODES/;
+
+sub clean {
+    my @bad = grep { /[^\x20-\x7e]/ || !m{^\d{4}/} } split /\n/, $t->log;
+    is join('|', @bad), '', 'the log is clean';
+}
+
+cluster([qw(a b)], [0, 8191, 'a'], [8192, 16383, 'b']);
+nginx('app_permission_redis_timeout 5s;');
+
+subtest 'a name of MOVED or ASK that is none' => sub {
+    for my $how ('MOVED', 'ASK') {
+        my ($app) = apps('evil', 0, 1);
+        does('a', { match => qr/^HMGET .*:evil-/,
+                    reply => "-$how 1 a\x1b[2J\x07b\xff:7000\r\n" });
+        is outcome($app), '503 fail/unavailable', "$how: unavailable";
+        is_deeply [asked('a', $app)], [1], '... asked once';
+    }
+    clean();
+};
+
+subtest 'a name of CLUSTER NODES that is none' => sub {
+    my $evil = $EVIL =~ s/[\n ]/\r/gr;
+    my $id = 'x' x 40;
+    my $text = "$id $evil:7001\@17001 slave - 0 0 1 connected\n"
+        . "$id 127.0.0.1:1\@2,$evil slave - 0 0 1 connected\n";
+    my $reply = '$' . length($text) . "\r\n$text\r\n";
+    does($_, { match => $NAMES, reply => $reply }) for qw(a b);
+    $_->forget for @node{qw(a b)};
+    ok wait_for(sub { 3 <= map { $_->commands($NAMES) } @node{qw(a b)} }),
+        'asked for them';
+    ok $t->wait_log(qr/tracking to Redis 127\.0\.0\.1:1: .*refused/),
+        'the address goes on being used';
+    clean();
+};
+
+subtest 'a name of CLUSTER SLOTS that is none' => sub {
+    ranges([0, 8191, 'a', $EVIL], [8192, 16383, 'b']);
+    ok $t->wait_log(qr/no node of the cluster helps.*something unknown/),
+        'of no use';
+    clean();
+    ranges([0, 8191, 'a'], [8192, 16383, 'b']);
+    ok wait_for(sub { outcome(apps('any', 0, 1)) =~ /^200/ }),
+        'back with one that is of use';
+};
+
+stop();
+
+subtest 'a name of a Sentinel that is none' => sub {
+    cluster(['a']);
+    does('a', { match => qr/^SENTINEL/, reply => "*2\r\n\$" . length($EVIL)
+                . "\r\n$EVIL\r\n\$4\r\n7000\r\n" });
+    $t->nginx(setup => '', http => "
+        app_permission_redis redis+sentinel://127.0.0.1:$node{a}{port}/m;");
+    ok $t->wait_log(qr/no Sentinel helps.*has no valid address/), 'of no use';
+    clean();
+    stop();
+};
+
 done_testing();

@@ -90,9 +90,13 @@ perm_redis_cluster_master(perm_redis_nodes_t *nodes, redisReply *reply,
         node.name = nodes->asked.name;
         node.host = nodes->asked.host;
 
-    } else if (name->type == REDIS_REPLY_STRING && name->len <= 255) {
+    } else if (name->type == REDIS_REPLY_STRING) {
         node.name.data = (u_char *) name->str;
         node.name.len = name->len;
+
+        if (!perm_redis_node_valid(&node.name)) {
+            return 0;
+        }
 
     } else {
         return 0;

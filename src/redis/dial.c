@@ -45,13 +45,28 @@ static perm_redis_connection_handlers_t  perm_redis_dial_handlers = {
 };
 
 
+ngx_uint_t
+perm_redis_node_valid(ngx_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] <= ' ' || name->data[i] > '~') {
+            return 0;
+        }
+    }
+
+    return name->len > 0 && name->len <= PERM_REDIS_NODE_HOST_MAX;
+}
+
+
 size_t
 perm_redis_node_name(u_char *buf, perm_redis_node_t *node)
 {
     ngx_str_t  name;
 
     name = node->name;
-    name.len = ngx_min(name.len, 255);
+    name.len = ngx_min(name.len, PERM_REDIS_NODE_HOST_MAX);
 
     if (node->port == 0) {
         return ngx_sprintf(buf, "unix:%V", &name) - buf;

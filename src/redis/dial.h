@@ -12,6 +12,9 @@
 #include "redis/connection.h"
 
 
+#define PERM_REDIS_NODE_HOST_MAX  255   /* bytes of a name */
+
+
 /* a server, as the URL, a Sentinel or a cluster names it */
 
 typedef struct {
@@ -19,6 +22,13 @@ typedef struct {
     in_port_t                port;   /* 0: a unix path */
     perm_redis_conf_host_t  *host;   /* of the URL, or NULL */
 } perm_redis_node_t;
+
+
+/*
+ * May a server be called this?  What a Redis calls another one goes to the
+ * log, to the resolver and to TLS: no blanks, no control bytes.
+ */
+ngx_uint_t perm_redis_node_valid(ngx_str_t *name);
 
 
 typedef struct perm_redis_dial_s  perm_redis_dial_t;
@@ -54,7 +64,8 @@ void perm_redis_dial_polled(perm_redis_dial_t *dial, struct pollfd *pfd);
 
 
 /* "host:port", or the path, for log lines */
-#define PERM_REDIS_NODE_NAME_MAX  (255 + sizeof("[]:65535"))
+#define PERM_REDIS_NODE_NAME_MAX                                              \
+    (PERM_REDIS_NODE_HOST_MAX + sizeof("[]:65535"))
 
 size_t perm_redis_node_name(u_char *buf, perm_redis_node_t *node);
 

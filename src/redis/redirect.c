@@ -37,7 +37,7 @@ perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
         /* void */
     }
 
-    if (colon - p < 2 || colon - p > 256) {
+    if (colon == p) {
         return NGX_ERROR;
     }
 
@@ -52,7 +52,7 @@ perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
     node->port = (in_port_t) port;
     node->host = NULL;
 
-    return NGX_OK;
+    return perm_redis_node_valid(&node->name) ? NGX_OK : NGX_ERROR;
 }
 
 

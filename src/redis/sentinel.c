@@ -51,6 +51,7 @@ perm_redis_sentinel_parse(perm_redis_nodes_t *nodes, redisReply *reply,
     perm_redis_map_t *map)
 {
     ngx_int_t    port;
+    ngx_str_t    host;
     redisReply  *name, *number;
 
     if (reply->type == REDIS_REPLY_NIL) {
@@ -71,7 +72,10 @@ perm_redis_sentinel_parse(perm_redis_nodes_t *nodes, redisReply *reply,
 
     port = ngx_atoi((u_char *) number->str, number->len);
 
-    if (name->len == 0 || name->len > 255 || port < 1 || port > 65535) {
+    host.data = (u_char *) name->str;
+    host.len = name->len;
+
+    if (!perm_redis_node_valid(&host) || port < 1 || port > 65535) {
         return "it names a master that has no valid address";
     }
 
@@ -81,7 +85,7 @@ perm_redis_sentinel_parse(perm_redis_nodes_t *nodes, redisReply *reply,
     }
 
     map->n = 1;
-    map->nodes[0] = perm_redis_map_node(map, (u_char *) name->str, name->len,
+    map->nodes[0] = perm_redis_map_node(map, host.data, host.len,
                                         (in_port_t) port);
 
     return map->nodes[0].name.data != NULL ? NULL : "out of memory";

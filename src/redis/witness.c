@@ -77,7 +77,7 @@ perm_redis_witness_address(ngx_str_t text, perm_redis_node_t *address,
         /* void */
     }
 
-    if (i < 2 || i > 256) {
+    if (i == 0) {
         return NGX_DECLINED;
     }
 
@@ -93,12 +93,16 @@ perm_redis_witness_address(ngx_str_t text, perm_redis_node_t *address,
     address->name.len = i - 1;
     address->port = (in_port_t) port;
 
+    if (!perm_redis_node_valid(&address->name)) {
+        return NGX_DECLINED;
+    }
+
     *host = *address;
 
     (void) perm_redis_witness_cut(&text, ',');
     host->name = perm_redis_witness_cut(&text, ',');
 
-    if (host->name.len > 255) {
+    if (!perm_redis_node_valid(&host->name)) {
         host->name.len = 0;
     }
 
