@@ -316,4 +316,40 @@ subtest 'a name of a Sentinel that is none' => sub {
     stop();
 };
 
+
+# Nodes that do not know by which address they are reached: the one at hand
+# counts, each with its own port.
+
+cluster([qw(a b c)], [0, 8191, 'a', undef], [8192, 16383, 'b', undef]);
+nginx('app_permission_redis_timeout 5s;', 'localhost');
+
+subtest 'nodes without a name' => sub {
+    my ($low, $high) = map { apps('nameless', $_, 1) } 0, 1;
+    like outcome($_), qr/^200/, 'answered' for $low, $high;
+    is_deeply [asked('a', $low, $high)], [1, 0], '... the one here';
+    is_deeply [asked('b', $low, $high)], [0, 1], '... the other there';
+
+    for my $how ('MOVED', 'ASK') {
+        my ($app) = apps('on', 0, 1);
+        does('a', { match => qr/^HMGET .*:on-/,
+                    reply => "-$how 1 :$node{c}{port}\r\n" });
+        like outcome($app), qr/^200/, "$how: answered";
+        is_deeply [asked('c', $app)], [1], '... at the new port';
+    }
+};
+
+
+subtest 'sent from one to the other and back' => sub {
+    my ($app) = apps('round', 0, 1);
+    my @does = map { { match => qr/^HMGET .*:round-/,
+                       reply => "-MOVED 1 :$node{$_}{port}\r\n" } } qw(a b);
+    does('b', $does[0]);
+    does('a', $does[1]);
+    is outcome($app), '503 fail/unavailable', 'given up';
+    is eval { join '+', asked('a', $app), asked('b', $app) }, '3+3',
+        '... after six times';
+    like outcome(apps('any', 0, 1)), qr/^200/, '... others do not mind';
+};
+
+stop();
 done_testing();

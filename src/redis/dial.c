@@ -215,46 +215,98 @@ perm_redis_dial_name_addr(perm_redis_dial_t *dial, ngx_addr_t *addr)
 
 
 static ngx_int_t
-perm_redis_dial_copy_addrs(perm_redis_dial_t *dial, ngx_resolver_ctx_t *ctx)
+perm_redis_dial_room(perm_redis_dial_t *dial, ngx_uint_t n)
 {
-    ngx_uint_t   i;
+    dial->addrs = ngx_pcalloc(dial->pool, n * sizeof(ngx_addr_t));
+
+    return dial->addrs != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+/* with the node's port */
+
+static ngx_int_t
+perm_redis_dial_copy_addr(perm_redis_dial_t *dial, struct sockaddr *sockaddr,
+    socklen_t socklen)
+{
     ngx_addr_t  *addr;
 
-    dial->addrs = ngx_pcalloc(dial->pool, ctx->naddrs * sizeof(ngx_addr_t));
-    if (dial->addrs == NULL) {
+    addr = &dial->addrs[dial->naddrs];
+
+    addr->socklen = socklen;
+    addr->sockaddr = ngx_palloc(dial->pool, sizeof(ngx_sockaddr_t));
+    if (addr->sockaddr == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < ctx->naddrs; i++) {
-        addr = &dial->addrs[i];
+    ngx_memcpy(addr->sockaddr, sockaddr, socklen);
 
-        addr->socklen = ctx->addrs[i].socklen;
-        addr->sockaddr = ngx_palloc(dial->pool, sizeof(ngx_sockaddr_t));
-        if (addr->sockaddr == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(addr->sockaddr, ctx->addrs[i].sockaddr, addr->socklen);
-
-        if (perm_redis_dial_name_addr(dial, addr) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (perm_redis_dial_name_addr(dial, addr) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    dial->naddrs = ctx->naddrs;
+    dial->naddrs++;
 
     return NGX_OK;
 }
 
 
-/* what start resolved is better than nothing */
+static ngx_int_t
+perm_redis_dial_copy_addrs(perm_redis_dial_t *dial, ngx_resolver_ctx_t *ctx)
+{
+    ngx_uint_t  i;
+
+    if (perm_redis_dial_room(dial, ctx->naddrs) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ctx->naddrs; i++) {
+        if (perm_redis_dial_copy_addr(dial, ctx->addrs[i].sockaddr,
+                                      ctx->addrs[i].socklen)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * What start resolved is better than nothing.  A node of a cluster that does
+ * not know its address is at that of another one, with its own port.
+ */
 
 static void
 perm_redis_dial_known_addrs(perm_redis_dial_t *dial)
 {
-    if (dial->node.host != NULL) {
-        dial->addrs = dial->node.host->addrs;
-        dial->naddrs = dial->node.host->naddrs;
+    ngx_uint_t               i;
+    perm_redis_conf_host_t  *host;
+
+    host = dial->node.host;
+
+    if (host == NULL) {
+        return;
+    }
+
+    if (host->port == dial->node.port) {
+        dial->addrs = host->addrs;
+        dial->naddrs = host->naddrs;
+        return;
+    }
+
+    if (perm_redis_dial_room(dial, host->naddrs) != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < host->naddrs; i++) {
+        if (perm_redis_dial_copy_addr(dial, host->addrs[i].sockaddr,
+                                      host->addrs[i].socklen)
+            != NGX_OK)
+        {
+            return;
+        }
     }
 }
 

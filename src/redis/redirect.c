@@ -10,10 +10,14 @@
 #define PERM_REDIS_TRIES_MAX  6
 
 
-/* "MOVED 3999 127.0.0.1:6381" */
+/*
+ * "MOVED 3999 127.0.0.1:6381"; with no more than ":6381" it is at the address
+ * of the one that says so
+ */
 
 static ngx_int_t
-perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
+perm_redis_redirect_node(redisReply *reply, perm_redis_link_t *via,
+    perm_redis_node_t *node)
 {
     u_char     *p, *last, *colon;
     ngx_int_t   port;
@@ -47,9 +51,15 @@ perm_redis_redirect_node(redisReply *reply, perm_redis_node_t *node)
         return NGX_ERROR;
     }
 
+    *node = via->node;
+    node->port = (in_port_t) port;
+
+    if (colon - 1 == p) {
+        return NGX_OK;
+    }
+
     node->name.data = p;
     node->name.len = colon - 1 - p;
-    node->port = (in_port_t) port;
     node->host = NULL;
 
     return perm_redis_node_valid(&node->name) ? NGX_OK : NGX_ERROR;
@@ -107,7 +117,7 @@ perm_redis_redirect_follow(perm_redis_t *redis, perm_redis_command_t *command,
     perm_redis_node_t   node;
 
     if (!perm_redis_redirect_worth(command)
-        || perm_redis_redirect_node(reply, &node) != NGX_OK)
+        || perm_redis_redirect_node(reply, command->via, &node) != NGX_OK)
     {
         return NGX_OK;
     }
