@@ -65,6 +65,7 @@ struct perm_redis_command_s {
     unsigned                 tries:8;     /* connections it was sent to */
     unsigned                 slot:14;     /* of its key, in a cluster */
     unsigned                 asking:1;    /* in a cluster: ASK led here */
+    unsigned                 held:1;      /* in a cluster: once, when lost */
     unsigned                 counted:1;   /* in the account already */
     size_t                   len;
     u_char                   wire[1];     /* of len bytes, as sent */

@@ -180,6 +180,9 @@ perm_redis_nodes_learned(perm_redis_nodes_t *nodes, perm_redis_map_t *map)
     if (changed || !nodes->known) {
         nodes->known = 1;
         nodes->handlers->found(nodes->data);
+
+    } else if (nodes->handlers->same != NULL) {
+        nodes->handlers->same(nodes->data);
     }
 }
 

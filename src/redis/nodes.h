@@ -22,6 +22,9 @@ typedef struct {
      */
     void  (*found)(void *data);
 
+    /* they do not differ.  May be NULL */
+    void  (*same)(void *data);
+
     /*
      * A search failed; it goes on by itself, with a back-off.  Called for
      * every failed round, for the callee to fail what waits.

@@ -77,35 +77,59 @@ perm_redis_redirect_worth(perm_redis_command_t *command)
 }
 
 
+/* to the one that has its slot, if that is another one */
+
+static ngx_int_t
+perm_redis_redirect_owner(perm_redis_t *redis, perm_redis_command_t *command)
+{
+    perm_redis_link_t  *link;
+    perm_redis_node_t  *node;
+
+    node = perm_redis_nodes_slot(redis->nodes, command->slot);
+    if (node == NULL) {
+        return NGX_ERROR;
+    }
+
+    link = perm_redis_topology_link(redis, node);
+
+    if (link == NULL || link->number == command->via_number) {
+        return NGX_ERROR;
+    }
+
+    return perm_redis_link_send(link, command);
+}
+
+
 /*
  * Lost with its link.  A node that leaves a cluster hands its slots over and
- * ends: then another one has this slot already.  All commands of this module
- * do no harm twice.  "via" may be gone, and its memory be another link's.
+ * ends: then another one has this slot, which the next answer to CLUSTER SLOTS
+ * tells if the last one did not.  All commands of this module do no harm
+ * twice.  "via" may be gone, and its memory be another link's.
  */
 
 static ngx_int_t
 perm_redis_redirect_lost(perm_redis_t *redis, perm_redis_command_t *command)
 {
-    perm_redis_link_t  *link;
-    perm_redis_node_t  *node;
-
     if (!redis->cluster || !perm_redis_redirect_worth(command)) {
-        return NGX_OK;
-    }
-
-    node = perm_redis_nodes_slot(redis->nodes, command->slot);
-    if (node == NULL) {
-        return NGX_OK;
-    }
-
-    link = perm_redis_topology_link(redis, node);
-    if (link == NULL || link->number == command->via_number) {
         return NGX_OK;
     }
 
     command->asking = 0;
 
-    return perm_redis_link_send(link, command) == NGX_OK ? NGX_DONE : NGX_OK;
+    if (perm_redis_redirect_owner(redis, command) == NGX_OK) {
+        return NGX_DONE;
+    }
+
+    if (command->held || redis->state != PERM_REDIS_UP) {
+        return NGX_OK;
+    }
+
+    command->held = 1;
+
+    perm_redis_wait_add(&redis->wait, command);
+    perm_redis_nodes_refresh(redis->nodes);
+
+    return NGX_DONE;
 }
 
 

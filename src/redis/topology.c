@@ -7,6 +7,7 @@
 static void perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     ngx_str_t *reason);
 static void perm_redis_topology_found(void *data);
+static void perm_redis_topology_same(void *data);
 static void perm_redis_topology_lost(void *data, ngx_str_t *reason);
 
 
@@ -18,6 +19,7 @@ static perm_redis_link_handlers_t  perm_redis_topology_link_handlers = {
 
 static perm_redis_nodes_handlers_t  perm_redis_topology_nodes_handlers = {
     perm_redis_topology_found,
+    perm_redis_topology_same,
     perm_redis_topology_lost
 };
 
@@ -220,9 +222,8 @@ perm_redis_topology_retire(perm_redis_t *redis)
 static void
 perm_redis_topology_found(void *data)
 {
-    perm_redis_t          *redis = data;
-    perm_redis_node_t     *list;
-    perm_redis_command_t  *command;
+    perm_redis_t       *redis = data;
+    perm_redis_node_t  *list;
 
     perm_redis_topology_retire(redis);
 
@@ -243,16 +244,28 @@ perm_redis_topology_found(void *data)
         }
     }
 
+    perm_redis_topology_same(redis);
+
+    if (redis->cluster) {
+        perm_redis_report_forget(redis);
+        perm_redis_topology_state(redis, PERM_REDIS_UP);
+    }
+}
+
+
+/* what waits to be told where to go */
+
+static void
+perm_redis_topology_same(void *data)
+{
+    perm_redis_t          *redis = data;
+    perm_redis_command_t  *command;
+
     while ((command = perm_redis_wait_take(&redis->wait)) != NULL) {
 
         if (perm_redis_topology_route(redis, command) != NGX_OK) {
             perm_redis_command_finish(command, NULL);
         }
-    }
-
-    if (redis->cluster) {
-        perm_redis_report_forget(redis);
-        perm_redis_topology_state(redis, PERM_REDIS_UP);
     }
 }
 

@@ -52,6 +52,7 @@ static perm_redis_tracking_handlers_t  perm_redis_tracking_handlers = {
 
 static perm_redis_nodes_handlers_t  perm_redis_tracking_nodes_handlers = {
     perm_redis_tracking_found,
+    NULL,
     perm_redis_tracking_lost
 };
 
