@@ -143,7 +143,24 @@ for my $missing (qw(app gateway resource)) {
     is $status, 0, "required where one location has the $missing";
     like $output, qr/warn.*"app_permission_$missing" in location "\/auth"/,
         '... warns of the others';
+
+    # a server without locations answers by itself
+
+    ($status, $output) = $t->config(setup => $setup,
+        server => "location / { app_permission_$missing x; $ok }",
+        servers => 'server { listen 127.0.0.1:%%PORT_bare%%; root /;'
+            . ' app_permission required; }')->check;
+    is $status, 1, "required in a server that has no $missing";
+    like $output, qr/"app_permission_$missing"/, '... names what is missing';
 }
+
+($status, $output) = $t->config(setup => 'app_permission_redis %%REDIS%%;'
+    . 'app_permission_app x; app_permission_gateway x;'
+    . 'app_permission_resource x; app_permission required;',
+    servers => 'server { listen 127.0.0.1:%%PORT_bare%%; return 301 /; }'
+        . 'server { listen 127.0.0.1:%%PORT_bare%%; server_name b; root /;'
+        . ' app_permission required; }')->check;
+is $status, 0, 'servers without locations that have all' or diag $output;
 
 for my $fine (
     'app_permission off;', 'app_permission open;',

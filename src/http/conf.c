@@ -12,6 +12,8 @@
 
 static char *perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
+static void perm_loc_conf_missing(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, char *missing);
 static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
     int (*valid)(perm_str_t name), char *directive, char *name);
 
@@ -185,16 +187,19 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->name.len == 0 || clcf->noname) {
-        /* a server */
+    if (clcf->noname) {
+        /* "if" */
         return NGX_CONF_OK;
     }
 
     if (own && clcf->locations == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"app_permission required\" in location \"%V\" needs "
-                      "\"%s\"", &clcf->name, missing);
+        perm_loc_conf_missing(cf, clcf, missing);
         return NGX_CONF_ERROR;
+    }
+
+    if (clcf->name.len == 0) {
+        /* a server */
+        return NGX_CONF_OK;
     }
 
     pmcf->missing = missing;
@@ -205,6 +210,23 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
                   "it, or \"app_permission off\"", missing, &clcf->name);
 
     return NGX_CONF_OK;
+}
+
+
+static void
+perm_loc_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    char *missing)
+{
+    if (clcf->name.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission required\" in a server without "
+                      "locations needs \"%s\"", missing);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"app_permission required\" in location \"%V\" needs "
+                  "\"%s\"", &clcf->name, missing);
 }
 
 
