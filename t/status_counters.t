@@ -50,6 +50,11 @@ location = /off {
     app_permission off;
     proxy_pass %%BACKEND%%;
 }
+location = /charset {
+    app_permission_status;
+    charset utf-8;
+    charset_types *;
+}
 EOT
 
 $t->nginx(%config);
@@ -239,6 +244,13 @@ for (['json', 'application/json'], ['html', 'text/html; charset=utf-8']) {
     is "$r->{status} $r->{headers}{'content-type'}", "200 $_->[1]", $_->[0];
     is $r->{headers}{'cache-control'}, 'no-store', '... not to be stored';
     is $r->{headers}{'x-content-type-options'}, 'nosniff', '... nor guessed at';
+}
+
+for (['json', 'application/json'], ['prometheus', 'text/plain; version=0.0.4'],
+     ['html', 'text/html']) {
+    my $r = $t->get("/charset?format=$_->[0]");
+    is $r->{headers}{'content-type'}, "$_->[1]; charset=utf-8",
+        "$_->[0] with \"charset\" around it: one charset";
 }
 
 for (

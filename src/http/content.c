@@ -2,6 +2,9 @@
 #include "http/content.h"
 
 
+static void perm_content_type(ngx_http_request_t *r, ngx_str_t *type);
+
+
 static ngx_str_t  perm_type_json = ngx_string("application/json");
 
 
@@ -49,9 +52,7 @@ perm_content_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = w->size;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_type_lowcase = NULL;
+    perm_content_type(r, type);
 
     rc = ngx_http_send_header(r);
 
@@ -60,6 +61,26 @@ perm_content_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     }
 
     return ngx_http_output_filter(r, out);
+}
+
+
+static void
+perm_content_type(ngx_http_request_t *r, ngx_str_t *type)
+{
+    u_char  *p, *last;
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    last = type->data + type->len;
+    p = ngx_strlchr(type->data, last, ';');
+
+    if (p) {
+        /* told apart, so that "charset" adds no second one */
+        r->headers_out.content_type_len = p - type->data;
+        ngx_str_set(&r->headers_out.charset, "utf-8");
+    }
 }
 
 
