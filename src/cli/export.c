@@ -31,7 +31,8 @@ export_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
         }
 
         export->skipped++;
-        perm_warn("\"%s\", field \"%s\": longer than a line may be; skipped",
+        perm_warn("\"%s\", field \"%s\": too long, or too many members, for a "
+                  "line; skipped",
                   perm_escape(rows[i].key), perm_escape(rows[i].field));
     }
 

@@ -261,13 +261,44 @@ reserved(perm_str_t name)
 }
 
 
+/*
+ * What a line takes of a value: at most one type, and that a string.  Returns
+ * which member it is, from 1, or 0; "kept" says how many members are kept.
+ */
+
+static unsigned
+exported_type(perm_str_t value, unsigned *kept)
+{
+    unsigned            i, type;
+    perm_json_member_t  member;
+
+    type = 0;
+    *kept = 1;    /* "expires" */
+
+    for (i = 1; perm_json_next(&value, &member); i++) {
+        *kept += !reserved(member.name);
+
+        if (perm_json_is(member.name, "type") && *member.value.data == '"') {
+            type = i;
+        }
+    }
+
+    return type;
+}
+
+
 int
 perm_grant_line_print(FILE *file, const perm_row_t *row)
 {
+    unsigned            i, type, kept;
     perm_str_t          rest;
     perm_json_member_t  member;
 
-    if (row->value.len + PERM_CALL_MAX + 128 > PERM_LINE_MAX) {
+    type = exported_type(row->value, &kept);
+
+    if (row->value.len + PERM_CALL_MAX + 128 > PERM_LINE_MAX
+        || kept > PERM_LINE_MEMBERS_MAX)
+    {
         return -1;
     }
 
@@ -285,8 +316,10 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
 
     rest = row->value;
 
-    while (perm_json_next(&rest, &member)) {
-        if (!reserved(member.name)) {
+    for (i = 1; perm_json_next(&rest, &member); i++) {
+        if (!reserved(member.name)
+            && (i == type || !perm_json_is(member.name, "type")))
+        {
             fputc(',', file);
             put_raw(file, member.name);
             fputc(':', file);
