@@ -114,6 +114,13 @@ EOT
     ($status, $out, $err) = $t->cli('expiring', '--notify', '/nonexistent');
     is $status, 1, 'a command that is not there';
 
+    for my $none ('', " \n") {
+        ($status, $out, $err) = $t->cli('expiring', '--notify', $none);
+        is $status, 2, 'no command: 2';
+        like $err, qr/--notify ".*": no command, which would tell nobody/s,
+            'says so';
+    }
+
     ($status) = $t->cli('expiring', '--notify',
         'sh -c \'kill -PIPE $$\'; test $? -gt 128');
     is $status, 0, 'a command with the signals it is used to';

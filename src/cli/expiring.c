@@ -375,6 +375,13 @@ tell_apps(const perm_cli_t *cli, perm_expiring_t *expiring, uint64_t *apps)
 }
 
 
+static int
+is_blank(const char *text)
+{
+    return text[strspn(text, " \t\n")] == '\0';
+}
+
+
 static perm_exit_t
 run_expiring(perm_cli_t *cli)
 {
@@ -388,6 +395,11 @@ run_expiring(perm_cli_t *cli)
 
     if (expiring.term == 0) {
         perm_fatal(PERM_EXIT_USAGE, "--term \"0\": a term is at least 1s");
+    }
+
+    if (cli->args.notify != NULL && is_blank(cli->args.notify)) {
+        perm_fatal(PERM_EXIT_USAGE, "--notify \"%s\": no command, which would "
+                   "tell nobody", cli->args.notify);
     }
 
     perm_table_warn_unloaded(cli);

@@ -151,13 +151,13 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
     ngx_http_core_loc_conf_t  *clcf;
 
     if (perm_loc_conf_valid(cf, &conf->gateway, perm_gateway_name_valid,
-                            "app_permission_gateway", "gateway")
+                            "app_permission_gateway", "a gateway")
         != NGX_OK
         || perm_loc_conf_valid(cf, &conf->resource, perm_resource_name_valid,
-                               "app_permission_resource", "resource")
+                               "app_permission_resource", "a resource")
            != NGX_OK
         || perm_loc_conf_valid(cf, &conf->app, perm_app_name_valid,
-                               "app_permission_app", "app")
+                               "app_permission_app", "an app")
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -239,7 +239,7 @@ perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
     }
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "invalid value \"%V\" in \"%s\": not a %s name (A-Z a-z 0-9 "
+                  "invalid value \"%V\" in \"%s\": not %s name (A-Z a-z 0-9 "
                   ". _ ~ @ / + -, not too long, a resource not \"-\" alone)",
                   &value->complex->value, directive, name);
 
