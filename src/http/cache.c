@@ -135,7 +135,7 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 
         if (cache->excused[i][slots[i]] < UINT16_MAX) {
             (void) __atomic_add_fetch(&cache->excused[i][slots[i]], 1,
-                                      __ATOMIC_RELAXED);
+                                      __ATOMIC_RELEASE);
         }
     }
 }
@@ -158,16 +158,25 @@ perm_cache_excused(perm_cache_t *cache, perm_call_t *call,
     perm_cache_entry_t *entry)
 {
     uint32_t           slots[2], moved;
+    uint16_t           excused[2];
     ngx_uint_t         i;
     perm_generation_t  now;
 
     perm_cache_change_slots(cache, call->gateway, call->app, slots);
+
+    /* before the moves: one that happens meanwhile excuses no other */
+
+    for (i = 0; i < 2; i++) {
+        excused[i] = __atomic_load_n(&cache->excused[i][slots[i]],
+                                     __ATOMIC_ACQUIRE);
+    }
+
     now = perm_cache_counters(cache, slots);
 
     for (i = 0; i < 2; i++) {
         moved = now.change[i] - entry->generation.change[i];
 
-        if (moved <= cache->excused[i][slots[i]]) {
+        if (moved <= excused[i]) {
             return 1;
         }
     }
