@@ -106,7 +106,7 @@ void
 perm_health_table_doubt(perm_health_t *health)
 {
     (void) ngx_atomic_fetch_add(&health->table_doubts, 1);
-    health->table_doubt = 1;
+    health->table_doubt = PERM_DOUBT_TOLD;
 }
 
 
@@ -121,7 +121,12 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
         return;
     }
 
-    health->table_doubt = !loaded;
+    if (loaded) {
+        health->table_doubt = 0;
+
+    } else {
+        (void) ngx_atomic_cmp_set(&health->table_doubt, 0, PERM_DOUBT_FOUND);
+    }
 
     table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
     before = health->table;

@@ -20,6 +20,14 @@
 #define PERM_TABLE_LOADED      1
 #define PERM_TABLE_NOT_LOADED  2
 
+/* the table was found empty, and nothing told so yet */
+
+#define PERM_DOUBT_FOUND  1
+
+/* something told that it may have been emptied */
+
+#define PERM_DOUBT_TOLD   2
+
 
 typedef struct {
     ngx_atomic_t    redis_up;        /* 1: every worker that said something
@@ -27,9 +35,9 @@ typedef struct {
     ngx_atomic_t    redis_since;     /* unix seconds of the last change */
     ngx_atomic_t    table;           /* PERM_TABLE_LOADED, 0: not known */
     ngx_atomic_t    table_since;
-    ngx_atomic_t    table_doubt;     /* 1: not found loaded since it may have
-                                        been emptied */
-    ngx_atomic_t    table_doubts;    /* counts those times */
+    ngx_atomic_t    table_doubt;     /* PERM_DOUBT_FOUND or so; 0: found
+                                        loaded since */
+    ngx_atomic_t    table_doubts;    /* counts how often it was told */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
     ngx_atomic_t    lag;             /* ms, the last heartbeat's */

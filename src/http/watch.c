@@ -62,23 +62,27 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
 };
 
 
+/*
+ * What was told till now are changes, what is told from now on may be a table
+ * that is being loaded.  One that is empty already may be half loaded.
+ */
+
+static void
+perm_watch_excuse(perm_watch_t *watch)
+{
+    if (watch->zone->health.table != PERM_TABLE_NOT_LOADED) {
+        perm_cache_excuse(watch->zone->cache);
+    }
+}
+
+
 /* the table may be another now, or none */
 
 static void
 perm_watch_doubt(perm_watch_t *watch)
 {
-    perm_cache_t  *cache;
-
-    cache = watch->zone->cache;
-
-    perm_cache_distrust(cache);
-
-    /* one that is empty already may be half loaded */
-
-    if (watch->zone->health.table != PERM_TABLE_NOT_LOADED) {
-        perm_cache_excuse(cache);
-    }
-
+    perm_cache_distrust(watch->zone->cache);
+    perm_watch_excuse(watch);
     perm_health_table_doubt(&watch->zone->health);
     perm_fetch_table(watch->pmcf->fetch);
     perm_catchup_start(watch->catchup);
@@ -96,6 +100,12 @@ perm_watch_changed(void *data, ngx_str_t *key)
         || (key->len == watch->meta.len
             && ngx_memcmp(key->data, watch->meta.data, key->len) == 0))
     {
+        /* another worker may have found it empty before this one was told */
+
+        if (watch->zone->health.table_doubt == PERM_DOUBT_FOUND) {
+            perm_cache_excuse(watch->zone->cache);
+        }
+
         perm_watch_doubt(watch);
 
     } else {
@@ -154,6 +164,12 @@ perm_watch_active(void *data, ngx_uint_t active)
 
     if (active) {
         perm_watch_doubt(watch);
+
+    } else {
+
+        /* it may be emptied untold, also where a doubt is open still */
+
+        perm_watch_excuse(watch);
     }
 
     if (ngx_exiting) {
@@ -228,6 +244,7 @@ static void
 perm_watch_begin(perm_watch_t *watch)
 {
     perm_cache_distrust(watch->zone->cache);
+    perm_watch_excuse(watch);
 
     watch->active = 0;
     watch->moving = 0;

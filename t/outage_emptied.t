@@ -1,0 +1,180 @@
+#!/usr/bin/perl
+
+# The table is emptied.  What was revoked before that is not served as a stale
+# grant, whoever finds the table empty first and whatever was not answered.
+
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time);
+
+use Perm::Test;
+
+my $SERVER = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        add_header X-Worker $pid always;
+        app_permission required;
+        location = /a { app_permission_cache_valid 1h; empty_gif; }
+EOT
+
+my $ALLOW = '200 allow/resource_grant';
+my $UNKNOWN = '503 fail/unavailable MISS';
+my $META = qr/^HGET .*meta/;
+my $TRACKING = qr/^CLIENT TRACKING/;
+my ($META_BUSY, $TRACKING_BUSY) = map {
+    { match => $_, reply => "-BUSY a script\r\n" }
+} $META, $TRACKING;
+
+my ($t, $redis);
+
+sub start {
+    my (%o) = @_;
+    $t = Perm::Test->new;
+    $redis = $t->redis->load;
+    $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 4;
+    $t->fake_redis(to => $redis) if $o{fake};
+    $t->nginx(server => $SERVER, workers => $o{workers} // 1,
+              http => 'app_permission_redis_timeout 3s;');
+    ok $t->settled, 'ready';
+    known();
+}
+
+sub known { like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 4 }
+
+sub ask {
+    my ($app, $c) = @_;
+    $c //= $t->connect;
+    $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: $app\r\n\r\n");
+    return $c;
+}
+
+sub answer {
+    my ($c) = @_;
+    my $r = $c->response;
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub outcome { answer(ask(@_)) }
+
+sub received {
+    my ($c) = @_;
+    $c //= $t->connect;
+    $c->send("GET /status HTTP/1.1\r\nHost: a\r\n\r\n");
+    return JSON::PP->new->decode($c->response->{body})
+        ->{invalidation}{received};
+}
+
+# what it does has been told of
+
+sub told {
+    my ($change) = @_;
+    my $before = received();
+    $change->();
+    return wait_for(sub { received() > $before });
+}
+
+sub revoke {
+    my ($app) = @_;
+    return told(sub { $redis->revoke('smoke', 'get_user', $app) });
+}
+
+sub emptied {
+    is outcome('y'), $UNKNOWN, 'it is empty';
+    is outcome('x2'), "$ALLOW STALE", 'x2: stale';
+    unlike outcome('x1'), qr/^200/, 'x1: revoked before, not allowed';
+}
+
+sub loading {
+    ok told(sub { $redis->grant('smoke', 'get_user', 'x3', time + 3600) }),
+        'x3 is loaded';
+    is outcome('x3'), "$ALLOW STALE", 'x3: stale';
+    is outcome('x2'), "$ALLOW STALE", 'x2: stale';
+    unlike outcome('x1'), qr/^200/, 'x1: still not';
+}
+
+
+# a connection to each worker, the one that hears of changes first
+
+sub workers {
+    my %worker;
+    wait_for(sub {
+        my $c = ask('x4', my $new = $t->connect);
+        $worker{$c->response->{headers}{'x-worker'}} = $new;
+        return keys %worker == 2;
+    });
+
+    my ($holder, $other) = sort keys %worker;
+    my $before = received();
+    kill 'STOP', $holder;
+    $redis->cmd('HSET', 'app_permission:grants:{smoke:probe}', 'z', 1);
+    my $heard = wait_for(sub { received($worker{$other}) > $before }, 0.3);
+    kill 'CONT', $holder;
+    ($holder, $other) = ($other, $holder) if $heard;
+
+    return ($holder, $worker{$other});
+}
+
+
+subtest 'the one that is told is the last to know' => sub {
+    start(workers => 2);
+    my ($holder, $other) = workers();
+    ok $t->settled, 'ready';
+    known();
+
+    kill 'STOP', $holder;
+    $redis->revoke('smoke', 'get_user', 'x1');
+    $redis->cmd('EXISTS', 'x');             # in a turn of its own
+    my $before = received($other);
+    $redis->cmd('FLUSHALL');
+    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
+    is received($other), $before, '... and was not told';
+    kill 'CONT', $holder;
+    ok wait_for(sub { received() >= $before + 2 }), 'told';
+
+    emptied();
+    loading();
+    $t->stop;
+};
+
+
+# that it may have been emptied was told, but whether it was is not known when
+# there is nobody any more to tell when it is
+
+subtest 'tracking is lost before it is known' => sub {
+    start(fake => 1);
+    $t->{fake}->rules($META_BUSY);
+    ok told(sub { $redis->load }), 'a doubt';
+    ok revoke('x1'), 'revoked';
+    $t->{fake}->rules($TRACKING_BUSY);
+    $redis->kill;
+    $redis->run;
+    ok wait_for(sub { $t->status->{redis}{up} }), 'another Redis';
+    ok !$t->status->{invalidation}{active}, 'which does not push';
+    emptied();
+    $t->{fake}->rules;
+    ok wait_for(sub { $t->status->{invalidation}{active} }), 'it does';
+    loading();
+    $t->stop;
+};
+
+
+subtest 'the worker is killed before it is known' => sub {
+    start(fake => 1);
+    $t->{fake}->rules($META_BUSY);
+    ok told(sub { $redis->load }), 'a doubt';
+    ok revoke('x1'), 'revoked';
+    $t->{fake}->rules($TRACKING_BUSY);
+    $t->{fake}->forget;
+    $t->{nginx}->allow(qr/exited on signal 9/);
+    kill 'KILL', $t->{nginx}->workers;
+    ok wait_for(sub { $t->{fake}->commands($TRACKING) }),
+        'taken over';
+    $redis->cmd('FLUSHALL');
+    emptied();
+    $t->stop;
+};
+
+done_testing;
