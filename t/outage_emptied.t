@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # The table is emptied.  What was revoked before that is not served as a stale
-# grant, whoever finds the table empty first and whatever was not answered.
+# grant, whoever finds the table empty first and whatever was not answered; and
+# no known app is denied while it is loaded again.
 
 use strict;
 use warnings;
@@ -27,6 +28,7 @@ my $TRACKING = qr/^CLIENT TRACKING/;
 my ($META_BUSY, $TRACKING_BUSY) = map {
     { match => $_, reply => "-BUSY a script\r\n" }
 } $META, $TRACKING;
+my $META_HELD = { match => $META, delay => 0.3, times => 1 };
 
 my ($t, $redis);
 
@@ -174,6 +176,39 @@ subtest 'the worker is killed before it is known' => sub {
         'taken over';
     $redis->cmd('FLUSHALL');
     emptied();
+    $t->stop;
+};
+
+
+subtest 'asked before it was emptied, answered after it' => sub {
+    start(fake => 1);
+    ok told(sub { $redis->load }), 'nothing is trusted';
+    $t->{fake}->rules($META_HELD);
+    $t->{fake}->forget;
+    my @c = map { ask("x$_") } 1, 2;
+    ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
+    my $before = received();
+    $redis->cmd('FLUSHALL');
+    $redis->grant('smoke', 'get_user', 'x1', time + 3600);
+    ok wait_for(sub { received() >= $before + 2 }), 'emptied, and x1 loaded';
+    is answer($c[0]), "$ALLOW STALE", 'x1: stale';
+    is answer($c[1]), "$ALLOW STALE", 'x2: stale';
+    is outcome('x1'), "$ALLOW STALE", '... and again';
+    $t->stop;
+};
+
+
+subtest 'asked before it was loaded, answered after it' => sub {
+    start(fake => 1);
+    $redis->cmd('FLUSHALL');
+    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'empty';
+    $t->{fake}->rules($META_HELD);
+    $t->{fake}->forget;
+    my $c = ask('x1');
+    ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
+    $redis->grant('smoke', 'get_user', 'x1', time + 3600)->load;
+    like answer($c), qr/^$ALLOW/, 'x1: not denied';
+    like outcome('x1'), qr/^$ALLOW/, '... nor after it';
     $t->stop;
 };
 

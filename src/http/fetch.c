@@ -13,6 +13,7 @@ static perm_lookup_t *perm_fetch_start(perm_fetch_t *fetch,
 static void perm_fetch_delayed(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_lookup_t *lookup);
 static void perm_fetch_reply(void *data, redisReply *reply);
+static ngx_int_t perm_fetch_again(perm_lookup_t *lookup);
 static void perm_fetch_store(perm_lookup_t *lookup);
 
 
@@ -326,6 +327,10 @@ perm_fetch_settle(perm_lookup_t *lookup)
         return;
     }
 
+    if (lookup->again && perm_fetch_again(lookup) == NGX_OK) {
+        return;
+    }
+
     if (lookup->result == PERM_FETCHED) {
         perm_fetch_store(lookup);
     }
@@ -337,6 +342,28 @@ perm_fetch_settle(perm_lookup_t *lookup)
 
     perm_lookup_tell(lookup);
     perm_lookup_free(&lookup->fetch->lookups, lookup);
+}
+
+
+static ngx_int_t
+perm_fetch_again(perm_lookup_t *lookup)
+{
+    lookup->again = 0;
+
+    if (lookup->result != PERM_FETCHED) {
+        return NGX_DECLINED;
+    }
+
+    lookup->second = 1;
+    lookup->answered = 0;
+    lookup->checked = 0;
+
+    if (perm_fetch_send(lookup) != NGX_OK) {
+        lookup->result = PERM_FETCH_IMPOSSIBLE;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 

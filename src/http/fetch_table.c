@@ -8,10 +8,12 @@ typedef struct {
     perm_fetch_t      *fetch;
     ngx_queue_t        lookups;
     ngx_atomic_uint_t  doubts;   /* of health, when it was asked */
+    ngx_uint_t         empty;    /* likewise: known to be not loaded */
 } perm_batch_t;
 
 
 static void perm_fetch_table_reply(void *data, redisReply *reply);
+static void perm_fetch_table_again(perm_batch_t *batch);
 static void perm_fetch_table_checked(ngx_queue_t *lookups, ngx_int_t rc);
 
 
@@ -50,6 +52,7 @@ perm_fetch_table_handler(ngx_event_t *ev)
 
     batch->fetch = fetch;
     batch->doubts = fetch->zone->health.table_doubts;
+    batch->empty = (fetch->zone->health.table == PERM_TABLE_NOT_LOADED);
     ngx_queue_init(&batch->lookups);
     ngx_queue_add(&batch->lookups, &fetch->unchecked);
     ngx_queue_init(&fetch->unchecked);
@@ -100,6 +103,12 @@ perm_fetch_table_reply(void *data, redisReply *reply)
                               &fetch->pmcf->redis.prefix, fetch->log);
             rc = loaded ? NGX_OK : NGX_DECLINED;
 
+            if (batch->doubts != zone->health.table_doubts
+                || (loaded && batch->empty))
+            {
+                perm_fetch_table_again(batch);
+            }
+
         } else if (rc == NGX_ERROR) {
             perm_redis_drop(fetch->redis);
         }
@@ -108,6 +117,27 @@ perm_fetch_table_reply(void *data, redisReply *reply)
     perm_fetch_table_checked(&batch->lookups, rc);
 
     ngx_free(batch);
+}
+
+
+/*
+ * The table was emptied or loaded meanwhile, before or behind the lookups:
+ * nobody can say what their answers mean.  Once, since that may go on.
+ */
+
+static void
+perm_fetch_table_again(perm_batch_t *batch)
+{
+    ngx_queue_t    *q;
+    perm_lookup_t  *lookup;
+
+    for (q = ngx_queue_head(&batch->lookups);
+         q != ngx_queue_sentinel(&batch->lookups);
+         q = ngx_queue_next(q))
+    {
+        lookup = ngx_queue_data(q, perm_lookup_t, batch);
+        lookup->again = !lookup->second;
+    }
 }
 
 
@@ -128,7 +158,7 @@ perm_fetch_table_checked(ngx_queue_t *lookups, ngx_int_t rc)
 
         lookup->checked = 1;
 
-        if (rc != NGX_OK) {
+        if (rc != NGX_OK && !lookup->again) {
             lookup->result = PERM_FETCH_IMPOSSIBLE;
         }
 

@@ -98,6 +98,7 @@ perm_lookup_sent(perm_lookups_t *lookups, perm_lookup_t *lookup)
 {
     lookup->fetched = ngx_current_msec;
 
+    ngx_queue_remove(&lookup->sent);
     ngx_queue_insert_tail(&lookups->sent, &lookup->sent);
 }
 

@@ -38,6 +38,8 @@ typedef struct {
     unsigned              delayed:1;   /* by the limit, not sent yet */
     unsigned              answered:1;  /* the grants are here */
     unsigned              checked:1;   /* "meta" is, or is not needed */
+    unsigned              again:1;     /* to be sent once more, ... */
+    unsigned              second:1;    /* which it was */
 
     ngx_event_t           timer;       /* until the limit lets it go */
     char                  names[PERM_CALL_MAX];
