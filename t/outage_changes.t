@@ -128,6 +128,31 @@ subtest 'asked for again, in vain at first' => sub {
 };
 
 
+# nobody was told, so that all that is known is asked for again
+
+subtest 'revoked in a gap' => sub {
+    start();
+    ok $t->settled, 'ready';
+    like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 10;
+    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
+        split /\n/, $redis->cmd('CLIENT', 'LIST');
+    my $other = $redis->connect;
+    $other->send('MULTI');
+    $other->send('CLIENT', 'KILL', 'ID', $id);
+    $other->send('HDEL', 'app_permission:grants:{smoke:x1}', 'get_user');
+    $other->send('EXEC');
+    $other->reply for 1 .. 4;
+    ok $t->settled, 'over';
+    ok wait_for(sub { !cached('x1')->{resource_expires} }), 'x1 is denied';
+    ok wait_for(sub { !grep { !cached("x$_")->{trusted} } 2 .. 10 }),
+        'the others are trusted again';
+    ok away(), 'an outage';
+    unlike outcome('x1'), qr/^200/, 'not allowed';
+    is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 2 .. 10;
+    $t->stop;
+};
+
+
 # "late" is no reason to go on where changes are not told of
 
 subtest 'changes are not pushed, and Redis is slow' => sub {

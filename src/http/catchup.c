@@ -94,7 +94,7 @@ perm_catchup_turn(perm_catchup_t *catchup)
             break;
         }
 
-        if (rc != NGX_OK || entry.unchanged) {
+        if (rc != NGX_OK || entry.trusted) {
             continue;
         }
 
