@@ -98,6 +98,14 @@ perm_catchup_turn(perm_catchup_t *catchup)
             continue;
         }
 
+        /* denials of a flood would be as many as the limit keeps away */
+
+        if (entry.unchanged
+            && perm_decide(entry.grants, ngx_time()).outcome != PERM_ALLOW)
+        {
+            continue;
+        }
+
         if (perm_fetch(pmcf->fetch, &call, perm_call_hash(&call, zone->seed),
                        1, perm_catchup_answered, catchup, &waiter)
             != NGX_AGAIN)

@@ -1,9 +1,9 @@
 
 /*
- * What was reported as changed, or may have been without being reported, is
- * asked for anew, in the background: an outage that follows finds what is true,
- * also where nobody called meanwhile.  In the worker that hears of changes;
- * bounded in what it takes of that worker's time and in the lookups a second.
+ * What was reported as changed, and grants that may have been without that,
+ * are asked for anew, in the background: an outage that follows finds what is
+ * true, also where nobody called meanwhile.  In the worker that hears of
+ * changes; bounded in what it takes of its time and in the lookups a second.
  */
 
 
@@ -25,7 +25,7 @@ perm_catchup_t *perm_catchup_create(perm_main_conf_t *pmcf,
 
 /*
  * Something changed: soon the whole table is looked through, and again, ever
- * less often, until all that is not trusted has been answered.
+ * less often, until all of that has been answered.
  */
 
 void perm_catchup_start(perm_catchup_t *catchup);
