@@ -265,6 +265,12 @@ perm_fetch_send(perm_lookup_t *lookup)
     lookup->generation = perm_cache_generation(fetch->zone->cache,
                                                call->gateway, call->app);
 
+    /* before the link posts its write, so that one write takes both */
+
+    if (!fetch->meta.posted) {
+        ngx_post_event(&fetch->meta, &ngx_posted_events);
+    }
+
     if (perm_redis_send(fetch->redis, &argv[1], 4, argv, perm_fetch_reply,
                         lookup)
         == NULL)
@@ -274,10 +280,6 @@ perm_fetch_send(perm_lookup_t *lookup)
 
     perm_lookup_sent(&fetch->lookups, lookup);
     ngx_queue_insert_tail(&fetch->unchecked, &lookup->batch);
-
-    if (!fetch->meta.posted) {
-        ngx_post_event(&fetch->meta, &ngx_posted_events);
-    }
 
     return NGX_OK;
 }
