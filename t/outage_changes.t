@@ -49,7 +49,8 @@ sub start {
     $redis->cmd(@{$o{acl}}) if $o{acl};
     $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 10;
     $t->fake_redis(to => $redis) if $o{fake};
-    $t->nginx(server => $SERVER, workers => $o{workers} // 2);
+    $t->nginx(server => $SERVER, workers => $o{workers} // 2,
+              $o{http} ? (http => $o{http}) : ());
 }
 
 sub up {
@@ -153,6 +154,24 @@ subtest 'revoked in a gap' => sub {
     ok away(), 'an outage';
     unlike outcome('x1'), qr/^200/, 'not allowed';
     is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 2 .. 10;
+    $t->stop;
+};
+
+
+# who uses no stale answers needs nothing for that
+
+subtest 'no stale answers' => sub {
+    start(http => 'app_permission_cache_stale off;');
+    ok $t->settled, 'ready';
+    like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 10;
+    my $before = $t->status->{cache}{refreshes};
+    $redis->grant('smoke', 'get_user', $_, time + 3600) for 'x1', 'x2';
+    ok $t->settled, 'some are changed';
+    like outcome('x1'), qr/^$ALLOW MISS/, 'asked for when it is called';
+    ok !wait_for(sub { cached('x2')->{trusted} }, 1), '... and not before';
+    is $t->status->{cache}{refreshes}, $before, 'none is refreshed';
+    ok away(), 'an outage';
+    is outcome('x3'), '503 fail/unavailable MISS', 'no stale answers';
     $t->stop;
 };
 

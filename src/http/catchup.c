@@ -202,6 +202,10 @@ perm_catchup_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
 void
 perm_catchup_start(perm_catchup_t *catchup)
 {
+    if (!catchup->pmcf->stale) {
+        return;
+    }
+
     catchup->stopped = 0;
     catchup->retry = PERM_CATCHUP_RETRY;
 

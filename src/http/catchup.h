@@ -25,7 +25,8 @@ perm_catchup_t *perm_catchup_create(perm_main_conf_t *pmcf,
 
 /*
  * Something changed: soon the whole table is looked through, and again, ever
- * less often, until all of that has been answered.
+ * less often, until all of that has been answered.  Not where nothing uses
+ * stale answers.
  */
 
 void perm_catchup_start(perm_catchup_t *catchup);

@@ -92,7 +92,8 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     perm_loc_conf_t *prev = parent;
     perm_loc_conf_t *conf = child;
 
-    ngx_uint_t  own;
+    ngx_uint_t         own;
+    perm_main_conf_t  *pmcf;
 
     own = perm_value_is_set(&conf->policy_value);
 
@@ -119,6 +120,12 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level,
                               NGX_LOG_WARN);
     ngx_conf_merge_msec_value(conf->stale, prev->stale, PERM_STALE);
+
+    if (conf->policy != PERM_POLICY_OFF && conf->stale) {
+        pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+        pmcf->stale = 1;
+    }
 
     if (conf->valid == NGX_CONF_UNSET_MSEC
         && conf->valid_denied == NGX_CONF_UNSET_MSEC)

@@ -41,6 +41,7 @@ typedef struct {
     ngx_uint_t             used;           /* somewhere: a zone is needed */
     ngx_uint_t             required;       /* a policy may be "required" */
     ngx_uint_t             complete;       /* a location has what it needs */
+    ngx_uint_t             stale;          /* one uses stale answers */
     char                  *missing;        /* the directive one has not */
     perm_state_t          *state;          /* NULL: no state= */
     ngx_int_t              check_index;    /* the variable of perm_check_t */
