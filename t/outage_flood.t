@@ -64,6 +64,7 @@ subtest 'a flood' => sub {
         'before it: hits' or diag explain $quiet->{outcome};
 
     my $evicted = $t->status->{cache}{evicted};
+    my $lost = $t->status->{redis}{errors};
     my $before = lookups();
     my $begun = time;
     my $known = load(\@known, rate => 200, connections => 2);
@@ -81,7 +82,13 @@ subtest 'a flood' => sub {
     my $refresh = @known * ($took / 3 + 1);
     cmp_ok $all, '<=', $PER_SECOND * $took + $BURST + 1 + $refresh,
         'Redis gets no more lookups than the limit allows';
-    cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * 0.7, '... and as many';
+
+    # none while the link begins anew, after a time-out on a busy machine
+
+    $lost = $t->status->{redis}{errors} - $lost;
+    note "$lost commands were lost";
+    cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * 0.7, '... and as many'
+        if !$lost;
 
     is_deeply [sort keys %{$seen->{outcome}}], ["$DENY MISS", $UNKNOWN],
         'unknown ones: denied, or unavailable over the limit'
