@@ -48,7 +48,7 @@ sub written {
 }
 
 ok wait_for(sub { $t->status->{invalidation}{active} }), 'ready';
-is allowed(), @apps, 'all are known';
+ok wait_for(sub { allowed() == @apps }), 'all are known';
 
 $gone->stop;
 ok wait_for(sub { $t->log_lines(qr/Connection refused/) }), 'a master is gone';
