@@ -162,7 +162,10 @@ sub answered_by {
     is_deeply [map { outcome_of($_) } @$calls],
         [('200 allow/resource_grant') x @$apps], 'all are answered';
     is_deeply [asked('a', @$apps)], [(1) x @$apps], '... asked there once';
-    is scalar(grep { $_ } asked($name, @$apps)), @$apps,
+
+    # twice where tracking, begun anew meanwhile, leaves the table in doubt
+
+    is_deeply [grep { $_ < 1 || $_ > 2 } asked($name, @$apps)], [],
         '... and at the new owner';
 }
 

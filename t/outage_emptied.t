@@ -145,12 +145,16 @@ subtest 'the one that is told is the last to know' => sub {
 # that it may have been emptied was told, but whether it was is not known when
 # there is nobody any more to tell when it is
 
-subtest 'tracking is lost before it is known' => sub {
+sub doubt {
     start(fake => 1);
     $t->{fake}->rules($META_BUSY);
     ok told(sub { $redis->load }), 'a doubt';
     ok revoke('x1'), 'revoked';
     $t->{fake}->rules($TRACKING_BUSY);
+}
+
+subtest 'tracking is lost before it is known' => sub {
+    doubt();
     $redis->kill;
     $redis->run;
     ok wait_for(sub { $t->status->{redis}{up} }), 'another Redis';
@@ -164,11 +168,7 @@ subtest 'tracking is lost before it is known' => sub {
 
 
 subtest 'the worker is killed before it is known' => sub {
-    start(fake => 1);
-    $t->{fake}->rules($META_BUSY);
-    ok told(sub { $redis->load }), 'a doubt';
-    ok revoke('x1'), 'revoked';
-    $t->{fake}->rules($TRACKING_BUSY);
+    doubt();
     $t->{fake}->forget;
     $t->{nginx}->allow(qr/exited on signal 9/);
     kill 'KILL', $t->{nginx}->workers;

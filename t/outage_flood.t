@@ -83,12 +83,11 @@ subtest 'a flood' => sub {
     cmp_ok $all, '<=', $PER_SECOND * $took + $BURST + 1 + $refresh,
         'Redis gets no more lookups than the limit allows';
 
-    # none while the link begins anew, after a time-out on a busy machine
+    # fewer when the link had to begin anew, after a time-out on a busy machine
 
     $lost = $t->status->{redis}{errors} - $lost;
-    note "$lost commands were lost";
-    cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * 0.7, '... and as many'
-        if !$lost;
+    cmp_ok $all, '>=', $PER_SECOND * ($took - 1) * ($lost ? 0.3 : 0.7),
+        "... and as many, $lost commands being lost";
 
     is_deeply [sort keys %{$seen->{outcome}}], ["$DENY MISS", $UNKNOWN],
         'unknown ones: denied, or unavailable over the limit'
