@@ -3,7 +3,7 @@
 #include "http/state.h"
 
 
-#define PERM_ZONE_LAYOUT     3   /* of everything in the zone */
+#define PERM_ZONE_LAYOUT     4   /* of everything in the zone */
 
 /* percent of what is left after the counters and lists */
 
