@@ -192,8 +192,9 @@ subtest 'asked before it was emptied, answered after it' => sub {
         $t->{fake}->rules($META_HELD);
         $t->{fake}->forget;
         @c = map { ask("x$_") } 1, 2;
-        return wait_for(sub { $t->{fake}->commands(qr/^HMGET .*x1/)
-                              && $t->{fake}->commands($META) }, 0.2);
+        return wait_for(sub {
+            3 == grep { $t->{fake}->commands($_) }
+                $META, qr{^HMGET .*x1}, qr{^HMGET .*x2} }, 0.2);
     }), 'nothing is trusted, and asked for';
     my $before = received();
     $redis->cmd('FLUSHALL');
