@@ -14,6 +14,7 @@ use Time::HiRes qw(time);
 
 use Perm::FakeRedis;
 use Perm::Http;
+use Perm::Late;
 use Perm::Test;
 
 my $GRANTED = "*2\r\n\$-1\r\n\$10\r\n4102444800\r\n";
@@ -231,6 +232,18 @@ subtest 'a node ends, and nobody has its slots' => sub {
     is_deeply [map { outcome_of($_) } @$calls],
         [('503 fail/unavailable') x 5], 'all are told, long before their time';
     is_deeply [asked('a', @$apps)], [(1) x 5], '... asked there once';
+};
+
+subtest 'a node ends while the last accesses are written' => sub {
+    $node{a}->refuse(0);
+    to_begin_with();
+    does('a', { match => qr/^ZADD/, close => 1 });
+    my $late = Perm::Late->start($t->{dir});
+    my $begun = time;
+    is $t->{nginx}->quit, 0, 'nginx quits';
+    my $took = time - $begun;
+    cmp_ok $took, '<', 1.5 + $late->since($begun), '... and does not wait';
+    ok $_->commands(qr/^ZADD/), '... both were told' for @node{qw(a b)};
 };
 
 stop();

@@ -41,6 +41,10 @@ perm_redis_drain_step(perm_redis_t *redis, ngx_msec_t msec)
     for (i = 0; i < n; i++) {
         perm_redis_link_polled(links[i], &pfds[i]);
     }
+
+    /* without an event loop nobody finds out who the masters are */
+
+    perm_redis_wait_fail(&redis->wait);
 }
 
 
@@ -50,7 +54,7 @@ perm_redis_drain_outstanding(perm_redis_t *redis)
     ngx_uint_t    n;
     ngx_queue_t  *q;
 
-    n = !ngx_queue_empty(&redis->wait.commands);
+    n = 0;
 
     for (q = ngx_queue_head(&redis->links);
          q != ngx_queue_sentinel(&redis->links);
