@@ -297,6 +297,32 @@ subtest 'who got a connection too late is told soon' => sub {
 stop();
 
 
+cluster(['a' .. 'f'], map { [$_->[0] * 2048, $_->[1] * 2048 - 1, $_->[2]] }
+    [0, 1, 'a'], [1, 2, 'b'], [2, 3, 'c'], [3, 4, 'd'], [4, 6, 'e'], [6, 8, 'f']);
+nginx('app_permission_redis_timeout 5s;');
+
+subtest 'many nodes are down' => sub {
+    ok wait_for(sub {
+        outcome(apps('any', $made % 2, 1));
+        return 6 == grep { $_->commands(qr/^HMGET/) } values %node;
+    }), 'all are asked';
+    $_->refuse(1) for values %node;
+    ok $t->wait_log(qr/no node of the cluster helps/), 'all are gone';
+
+    my ($said, $since) = (0, time);
+    ok wait_for(sub {
+        my $now = () = $t->log_lines(qr/\[error\]/);
+        ($said, $since) = ($now, time) if $now != $said;
+        return time > $since + 1;
+    }, 15), 'the log is not told at every attempt';
+
+    $_->refuse(0) for values %node;
+    ok wait_for(sub { outcome(apps('any', 0, 1)) =~ /^200/ }), 'back';
+};
+
+stop();
+
+
 # what a node calls another goes to the log, to the resolver and to TLS
 
 my $EVIL = "a\x1b[2J\n2026/01/01 00:00:00 [alert] 1#1: b\x7f\0c\xff";

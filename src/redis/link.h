@@ -39,6 +39,16 @@ typedef struct {
 } perm_redis_link_handlers_t;
 
 
+/* reasons that do not go to the log again when they alternate */
+
+#define PERM_REDIS_SAID  4
+
+typedef struct {
+    uint32_t                     reasons[PERM_REDIS_SAID];  /* hashes */
+    ngx_uint_t                   n;
+} perm_redis_said_t;
+
+
 struct perm_redis_link_s {
     ngx_queue_t                  queue;        /* of the owner */
     ngx_uint_t                   number;       /* no other link ever had it */
@@ -60,6 +70,7 @@ struct perm_redis_link_s {
     ngx_event_t                  post;         /* what waits is to fail */
     ngx_uint_t                   failures;     /* since it was up */
     ngx_msec_t                   since;        /* when it came up */
+    perm_redis_said_t            said;         /* for the owner */
     unsigned                     asking_said:1;  /* that ASKING is refused */
 };
 

@@ -7,33 +7,55 @@
 #include "redis/topology_priv.h"
 
 
-void
-perm_redis_report(perm_redis_t *redis, const char *what, ngx_str_t *name,
-    ngx_str_t *reason)
+static ngx_uint_t
+perm_redis_report_news(perm_redis_said_t *said, ngx_str_t *reason)
 {
     uint32_t    hash;
     ngx_uint_t  i;
 
-    hash = ngx_murmur_hash2(reason->data, reason->len)
-           ^ ngx_murmur_hash2(name->data, name->len);
+    hash = ngx_murmur_hash2(reason->data, reason->len);
 
     for (i = 0; i < PERM_REDIS_SAID; i++) {
-        if (redis->said[i] == hash) {
-            return;
+        if (said->reasons[i] == hash) {
+            return 0;
         }
     }
 
-    redis->said[redis->nsaid++ % PERM_REDIS_SAID] = hash;
+    said->reasons[said->n++ % PERM_REDIS_SAID] = hash;
 
-    ngx_log_error(NGX_LOG_ERR, redis->log, 0, "app_permission: %s%V%s%V",
-                  what, name, name->len ? ": " : "", reason);
+    return 1;
 }
 
 
 void
-perm_redis_report_forget(perm_redis_t *redis)
+perm_redis_report_forget(perm_redis_said_t *said)
 {
-    ngx_memzero(redis->said, sizeof(redis->said));
+    ngx_memzero(said, sizeof(perm_redis_said_t));
+}
+
+
+/* each link for itself: many that are down would push each other out */
+
+void
+perm_redis_report_link(perm_redis_t *redis, perm_redis_link_t *link,
+    ngx_str_t *reason)
+{
+    if (perm_redis_report_news(&link->said, reason)) {
+        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                      "app_permission: Redis %V: %V", &link->name, reason);
+    }
+}
+
+
+void
+perm_redis_report_search(perm_redis_t *redis, ngx_str_t *reason)
+{
+    if (perm_redis_report_news(&redis->said, reason)) {
+        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                      "app_permission: no %s helps; the last one, %V",
+                      redis->cluster ? "node of the cluster" : "Sentinel",
+                      reason);
+    }
 }
 
 

@@ -98,10 +98,10 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
         /* a link that ended as soon as it was up is no news */
 
         if (link->failures <= 1) {
-            perm_redis_report_forget(redis);
+            perm_redis_report_forget(&link->said);
         }
 
-        perm_redis_report(redis, "Redis ", &link->name, reason);
+        perm_redis_report_link(redis, link, reason);
         perm_redis_nodes_refresh(redis->nodes);
     }
 
@@ -244,10 +244,10 @@ perm_redis_topology_found(void *data)
         }
     }
 
+    perm_redis_report_forget(&redis->said);
     perm_redis_topology_same(redis);
 
     if (redis->cluster) {
-        perm_redis_report_forget(redis);
         perm_redis_topology_state(redis, PERM_REDIS_UP);
     }
 }
@@ -273,15 +273,9 @@ perm_redis_topology_same(void *data)
 static void
 perm_redis_topology_lost(void *data, ngx_str_t *reason)
 {
-    ngx_str_t      name;
     perm_redis_t  *redis = data;
 
-    ngx_str_set(&name, "");
-
-    perm_redis_report(redis, redis->cluster
-                             ? "no node of the cluster helps; the last one, "
-                             : "no Sentinel helps; the last one, ",
-                      &name, reason);
+    perm_redis_report_search(redis, reason);
 
     perm_redis_wait_fail(&redis->wait);
 

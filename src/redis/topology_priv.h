@@ -13,11 +13,6 @@
 #include "redis/topology.h"
 
 
-/* reasons that do not go to the log again when they alternate */
-
-#define PERM_REDIS_SAID  4
-
-
 struct perm_redis_s {
     perm_redis_conf_t     *conf;
     ngx_log_t             *log;
@@ -32,8 +27,7 @@ struct perm_redis_s {
     perm_redis_wait_t      wait;       /* for the masters to be found */
 
     perm_redis_state_t     state;
-    uint32_t               said[PERM_REDIS_SAID];  /* hashes of reasons */
-    ngx_uint_t             nsaid;
+    perm_redis_said_t      said;       /* of the search for masters */
 
     unsigned               cluster:1;
     unsigned               reported:2; /* 0: nothing, 1: down, 2: up */
@@ -48,11 +42,12 @@ perm_redis_link_t *perm_redis_topology_link(perm_redis_t *redis,
 
 /*
  * report.c: once per change of the reason, not at every attempt; "forget" when
- * the link was up and the same would be news again.
+ * it was up, or they were found, and the same would be news again.
  */
-void perm_redis_report(perm_redis_t *redis, const char *what, ngx_str_t *name,
+void perm_redis_report_link(perm_redis_t *redis, perm_redis_link_t *link,
     ngx_str_t *reason);
-void perm_redis_report_forget(perm_redis_t *redis);
+void perm_redis_report_search(perm_redis_t *redis, ngx_str_t *reason);
+void perm_redis_report_forget(perm_redis_said_t *said);
 
 /* a single server is used whatever it is, but not without a word */
 void perm_redis_report_role(perm_redis_t *redis, perm_redis_link_t *link);
