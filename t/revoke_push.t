@@ -319,6 +319,26 @@ subtest 'no rights to track' => sub {
 };
 
 
+# neither a right nor a version: it may be over soon, and is said once
+
+subtest 'what makes no sense' => sub {
+    for my $answer ("+OK\r\n", "-ERR not available\r\n") {
+        $t = Perm::Test->new;
+        my $fake = $t->fake_redis;
+        $fake->rules({ match => qr/^CLIENT ID/, reply => $answer });
+        $t->nginx(%nginx);
+        ok wait_for(sub { 5 <= scalar $fake->answered(qr/^CLIENT ID/) }),
+            'asked again and again';
+        is scalar($t->log_lines(qr/\[error\].*"CLIENT ID"/)), 1,
+            '... the log is told once';
+
+        $fake->rules;
+        ok tracked(), '... until it makes sense';
+        $t->stop;
+    }
+};
+
+
 # the promise in milliseconds, not under load here: make bench has that; on top
 # of what any call takes on this machine just now
 

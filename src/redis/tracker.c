@@ -46,6 +46,7 @@ perm_redis_tracker_gain(perm_redis_tracker_t *tracker)
 
     tracker->active = 1;
     tracker->refused = 0;
+    tracker->odd = 0;
 
     ngx_add_timer(&tracker->timer, PERM_TRACKER_BEAT);
 

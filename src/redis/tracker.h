@@ -42,6 +42,7 @@ typedef struct {
 
     ngx_event_t                 timer;     /* to the next try or heartbeat */
     ngx_uint_t                  failures;  /* in a row */
+    ngx_uint_t                  odd;       /* answers, since it was active */
     ngx_msec_t                  beat;      /* ms, monotonic: sent at */
     ngx_uint_t                  beats;     /* unanswered */
 

@@ -9,6 +9,7 @@
 
 
 #define PERM_TRACKER_REFUSED  10000   /* ms until asked again */
+#define PERM_TRACKER_ODD      2       /* answers until the log says so */
 
 #define PERM_TRACKER_CHANNEL  "__redis__:invalidate"
 
@@ -54,36 +55,52 @@ perm_redis_tracker_text(u_char *buf, size_t size, redisReply *reply)
 }
 
 
-/*
- * The server said no to a command that tracking needs.  What is no matter of
- * versions or rights may be over soon.
- */
+/* a matter of versions or rights, which is not over soon */
+
+static ngx_uint_t
+perm_redis_tracker_lasting(redisReply *reply, u_char *text)
+{
+    return reply->type == REDIS_REPLY_ERROR
+           && (perm_redis_reply_error(reply, "NOPERM")
+               || ngx_strstr(text, "nknown") != NULL
+               || ngx_strstr(text, "yntax") != NULL);
+}
+
+
+/* the server said no, or nonsense, to a command that tracking needs */
 
 static void
 perm_redis_tracker_refused(perm_redis_tracker_t *tracker, const char *command,
     redisReply *reply)
 {
-    u_char      text[256];
-    ngx_log_t  *log;
+    u_char       text[256];
+    ngx_log_t   *log;
+    ngx_uint_t   level;
 
     log = tracker->conf->log;
 
-    if (reply->type != REDIS_REPLY_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: Redis %s gave an unexpected answer "
-                      "to \"%s\"", tracker->name, command);
-        perm_redis_tracker_retry(tracker);
-        return;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        (void) perm_redis_tracker_text(text, sizeof(text), reply);
+
+    } else {
+        (void) ngx_cpystrn(text, (u_char *) "a reply of another type",
+                           sizeof(text));
     }
 
-    (void) perm_redis_tracker_text(text, sizeof(text), reply);
+    if (!perm_redis_tracker_lasting(reply, text)) {
+        level = NGX_LOG_INFO;
 
-    if (!perm_redis_reply_error(reply, "NOPERM")
-        && ngx_strstr(text, "nknown") == NULL
-        && ngx_strstr(text, "yntax") == NULL)
-    {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "app_permission: Redis %s answered \"%s\" with \"%s\"",
+        /* the first one may be over with the next try */
+
+        if (!tracker->witness && tracker->odd < PERM_TRACKER_ODD
+            && ++tracker->odd == PERM_TRACKER_ODD)
+        {
+            level = NGX_LOG_ERR;
+        }
+
+        ngx_log_error(level, log, 0,
+                      "app_permission: Redis %s answered \"%s\" with \"%s\", "
+                      "changes of grants are not pushed until it does better",
                       tracker->name, command, text);
         perm_redis_tracker_retry(tracker);
         return;
