@@ -175,7 +175,10 @@ subtest 'changed, and nobody called' => sub {
     }
 
     $redis->kill;
-    wait_for(sub { !$t->status->{redis}{up} });
+    wait_for(sub {
+        my $status = $t->status;
+        return !$status->{redis}{up} && !$status->{invalidation}{active};
+    });
     is outcome("app-$_", '/long'), "$ALLOW STALE", "app-$_" for 1 .. $n - 1;
     is outcome("app-$n", '/long'), "$DENY STALE", 'a revoked one: denied';
 
