@@ -21,7 +21,7 @@ my @nodes = map { Perm::Redis->start(dir => "$dir/n$_", conf => [
 my @ids = map { $_->cmd('CLUSTER', 'MYID') } @nodes;
 
 my @ranges = ([0, 5460], [5461, 10922], [10923, 16383]);
-$nodes[$_]->cmd('CLUSTER', 'ADDSLOTSRANGE', @{$ranges[$_]}) for 0 .. 2;
+$nodes[$_]->cmd('CLUSTER', 'ADDSLOTS', $ranges[$_][0] .. $ranges[$_][1]) for 0 .. 2;
 $nodes[0]->cmd('CLUSTER', 'MEET', '127.0.0.1', $_->{port}) for @nodes[1, 2];
 
 ok wait_for(sub { !grep { $_->cmd('CLUSTER', 'INFO') !~ /cluster_state:ok/

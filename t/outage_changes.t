@@ -179,7 +179,8 @@ subtest 'no stale answers' => sub {
 # "late" is no reason to go on where changes are not told of
 
 subtest 'changes are not pushed, and Redis is slow' => sub {
-    start(fake => 1, acl => ['ACL', 'SETUSER', 'default', '-client|tracking']);
+    start(fake => 1,
+          acl => [qw(ACL SETUSER default -client +client|id +client|list)]);
     ok $t->wait_log(qr/does not push changes/), 'not pushed';
     ok wait_for(sub { outcome('x1', '/a') eq "$ALLOW HIT" }), 'known';
     $redis->revoke('smoke', 'get_user', 'x1');

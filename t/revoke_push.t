@@ -291,7 +291,7 @@ subtest 'no rights to track' => sub {
     $t = Perm::Test->new;
     $late = Perm::Late->start($t->{dir});
     $redis = $t->redis->load;
-    $redis->cmd('ACL', 'SETUSER', 'default', '-client|tracking');
+    $redis->cmd(qw(ACL SETUSER default -client +client|id));
     $redis->grant('smoke', 'get_user', 'demo', $in_an_hour);
     $t->nginx(%nginx);
 

@@ -44,8 +44,9 @@ sub start {
     my @nodes = @{$self->{nodes}};
 
     for my $i (0 .. $masters - 1) {
-        $nodes[$i]->cmd('CLUSTER', 'ADDSLOTSRANGE',
-            int(16384 * $i / $masters), int(16384 * ($i + 1) / $masters) - 1);
+        $nodes[$i]->cmd('CLUSTER', 'ADDSLOTS',
+            int(16384 * $i / $masters)
+            .. int(16384 * ($i + 1) / $masters) - 1);
     }
     $nodes[$_]->cmd('CLUSTER', 'SET-CONFIG-EPOCH', $_ + 1) for 0 .. $all - 1;
     $self->meet($_) for @nodes[1 .. $#nodes];

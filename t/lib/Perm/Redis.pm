@@ -48,7 +48,7 @@ sub start {
 sub run {
     my ($self) = @_;
 
-    my @conf = map { split ' ', "--$_", 2 } @{$self->{conf}};
+    my @conf = map { split ' ', "--$_" } @{$self->{conf}};
     unlink $self->{socket};
     $self->{client} = undef;
 
@@ -199,6 +199,16 @@ sub cmd {
 
     $self->send(@argv);
     my $reply = $self->reply;
+
+    # "%R~" and "%W~" are of Redis 7, see the manual
+
+    if (ref $reply eq 'Perm::Redis::Error'
+        && $$reply =~ /ACL SETUSER modifier '%/) {
+        s/^%[RW]+~/~/ for @argv;
+        $self->send(@argv);
+        $reply = $self->reply;
+    }
+
     die "$$reply\n" if ref $reply eq 'Perm::Redis::Error';
     return $reply;
 }
