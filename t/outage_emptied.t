@@ -142,6 +142,31 @@ subtest 'the one that is told is the last to know' => sub {
 };
 
 
+subtest '... and was told of something else before' => sub {
+    start(workers => 2, fake => 1);
+    my ($holder, $other) = workers();
+    ok $t->settled, 'ready';
+    known();
+    $t->{fake}->rules($META_BUSY);
+    ok told(sub { $redis->load }), 'a doubt';
+
+    kill 'STOP', $holder;
+    $t->{fake}->rules;
+    $redis->revoke('smoke', 'get_user', 'x1');
+    $redis->cmd('EXISTS', 'x');             # in a turn of its own
+    my $before = received($other);
+    $redis->cmd('FLUSHALL');
+    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
+    is received($other), $before, '... and was not told';
+    kill 'CONT', $holder;
+    ok wait_for(sub { received() >= $before + 2 }), 'told';
+
+    emptied();
+    loading();
+    $t->stop;
+};
+
+
 # that it may have been emptied was told, but whether it was is not known when
 # there is nobody any more to tell when it is
 

@@ -103,10 +103,10 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
 
 
 void
-perm_health_table_doubt(perm_health_t *health)
+perm_health_table_doubt(perm_health_t *health, ngx_uint_t doubt)
 {
     (void) ngx_atomic_fetch_add(&health->table_doubts, 1);
-    health->table_doubt = PERM_DOUBT_TOLD;
+    health->table_doubt = doubt;
 }
 
 
@@ -115,21 +115,23 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log)
 {
     time_t             lasted;
-    ngx_atomic_uint_t  before, table;
+    ngx_atomic_uint_t  before, table, doubt;
 
     if (doubts != health->table_doubts) {
         return;
     }
 
+    table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
+    before = health->table;
+    doubt = health->table_doubt;
+
     if (loaded) {
         health->table_doubt = 0;
 
-    } else {
-        (void) ngx_atomic_cmp_set(&health->table_doubt, 0, PERM_DOUBT_FOUND);
+    } else if (doubt == 0 || (doubt == PERM_DOUBT_TOLD && before != table)) {
+        (void) ngx_atomic_cmp_set(&health->table_doubt, doubt,
+                                  PERM_DOUBT_FOUND);
     }
-
-    table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
-    before = health->table;
 
     if (before == table
         || !ngx_atomic_cmp_set(&health->table, before, table))

@@ -20,13 +20,17 @@
 #define PERM_TABLE_LOADED      1
 #define PERM_TABLE_NOT_LOADED  2
 
-/* the table was found empty, and nothing told so yet */
+/* the table was found empty, and what emptied it may not have been told yet */
 
-#define PERM_DOUBT_FOUND  1
+#define PERM_DOUBT_FOUND    1
 
-/* something told that it may have been emptied */
+/* something told that it may have been emptied, or loaded */
 
-#define PERM_DOUBT_TOLD   2
+#define PERM_DOUBT_TOLD     2
+
+/* it was told that everything was */
+
+#define PERM_DOUBT_FLUSHED  3
 
 
 typedef struct {
@@ -63,7 +67,7 @@ void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
 void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log);
-void perm_health_table_doubt(perm_health_t *health);
+void perm_health_table_doubt(perm_health_t *health, ngx_uint_t doubt);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 

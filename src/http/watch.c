@@ -79,11 +79,11 @@ perm_watch_excuse(perm_watch_t *watch)
 /* the table may be another now, or none */
 
 static void
-perm_watch_doubt(perm_watch_t *watch)
+perm_watch_doubt(perm_watch_t *watch, ngx_uint_t doubt)
 {
     perm_cache_distrust(watch->zone->cache);
     perm_watch_excuse(watch);
-    perm_health_table_doubt(&watch->zone->health);
+    perm_health_table_doubt(&watch->zone->health, doubt);
     perm_fetch_table(watch->pmcf->fetch);
     perm_catchup_start(watch->catchup);
 }
@@ -106,7 +106,7 @@ perm_watch_changed(void *data, ngx_str_t *key)
             perm_cache_excuse(watch->zone->cache);
         }
 
-        perm_watch_doubt(watch);
+        perm_watch_doubt(watch, key ? PERM_DOUBT_TOLD : PERM_DOUBT_FLUSHED);
 
     } else {
         name.len = key->len;
@@ -163,7 +163,7 @@ perm_watch_active(void *data, ngx_uint_t active)
     perm_cache_distrust(watch->zone->cache);
 
     if (active) {
-        perm_watch_doubt(watch);
+        perm_watch_doubt(watch, PERM_DOUBT_TOLD);
 
     } else {
 
