@@ -152,6 +152,25 @@ for my $missing (qw(app gateway resource)) {
             . ' app_permission required; }')->check;
     is $status, 1, "required in a server that has no $missing";
     like $output, qr/"app_permission_$missing"/, '... names what is missing';
+
+    # "if" and "limit_except" are no locations that could have it
+
+    for my $inner ('if ($arg_x) { set $x 1; }',
+                   'limit_except GET { deny all; }') {
+        ($status, $output) = $t->config(setup => $setup, server =>
+            "location / { app_permission_$missing x; $ok }"
+            . " location = /in { $ok $inner }")->check;
+        is $status, 1, "required without $missing around $inner";
+        like $output, qr/"app_permission_$missing"/,
+            '... names what is missing';
+    }
+
+    ($status, $output) = $t->config(setup => $setup,
+        server => "location / { app_permission_$missing x; $ok }",
+        servers => 'server { listen 127.0.0.1:%%PORT_bare%%; root /;'
+            . ' if ($arg_x) { set $x 1; } app_permission required; }')->check;
+    is $status, 1, "required in a server with \"if\" that has no $missing";
+    like $output, qr/"app_permission_$missing"/, '... names what is missing';
 }
 
 ($status, $output) = $t->config(setup => 'app_permission_redis %%REDIS%%;'

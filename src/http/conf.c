@@ -12,6 +12,7 @@
 
 static char *perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
+static ngx_uint_t perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf);
 static void perm_loc_conf_missing(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, char *missing);
 static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
@@ -199,7 +200,7 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         return NGX_CONF_OK;
     }
 
-    if (own && clcf->locations == NULL) {
+    if (own && perm_loc_conf_innermost(clcf)) {
         perm_loc_conf_missing(cf, clcf, missing);
         return NGX_CONF_ERROR;
     }
@@ -217,6 +218,33 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
                   "it, or \"app_permission off\"", missing, &clcf->name);
 
     return NGX_CONF_OK;
+}
+
+
+/* "if" and "limit_except" are among the locations, but cannot have names */
+
+static ngx_uint_t
+perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_queue_t                *q;
+    ngx_http_location_queue_t  *lq;
+
+    if (clcf->locations == NULL) {
+        return 1;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+
+        if (lq->inclusive || !lq->exact->noname) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
