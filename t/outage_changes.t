@@ -12,6 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Perm::Cluster;
+use Perm::Sentinels;
 use Perm::Test;
 
 my $SERVER = <<'EOT';
@@ -191,6 +192,33 @@ subtest 'changes are not pushed, and Redis is slow' => sub {
 };
 
 
+# for a while a worker may still ask the old one, so that nothing is trusted
+
+subtest 'the master is another one' => sub {
+    $t = Perm::Test->new;
+    my $s = Perm::Sentinels->start(dir => "$t->{dir}/s");
+    $s->master->load;
+    $s->master->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 10;
+    $t->nginx(server => $SERVER, workers => 1, setup => <<"EOT");
+        app_permission_redis @{[$s->url]};
+        app_permission_app \$http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+EOT
+    ok up(), 'ready';
+    ok wait_for(sub { outcome("x$_") eq "$ALLOW HIT" }), "x$_" for 1 .. 10;
+    $s->failover;
+    ok wait_for(sub { !grep { cached("x$_")->{trusted} } 1 .. 10 }),
+        'nothing is trusted';
+    ok wait_for(sub { !grep { !cached("x$_")->{trusted} } 1 .. 10 }, 20),
+        '... until it was asked for anew';
+    sleep 1;
+    is scalar(grep { !cached("x$_")->{trusted} } 1 .. 10), 0, '... for good';
+    is $t->{nginx}->quit, 0, 'nginx quits';
+    $s->stop;
+};
+
+
 # in a cluster one master is away, with "meta", or with keys that changed
 
 subtest 'a master is away' => sub {
@@ -233,6 +261,19 @@ EOT
                 !$cache->{unchanged} || $cache->{resource_expires} != $ends }
             @well;
     }, 20), 'changes at the others are caught up with';
+
+    # nothing is trusted for long meanwhile: what is fetched, not once more
+
+    my $asked = sub {
+        my ($n) = $owner{$well[0]}->cmd('INFO', 'commandstats')
+            =~ /^cmdstat_hmget:calls=(\d+)/m;
+        return $n;
+    };
+    sleep 2;
+    my $before = $asked->();
+    $grant->($ends, $well[0]) for 1 .. 5;
+    sleep 5;
+    cmp_ok $asked->() - $before, '<=', 10, 'and nothing else';
 
     # nobody can say whether the table is loaded; a change is a change
 

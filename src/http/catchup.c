@@ -27,6 +27,7 @@ struct perm_catchup_s {
     unsigned           again:1;      /* it passed by what changed since */
     unsigned           failed:1;     /* some were not answered */
     unsigned           stopped:1;
+    unsigned           gap:1;        /* nothing is trusted for long */
 };
 
 
@@ -101,7 +102,9 @@ perm_catchup_turn(perm_catchup_t *catchup)
         /* denials of a flood would be as many as the limit keeps away */
 
         if (entry.unchanged
-            && perm_decide(entry.grants, ngx_time()).outcome != PERM_ALLOW)
+            && (catchup->gap
+                || perm_decide(entry.grants, ngx_time()).outcome
+                   != PERM_ALLOW))
         {
             continue;
         }
@@ -221,6 +224,20 @@ perm_catchup_start(perm_catchup_t *catchup)
     }
 
     perm_catchup_timer_set(catchup, PERM_CATCHUP_DELAY);
+}
+
+
+void
+perm_catchup_gap(perm_catchup_t *catchup, ngx_uint_t gap)
+{
+    ngx_uint_t  before;
+
+    before = catchup->gap;
+    catchup->gap = gap ? 1 : 0;
+
+    if (before && !gap) {
+        perm_catchup_start(catchup);
+    }
 }
 
 

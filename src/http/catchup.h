@@ -31,6 +31,15 @@ perm_catchup_t *perm_catchup_create(perm_main_conf_t *pmcf,
 
 void perm_catchup_start(perm_catchup_t *catchup);
 
+
+/*
+ * 1: what is fetched is not trusted for long, since changes are missed, or
+ * others are asked than tell of them.  Grants that may have changed can wait
+ * for the end of that; what was reported is asked for all the same.
+ */
+
+void perm_catchup_gap(perm_catchup_t *catchup, ngx_uint_t gap);
+
 void perm_catchup_stop(perm_catchup_t *catchup);
 
 

@@ -89,6 +89,16 @@ perm_watch_doubt(perm_watch_t *watch, ngx_uint_t doubt)
 }
 
 
+/* is what is fetched now trusted until it is told of, or ends? */
+
+static void
+perm_watch_trust(perm_watch_t *watch)
+{
+    perm_catchup_gap(watch->catchup,
+                     watch->moving || !(watch->active || watch->refused));
+}
+
+
 static void
 perm_watch_changed(void *data, ngx_str_t *key)
 {
@@ -161,6 +171,7 @@ perm_watch_active(void *data, ngx_uint_t active)
     watch->since = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
+    perm_watch_trust(watch);
 
     if (active) {
         perm_watch_doubt(watch, PERM_DOUBT_TOLD);
@@ -216,6 +227,7 @@ perm_watch_moved(void *data)
     watch->move = ngx_current_msec;
 
     perm_cache_distrust(watch->zone->cache);
+    perm_watch_trust(watch);
     perm_watch_hurry(watch);
 }
 
@@ -226,6 +238,7 @@ perm_watch_refused(void *data)
     perm_watch_t *watch = data;
 
     watch->refused = 1;
+    perm_watch_trust(watch);
 }
 
 
@@ -262,6 +275,7 @@ perm_watch_begin(perm_watch_t *watch)
 
     /* with what the last holder had begun */
 
+    perm_watch_trust(watch);
     perm_catchup_start(watch->catchup);
 }
 
@@ -311,6 +325,7 @@ perm_watch_turn(perm_watch_t *watch)
 
     if (watch->moving && ngx_current_msec - watch->move >= PERM_WATCH_MOVE) {
         watch->moving = 0;
+        perm_watch_trust(watch);
     }
 
     if (watch->active) {
