@@ -246,4 +246,24 @@ subtest 'asked before it was loaded, answered after it' => sub {
     $t->stop;
 };
 
+# asked once more, but with what is left of the time
+
+subtest 'asked once more, and not answered' => sub {
+    start(fake => 1);
+    $t->{fake}->rules({ %$META_HELD, delay => 2 },
+                      { match => qr/^HMGET .*:y}/, times => 1 },
+                      { match => qr/^HMGET .*:y}/, hang => 1 });
+    my $begun = time;
+    my $c = ask('y');
+    ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
+                      && $t->{fake}->commands($META) }), 'asked';
+    ok told(sub { $redis->load }), 'a doubt';
+    is answer($c), $UNKNOWN, 'unavailable';
+    is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 2, 'asked twice';
+    my $took = time - $begun;
+    cmp_ok $took, '>', 2.5, 'after the time-out';
+    cmp_ok $took, '<', 4, '... of one lookup';
+    $t->stop;
+};
+
 done_testing;

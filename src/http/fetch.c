@@ -14,6 +14,7 @@ static void perm_fetch_delayed(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_lookup_t *lookup);
 static void perm_fetch_reply(void *data, redisReply *reply);
 static ngx_int_t perm_fetch_again(perm_lookup_t *lookup);
+static void perm_fetch_expired(ngx_event_t *ev);
 static void perm_fetch_store(perm_lookup_t *lookup);
 
 
@@ -347,25 +348,61 @@ perm_fetch_settle(perm_lookup_t *lookup)
 }
 
 
+/* whoever waits does so for the time of one lookup */
+
 static ngx_int_t
 perm_fetch_again(perm_lookup_t *lookup)
 {
+    ngx_msec_int_t  left;
+
     lookup->again = 0;
 
     if (lookup->result != PERM_FETCHED) {
         return NGX_DECLINED;
     }
 
+    left = (ngx_msec_int_t) ((ngx_msec_t) lookup->fetched
+                             + lookup->fetch->pmcf->redis.timeout
+                             - ngx_current_msec);
+
     lookup->second = 1;
     lookup->answered = 0;
     lookup->checked = 0;
 
-    if (perm_fetch_send(lookup) != NGX_OK) {
+    if (left <= 0 || perm_fetch_send(lookup) != NGX_OK) {
         lookup->result = PERM_FETCH_IMPOSSIBLE;
         return NGX_DECLINED;
     }
 
+    if (!ngx_queue_empty(&lookup->waiters)) {
+        lookup->timer.handler = perm_fetch_expired;
+        lookup->timer.data = lookup;
+        lookup->timer.log = lookup->fetch->log;
+        ngx_add_timer(&lookup->timer, (ngx_msec_t) left);
+    }
+
     return NGX_OK;
+}
+
+
+/* the lookup goes on for the cache */
+
+static void
+perm_fetch_expired(ngx_event_t *ev)
+{
+    perm_lookup_t *lookup = ev->data;
+
+    perm_fetch_result_t  result;
+
+    ngx_queue_remove(&lookup->link);
+    ngx_queue_init(&lookup->link);
+
+    result = lookup->result;
+
+    lookup->result = PERM_FETCH_IMPOSSIBLE;
+    perm_lookup_tell(lookup);
+
+    lookup->result = result;
 }
 
 

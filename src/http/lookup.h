@@ -41,7 +41,8 @@ typedef struct {
     unsigned              again:1;     /* to be sent once more, ... */
     unsigned              second:1;    /* which it was */
 
-    ngx_event_t           timer;       /* until the limit lets it go */
+    ngx_event_t           timer;       /* until the limit lets it go, and
+                                          until a second one is too late */
     char                  names[PERM_CALL_MAX];
 } perm_lookup_t;
 
