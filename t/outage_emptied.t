@@ -98,31 +98,37 @@ sub loading {
 }
 
 
-# a connection to each worker, the one that hears of changes first
+# the worker that hears of changes, and a connection to each other one
 
 sub workers {
+    my ($n) = @_;
     my %worker;
     wait_for(sub {
         my $c = ask('x4', my $new = $t->connect);
         $worker{$c->response->{headers}{'x-worker'}} = $new;
-        return keys %worker == 2;
+        return keys %worker == $n;
     });
 
-    my ($holder, $other) = sort keys %worker;
-    my $before = received();
-    kill 'STOP', $holder;
-    $redis->cmd('HSET', 'app_permission:grants:{smoke:probe}', 'z', 1);
-    my $heard = wait_for(sub { received($worker{$other}) > $before }, 0.3);
-    kill 'CONT', $holder;
-    ($holder, $other) = ($other, $holder) if $heard;
+    my ($holder, @others) = sort keys %worker;
+    for (@others) {
+        my $before = received($worker{$others[0]});
+        kill 'STOP', $holder;
+        $redis->cmd('HSET', 'app_permission:grants:{smoke:probe}', 'z', rand);
+        my $heard = wait_for(sub { received($worker{$others[0]}) > $before },
+                             0.3);
+        kill 'CONT', $holder;
+        last if !$heard;
+        push @others, $holder;
+        $holder = shift @others;
+    }
 
-    return ($holder, $worker{$other});
+    return ($holder, map { $worker{$_} } @others);
 }
 
 
 subtest 'the one that is told is the last to know' => sub {
     start(workers => 2);
-    my ($holder, $other) = workers();
+    my ($holder, $other) = workers(2);
     ok $t->settled, 'ready';
     known();
 
@@ -144,7 +150,7 @@ subtest 'the one that is told is the last to know' => sub {
 
 subtest '... and was told of something else before' => sub {
     start(workers => 2, fake => 1);
-    my ($holder, $other) = workers();
+    my ($holder, $other) = workers(2);
     ok $t->settled, 'ready';
     known();
     $t->{fake}->rules($META_BUSY);
@@ -245,6 +251,29 @@ subtest 'asked before it was loaded, answered after it' => sub {
     like outcome('x1'), qr/^$ALLOW/, '... nor after it';
     $t->stop;
 };
+
+subtest 'asked before it was loaded, answered after another one' => sub {
+    start(fake => 1, workers => 3);
+    my ($holder, $other, $quick) = workers(3);
+    $redis->cmd('FLUSHALL');
+    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'empty';
+    ok told(sub { $redis->grant('smoke', 'get_user', 'x1', time + 3600) }),
+        'x1 is loaded';
+    is outcome('x1'), "$ALLOW STALE", 'x1: stale';
+    kill 'STOP', $holder;
+    $t->{fake}->rules({ %$META_HELD, reply => "\$-1\r\n" });
+    $t->{fake}->forget;
+    ask('x1', $other);
+    ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
+    $redis->load;
+    is outcome('y', $quick), '403 deny/no_grant MISS', 'it is loaded';
+    like answer($other), qr/^$ALLOW/, 'x1: not unavailable';
+    like outcome('x1', $quick), qr/^$ALLOW/, '... nor after it';
+    is scalar($t->log_lines(qr/is not loaded/)), 1, '... nor said to be';
+    kill 'CONT', $holder;
+    $t->stop;
+};
+
 
 # asked once more, but with what is left of the time
 

@@ -279,6 +279,8 @@ perm_fetch_send(perm_lookup_t *lookup)
         return NGX_ERROR;
     }
 
+    lookup->sends++;
+
     perm_lookup_sent(&fetch->lookups, lookup);
     ngx_queue_insert_tail(&fetch->unchecked, &lookup->batch);
 
@@ -361,11 +363,13 @@ perm_fetch_again(perm_lookup_t *lookup)
         return NGX_DECLINED;
     }
 
-    left = (ngx_msec_int_t) ((ngx_msec_t) lookup->fetched
-                             + lookup->fetch->pmcf->redis.timeout
-                             - ngx_current_msec);
+    if (lookup->sends == 1) {
+        lookup->due = (ngx_msec_t) lookup->fetched
+                      + lookup->fetch->pmcf->redis.timeout;
+    }
 
-    lookup->second = 1;
+    left = (ngx_msec_int_t) (lookup->due - ngx_current_msec);
+
     lookup->answered = 0;
     lookup->checked = 0;
 
@@ -374,7 +378,7 @@ perm_fetch_again(perm_lookup_t *lookup)
         return NGX_DECLINED;
     }
 
-    if (!ngx_queue_empty(&lookup->waiters)) {
+    if (!ngx_queue_empty(&lookup->waiters) && !lookup->timer.timer_set) {
         lookup->timer.handler = perm_fetch_expired;
         lookup->timer.data = lookup;
         lookup->timer.log = lookup->fetch->log;

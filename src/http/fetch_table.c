@@ -2,6 +2,11 @@
 #include "http/fetch_priv.h"
 
 
+/* emptied, found, loaded, told: a lookup may be in the way of all of them */
+
+#define PERM_FETCH_AGAIN  4
+
+
 /* lookups whose answers count once that of "meta" is there */
 
 typedef struct {
@@ -99,15 +104,15 @@ perm_fetch_table_reply(void *data, redisReply *reply)
                 perm_cache_excuse(zone->cache);
             }
 
-            perm_health_table(&zone->health, loaded, batch->doubts,
-                              &fetch->pmcf->redis.prefix, fetch->log);
-            rc = loaded ? NGX_OK : NGX_DECLINED;
-
             if (batch->doubts != zone->health.table_doubts
                 || (loaded && batch->empty))
             {
                 perm_fetch_table_again(batch);
             }
+
+            perm_health_table(&zone->health, loaded, batch->doubts,
+                              &fetch->pmcf->redis.prefix, fetch->log);
+            rc = loaded ? NGX_OK : NGX_DECLINED;
 
         } else if (rc == NGX_ERROR) {
             perm_redis_drop(fetch->redis);
@@ -122,7 +127,7 @@ perm_fetch_table_reply(void *data, redisReply *reply)
 
 /*
  * The table was emptied or loaded meanwhile, before or behind the lookups:
- * nobody can say what their answers mean.  Once, since that may go on.
+ * nobody can say what their answers mean.  Not for ever, since that may go on.
  */
 
 static void
@@ -136,7 +141,7 @@ perm_fetch_table_again(perm_batch_t *batch)
          q = ngx_queue_next(q))
     {
         lookup = ngx_queue_data(q, perm_lookup_t, batch);
-        lookup->again = !lookup->second;
+        lookup->again = (lookup->sends <= PERM_FETCH_AGAIN);
     }
 }
 

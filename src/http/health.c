@@ -117,27 +117,32 @@ perm_health_table(perm_health_t *health, ngx_uint_t loaded,
     time_t             lasted;
     ngx_atomic_uint_t  before, table, doubt;
 
-    if (doubts != health->table_doubts) {
-        return;
-    }
-
     table = loaded ? PERM_TABLE_LOADED : PERM_TABLE_NOT_LOADED;
     before = health->table;
     doubt = health->table_doubt;
 
+    /* what was asked before a change may be answered behind it */
+
+    if (doubts != health->table_doubts
+        || (before != table
+            && !ngx_atomic_cmp_set(&health->table_doubts, doubts, doubts + 1)))
+    {
+        return;
+    }
+
     if (loaded) {
-        health->table_doubt = 0;
+        (void) ngx_atomic_cmp_set(&health->table_doubt, doubt, 0);
 
     } else if (doubt == 0 || (doubt == PERM_DOUBT_TOLD && before != table)) {
         (void) ngx_atomic_cmp_set(&health->table_doubt, doubt,
                                   PERM_DOUBT_FOUND);
     }
 
-    if (before == table
-        || !ngx_atomic_cmp_set(&health->table, before, table))
-    {
+    if (before == table) {
         return;
     }
+
+    health->table = table;
 
     lasted = perm_health_turn(&health->table_since);
 

@@ -41,7 +41,8 @@ typedef struct {
     ngx_atomic_t    table_since;
     ngx_atomic_t    table_doubt;     /* PERM_DOUBT_FOUND or so; 0: found
                                         loaded since */
-    ngx_atomic_t    table_doubts;    /* counts how often it was told */
+    ngx_atomic_t    table_doubts;    /* counts how often it was told, or found
+                                        to be other than before */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
     ngx_atomic_t    lag;             /* ms, the last heartbeat's */

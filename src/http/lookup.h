@@ -33,16 +33,18 @@ typedef struct {
 
     perm_generation_t     generation;  /* read before it was sent */
     int64_t               fetched;     /* ms, monotonic, likewise */
+    ngx_msec_t            due;         /* ms, monotonic: whoever waits is told
+                                          by then */
     perm_grants_t         grants;
     perm_fetch_result_t   result;
     unsigned              delayed:1;   /* by the limit, not sent yet */
     unsigned              answered:1;  /* the grants are here */
     unsigned              checked:1;   /* "meta" is, or is not needed */
-    unsigned              again:1;     /* to be sent once more, ... */
-    unsigned              second:1;    /* which it was */
+    unsigned              again:1;     /* to be sent once more */
+    unsigned              sends:3;     /* how often it was */
 
     ngx_event_t           timer;       /* until the limit lets it go, and
-                                          until a second one is too late */
+                                          once it is sent again, until due */
     char                  names[PERM_CALL_MAX];
 } perm_lookup_t;
 
