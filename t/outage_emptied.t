@@ -39,7 +39,7 @@ sub start {
     $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 4;
     $t->fake_redis(to => $redis) if $o{fake};
     $t->nginx(server => $SERVER, workers => $o{workers} // 1,
-              http => 'app_permission_redis_timeout 3s;');
+              http => "app_permission_redis_timeout 3s;@{[$o{http} // '']}");
     ok $t->settled, 'ready';
     known();
 }
@@ -292,6 +292,23 @@ subtest 'asked once more, and not answered' => sub {
     my $took = time - $begun;
     cmp_ok $took, '>', 2.5, 'after the time-out';
     cmp_ok $took, '<', 4, '... of one lookup';
+    $t->stop;
+};
+
+# ... nor with more than the limit lets unknown keys have
+
+subtest 'asked once more, beyond the limit' => sub {
+    start(fake => 1, http => 'app_permission_lookup_limit 1r/s burst=4;');
+    ok wait_for(sub { outcome('z' . rand) =~ /MISS/ }), 'the burst is used up'
+        for 1 .. 5;
+    $t->{fake}->rules($META_HELD);
+    $t->{fake}->forget;
+    my $c = ask('y');
+    ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
+                      && $t->{fake}->commands($META) }), 'asked';
+    ok told(sub { $redis->load }), 'a doubt';
+    is answer($c), $UNKNOWN, 'unavailable';
+    is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 1, 'asked once';
     $t->stop;
 };
 

@@ -10,6 +10,8 @@ static perm_lookup_t *perm_fetch_join(perm_fetch_t *fetch, perm_call_t *call,
     uint64_t hash);
 static perm_lookup_t *perm_fetch_start(perm_fetch_t *fetch,
     perm_call_t *call, uint64_t hash, ngx_uint_t known);
+static ngx_int_t perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known,
+    ngx_msec_t max);
 static void perm_fetch_delayed(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_lookup_t *lookup);
 static void perm_fetch_reply(void *data, redisReply *reply);
@@ -179,24 +181,13 @@ static perm_lookup_t *
 perm_fetch_start(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
     ngx_uint_t known)
 {
-    ngx_int_t         wait;
-    perm_lookup_t    *lookup;
-    perm_limit_conf_t *limit;
+    ngx_int_t       wait;
+    perm_lookup_t  *lookup;
 
-    wait = 0;
-    limit = &fetch->pmcf->limit;
+    wait = perm_fetch_place(fetch, known, fetch->pmcf->redis.timeout);
 
-    if (!known && limit->rate) {
-        wait = perm_limit_take(&fetch->zone->limit, limit, ngx_current_msec,
-                               fetch->pmcf->redis.timeout);
-
-        if (wait != 0) {
-            (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->limited, 1);
-        }
-
-        if (wait == NGX_ERROR) {
-            return NULL;
-        }
+    if (wait == NGX_ERROR) {
+        return NULL;
     }
 
     lookup = perm_lookup_create(&fetch->lookups, call, hash);
@@ -205,6 +196,7 @@ perm_fetch_start(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
     }
 
     lookup->fetch = fetch;
+    lookup->known = known ? 1 : 0;
 
     if (wait) {
         lookup->delayed = 1;
@@ -221,6 +213,28 @@ perm_fetch_start(perm_fetch_t *fetch, perm_call_t *call, uint64_t hash,
     }
 
     return lookup;
+}
+
+
+/* within the limit: see perm_limit_take() */
+
+static ngx_int_t
+perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
+{
+    ngx_int_t  wait;
+
+    if (known) {
+        return 0;
+    }
+
+    wait = perm_limit_take(&fetch->zone->limit, &fetch->pmcf->limit,
+                           ngx_current_msec, max);
+
+    if (wait != 0) {
+        (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->limited, 1);
+    }
+
+    return wait;
 }
 
 
@@ -373,7 +387,10 @@ perm_fetch_again(perm_lookup_t *lookup)
     lookup->answered = 0;
     lookup->checked = 0;
 
-    if (left <= 0 || perm_fetch_send(lookup) != NGX_OK) {
+    if (left <= 0
+        || perm_fetch_place(lookup->fetch, lookup->known, 0) != 0
+        || perm_fetch_send(lookup) != NGX_OK)
+    {
         lookup->result = PERM_FETCH_IMPOSSIBLE;
         return NGX_DECLINED;
     }

@@ -37,6 +37,7 @@ typedef struct {
                                           by then */
     perm_grants_t         grants;
     perm_fetch_result_t   result;
+    unsigned              known:1;     /* the limit does not apply */
     unsigned              delayed:1;   /* by the limit, not sent yet */
     unsigned              answered:1;  /* the grants are here */
     unsigned              checked:1;   /* "meta" is, or is not needed */
