@@ -395,7 +395,7 @@ perm_fetch_again(perm_lookup_t *lookup)
         return NGX_DECLINED;
     }
 
-    if (!ngx_queue_empty(&lookup->waiters) && !lookup->timer.timer_set) {
+    if (!lookup->timer.timer_set) {
         lookup->timer.handler = perm_fetch_expired;
         lookup->timer.data = lookup;
         lookup->timer.log = lookup->fetch->log;
