@@ -160,6 +160,52 @@ EOT
 }
 
 
+# An upgrade of the module without a restart.  Under its old path it is not even
+# loaded; from another one it is, and has a zone of its own: two builds never
+# share one, whatever their layouts are.
+
+SKIP: {
+    my $module = $Perm::Nginx::MODULE;
+    skip 'the module is in the binary', 1 if $module eq '';
+
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load;
+    $redis->grant('smoke', 'get_user', 'demo', time + 1000 | 0);
+    my %conf = (workers => 2, server => 'location / {
+        app_permission required; proxy_pass %%BACKEND%%; }');
+    my $dir = $t->dir;
+    my $upgrade = sub { spew("$dir/new.so", slurp($module));
+                        rename "$dir/new.so", "$dir/$_[0].so"; };
+    my $loaded = sub {
+        my ($pid) = $t->{nginx}->workers;
+        my %seen = map { $_ => 1 }
+            slurp("/proc/$pid/maps") =~ m{\Q$dir\E/(\w+\.so.*)}g;
+        return join ' ', keys %seen;
+    };
+
+    local $Perm::Nginx::MODULE = "$dir/one.so";
+    $upgrade->('one');
+    $t->nginx(%conf);
+    ok $t->settled, 'a module of its own';
+    is $t->get('/', app => 'demo')->{status}, 200, '... checks';
+    is $t->status->{cache}{entries}, 1, '... and knows a call';
+
+    $upgrade->('one');
+    ok $t->reload, 'another build under its path: reloaded';
+    is $loaded->(), 'one.so (deleted)', '... with the one before';
+    is $t->status->{cache}{entries}, 1, '... and its zone';
+
+    $Perm::Nginx::MODULE = "$dir/two.so";
+    $upgrade->('two');
+    ok $t->config(%conf)->reload, 'under another path: reloaded';
+    is $loaded->(), 'two.so', '... with it';
+    is $t->status->{cache}{entries}, 0, '... and with a zone of its own';
+    is $t->get('/', app => 'demo')->{status}, 200, '... checks';
+    is $t->get('/', app => 'other')->{status}, 403, '... and denies';
+    $t->stop;
+}
+
+
 # fast stop, and reopen of logs
 
 my $t = Perm::Test->new;

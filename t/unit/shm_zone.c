@@ -1,0 +1,80 @@
+
+/*
+ * The zone as a whole: what a reload takes over, and what it does not.
+ * sources: src/http/call.c src/http/cache.c src/http/cache_store.c src/http/recorder.c
+ * sources: src/http/recorder_take.c src/http/state_load.c src/http/zone.c
+ * sources: src/http/stats.c src/http/top.c src/http/forecast.c src/http/guard.c
+ * sources: src/http/resources.c src/http/history.c src/http/names.c
+ */
+
+
+#include "shm_stub_os.h"
+
+#include "http/zone.h"
+
+
+ngx_uint_t  ngx_test_config;
+ngx_uint_t  ngx_pagesize = 4096;
+ngx_uint_t  ngx_worker;
+ngx_pid_t   ngx_pid;
+
+
+static ngx_int_t
+init(ngx_slab_pool_t *shpool, perm_zone_conf_t *conf, perm_zone_conf_t *old)
+{
+    ngx_shm_zone_t  shm_zone;
+
+    memset(conf, 0, sizeof(perm_zone_conf_t));
+    memset(&shm_zone, 0, sizeof(ngx_shm_zone_t));
+
+    shm_zone.data = conf;
+    shm_zone.shm.addr = (u_char *) shpool;
+    shm_zone.shm.size = PERM_ZONE_MIN;
+    shm_zone.shm.log = &stub_log;
+
+    stub_lines = 0;
+
+    return perm_zone_init(&shm_zone, old);
+}
+
+
+int
+main(void)
+{
+    ngx_time_t         cached;
+    ngx_slab_pool_t   *shpool;
+    perm_zone_conf_t   first, next;
+
+    memset(&cached, 0, sizeof(ngx_time_t));
+    cached.sec = time(NULL);
+    ngx_cached_time = &cached;
+
+    /* the stub's pool does not count: as if so much were left */
+
+    shpool = stub_pool(4 * PERM_ZONE_MIN);
+    shpool->end = stub_end;
+    shpool->pfree = PERM_ZONE_MIN / ngx_pagesize;
+
+    ok(init(shpool, &first, NULL) == NGX_OK && first.zone != NULL
+       && first.zone == shpool->data, "laid out");
+
+    ok(init(shpool, &next, &first) == NGX_OK && next.zone == first.zone,
+       "a reload takes it over");
+
+    /* a build with another layout, of whichever of the two came first */
+
+    first.zone->layout++;
+    ok(init(shpool, &next, &first) == NGX_ERROR && next.zone == NULL
+       && stub_logged("restart nginx instead of reloading it"),
+       "not one that is laid out otherwise, later");
+
+    first.zone->layout -= 2;
+    ok(init(shpool, &next, &first) == NGX_ERROR && next.zone == NULL
+       && stub_logged("laid out by another version"), "nor before");
+
+    first.zone->layout++;
+    ok(init(shpool, &next, &first) == NGX_OK && next.zone == first.zone,
+       "and its own still");
+
+    return done();
+}
