@@ -110,6 +110,28 @@ subtest 'a flood' => sub {
 };
 
 
+# a known grant has its turn although the unknown ones have used theirs up
+
+subtest 'known ones are asked for regardless' => sub {
+    $t->config(%nginx, http => 'app_permission_cache_stale off;' .
+        $nginx{http} =~ s/200r\/s burst=50/1r\/s burst=1/r);
+    ok $t->reload, 'one a second';
+    $t->settled;
+    my @some = @known[0 .. 9];
+    load(\@some, pass => 1)->wait;
+
+    $redis->grant('smoke', 'get_user', $_, time + 7200) for @some;
+    $t->settled;
+    my $seen = load([map { "some-$_" } 1 .. 10], pass => 1, connections => 10)
+        ->wait;
+    ok $seen->{outcome}{$UNKNOWN}, 'unknown ones: over the limit'
+        or diag explain $seen->{outcome};
+    $seen = load(\@some, pass => 1)->wait;
+    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 10 },
+        'changed ones are asked for at once' or diag explain $seen->{outcome};
+};
+
+
 # the other kind: each one is looked up, and takes a place in the cache
 
 subtest 'more unknown ones than room' => sub {
