@@ -29,6 +29,11 @@ my %nginx = (workers => 2, http => "app_permission_redis_timeout ${TIMEOUT}s;",
         location = /open  { app_permission_on_error allow; empty_gif; }
         location = /bound { app_permission_cache_stale 2s; empty_gif; }
         location = /off   { app_permission_cache_stale off; empty_gif; }
+        location = /worker {
+            app_permission off;
+            add_header X-Worker $pid;
+            empty_gif;
+        }
 EOT
 
 my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
@@ -228,6 +233,35 @@ for my $way (qw(kill stop pause)) {
 }
 
 
+# The worker that hears of changes finds out, and the others need not.
+
+subtest 'hangs, and one has found out' => sub {
+    ok $t->settled, 'pushed';
+    my %worker;
+    wait_for(sub {
+        my $c = $t->connect;
+        $c->send(Perm::Http->text('/worker'));
+        $worker{$c->response->{headers}{'x-worker'}} = $c;
+        return keys %worker == 2;
+    });
+    is scalar(keys %worker), 2, 'a connection to each worker';
+    $redis->pause;
+    ok wait_for(sub { !$t->status->{invalidation}{active} }, 10), 'found out';
+
+    for (1 .. 3) {
+        my $begun = time;
+        $_->send(Perm::Http->text('/a', headers => { 'X-App' => 'hung' }))
+            for values %worker;
+        is "$_->{status} $_->{headers}{'x-decision'}", $UNKNOWN, 'unavailable'
+            for map { $_->response } values %worker;
+        my $took = time - $begun;
+        cmp_ok $took, '<', $TIMEOUT / 2, "... without waiting: $took s";
+    }
+    $redis->resume;
+    normal('back');
+};
+
+
 subtest 'unknown ones do not wait' => sub {
     $redis->kill;
     wait_for(sub { outcome('unknown-0') eq $UNKNOWN
@@ -305,7 +339,7 @@ subtest 'emptied and half loaded at once' => sub {
 };
 
 
-# A fresh one, one with another schema, a wrong database.
+# A fresh one, one with another schema.
 
 subtest 'another table' => sub {
     outcome('app-6');
@@ -324,6 +358,35 @@ subtest 'another table' => sub {
         normal($what);
     }
 };
+
+# A configuration that names another database, or another prefix.
+
+subtest 'elsewhere' => sub {
+    my $n = 700;
+    my $setup = <<"EOT";
+        app_permission_redis "@{[$redis->url]}?db=5";
+        app_permission_app \$http_x_app;
+        app_permission_gateway smoke;
+        app_permission_resource get_user;
+EOT
+    for my $case (['a wrong database', 'app_permission:', setup => $setup],
+                  ['a wrong prefix', 'other:', http => $nginx{http}
+                   . 'app_permission_redis_prefix other:;'])
+    {
+        my ($what, $prefix, @change) = @$case;
+        ok wait_for(sub { outcome('app-7') =~ /^\Q$ALLOW\E (?:MISS|HIT)/ }),
+            'known';
+        my $lines = length $t->log;
+        ok $t->config(%nginx, @change)->reload, $what;
+        ok wait_for(sub { outcome('app-7') eq "$ALLOW STALE" }), 'stale';
+        is outcome('unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
+        like substr($t->log, $lines),
+            qr/\[error\].*table is not loaded.*"\Q$prefix\Emeta"/, 'loud';
+        ok $t->config(%nginx)->reload, 'the right one';
+        ok wait_for(sub { outcome("unknown-$n") =~ /^\Q$DENY\E/ }), 'over';
+    }
+};
+
 
 # one alone may be late on a busy machine
 
