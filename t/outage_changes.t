@@ -12,6 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use Perm::Cluster;
+use Perm::Load;
 use Perm::Sentinels;
 use Perm::Test;
 
@@ -71,6 +72,28 @@ sub revoke {
     my $received = $t->status->{invalidation}{received};
     $redis->revoke('smoke', 'get_user', $app);
     return wait_for(sub { $t->status->{invalidation}{received} > $received });
+}
+
+
+# the end of the connection that is told of changes
+
+sub listener {
+    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
+        split /\n/, $redis->cmd('CLIENT', 'LIST');
+    return ('CLIENT', 'KILL', 'ID', $id);
+}
+
+# nobody is told of this one
+
+sub revoke_untold {
+    my ($app) = @_;
+    my @kill = listener();
+    my $other = $redis->connect;
+    $other->send('MULTI');
+    $other->send(@kill);
+    $other->send('HDEL', "app_permission:grants:{smoke:$app}", 'get_user');
+    $other->send('EXEC');
+    $other->reply for 1 .. 4;
 }
 
 
@@ -138,14 +161,7 @@ subtest 'revoked in a gap' => sub {
     ok $t->settled, 'ready';
     like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 10;
     is outcome("nobody$_"), "$DENY MISS", "nobody$_: denied" for 1 .. 10;
-    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
-        split /\n/, $redis->cmd('CLIENT', 'LIST');
-    my $other = $redis->connect;
-    $other->send('MULTI');
-    $other->send('CLIENT', 'KILL', 'ID', $id);
-    $other->send('HDEL', 'app_permission:grants:{smoke:x1}', 'get_user');
-    $other->send('EXEC');
-    $other->reply for 1 .. 4;
+    revoke_untold('x1');
     ok $t->settled, 'over';
     ok wait_for(sub { !cached('x1')->{resource_expires} }), 'x1 is denied';
     ok wait_for(sub { !grep { !cached("x$_")->{trusted} } 2 .. 10 }),
@@ -155,6 +171,32 @@ subtest 'revoked in a gap' => sub {
     ok away(), 'an outage';
     unlike outcome('x1'), qr/^200/, 'not allowed';
     is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 2 .. 10;
+    $t->stop;
+};
+
+
+# of many, some at a time: Redis has others to answer
+
+subtest 'no storm after a gap' => sub {
+    start(http => 'app_permission_zone 2m;');
+    ok $t->settled, 'ready';
+    my @many = map { "many-$_" } 1 .. 3000;
+    $redis->{client}->pipeline(map { ['HSET',
+        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600] } @many);
+    ok $t->settled, 'granted';
+    my $seen = Perm::Load->start($t, uri => '/long', apps => \@many, pass => 1,
+                                 rate => 1e9)->wait;
+    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 3000 }, 'known';
+
+    my $before = $t->status->{cache}{refreshes};
+    my $begun = time;
+    $redis->cmd(listener());
+    ok wait_for(sub { $t->status->{cache}{refreshes} >= $before + 3000 }, 30),
+        'all are asked for again';
+    my $took = time - $begun;
+    cmp_ok $took, '>', 0.8, "... 3,200 a second at the most: $took s";
+    ok wait_for(sub { !grep { !cached($_)->{trusted} } @many[0, 1500, 2999] }),
+        'and trusted';
     $t->stop;
 };
 
@@ -188,6 +230,44 @@ subtest 'changes are not pushed, and Redis is slow' => sub {
     ok wait_for(sub { cached('x1')->{age_ms} > 1000 }), 'its time is over';
     $t->{fake}->rules({ match => qr/^HMGET/, delay => 0.2 });
     is outcome('x1', '/a'), "$DENY MISS", 'waits for the answer';
+    $t->stop;
+};
+
+
+# nor where they may have been missed: nobody was told of this one
+
+subtest 'changes may have been missed, and Redis is slow' => sub {
+    start(fake => 1, http => 'app_permission_redis_timeout 5s;');
+    ok $t->settled, 'ready';
+    like outcome('x1', '/a'), qr/^$ALLOW/, 'known';
+    ok wait_for(sub { cached('x1')->{age_ms} > 1000 }), 'its time is over';
+    $t->{fake}->rules({ match => qr/^HMGET/, delay => 0.5 });
+    revoke_untold('x1');
+    ok $t->wait_log(qr/a connection for tracking .* ended/), 'a gap';
+    ok up(), '... which is over';
+    like outcome('x1', '/a'), qr/^$DENY (?:MISS|HIT)$/, 'waits for the answer';
+    $t->stop;
+};
+
+
+# what is fetched where changes are not told of for a while is not trusted for
+# long, whatever "cache_valid" says
+
+subtest 'revoked while changes are not pushed' => sub {
+    start(fake => 1, http => 'app_permission_redis_timeout 5s;');
+    ok $t->settled, 'ready';
+    $t->{fake}->rules({ match => qr/^CLIENT TRACKING/,
+                        reply => "-BUSY a script\r\n" });
+    $redis->cmd(listener());
+    ok wait_for(sub { !$t->status->{invalidation}{active} }), 'not pushed';
+    for my $app (map { "x$_" } 1 .. 5) {
+        like outcome($app), qr/^$ALLOW/, "$app: known";
+        $redis->revoke('smoke', 'get_user', $app);
+        ok wait_for(sub { outcome($app) =~ /^403/ }), '... and revoked';
+    }
+    ok !$t->status->{invalidation}{active}, 'not pushed still';
+    is scalar($t->log_lines(qr/does not push changes of grants any more/)), 1,
+        'logged, once';
     $t->stop;
 };
 
