@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -45,6 +46,14 @@ sub pushed { $t->settled; return received() }
 sub key { "app_permission:grants:{smoke:$_[0]}" }
 
 sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
+
+# the connection that is told of changes
+
+sub listener {
+    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
+        split /\n/, $redis->cmd('CLIENT', 'LIST');
+    return $id;
+}
 
 sub bulk { '$' . length($_[0]) . "\r\n$_[0]\r\n" }
 
@@ -116,8 +125,7 @@ subtest 'forced' => sub {
     $redis->grant('smoke', 'get_user', 'lost', $soon);
     $fake->rules({ %$old, match => qr/^HMGET .*lost/ });
     $c = ask('lost');
-    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
-        split /\n/, $redis->cmd('CLIENT', 'LIST');
+    my $id = listener();
     my $other = $redis->connect;
     $other->send('MULTI');
     $other->send('CLIENT', 'KILL', 'ID', $id);
@@ -132,9 +140,24 @@ subtest 'forced' => sub {
     like outcome('lost'), qr/^\Q$DENY\E (?:MISS|HIT)$/,
         'which is not trusted after the gap';
 
+    # who asks in the gap must not share it, either
+
+    ok $t->settled, 'pushed again';
+    $redis->grant('smoke', 'get_user', 'missed', $soon);
+    $fake->rules({ %$old, match => qr/^HMGET .*missed/ },
+                 { match => qr/^CLIENT TRACKING/,
+                   reply => "-BUSY a script\r\n" });
+    $c = ask('missed');
+    $redis->cmd('CLIENT', 'KILL', 'ID', listener());
+    ok wait_for(sub { !$t->status->{invalidation}{active} }), 'a gap';
+    $redis->revoke('smoke', 'get_user', 'missed');
+    is outcome('missed'), "$DENY MISS", 'who asks in it: denied';
+    is $c->response->{status}, 200, 'who asked before it: the old answer';
+    $fake->rules;
+    ok $t->settled, 'over';
+
     # a refresh in the background has nobody waiting, and must not land either
 
-    $fake->rules;
     $redis->grant('smoke', 'get_user', 'flushed', $soon);
     $before = pushed();
     is outcome('flushed'), "$ALLOW MISS", 'known';
@@ -150,6 +173,42 @@ subtest 'forced' => sub {
     is $c->response->{status}, 503, 'FLUSHALL behind a lookup: not loaded';
     is outcome('flushed'), '503 fail/unavailable MISS',
         'a changed key is not served stale, were it flushed after it or not';
+    $t->stop;
+};
+
+
+# A change just before Redis begins to push them again.  In a gap nothing is
+# trusted for long: what is asked for right after it was distrusted, is by then.
+
+sub epoch {
+    my $r = $t->get('/status/explain?gateway=smoke&resource=r&app=x');
+    return JSON::PP->new->decode($r->{body})
+        ->{cache}{current_generation}{epoch};
+}
+
+subtest 'forced, as tracking begins' => sub {
+    $t = Perm::Test->new;
+    $redis = $t->redis->load;
+    $fake = $t->fake_redis(to => $redis);
+    $t->nginx(%nginx);
+
+    for my $app (map { "gap-$_" } 1 .. 5) {
+        $redis->grant('smoke', 'get_user', $app, $soon);
+        ok $t->settled, 'ready';
+        my $id = listener();
+        $fake->forget;
+        $fake->rules({ match => qr/^CLIENT TRACKING/, delay => 60 });
+        $redis->cmd('CLIENT', 'KILL', 'ID', $id);
+        ok wait_for(sub { $fake->commands(qr/^CLIENT TRACKING/) }), 'a gap';
+
+        my ($epoch, $until) = (epoch(), time + 5);
+        1 until epoch() != $epoch || time > $until;
+        is outcome($app), "$ALLOW MISS", "$app: asked for in it";
+        $redis->revoke('smoke', 'get_user', $app);
+        $fake->release;
+        ok wait_for(sub { $t->status->{invalidation}{active} }), 'over';
+        ok wait_for(sub { outcome($app) =~ /^403/ }), 'the change counts';
+    }
     $t->stop;
 };
 

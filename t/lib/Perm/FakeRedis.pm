@@ -14,6 +14,7 @@ package Perm::FakeRedis;
 #       { match => qr/^PING/i, close => 1 },
 #   );
 #   $fake->rules;                  # none: as the real one
+#   $fake->release;                # none, and what is delayed goes on at once
 #   $fake->refuse(1);              # closes what is open and accepts nothing
 #   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
 #   $fake->answered(qr/^HMGET/i);  # ... those of them that have their reply
@@ -86,6 +87,7 @@ sub rules {
     return $self;
 }
 
+sub release     { $_[0]->rules->ask('release') }
 sub refuse      { $_[0]->ask('refuse', $_[1] ? 1 : 0) }
 sub forget      { $_[0]->ask('forget') }
 sub connections { $_[0]->ask('connections') }
@@ -208,6 +210,10 @@ sub control {
 
     if ($what eq 'rules') {
         $self->{rules} = [map { { %$_, match => qr/$_->{match}/ } } @$value];
+
+    } elsif ($what eq 'release') {
+        $_->{until} = 0
+            for map { @{$_->{queue}} } values %{$self->{clients}};
 
     } elsif ($what eq 'refuse') {
         $self->{refuse} = $value;
