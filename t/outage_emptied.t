@@ -173,6 +173,29 @@ subtest '... and was told of something else before' => sub {
 };
 
 
+subtest 'revoked, and emptied while nobody is told' => sub {
+    start(workers => 2);
+    my ($holder, $other) = workers(2);
+    ok $t->settled, 'ready';
+    known();
+
+    ok revoke('x1'), 'revoked';
+    kill 'STOP', $holder;
+    my $before = received($other);
+    $redis->cmd('FLUSHALL');
+    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
+    unlike outcome('x1', $other), qr/^200/, 'x1: not allowed';
+    like outcome('x2', $other), qr/^$ALLOW/, 'x2: allowed';
+    is received($other), $before, '... and nobody was told';
+    kill 'CONT', $holder;
+    ok wait_for(sub { received() > $before }), 'told';
+
+    emptied();
+    loading();
+    $t->stop;
+};
+
+
 # that it may have been emptied was told, but whether it was is not known when
 # there is nobody any more to tell when it is
 
@@ -261,6 +284,28 @@ subtest 'asked before it was loaded, answered after it' => sub {
     $t->stop;
 };
 
+# ... which nobody was told of
+
+subtest 'asked before it was loaded, answered untold' => sub {
+    start(fake => 1, workers => 2);
+    my ($holder, $other) = workers(2);
+    $redis->cmd('FLUSHALL');
+    ok wait_for(sub { outcome('x1', $other) eq "$ALLOW STALE" }), 'empty';
+    kill 'STOP', $holder;
+    $t->{fake}->rules($META_HELD);
+    $t->{fake}->forget;
+    my $c = ask('x1', $other);
+    ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
+    $redis->grant('smoke', 'get_user', 'x1', time + 3600)->load;
+    like answer($c), qr/^$ALLOW/, 'x1: not denied';
+    like outcome('x1', $other), qr/^$ALLOW/, '... nor after it';
+    kill 'CONT', $holder;
+    ok $t->settled, 'told';
+    like outcome('x1', $other), qr/^$ALLOW/, '... nor then';
+    $t->stop;
+};
+
+
 subtest 'asked before it was loaded, answered after another one' => sub {
     start(fake => 1, workers => 3);
     my ($holder, $other, $quick) = workers(3);
@@ -303,6 +348,7 @@ subtest 'asked once more, and not answered' => sub {
     cmp_ok $took, '<', 4, '... of one lookup';
     $t->stop;
 };
+
 
 # ... nor with more than the limit lets unknown keys have
 
