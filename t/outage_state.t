@@ -9,6 +9,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Perm::Load;
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
@@ -168,6 +169,8 @@ subtest 'kill -9 of everything' => sub {
     ok $access >= int($known) - 1 && $access <= $known, '... as it was'
         or diag "$access, not $known";
     ok $redis->access('smoke', 'get_user', 'demo'), '... and the other';
+    $t->settled;
+    like outcome('demo'), qr/^\Q$ALLOW\E (?:MISS|HIT)$/, 'known anew';
     $redis->stop;
 };
 
@@ -248,6 +251,12 @@ subtest 'nginx -t' => sub {
     is_deeply [slurp($state), (stat $state)[9]], \@before,
         'leaves the state alone';
 
+    spew($state, 'damaged');
+    ($status) = $t->check;
+    is slurp($state), 'damaged', '... and a damaged one, too';
+    is_deeply [glob "$state*"], [$state], '... where it is';
+    spew($state, $before[0]);
+
     $t->config(%nginx,
                http => 'app_permission_zone 4m state=%%DIR%%/none/state;');
     ($status, my $said) = $t->check;
@@ -258,6 +267,42 @@ subtest 'nginx -t' => sub {
     ($status, $said) = $t->check;
     isnt $status, 0, 'no name: refused';
     like $said, qr/app_permission_zone/, '... naming the directive';
+};
+
+# It is written step by step, between which requests have their turn.
+
+sub unfinished {
+    return grep {
+        my ($file, $magic);
+        open $file, '<', $_ and read $file, $magic, 8;
+        ($magic // '') eq 'apppermU';
+    } "$t->{dir}/many", "$t->{dir}/many~";
+}
+
+subtest 'many grants' => sub {
+    $redis->run->load;
+    my @many = map { "many-$_" } 1 .. 15000;
+    $redis->{client}->pipeline(map { ['HSET',
+        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600] } @many);
+    $t->config(%nginx, workers => 1, http => <<'EOT')->start;
+        app_permission_zone 8m state=%%DIR%%/many;
+        app_permission_flush 1h;
+        app_permission_redis_timeout 5s;
+EOT
+    $t->settled;
+    my $seen = Perm::Load->start($t, uri => '/a', apps => \@many, pass => 1,
+                                 rate => 1e9)->wait;
+    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 15000 }, 'known';
+
+    my ($n, $until) = (0, time + 60);
+    sleep 0.002 until unfinished() || time > $until;
+    while (unfinished()) {
+        outcome('many-1');
+        $n++;
+    }
+    cmp_ok $n, '>', 3, "$n requests are answered while it is written";
+    quit();
+    $redis->stop;
 };
 
 # nginx is not running any more
