@@ -196,6 +196,16 @@ subtest 'revoked, and emptied while nobody is told' => sub {
 };
 
 
+subtest 'revoked, and emptied right after it' => sub {
+    start();
+    ok revoke('x1'), 'revoked';
+    ok told(sub { $redis->cmd('FLUSHALL') }), 'told';
+    emptied();
+    loading();
+    $t->stop;
+};
+
+
 # that it may have been emptied was told, but whether it was is not known when
 # there is nobody any more to tell when it is
 

@@ -145,6 +145,11 @@ subtest 'whatever the command' => sub {
 
 subtest 'FLUSHALL' => sub {
     start;
+    $other->cmd('FLUSHALL');
+    ok $t->wait_log(qr/the grant table is not loaded/), 'seen without a call';
+    $redis->load;
+    ok wait_for(sub { $t->status->{table}{loaded} }), '... and that it is over';
+
     for my $command (['FLUSHALL'], ['FLUSHDB'], ['FLUSHALL', 'ASYNC'],
                      ['DEL', 'app_permission:meta']) {
         $redis->load;
