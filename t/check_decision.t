@@ -110,6 +110,14 @@ is outcome('/open?r=get_user'), '200 allow/open', 'open needs no app';
 is outcome('/open?r=get_user', app => '{}'), '200 allow/open',
     'open does not look at the app';
 
+# ... nor any grant up: the first to do so is who needs one
+
+for (['/open', ''], ['/required', 'MISS'], ['/required', 'HIT']) {
+    my ($uri, $cache) = @$_;
+    is $t->get("$uri?r=get_user", app => 'unseen')->{headers}{'x-cache'} // '',
+        $cache, "$uri: " . ($cache || 'not looked up');
+}
+
 my $longest = 'a' x 128;
 $redis->grant('smoke', 'r' x 256, $longest, $now + 3600);
 is outcome('/required?r=' . 'r' x 256, app => $longest),
