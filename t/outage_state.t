@@ -269,6 +269,29 @@ subtest 'nginx -t' => sub {
     like $said, qr/app_permission_zone/, '... naming the directive';
 };
 
+SKIP: {
+    skip 'needs root', 1 if $> != 0;
+
+    subtest 'a state of another user' => sub {
+        my $nobody = getpwnam 'nobody';
+        $t->config(%nginx);
+        for my $file ($state, "$state~") {
+            unlink glob "$state*";
+            spew($file, 'x');
+            chown $nobody, -1, $file;
+            ok !eval { $t->start }, 'nginx does not start';
+            like $t->log, qr/"\Q$file\E" is not a .* file of this user/,
+                '... since it reads nothing from it';
+            like $t->log, qr/"\Q$file\E" of .* belongs to another user/,
+                '... nor writes to it';
+            is slurp($file), 'x', '... which stays as it is';
+        }
+        $t->{nginx}->allow(qr/belongs to another user/);
+        unlink glob "$state*";
+    };
+}
+
+
 # It is written step by step, between which requests have their turn.
 
 sub unfinished {
