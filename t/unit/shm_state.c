@@ -178,7 +178,7 @@ test_write(void)
 
     ngx_new_binary = 1;
     ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK
-       && !exists(file_name, ""), "a master that has a newer one saves nothing");
+       && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;

@@ -1,0 +1,66 @@
+
+/*
+ * A table of grants, of whichever size a test needs.
+ */
+
+
+#ifndef _SHM_CACHE_H_INCLUDED_
+#define _SHM_CACHE_H_INCLUDED_
+
+
+#include "shm_stub.h"
+
+#include "http/cache.h"
+
+
+#define SEED   UINT64_C(0x1234567890abcdef)
+#define LATER  INT64_C(4000000000)
+
+
+static ngx_slab_pool_t  *shpool;
+static perm_cache_t     *cache;
+
+
+static void
+fresh(size_t size)
+{
+    if (shpool) {
+        munmap(shpool, stub_end - (u_char *) shpool);
+    }
+
+    shpool = stub_pool(size + 1024 * 1024);
+    cache = perm_cache_create(shpool, size, SEED);
+
+    if (cache == NULL) {
+        printf("Bail out! no cache\n");
+        exit(2);
+    }
+}
+
+
+static void
+store(perm_call_t *call, int64_t gateway, int64_t resource, int64_t fetched)
+{
+    perm_grants_t      grants;
+    perm_generation_t  generation;
+
+    grants.gateway = gateway;
+    grants.resource = resource;
+
+    generation = perm_cache_generation(cache, call->gateway, call->app);
+
+    perm_cache_store(cache, call, perm_call_hash(call, SEED), grants,
+                     gateway > 0 || resource > 0, fetched, generation);
+}
+
+
+static int
+lookup(perm_call_t *call, perm_cache_entry_t *entry)
+{
+    return perm_cache_lookup(cache, call, perm_call_hash(call, SEED),
+                             ngx_current_msec, entry)
+           == NGX_OK;
+}
+
+
+#endif /* _SHM_CACHE_H_INCLUDED_ */
