@@ -359,6 +359,9 @@ subtest 'hung' => sub {
     my $begun = time;
     is outcome('/fresh', 'demo'), "$KNOWN STALE", 'the first one is stale';
     soon($begun, 0.6, '... within the time-out');
+    $begun = time;
+    is outcome('/a', 'hung-next'), $UNKNOWN, 'the next one: unavailable';
+    soon($begun, 0.15, '... at once');
     ok wait_for(sub { !$t->status->{redis}{up} }, 3), 'found out';
 
     my @waited;
