@@ -347,6 +347,19 @@ subtest 'a name of MOVED or ASK that is none' => sub {
     clean();
 };
 
+subtest 'sent to a node that is down, time and again' => sub {
+    my @down = map { free_port() } 1 .. 2;
+    does('a', map { { match => qr/^HMGET .*:to-$_-/,
+                      reply => "-ASK 1 127.0.0.1:$down[$_]\r\n" } } 0, 1);
+    for (1 .. 5) {
+        is outcome(apps("to-$_", 0, 1)), '503 fail/unavailable', 'unavailable'
+            for 0, 1;
+    }
+    is scalar($t->log_lines(qr/\[error\].* Redis 127\.0\.0\.1:$_: /)), 1,
+        'which the log is told once' for @down;
+    clean();
+};
+
 subtest 'a name of CLUSTER NODES that is none' => sub {
     my $evil = $EVIL =~ s/[\n ]/\r/gr;
     my $id = 'x' x 40;

@@ -8,12 +8,9 @@
 
 
 static ngx_uint_t
-perm_redis_report_news(perm_redis_said_t *said, ngx_str_t *reason)
+perm_redis_report_news(perm_redis_said_t *said, uint32_t hash)
 {
-    uint32_t    hash;
     ngx_uint_t  i;
-
-    hash = ngx_murmur_hash2(reason->data, reason->len);
 
     for (i = 0; i < PERM_REDIS_SAID; i++) {
         if (said->reasons[i] == hash) {
@@ -34,13 +31,35 @@ perm_redis_report_forget(perm_redis_said_t *said)
 }
 
 
-/* each link for itself: many that are down would push each other out */
+static uint32_t
+perm_redis_report_hash(ngx_str_t *text)
+{
+    return ngx_murmur_hash2(text->data, text->len);
+}
+
+
+/*
+ * Each link for itself: many that are down would push each other out.  A link
+ * to a node that is none of the masters does not live from one attempt to the
+ * next, so that those have one memory.
+ */
 
 void
 perm_redis_report_link(perm_redis_t *redis, perm_redis_link_t *link,
-    ngx_str_t *reason)
+    ngx_uint_t known, ngx_str_t *reason)
 {
-    if (perm_redis_report_news(&link->said, reason)) {
+    uint32_t            hash;
+    perm_redis_said_t  *said;
+
+    said = &link->said;
+    hash = perm_redis_report_hash(reason);
+
+    if (!known) {
+        said = &redis->strays;
+        hash ^= perm_redis_report_hash(&link->name);
+    }
+
+    if (perm_redis_report_news(said, hash)) {
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "app_permission: Redis %V: %V", &link->name, reason);
     }
@@ -50,7 +69,7 @@ perm_redis_report_link(perm_redis_t *redis, perm_redis_link_t *link,
 void
 perm_redis_report_search(perm_redis_t *redis, ngx_str_t *reason)
 {
-    if (perm_redis_report_news(&redis->said, reason)) {
+    if (perm_redis_report_news(&redis->said, perm_redis_report_hash(reason))) {
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "app_permission: no %s helps; the last one, %V",
                       redis->cluster ? "node of the cluster" : "Sentinel",

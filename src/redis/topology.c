@@ -86,12 +86,17 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
     ngx_str_t *reason)
 {
     perm_redis_t             *redis = data;
+    ngx_uint_t                known;
     perm_redis_state_t        state;
 
     if (link->state == PERM_REDIS_LINK_RETIRED) {
         perm_redis_topology_forget(link);
         return;
     }
+
+    /* ASK or an old map may have led to a node that is no master */
+
+    known = !redis->cluster || perm_redis_topology_known(redis, link);
 
     if (reason != NULL) {
 
@@ -101,17 +106,12 @@ perm_redis_topology_changed(void *data, perm_redis_link_t *link,
             perm_redis_report_forget(&link->said);
         }
 
-        perm_redis_report_link(redis, link, reason);
+        perm_redis_report_link(redis, link, known, reason);
         perm_redis_nodes_refresh(redis->nodes);
     }
 
     if (redis->cluster) {
-
-        /* ASK or an old map may have led to a node that is no master */
-
-        if (link->state == PERM_REDIS_LINK_DOWN
-            && !perm_redis_topology_known(redis, link))
-        {
+        if (link->state == PERM_REDIS_LINK_DOWN && !known) {
             perm_redis_topology_forget(link);
         }
 
@@ -245,6 +245,7 @@ perm_redis_topology_found(void *data)
     }
 
     perm_redis_report_forget(&redis->said);
+    perm_redis_report_forget(&redis->strays);
     perm_redis_topology_same(redis);
 
     if (redis->cluster) {

@@ -28,6 +28,7 @@ struct perm_redis_s {
 
     perm_redis_state_t     state;
     perm_redis_said_t      said;       /* of the search for masters */
+    perm_redis_said_t      strays;     /* of nodes that are none of them */
 
     unsigned               cluster:1;
     unsigned               reported:2; /* 0: nothing, 1: down, 2: up */
@@ -42,10 +43,11 @@ perm_redis_link_t *perm_redis_topology_link(perm_redis_t *redis,
 
 /*
  * report.c: once per change of the reason, not at every attempt; "forget" when
- * it was up, or they were found, and the same would be news again.
+ * it was up, or they were found, and the same would be news again.  "known":
+ * the link is to one of the masters.
  */
 void perm_redis_report_link(perm_redis_t *redis, perm_redis_link_t *link,
-    ngx_str_t *reason);
+    ngx_uint_t known, ngx_str_t *reason);
 void perm_redis_report_search(perm_redis_t *redis, ngx_str_t *reason);
 void perm_redis_report_forget(perm_redis_said_t *said);
 
