@@ -175,6 +175,39 @@ subtest 'revoked in a gap' => sub {
 };
 
 
+# at once, since Redis may be gone again in a moment: a change that is told of
+# is given 100 ms for more to come
+
+subtest 'asked for again as soon as a gap is over' => sub {
+    start();
+    ok $t->settled, 'ready';
+    like outcome('x1'), qr/^$ALLOW/, 'known';
+    my $monitor = $redis->connect;
+    $monitor->send('MONITOR');
+    is $monitor->reply, 'OK', 'monitored';
+
+    my $took = 1;
+    for (my $turn = 1; $turn <= 20 && $took >= 0.1; $turn++) {
+        my $before = $t->status->{cache}{refreshes};
+        $redis->cmd(listener());
+        wait_for(sub { $t->status->{cache}{refreshes} > $before })
+            or last;
+        $redis->cmd('ECHO', "end $turn");
+        my ($told, $asked, $line) = (0, 0, '');
+        while ($line !~ /"end $turn"/) {
+            $line = $monitor->reply;
+            my ($at) = $line =~ /^(\d+\.\d+)/;
+            ($told, $asked) = ($at, 0) if $line =~ /"CLIENT" "TRACKING"/;
+            $asked ||= $at if $line =~ /"HMGET"/;
+        }
+        $took = $asked - $told;
+    }
+    cmp_ok $took, '>', 0, 'after changes are pushed again';
+    cmp_ok $took, '<', 0.1, "... without a wait: $took s";
+    $t->stop;
+};
+
+
 # of many, some at a time: Redis has others to answer
 
 subtest 'no storm after a gap' => sub {

@@ -137,7 +137,7 @@ perm_catchup_pass(perm_catchup_t *catchup)
         if (perm_redis_state(perm_fetch_redis(catchup->pmcf->fetch))
             == PERM_REDIS_DOWN)
         {
-            return PERM_CATCHUP_RETRY;
+            return PERM_CATCHUP_DELAY;
         }
 
         if (catchup->failed) {
@@ -202,8 +202,8 @@ perm_catchup_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
 }
 
 
-void
-perm_catchup_start(perm_catchup_t *catchup)
+static void
+perm_catchup_begin(perm_catchup_t *catchup, ngx_msec_t delay)
 {
     if (!catchup->pmcf->stale) {
         return;
@@ -219,11 +219,20 @@ perm_catchup_start(perm_catchup_t *catchup)
 
     /* not when a retry is due */
 
-    if (catchup->failed && catchup->timer.timer_set) {
+    if (catchup->timer.timer_set
+        && (catchup->failed || delay < PERM_CATCHUP_DELAY))
+    {
         ngx_del_timer(&catchup->timer);
     }
 
-    perm_catchup_timer_set(catchup, PERM_CATCHUP_DELAY);
+    perm_catchup_timer_set(catchup, delay);
+}
+
+
+void
+perm_catchup_start(perm_catchup_t *catchup)
+{
+    perm_catchup_begin(catchup, PERM_CATCHUP_DELAY);
 }
 
 
@@ -235,8 +244,11 @@ perm_catchup_gap(perm_catchup_t *catchup, ngx_uint_t gap)
     before = catchup->gap;
     catchup->gap = gap ? 1 : 0;
 
+    /* what was missed is lost where Redis is gone, or empty, before it is
+       asked */
+
     if (before && !gap) {
-        perm_catchup_start(catchup);
+        perm_catchup_begin(catchup, PERM_CATCHUP_TURN);
     }
 }
 
