@@ -164,6 +164,16 @@ parse_userinfo(perm_url_parser_t *parser, perm_redis_url_t *url)
     }
 
     if (at == 0) {
+
+        /* the name of a master may have one */
+
+        if (url->kind != PERM_REDIS_SENTINEL && parser->rest.len
+            && memchr(parser->rest.data, '@', parser->rest.len) != NULL)
+        {
+            return "a \"/\" before the \"@\": in a user name or password "
+                   "it is written \"%2F\"";
+        }
+
         return NULL;
     }
 
@@ -201,6 +211,14 @@ parse_host(perm_url_parser_t *parser, perm_str_t text, unsigned port,
 
         if (name.len == i) {
             return "no \"]\" after an IPv6 address";
+        }
+
+        for (i = 0; i < name.len; i++) {
+            if (hex_digit(name.data[i]) < 0 && name.data[i] != ':'
+                && name.data[i] != '.')
+            {
+                return "no IPv6 address between \"[\" and \"]\"";
+            }
         }
 
         if (text.len && text.data[0] != ':') {

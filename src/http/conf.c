@@ -16,7 +16,8 @@ static ngx_uint_t perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf);
 static void perm_loc_conf_missing(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, char *missing);
 static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
-    int (*valid)(perm_str_t name), char *directive, char *name);
+    int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
+    char *more);
 
 
 void *
@@ -159,13 +160,15 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
     ngx_http_core_loc_conf_t  *clcf;
 
     if (perm_loc_conf_valid(cf, &conf->gateway, perm_gateway_name_valid,
-                            "app_permission_gateway", "a gateway")
+                            "app_permission_gateway", PERM_GATEWAY_MAX, "")
         != NGX_OK
         || perm_loc_conf_valid(cf, &conf->resource, perm_resource_name_valid,
-                               "app_permission_resource", "a resource")
+                               "app_permission_resource", PERM_RESOURCE_MAX,
+                               ", and not \"-\" alone, which stands for "
+                               "the whole gateway")
            != NGX_OK
         || perm_loc_conf_valid(cf, &conf->app, perm_app_name_valid,
-                               "app_permission_app", "an app")
+                               "app_permission_app", PERM_APP_MAX, "")
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -267,16 +270,17 @@ perm_loc_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 static ngx_int_t
 perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
-    int (*valid)(perm_str_t name), char *directive, char *name)
+    int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
+    char *more)
 {
     if (!perm_value_is_constant(value) || valid(value->text)) {
         return NGX_OK;
     }
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "invalid value \"%V\" in \"%s\": not %s name (A-Z a-z 0-9 "
-                  ". _ ~ @ / + -, not too long, a resource not \"-\" alone)",
-                  &value->complex->value, directive, name);
+                  "invalid value \"%V\" in \"%s\": use 1 to %ui bytes of "
+                  "A-Z a-z 0-9 . _ ~ @ / + -%s",
+                  &value->complex->value, directive, max, more);
 
     return NGX_ERROR;
 }

@@ -39,8 +39,8 @@ perm_redis_conf_prefix(ngx_conf_t *cf, perm_redis_conf_t *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid prefix \"%V\" in "
                            "\"app_permission_redis_prefix\": use at most %d "
-                           "printable ASCII characters, no blanks, braces or "
-                           "any of * ? [ ] \\",
+                           "printable ASCII characters, no blanks, braces, "
+                           "quotes or any of * ? [ ] \\",
                            &conf->prefix, PERM_PREFIX_MAX);
         return NGX_ERROR;
     }

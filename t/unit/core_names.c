@@ -164,6 +164,8 @@ urls(void)
     url_is("unix:/a%20b?db=3", PERM_REDIS_UNIX, 0, "", "", 0, "/a b", 0, 3);
     url_is("redis+sentinel://:s@a:1,b/m/4", PERM_REDIS_SENTINEL, 0, "", "s", 2,
            "b", 26379, 4);
+    url_is("redis+sentinel://a/m@n", PERM_REDIS_SENTINEL, 0, "", "", 1, "a",
+           26379, 0);
     url_is("rediss+cluster://a,b:2,[::2]:3", PERM_REDIS_CLUSTER, 1, "", "", 3,
            "::2", 3, 0);
     url_is("redis+cluster://a/0", PERM_REDIS_CLUSTER, 0, "", "", 1, "a", 6379,
@@ -181,7 +183,9 @@ urls(void)
     url_wrong("redis://a,b", "several hosts");
     url_wrong("redis://[::1", "]");
     url_wrong("redis://[::1]x", "]");
+    url_wrong("redis://[zz]:1", "no IPv6 address");
     url_wrong("redis://::1", "no host");
+    url_wrong("redis://:a/b@h:1", "%2F");
     url_wrong("redis://u:%zz@h", "password");
     url_wrong("redis://u:%00@h", "password");
     url_wrong("redis+cluster://a,", "no host after the last");
