@@ -340,7 +340,15 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
 static ngx_int_t
 perm_add_zone(ngx_conf_t *cf, perm_main_conf_t *pmcf)
 {
-    static ngx_str_t  name = ngx_string(PERM_ZONE_NAME);
+    ngx_uint_t  database;
+    ngx_str_t   name;
+
+    database = pmcf->redis.url ? pmcf->redis.url->db : 0;
+    pmcf->zone.state.table = perm_zone_table(&pmcf->redis.prefix, database);
+
+    if (perm_zone_name(cf->pool, pmcf->zone.state.table, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     pmcf->shm_zone = ngx_shared_memory_add(cf, &name, pmcf->zone_size,
                                            &ngx_http_app_permission_module);
@@ -381,7 +389,7 @@ perm_init_module(ngx_cycle_t *cycle)
 
     pmcf = perm_cycle_conf(cycle);
 
-    if (pmcf == NULL || pmcf->zone.state.len == 0 || ngx_test_config) {
+    if (pmcf == NULL || pmcf->zone.state.file.len == 0 || ngx_test_config) {
         return NGX_OK;
     }
 

@@ -7,6 +7,7 @@
 struct perm_state_s {
     ngx_str_t              names[2];
     ngx_fd_t               fds[2];
+    uint32_t               table;
     ngx_uint_t             current;    /* the one that is written */
     ngx_msec_t             last;       /* ms, monotonic: of the last step */
 
@@ -19,18 +20,23 @@ struct perm_state_s {
 
 static ngx_int_t perm_state_name(ngx_pool_t *pool, ngx_str_t *file,
     char *suffix, ngx_str_t *name);
+static ngx_int_t perm_state_test_file(ngx_str_t *name, ngx_log_t *log);
+static char *perm_state_refused(ngx_file_info_t *info, uid_t uid);
+static void perm_state_complain(ngx_str_t *name, char *reason,
+    ngx_log_t *log);
 static ngx_fd_t perm_state_open_file(ngx_str_t *name, int flags,
     ngx_log_t *log);
 static void perm_state_close(void *data);
 static ngx_int_t perm_state_begin(perm_state_t *state);
 static ngx_int_t perm_state_failed(perm_state_t *state, ngx_log_t *log);
-static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint64_t generation,
-    perm_cache_t *cache, perm_recorder_t *recorder, ngx_log_t *log);
+static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint32_t table,
+    uint64_t generation, perm_cache_t *cache, perm_recorder_t *recorder,
+    ngx_log_t *log);
 static uint64_t perm_state_last_generation(ngx_str_t *name);
 
 
 perm_state_t *
-perm_state_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
+perm_state_open(ngx_pool_t *pool, perm_state_conf_t *conf, ngx_log_t *log)
 {
     ngx_uint_t           i;
     perm_state_t        *state;
@@ -40,11 +46,14 @@ perm_state_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
     cln = ngx_pool_cleanup_add(pool, 0);
 
     if (state == NULL || cln == NULL
-        || perm_state_name(pool, file, "", &state->names[0]) != NGX_OK
-        || perm_state_name(pool, file, "~", &state->names[1]) != NGX_OK)
+        || perm_state_name(pool, &conf->file, "", &state->names[0]) != NGX_OK
+        || perm_state_name(pool, &conf->file, "~", &state->names[1])
+           != NGX_OK)
     {
         return NULL;
     }
+
+    state->table = conf->table;
 
     state->fds[0] = NGX_INVALID_FILE;
     state->fds[1] = NGX_INVALID_FILE;
@@ -68,23 +77,18 @@ ngx_int_t
 perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 {
     char             *slash;
-    ngx_str_t         dir;
+    ngx_str_t         name;
     ngx_file_info_t   info;
 
-    if (perm_state_name(pool, file, "", &dir) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_file_info(dir.data, &info) != NGX_FILE_ERROR
-        && !ngx_is_file(&info))
+    if (perm_state_name(pool, file, "~", &name) != NGX_OK
+        || perm_state_test_file(&name, log) != NGX_OK
+        || perm_state_name(pool, file, "", &name) != NGX_OK
+        || perm_state_test_file(&name, log) != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "the state file \"%V\" of \"app_permission_zone\" is "
-                      "a directory or a device", file);
         return NGX_ERROR;
     }
 
-    slash = strrchr((char *) dir.data, '/');
+    slash = strrchr((char *) name.data, '/');
 
     if (slash == NULL) {
         return NGX_OK;
@@ -92,16 +96,70 @@ perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 
     slash[1] = '\0';   /* whoever has no right to look may still start it */
 
-    if (ngx_file_info(dir.data, &info) == NGX_FILE_ERROR
+    if (ngx_file_info(name.data, &info) == NGX_FILE_ERROR
         && (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR))
     {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
                       "the state file \"%V\" of \"app_permission_zone\" has "
-                      "no directory \"%s\"", file, dir.data);
+                      "no directory \"%s\"", file, name.data);
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/* whose it is says nothing unless root asks, as whom nginx is started */
+
+static ngx_int_t
+perm_state_test_file(ngx_str_t *name, ngx_log_t *log)
+{
+    char             *reason;
+    ngx_file_info_t   info;
+
+    if (ngx_link_info(name->data, &info) == NGX_FILE_ERROR) {
+        return NGX_OK;
+    }
+
+    reason = perm_state_refused(&info, geteuid() ? info.st_uid : 0);
+
+    if (reason == NULL) {
+        return NGX_OK;
+    }
+
+    perm_state_complain(name, reason, log);
+
+    return NGX_ERROR;
+}
+
+
+/* what another user put there, or points elsewhere, is not ours to write */
+
+static char *
+perm_state_refused(ngx_file_info_t *info, uid_t uid)
+{
+    if (ngx_is_link(info)) {
+        return "is a symbolic link";
+    }
+
+    if (!ngx_is_file(info)) {
+        return "is not a regular file";
+    }
+
+    if (info->st_uid != uid) {
+        return "belongs to another user";
+    }
+
+    return (info->st_nlink > 1) ? "has another hard link" : NULL;
+}
+
+
+static void
+perm_state_complain(ngx_str_t *name, char *reason, ngx_log_t *log)
+{
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
+                  "the state file \"%V\" of \"app_permission_zone\" %s: "
+                  "remove it or name another one", name, reason);
 }
 
 
@@ -124,50 +182,43 @@ perm_state_name(ngx_pool_t *pool, ngx_str_t *file, char *suffix,
 }
 
 
-/* what another user put there, or points elsewhere, is not ours to write */
-
 static ngx_fd_t
 perm_state_open_file(ngx_str_t *name, int flags, ngx_log_t *log)
 {
     char             *reason;
     ngx_fd_t          fd;
-    ngx_err_t         err;
     ngx_file_info_t   info;
 
     fd = open((const char *) name->data,
               O_RDWR|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK|flags, 0600);
 
     if (fd == NGX_INVALID_FILE) {
-        err = ngx_errno;
-        ngx_log_error(NGX_LOG_EMERG, log, err,
-                      "cannot open the state file \"%V\" of "
-                      "\"app_permission_zone\"%s", name,
-                      (err == NGX_ELOOP) ? ": it is a symbolic link" : "");
+
+        if (ngx_errno == NGX_ELOOP) {
+            perm_state_complain(name, "is a symbolic link", log);
+
+        } else {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "cannot open the state file \"%V\" of "
+                          "\"app_permission_zone\"", name);
+        }
+
         return NGX_INVALID_FILE;
     }
-
-    reason = NULL;
 
     if (ngx_fd_info(fd, &info) == NGX_FILE_ERROR) {
         reason = "cannot be examined";
 
-    } else if (!ngx_is_file(&info)) {
-        reason = "is not a regular file";
+    } else {
+        reason = perm_state_refused(&info, geteuid());
 
-    } else if (info.st_uid != geteuid()) {
-        reason = "belongs to another user";
-
-    } else if (info.st_nlink > 1) {
-        reason = "has another hard link";
-
-    } else if (fchmod(fd, 0600) == -1) {
-        reason = "cannot be made readable by its owner only";
+        if (reason == NULL && fchmod(fd, 0600) == -1) {
+            reason = "cannot be made readable by its owner only";
+        }
     }
 
     if (reason) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "the state file \"%V\" of \"app_permission_zone\" %s: "
-                      "remove it or name another one", name, reason);
+        perm_state_complain(name, reason, log);
         (void) ngx_close_file(fd);
         return NGX_INVALID_FILE;
     }
@@ -257,6 +308,7 @@ perm_state_begin(perm_state_t *state)
     state->writing = 1;
 
     if (perm_state_writer_start(&state->writer, state->fds[state->current],
+                                state->table,
                                 ngx_max(generations[0], generations[1]) + 1)
         != NGX_OK)
     {
@@ -299,12 +351,12 @@ perm_state_failed(perm_state_t *state, ngx_log_t *log)
 
 
 ngx_int_t
-perm_state_save(ngx_str_t *file, perm_cache_t *cache,
+perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
     perm_recorder_t *recorder, ngx_log_t *log)
 {
     uint64_t     generation, twin_generation;
     ngx_int_t    rc;
-    ngx_str_t    temp, twin;
+    ngx_str_t    temp, twin, *file;
     ngx_pool_t  *pool;
 
     if (ngx_new_binary > 0
@@ -314,6 +366,7 @@ perm_state_save(ngx_str_t *file, perm_cache_t *cache,
         return NGX_OK;
     }
 
+    file = &conf->file;
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
 
     if (pool == NULL
@@ -326,8 +379,9 @@ perm_state_save(ngx_str_t *file, perm_cache_t *cache,
     generation = perm_state_last_generation(file);
     twin_generation = perm_state_last_generation(&twin);
 
-    rc = perm_state_save_as(&temp, ngx_max(generation, twin_generation) + 1,
-                            cache, recorder, log);
+    rc = perm_state_save_as(&temp, conf->table,
+                            ngx_max(generation, twin_generation) + 1, cache,
+                            recorder, log);
 
     if (rc == NGX_OK
         && ngx_rename_file(temp.data, file->data) == NGX_FILE_ERROR)
@@ -353,8 +407,8 @@ perm_state_save(ngx_str_t *file, perm_cache_t *cache,
 
 
 static ngx_int_t
-perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_log_t *log)
+perm_state_save_as(ngx_str_t *temp, uint32_t table, uint64_t generation,
+    perm_cache_t *cache, perm_recorder_t *recorder, ngx_log_t *log)
 {
     ngx_fd_t              fd;
     ngx_int_t             rc;
@@ -372,7 +426,7 @@ perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
     writer = ngx_alloc(sizeof(perm_state_writer_t), log);
 
     if (writer) {
-        rc = perm_state_writer_start(writer, fd, generation);
+        rc = perm_state_writer_start(writer, fd, table, generation);
 
         if (rc == NGX_OK) {
             do {

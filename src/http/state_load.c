@@ -11,9 +11,9 @@
 
 typedef struct {
     ngx_str_t             name;
-    u_char               *data;
-    size_t                size;
     perm_state_header_t   header;
+    u_char               *records;
+    size_t                size;      /* of the records */
     ngx_uint_t            whole;
 } perm_state_file_t;
 
@@ -29,11 +29,14 @@ typedef struct {
 } perm_state_loader_t;
 
 
-static ngx_int_t perm_state_read_file(perm_state_file_t *file,
-    ngx_str_t *name, char *suffix, ngx_log_t *log);
-static ngx_int_t perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd,
-    ngx_log_t *log);
-static char *perm_state_check(perm_state_file_t *file);
+static char *perm_state_load_file(perm_state_file_t *file,
+    perm_state_conf_t *conf, char *suffix, ngx_log_t *log);
+static char *perm_state_examine(perm_state_file_t *file, ngx_fd_t fd,
+    uint32_t table, ngx_log_t *log);
+static ngx_int_t perm_state_read(perm_state_file_t *file, ngx_fd_t fd,
+    void *data, size_t size, ngx_log_t *log);
+static char *perm_state_check_header(perm_state_header_t *header, size_t size,
+    uint32_t table);
 static char *perm_state_check_records(perm_state_file_t *file);
 static char *perm_state_parse(u_char *p, size_t left,
     perm_state_record_t *record, perm_call_t *call);
@@ -46,7 +49,7 @@ static void perm_state_apply_grant(perm_state_loader_t *loader,
 
 
 void
-perm_state_load(ngx_str_t *name, perm_cache_t *cache,
+perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
     perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log)
 {
     char                 *reason;
@@ -60,13 +63,7 @@ perm_state_load(ngx_str_t *name, perm_cache_t *cache,
 
     for (i = 0; i < 2; i++) {
 
-        if (perm_state_read_file(&files[i], name, i ? "~" : "", log)
-            != NGX_OK)
-        {
-            continue;
-        }
-
-        reason = perm_state_check(&files[i]);
+        reason = perm_state_load_file(&files[i], conf, i ? "~" : "", log);
 
         if (reason) {
             perm_state_set_aside(&files[i], reason, log);
@@ -95,8 +92,8 @@ perm_state_load(ngx_str_t *name, perm_cache_t *cache,
     }
 
     for (i = 0; i < 2; i++) {
-        if (files[i].data) {
-            ngx_free(files[i].data);
+        if (files[i].records) {
+            ngx_free(files[i].records);
         }
 
         if (files[i].name.data) {
@@ -106,22 +103,26 @@ perm_state_load(ngx_str_t *name, perm_cache_t *cache,
 }
 
 
-/* NGX_DECLINED: nothing there to judge */
+/*
+ * What is wrong with what it has, or NULL; an unfinished snapshot is nothing
+ * wrong, and what cannot be read was told to the log.
+ */
 
-static ngx_int_t
-perm_state_read_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
-    ngx_log_t *log)
+static char *
+perm_state_load_file(perm_state_file_t *file, perm_state_conf_t *conf,
+    char *suffix, ngx_log_t *log)
 {
-    ngx_fd_t   fd;
-    ngx_err_t  err;
-    ngx_int_t  rc;
+    char       *reason;
+    ngx_fd_t    fd;
+    ngx_err_t   err;
 
-    file->name.data = ngx_alloc(name->len + 2, log);
+    file->name.data = ngx_alloc(conf->file.len + 2, log);
     if (file->name.data == NULL) {
-        return NGX_DECLINED;
+        return NULL;
     }
 
-    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", name, suffix)
+    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", &conf->file,
+                                 suffix)
                      - file->name.data - 1;
 
     fd = open((const char *) file->name.data,
@@ -133,25 +134,28 @@ perm_state_read_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
         if (err != NGX_ENOENT) {
             ngx_log_error(NGX_LOG_ERR, log, err,
                           "app_permission: cannot open the state file \"%V\", "
-                          "nginx starts without it", &file->name);
+                          "nothing comes back from it", &file->name);
         }
 
-        return NGX_DECLINED;
+        return NULL;
     }
 
-    rc = perm_state_read_data(file, fd, log);
+    reason = perm_state_examine(file, fd, conf->table, log);
 
     (void) ngx_close_file(fd);
 
-    return rc;
+    return reason;
 }
 
 
-static ngx_int_t
-perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
+/* the header comes first: what is foreign may be of any size */
+
+static char *
+perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, uint32_t table,
+    ngx_log_t *log)
 {
+    char             *reason;
     size_t            size;
-    ssize_t           n;
     ngx_file_info_t   info;
 
     if (ngx_fd_info(fd, &info) == NGX_FILE_ERROR
@@ -160,67 +164,82 @@ perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
     {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "app_permission: the state file \"%V\" is not a regular "
-                      "file of this user, nginx starts without it",
+                      "file of this user, nothing comes back from it",
                       &file->name);
-        return NGX_DECLINED;
+        return NULL;
     }
 
     size = (size_t) ngx_file_size(&info);
 
     if (size == 0) {
-        return NGX_DECLINED;
+        return NULL;
     }
 
-    file->data = ngx_alloc(size, log);
-    if (file->data == NULL) {
-        return NGX_DECLINED;
+    if (size < sizeof(perm_state_header_t)) {
+        return "it is too short";
     }
 
-    while (file->size < size) {
-        n = read(fd, file->data + file->size, size - file->size);
+    if (perm_state_read(file, fd, &file->header, sizeof(perm_state_header_t),
+                        log)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_memcmp(file->header.magic, PERM_STATE_UNFINISHED, 8) == 0) {
+        return NULL;
+    }
+
+    reason = perm_state_check_header(&file->header, size, table);
+    if (reason) {
+        return reason;
+    }
+
+    file->records = ngx_alloc(size, log);
+    file->size = size - sizeof(perm_state_header_t);
+
+    if (file->records == NULL
+        || perm_state_read(file, fd, file->records, file->size, log)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return perm_state_check_records(file);
+}
+
+
+static ngx_int_t
+perm_state_read(perm_state_file_t *file, ngx_fd_t fd, void *data, size_t size,
+    ngx_log_t *log)
+{
+    size_t   done;
+    ssize_t  n;
+
+    for (done = 0; done < size; done += (size_t) n) {
+        n = read(fd, (u_char *) data + done, size - done);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
+            n = 0;
             continue;
         }
 
-        if (n == -1) {
-            ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+        if (n <= 0) {
+            ngx_log_error(NGX_LOG_ERR, log, n ? ngx_errno : 0,
                           "app_permission: cannot read the state file \"%V\", "
-                          "nginx starts without it", &file->name);
-            return NGX_DECLINED;
+                          "nothing comes back from it", &file->name);
+            return NGX_ERROR;
         }
-
-        if (n == 0) {
-            break;
-        }
-
-        file->size += (size_t) n;
     }
 
     return NGX_OK;
 }
 
 
-/* what is wrong, or NULL; an unfinished snapshot is nothing wrong */
-
 static char *
-perm_state_check(perm_state_file_t *file)
+perm_state_check_header(perm_state_header_t *header, size_t size,
+    uint32_t table)
 {
-    uint64_t              sum;
-    perm_state_header_t  *header;
-
-    header = &file->header;
-
-    if (file->size < sizeof(perm_state_header_t)) {
-        return "it is too short";
-    }
-
-    ngx_memcpy(header, file->data, sizeof(perm_state_header_t));
-
-    if (ngx_memcmp(header->magic, PERM_STATE_UNFINISHED, 8) == 0) {
-        return NULL;
-    }
-
     if (ngx_memcmp(header->magic, PERM_STATE_MAGIC, 8) != 0) {
         return "it is not a state file";
     }
@@ -237,19 +256,16 @@ perm_state_check(perm_state_file_t *file)
         return "the checksum of its header is wrong";
     }
 
-    if (header->length != file->size) {
+    if (header->length != size) {
         return "its length is wrong";
     }
 
-    sum = perm_state_checksum(header->generation,
-                              file->data + sizeof(perm_state_header_t),
-                              file->size - sizeof(perm_state_header_t));
-
-    if (header->checksum != sum) {
-        return "its checksum is wrong";
+    if (header->table != table) {
+        return "it is of a grant table with another "
+               "\"app_permission_redis_prefix\" or in another database";
     }
 
-    return perm_state_check_records(file);
+    return NULL;
 }
 
 
@@ -263,8 +279,14 @@ perm_state_check_records(perm_state_file_t *file)
     perm_call_t           call;
     perm_state_record_t   record;
 
-    p = file->data + sizeof(perm_state_header_t);
-    left = file->size - sizeof(perm_state_header_t);
+    if (perm_state_checksum(file->header.generation, file->records, file->size)
+        != file->header.checksum)
+    {
+        return "its checksum is wrong";
+    }
+
+    p = file->records;
+    left = file->size;
     grants = 0;
     accesses = 0;
 
@@ -396,8 +418,8 @@ perm_state_apply(perm_state_file_t *file, perm_state_loader_t *loader)
     loader->latest = ngx_max(loader->now, file->header.saved)
                      + PERM_STATE_DAY;
 
-    p = file->data + sizeof(perm_state_header_t);
-    left = file->size - sizeof(perm_state_header_t);
+    p = file->records;
+    left = file->size;
 
     while (left) {
         (void) perm_state_parse(p, left, &record, &call);

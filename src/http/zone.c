@@ -1,6 +1,7 @@
 
 #include "http/zone.h"
-#include "http/state.h"
+
+#include "core/grant_key.h"
 
 
 #define PERM_ZONE_LAYOUT     4   /* of everything in the zone */
@@ -21,6 +22,32 @@ static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
 static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, size_t size,
     perm_zone_t *zone);
 static uint64_t perm_zone_seed(void);
+
+
+uint32_t
+perm_zone_table(ngx_str_t *prefix, ngx_uint_t database)
+{
+    u_char  text[PERM_PREFIX_MAX + NGX_INT_T_LEN + 1], *last;
+
+    last = ngx_sprintf(text, "%ui:%V", database, prefix);
+
+    return ngx_murmur_hash2(text, last - text);
+}
+
+
+ngx_int_t
+perm_zone_name(ngx_pool_t *pool, uint32_t table, ngx_str_t *name)
+{
+    name->data = ngx_pnalloc(pool, sizeof("app_permission_") + 8);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->len = ngx_sprintf(name->data, "app_permission_%08xD", table)
+                - name->data;
+
+    return NGX_OK;
+}
 
 
 ngx_int_t
@@ -46,7 +73,7 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (conf->state.len && !ngx_test_config) {
+    if (conf->state.file.len && !ngx_test_config) {
         zone = conf->zone;
 
         perm_state_load(&conf->state, zone->cache, zone->recorder, zone->seed,

@@ -17,11 +17,11 @@
 #include "http/limit.h"
 #include "http/recorder.h"
 #include "http/resources.h"
+#include "http/state.h"
 #include "http/stats.h"
 #include "http/top.h"
 
 
-#define PERM_ZONE_NAME   "app_permission"
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 #define PERM_TOP_SIZE    256             /* entries of each list */
 
@@ -56,6 +56,20 @@ ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
     perm_cache_entry_t *entry);
 
 
+/*
+ * Of which table a zone and a state file have grants and accesses: what is
+ * known of one must not decide in another.  Not of which server, since a
+ * table moves.
+ */
+
+uint32_t perm_zone_table(ngx_str_t *prefix, ngx_uint_t database);
+
+
+/* by which a reload finds the zone of the same table; NGX_ERROR: no memory */
+
+ngx_int_t perm_zone_name(ngx_pool_t *pool, uint32_t table, ngx_str_t *name);
+
+
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
@@ -63,7 +77,7 @@ ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 typedef struct {
     perm_zone_t      *zone;              /* first: what a reload reads */
-    ngx_str_t         state;             /* file, len 0: none */
+    perm_state_conf_t state;
 } perm_zone_conf_t;
 
 

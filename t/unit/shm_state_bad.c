@@ -81,6 +81,14 @@ test_refused(void)
     ok(stub_logged("another version"), "another version");
     data[12]--;
 
+    file.table = TABLE + 1;
+    put(file_name, data, size);
+    load();
+    ok(entries() == 0 && pending() == 0
+       && stub_logged("it is of a grant table with another"),
+       "another grant table");
+    file.table = TABLE;
+
     clean();
     pool = ngx_create_pool(0, &stub_log);
 
@@ -93,7 +101,7 @@ test_refused(void)
     (void) unlink(file_name);
     (void) symlink(elsewhere, file_name);
     load();
-    ok(entries() == 0 && stub_logged("nginx starts without it"),
+    ok(entries() == 0 && stub_logged("nothing comes back from it"),
        "nor read from");
     (void) unlink(elsewhere);
 
@@ -108,7 +116,7 @@ test_refused(void)
     ok(perm_state_open(pool, &file, &stub_log) == NULL
        && stub_logged("cannot open"), "nor a directory");
     load();
-    ok(stub_logged("nginx starts without it"), "nor one read");
+    ok(stub_logged("nothing comes back from it"), "nor one read");
     (void) rmdir(file_name);
 
     ngx_destroy_pool(pool);

@@ -19,6 +19,13 @@ ngx_uint_t  ngx_worker;
 ngx_pid_t   ngx_pid;
 
 
+uint32_t
+ngx_murmur_hash2(u_char *data, size_t len)
+{
+    return (uint32_t) len;
+}
+
+
 static ngx_int_t
 init(ngx_slab_pool_t *shpool, perm_zone_conf_t *conf, perm_zone_conf_t *old)
 {
