@@ -58,7 +58,11 @@ perm_hash_fold(uint64_t a, uint64_t b)
 }
 
 
-/* multiply and fold, 16 bytes a step; the last step overlaps the one before */
+/*
+ * Multiply and fold, 16 bytes a step; the last step overlaps the one before.
+ * The length is spread over all bits: added as it is, it would undo what "10"
+ * has more than "1" in a part of the seeds.
+ */
 
 static ngx_inline uint64_t
 perm_hash_name(uint64_t hash, perm_str_t *name)
@@ -69,7 +73,7 @@ perm_hash_name(uint64_t hash, perm_str_t *name)
 
     p = name->data;
     len = name->len;
-    hash += len;
+    hash += len * PERM_HASH_C;
 
     while (len > 16) {
         hash = perm_hash_fold(perm_name_word(p) ^ PERM_HASH_A,
