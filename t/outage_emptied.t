@@ -39,7 +39,7 @@ sub start {
     $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 4;
     $t->fake_redis(to => $redis) if $o{fake};
     $t->nginx(server => $SERVER, workers => $o{workers} // 1,
-              http => "app_permission_redis_timeout 3s;@{[$o{http} // '']}");
+              http => "app_permission_redis_timeout 3s; @{[$o{http} // '']}");
     ok $t->settled, 'ready';
     known();
 }
@@ -373,6 +373,44 @@ subtest 'asked once more, beyond the limit' => sub {
     ok told(sub { $redis->load }), 'a doubt';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 1, 'asked once';
+    $t->stop;
+};
+
+
+# excused is what allowed: a denial may be what the load changes
+
+subtest 'a grant that was not there before' => sub {
+    start();
+    ok revoke('x1'), 'revoked';
+    is outcome('new'), '403 deny/no_grant MISS', 'new: denied';
+    $redis->grant('smoke', 'get_user', 'ended', time - 60);
+    like outcome('ended'), qr/^403 deny\/resource_grant_expired/, 'ended';
+    ok told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
+    is outcome('y'), $UNKNOWN, 'it is empty';
+    is outcome('new'), '403 deny/no_grant STALE', 'new: denied still';
+    for my $app ('new', 'ended') {
+        ok told(sub { $redis->grant('smoke', 'get_user', $app, time + 3600) }),
+            "$app is loaded";
+        is outcome($app), $UNKNOWN, '... and not denied any more';
+    }
+    loading();
+    $redis->load;
+    ok wait_for(sub { outcome('new') =~ /^$ALLOW (?:MISS|HIT)/ }), 'allowed';
+    $t->stop;
+};
+
+
+subtest 'restarted while it is loaded' => sub {
+    start(http => 'app_permission_zone 4m state=%%DIR%%/state;');
+    ok revoke('x1'), 'revoked';
+    ok told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
+    emptied();
+    loading();
+    is $t->{nginx}->quit, 0, 'nginx quits';
+    $redis->stop;
+    $t->start;
+    is outcome($_), "$ALLOW STALE", "$_: stale" for 'x2', 'x3';
+    unlike outcome('x1'), qr/^200/, 'x1: still not';
     $t->stop;
 };
 

@@ -44,8 +44,8 @@ perm_main_conf_init(ngx_conf_t *cf, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
-    if (pmcf->zone_size == 0) {
-        pmcf->zone_size = PERM_ZONE_DEFAULT;
+    if (pmcf->zone.size == 0) {
+        pmcf->zone.size = PERM_ZONE_DEFAULT;
     }
 
     ngx_conf_init_msec_value(pmcf->flush, PERM_FLUSH);

@@ -35,7 +35,6 @@ typedef struct {
     perm_redis_conf_t      redis;
     ngx_shm_zone_t        *shm_zone;
     perm_zone_conf_t       zone;
-    size_t                 zone_size;      /* bytes */
     ngx_msec_t             flush;          /* ms between flushes */
     perm_limit_conf_t      limit;          /* lookups of unknown keys */
     ngx_uint_t             used;           /* somewhere: a zone is needed */

@@ -212,7 +212,7 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    if (pmcf->zone_size) {
+    if (pmcf->zone.size) {
         return "is duplicate";
     }
 
@@ -235,7 +235,7 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pmcf->zone_size = size;
+    pmcf->zone.size = size;
 
     for (i = 2; i < cf->args->nelts; i++) {
 

@@ -258,7 +258,9 @@ static void
 perm_flush_write(perm_flush_t *flush)
 {
     if (perm_state_write(flush->pmcf->state, flush->zone->cache,
-                         flush->zone->recorder, flush->log)
+                         flush->zone->recorder,
+                         flush->zone->health.table == PERM_TABLE_NOT_LOADED,
+                         flush->log)
         != NGX_AGAIN)
     {
         flush->writing = 0;

@@ -26,7 +26,6 @@
 static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf);
-static ngx_int_t perm_add_zone(ngx_conf_t *cf, perm_main_conf_t *pmcf);
 static ngx_int_t perm_add_handler(ngx_conf_t *cf);
 static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
@@ -279,6 +278,7 @@ perm_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 perm_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_uint_t         database;
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -307,7 +307,11 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (perm_add_zone(cf, pmcf) != NGX_OK) {
+    database = pmcf->redis.url ? pmcf->redis.url->db : 0;
+
+    pmcf->shm_zone = perm_zone_add(cf, &pmcf->zone, &pmcf->redis.prefix,
+                                   database, &ngx_http_app_permission_module);
+    if (pmcf->shm_zone == NULL) {
         return NGX_ERROR;
     }
 
@@ -334,32 +338,6 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
     }
 
     return perm_redis_conf_init(cf, &pmcf->redis);
-}
-
-
-static ngx_int_t
-perm_add_zone(ngx_conf_t *cf, perm_main_conf_t *pmcf)
-{
-    ngx_uint_t  database;
-    ngx_str_t   name;
-
-    database = pmcf->redis.url ? pmcf->redis.url->db : 0;
-    pmcf->zone.state.table = perm_zone_table(&pmcf->redis.prefix, database);
-
-    if (perm_zone_name(cf->pool, pmcf->zone.state.table, &name) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    pmcf->shm_zone = ngx_shared_memory_add(cf, &name, pmcf->zone_size,
-                                           &ngx_http_app_permission_module);
-    if (pmcf->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    pmcf->shm_zone->init = perm_zone_init;
-    pmcf->shm_zone->data = &pmcf->zone;
-
-    return NGX_OK;
 }
 
 
@@ -476,6 +454,7 @@ perm_exit_process(ngx_cycle_t *cycle)
 static void
 perm_exit_master(ngx_cycle_t *cycle)
 {
+    perm_zone_t       *zone;
     perm_main_conf_t  *pmcf;
 
     pmcf = perm_cycle_conf(cycle);
@@ -484,8 +463,11 @@ perm_exit_master(ngx_cycle_t *cycle)
         return;
     }
 
-    (void) perm_state_save(&pmcf->zone.state, pmcf->zone.zone->cache,
-                           pmcf->zone.zone->recorder, cycle->log);
+    zone = pmcf->zone.zone;
+
+    (void) perm_state_save(&pmcf->zone.state, zone->cache, zone->recorder,
+                           zone->health.table == PERM_TABLE_NOT_LOADED,
+                           cycle->log);
 }
 
 

@@ -31,7 +31,7 @@ static ngx_int_t perm_state_begin(perm_state_t *state);
 static ngx_int_t perm_state_failed(perm_state_t *state, ngx_log_t *log);
 static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint32_t table,
     uint64_t generation, perm_cache_t *cache, perm_recorder_t *recorder,
-    ngx_log_t *log);
+    ngx_uint_t loading, ngx_log_t *log);
 static uint64_t perm_state_last_generation(ngx_str_t *name);
 
 
@@ -245,7 +245,7 @@ perm_state_close(void *data)
 
 ngx_int_t
 perm_state_write(perm_state_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_log_t *log)
+    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
 {
     ngx_int_t  rc;
 
@@ -259,7 +259,7 @@ perm_state_write(perm_state_t *state, perm_cache_t *cache,
         rc = perm_state_begin(state);
 
     } else {
-        rc = perm_state_writer_step(&state->writer, cache, recorder);
+        rc = perm_state_writer_step(&state->writer, cache, recorder, loading);
     }
 
     if (rc == NGX_AGAIN) {
@@ -352,7 +352,7 @@ perm_state_failed(perm_state_t *state, ngx_log_t *log)
 
 ngx_int_t
 perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_log_t *log)
+    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
 {
     uint64_t     generation, twin_generation;
     ngx_int_t    rc;
@@ -381,7 +381,7 @@ perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
 
     rc = perm_state_save_as(&temp, conf->table,
                             ngx_max(generation, twin_generation) + 1, cache,
-                            recorder, log);
+                            recorder, loading, log);
 
     if (rc == NGX_OK
         && ngx_rename_file(temp.data, file->data) == NGX_FILE_ERROR)
@@ -408,7 +408,8 @@ perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
 
 static ngx_int_t
 perm_state_save_as(ngx_str_t *temp, uint32_t table, uint64_t generation,
-    perm_cache_t *cache, perm_recorder_t *recorder, ngx_log_t *log)
+    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading,
+    ngx_log_t *log)
 {
     ngx_fd_t              fd;
     ngx_int_t             rc;
@@ -430,7 +431,8 @@ perm_state_save_as(ngx_str_t *temp, uint32_t table, uint64_t generation,
 
         if (rc == NGX_OK) {
             do {
-                rc = perm_state_writer_step(writer, cache, recorder);
+                rc = perm_state_writer_step(writer, cache, recorder,
+                                            loading);
             } while (rc == NGX_AGAIN);
         }
 

@@ -54,12 +54,15 @@ void perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
 
 
 /*
+ * "loading": the grant table is being loaded, and what was reported as changed
+ * for that reason (see perm_cache_excuse()) is known still.
+ *
  * Writes a bit of a snapshot, bounded in time; NGX_AGAIN: call again later,
  * NGX_OK: one snapshot is complete, NGX_ERROR: logged (once per change) and
  * given up until the next call.
  */
 ngx_int_t perm_state_write(perm_state_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_log_t *log);
+    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log);
 
 
 /* gives an unfinished snapshot up, for another worker to write one */
@@ -70,7 +73,7 @@ void perm_state_abandon(perm_state_t *state);
 /* a whole snapshot, fsync()ed and renamed into place: at exit of the master */
 
 ngx_int_t perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_log_t *log);
+    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log);
 
 
 #endif /* _PERM_STATE_H_INCLUDED_ */

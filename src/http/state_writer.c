@@ -10,7 +10,7 @@ typedef enum {
 
 
 static ngx_int_t perm_state_write_grants(perm_state_writer_t *writer,
-    perm_cache_t *cache);
+    perm_cache_t *cache, ngx_uint_t loading);
 static void perm_state_put_grant(perm_state_writer_t *writer,
     perm_call_t *call, perm_cache_entry_t *entry);
 static void perm_state_write_accesses(perm_state_writer_t *writer,
@@ -52,7 +52,7 @@ perm_state_writer_start(perm_state_writer_t *writer, ngx_fd_t fd,
 
 ngx_int_t
 perm_state_writer_step(perm_state_writer_t *writer, perm_cache_t *cache,
-    perm_recorder_t *recorder)
+    perm_recorder_t *recorder, ngx_uint_t loading)
 {
     ngx_int_t  rc;
 
@@ -60,7 +60,7 @@ perm_state_writer_step(perm_state_writer_t *writer, perm_cache_t *cache,
 
     case PERM_STATE_GRANTS:
 
-        rc = perm_state_write_grants(writer, cache);
+        rc = perm_state_write_grants(writer, cache, loading);
 
         if (rc == NGX_DONE) {
             writer->phase = PERM_STATE_ACCESSES;
@@ -92,7 +92,8 @@ perm_state_writer_step(perm_state_writer_t *writer, perm_cache_t *cache,
 
 
 static ngx_int_t
-perm_state_write_grants(perm_state_writer_t *writer, perm_cache_t *cache)
+perm_state_write_grants(perm_state_writer_t *writer, perm_cache_t *cache,
+    ngx_uint_t loading)
 {
     char                 names[PERM_CALL_MAX];
     ngx_int_t            rc;
@@ -110,8 +111,9 @@ perm_state_write_grants(perm_state_writer_t *writer, perm_cache_t *cache)
 
         /* a denial helps nobody, and what changed must not come back */
 
-        if (entry.unchanged
-            && (entry.grants.gateway >= 0 || entry.grants.resource >= 0))
+        if ((entry.grants.gateway >= 0 || entry.grants.resource >= 0)
+            && (entry.unchanged
+                || (loading && perm_cache_excused(cache, &call, &entry))))
         {
             perm_state_put_grant(writer, &call, &entry);
         }

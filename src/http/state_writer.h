@@ -35,7 +35,7 @@ ngx_int_t perm_state_writer_start(perm_state_writer_t *writer, ngx_fd_t fd,
 
 /* NGX_AGAIN, or NGX_OK when the file is whole */
 ngx_int_t perm_state_writer_step(perm_state_writer_t *writer,
-    perm_cache_t *cache, perm_recorder_t *recorder);
+    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading);
 
 
 /* the generation of a whole file, as far as its header tells, else 0 */

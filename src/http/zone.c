@@ -24,29 +24,34 @@ static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, size_t size,
 static uint64_t perm_zone_seed(void);
 
 
-uint32_t
-perm_zone_table(ngx_str_t *prefix, ngx_uint_t database)
+ngx_shm_zone_t *
+perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, ngx_str_t *prefix,
+    ngx_uint_t database, void *tag)
 {
-    u_char  text[PERM_PREFIX_MAX + NGX_INT_T_LEN + 1], *last;
+    u_char           table[PERM_PREFIX_MAX + NGX_INT_T_LEN + 1], *last;
+    ngx_str_t        name;
+    ngx_shm_zone_t  *shm_zone;
 
-    last = ngx_sprintf(text, "%ui:%V", database, prefix);
+    last = ngx_sprintf(table, "%ui:%V", database, prefix);
+    conf->state.table = ngx_murmur_hash2(table, last - table);
 
-    return ngx_murmur_hash2(text, last - text);
-}
-
-
-ngx_int_t
-perm_zone_name(ngx_pool_t *pool, uint32_t table, ngx_str_t *name)
-{
-    name->data = ngx_pnalloc(pool, sizeof("app_permission_") + 8);
-    if (name->data == NULL) {
-        return NGX_ERROR;
+    name.data = ngx_pnalloc(cf->pool, sizeof("app_permission_") + 8);
+    if (name.data == NULL) {
+        return NULL;
     }
 
-    name->len = ngx_sprintf(name->data, "app_permission_%08xD", table)
-                - name->data;
+    name.len = ngx_sprintf(name.data, "app_permission_%08xD",
+                           conf->state.table)
+               - name.data;
 
-    return NGX_OK;
+    shm_zone = ngx_shared_memory_add(cf, &name, conf->size, tag);
+
+    if (shm_zone) {
+        shm_zone->init = perm_zone_init;
+        shm_zone->data = conf;
+    }
+
+    return shm_zone;
 }
 
 
@@ -207,5 +212,6 @@ perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
 {
     return entry->unchanged
            || (zone->health.table == PERM_TABLE_NOT_LOADED
+               && perm_decide(entry->grants, ngx_time()).outcome == PERM_ALLOW
                && perm_cache_excused(zone->cache, call, entry));
 }

@@ -56,29 +56,27 @@ ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
     perm_cache_entry_t *entry);
 
 
+typedef struct {
+    perm_zone_t       *zone;             /* first: what a reload reads */
+    size_t             size;             /* bytes */
+    perm_state_conf_t  state;
+} perm_zone_conf_t;
+
+
 /*
- * Of which table a zone and a state file have grants and accesses: what is
- * known of one must not decide in another.  Not of which server, since a
- * table moves.
+ * Adds the zone of the grant table with this prefix in this database, which a
+ * reload finds again: what is known of one table must not decide in another.
+ * Likewise its state file.  The server does not matter, since a table moves.
+ * NULL: memory is out, or what nginx has to say is in the log.
  */
 
-uint32_t perm_zone_table(ngx_str_t *prefix, ngx_uint_t database);
-
-
-/* by which a reload finds the zone of the same table; NGX_ERROR: no memory */
-
-ngx_int_t perm_zone_name(ngx_pool_t *pool, uint32_t table, ngx_str_t *name);
+ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
+    ngx_str_t *prefix, ngx_uint_t database, void *tag);
 
 
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-
-
-typedef struct {
-    perm_zone_t      *zone;              /* first: what a reload reads */
-    perm_state_conf_t state;
-} perm_zone_conf_t;
 
 
 #endif /* _PERM_ZONE_H_INCLUDED_ */

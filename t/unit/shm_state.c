@@ -42,7 +42,7 @@ test_save(void)
     store(stub_call(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);
-    ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK, "saved");
+    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK, "saved");
     (void) umask(022);
 
     ok(stat(file_name, &st) == 0 && (st.st_mode & 0777) == 0600,
@@ -96,7 +96,7 @@ written(perm_state_t *state)
     unsigned   n;
     ngx_int_t  rc;
 
-    for (n = 1; (rc = perm_state_write(state, cache, recorder, &stub_log))
+    for (n = 1; (rc = perm_state_write(state, cache, recorder, 0, &stub_log))
                 == NGX_AGAIN; n++)
     {
         ngx_current_msec += 5;
@@ -138,7 +138,7 @@ test_write(void)
     fresh();
 
     for (n = 0; n < 3; n++) {
-        (void) perm_state_write(state, cache, recorder, &stub_log);
+        (void) perm_state_write(state, cache, recorder, 0, &stub_log);
     }
 
     load();
@@ -161,12 +161,12 @@ test_write(void)
        "also where there was a longer one");
 
     lock_error = NGX_EBUSY;
-    ok(perm_state_write(state, cache, recorder, &stub_log) == NGX_OK,
+    ok(perm_state_write(state, cache, recorder, 0, &stub_log) == NGX_OK,
        "while another nginx writes, this one does not");
     lock_error = 0;
 
     fill();
-    ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK
+    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, "~"), "the last one replaces both");
 
     load();
@@ -177,17 +177,17 @@ test_write(void)
     clean();
 
     ngx_new_binary = 1;
-    ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK
+    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;
     ngx_parent = getppid();
-    ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK
+    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, ""), "nor does the newer one of one that lives");
 
     ngx_parent = -1;
-    ok(perm_state_save(&file, cache, recorder, &stub_log) == NGX_OK
+    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && exists(file_name, ""), "but of one that has ended");
     ngx_inherited = 0;
 

@@ -53,7 +53,7 @@ test_refused(void)
     fresh();
     fill();
 
-    (void) perm_state_save(&file, cache, recorder, &stub_log);
+    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
 
     put(file_name, "hello, this is a file of somebody else, of some size; it "
@@ -160,7 +160,7 @@ test_damage(void)
                                     perm_call_hash(&c.call, SEED), now);
     }
 
-    (void) perm_state_save(&file, cache, recorder, &stub_log);
+    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
 
     for (i = 0, wrong = 0, told = 0; i < size; i++) {
@@ -232,7 +232,7 @@ test_future(void)
     fresh();
     store(stub_nth(&c, 1), LATER, -1, ngx_current_msec);
 
-    (void) perm_state_save(&file, cache, recorder, &stub_log);
+    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
     memcpy(&record, data + sizeof(perm_state_header_t), sizeof(record));
 

@@ -26,6 +26,13 @@ ngx_murmur_hash2(u_char *data, size_t len)
 }
 
 
+ngx_shm_zone_t *
+ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
+{
+    return NULL;
+}
+
+
 static ngx_int_t
 init(ngx_slab_pool_t *shpool, perm_zone_conf_t *conf, perm_zone_conf_t *old)
 {
