@@ -73,7 +73,7 @@ for (
     ['app_permission_zone 32m place=x;', qr/"place=x"/],
     ['app_permission_zone 32m state=;', qr/"app_permission_zone"/],
     ['app_permission_zone 32m state=/dev;',
-     qr/"app_permission_zone".*directory/],
+     qr/"app_permission_zone" is not a regular file/],
     ['app_permission_redis http://127.0.0.1;', qr/"app_permission_redis"/],
     ['app_permission_redis redis://;', qr/"app_permission_redis"/],
     ['app_permission_redis redis://:secret@127.0.0.1:x;',

@@ -134,11 +134,11 @@ for (
     ['nonsense', ''],
 ) {
     my ($json, $code) = @$_;
-    $t->get('/off', headers => { 'X-Bkapi-Authorization' => $json });
+    $t->get('/open', headers => { 'X-Bkapi-Authorization' => $json });
     is entry()->{app_permission_bkapi_app_code}, $code,
         "bk_app_code of $json";
 }
-$t->get('/off');
+$t->get('/open');
 is entry()->{app_permission_bkapi_app_code}, '',
     'no X-Bkapi-Authorization';
 

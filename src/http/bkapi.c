@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "core/json.h"
 #include "http/escape.h"
 
 
@@ -30,6 +31,15 @@ perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app)
     }
 
     rc = NGX_OK;
+    text.data = (char *) header->value.data;
+    text.len = header->value.len;
+
+    /* cJSON takes more than is JSON */
+
+    if (!perm_json_valid(text)) {
+        return NGX_OK;
+    }
+
     json = perm_bkapi_parse(r, &header->value);
     code = perm_bkapi_member(json, "bk_app_code");
 

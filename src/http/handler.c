@@ -84,6 +84,10 @@ perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
     perm_call_t   *call;
     perm_check_t  *check;
 
+    if (perm_check_get(r)) {
+        perm_response_forget(r);
+    }
+
     check = perm_check_create(r);
     if (check == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

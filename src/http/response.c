@@ -101,6 +101,16 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return answer->status;
     }
 
+    /* as nginx's own error pages: no "100 Continue"; and before the headers,
+       which a body that is none does not get */
+
+    r->expect_tested = 1;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     if (plcf->error_format == PERM_ERROR_PROBLEM) {
         type = &perm_type_problem;
         rc = perm_response_problem(r, answer, check, &body);
@@ -114,16 +124,9 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* as nginx's own error pages: no "100 Continue", and this status even
-       where the request came here for another error's page */
+    /* even where the request came here for another error's page */
 
-    r->expect_tested = 1;
     r->err_status = answer->status;
-
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
-        return rc;
-    }
 
     ngx_http_finalize_request(r, perm_response_body(r, answer, type, &body));
 
@@ -333,6 +336,25 @@ perm_response_expires_in(ngx_http_request_t *r, int64_t seconds)
     value.len = ngx_sprintf(value.data, "%L", seconds) - value.data;
 
     return perm_response_header(r, &perm_header_expires_in, &value);
+}
+
+
+void
+perm_response_forget(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.data == perm_header_expires_in.data) {
+                h[i].hash = 0;
+            }
+        }
+    }
 }
 
 

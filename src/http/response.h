@@ -26,5 +26,8 @@ ngx_int_t perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
  */
 ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
 
+/* takes it off again: the request has moved on to another check */
+void perm_response_forget(ngx_http_request_t *r);
+
 
 #endif /* _PERM_RESPONSE_H_INCLUDED_ */

@@ -3,6 +3,7 @@
 
 
 static ngx_int_t perm_value_variable(ngx_conf_t *cf, ngx_str_t *text);
+static void perm_value_mark_variable(ngx_conf_t *cf, ngx_uint_t index);
 
 
 void
@@ -111,6 +112,59 @@ perm_value_variable(ngx_conf_t *cf, ngx_str_t *text)
     }
 
     return ngx_http_get_variable_index(cf, &name);
+}
+
+
+void
+perm_value_mark(ngx_conf_t *cf, ngx_array_t *values)
+{
+    ngx_uint_t                  i, *index;
+    ngx_http_complex_value_t  **value;
+
+    value = values->elts;
+
+    for (i = 0; i < values->nelts; i++) {
+        index = value[i]->flushes;
+
+        if (index == NULL) {
+            continue;
+        }
+
+        while (*index != (ngx_uint_t) -1) {
+            perm_value_mark_variable(cf, *index);
+            index++;
+        }
+    }
+}
+
+
+static void
+perm_value_mark_variable(ngx_conf_t *cf, ngx_uint_t index)
+{
+    ngx_uint_t                  i;
+    ngx_hash_key_t             *key;
+    ngx_http_variable_t        *variable, *indexed;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    indexed = cmcf->variables.elts;
+    indexed += index;
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+        variable = key[i].value;
+
+        if (key[i].key.len == indexed->name.len
+            && ngx_strncmp(key[i].key.data, indexed->name.data,
+                           indexed->name.len)
+               == 0)
+        {
+            variable->flags |= NGX_HTTP_VAR_NOCACHEABLE;
+            return;
+        }
+    }
 }
 
 

@@ -43,7 +43,7 @@ static ngx_http_variable_t  perm_variables[] = {
       perm_variable_expires, 1, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("app_permission_bkapi_app_code"), NULL,
-      perm_variable_bkapi_app_code, 0, 0, 0 },
+      perm_variable_bkapi_app_code, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_null_string, NULL, NULL, 0, 0, 0 }
 };
@@ -170,7 +170,23 @@ static ngx_int_t
 perm_variable_bkapi_app_code(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t  app;
+    ngx_str_t         app;
+    perm_check_t     *check;
+    perm_loc_conf_t  *plcf;
+
+    /* a subrequest of a checked request may ask for it, too */
+
+    plcf = ngx_http_get_module_loc_conf(r->main,
+                                        ngx_http_app_permission_module);
+    check = perm_check_get(r);
+
+    if (plcf->policy == PERM_POLICY_OFF
+        || (check && check->step == PERM_CHECK_DECIDED
+            && check->policy == PERM_POLICY_OFF))
+    {
+        perm_variable_set(v, "", 0);
+        return NGX_OK;
+    }
 
     if (perm_bkapi_app_code(r, &app) != NGX_OK) {
         return NGX_ERROR;

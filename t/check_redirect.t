@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+
+# A request moves on to another location: it is checked there, by what holds
+# there, and nothing of the check before is left.  Nor is anything of a check
+# left to the location it is in.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $ends = int(time) + 1000;
+
+$redis->grant('smoke', 'b', 'demo', $ends);
+$redis->grant('smoke', 'realname', 'real', $ends);
+$redis->grant('smoke', 'p', 'other', $ends);
+
+# the map is not "volatile", and its regular expressions have captures
+
+$t->nginx(setup => <<'SETUP', server => <<'EOT', http => <<'HTTP');
+app_permission_redis %%REDIS%%;
+        app_permission_app $http_x_app;
+        app_permission_gateway smoke;
+SETUP
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason/$resource" always;
+        add_header X-Code "[$app_permission_bkapi_app_code]" always;
+        app_permission $policy;
+        app_permission_resource $resource;
+        app_permission_expires_header on;
+        set $resource "";
+
+        location /open    { set $resource a; try_files /none /b; }
+        location /off     { set $resource o; try_files /none /b; }
+        location /error   { set $resource a; error_page 404 /b;
+                            root %%DIR%%/none; }
+        location /b       { set $resource b; proxy_pass %%BACKEND%%; }
+        location /back    { set $resource b; try_files /none /free; }
+        location /free    { set $resource o; proxy_pass %%BACKEND%%; }
+        location /twice   { set $resource b; try_files /none /b; }
+        location /leave   { set $resource b; error_page 404 /c;
+                            root %%DIR%%/none; }
+        location /c       { set $resource c; proxy_pass %%BACKEND%%; }
+        location = /by    { app_permission $by_uri;
+                            app_permission_resource $resource_of_uri;
+                            try_files /none /by/b; }
+        location = /by/b  { app_permission $by_uri;
+                            app_permission_resource $resource_of_uri;
+                            proxy_pass %%BACKEND%%; }
+        location = /auth  { app_permission $granted;
+                            app_permission_resource b;
+                            auth_request /who;
+                            auth_request_set $granted $upstream_http_x_policy;
+                            proxy_pass %%BACKEND%%; }
+        location = /who   { internal; app_permission off;
+                            proxy_pass http://127.0.0.1:%%PORT_who%%; }
+
+        location ~ ^/api/(\w+)$ {
+            app_permission $by_pattern;
+            app_permission_resource $1;
+            add_header X-Capture "[$1]" always;
+            add_header X-Decision
+     "$app_permission_decision/$app_permission_reason/" always;
+            proxy_pass %%BACKEND%%;
+        }
+EOT
+    map $resource $policy { a open; o off; default required; }
+    map $uri $by_uri { /by open; default required; }
+    map $uri $resource_of_uri { /by a; default b; }
+    map $uri $by_pattern { default off; ~^/a(.)i required; }
+    server {
+        listen 127.0.0.1:%%PORT_who%%;
+        location / { add_header X-Policy required; return 200; }
+    }
+HTTP
+ok $t->settled, 'ready';
+
+sub outcome {
+    my ($uri, $app, %o) = @_;
+    my $r = $t->get($uri, app => $app, %o);
+    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+}
+
+sub headers {
+    my ($name, $uri, $app) = @_;
+    return map { $_->[1] } grep { lc $_->[0] eq lc $name }
+        @{$t->get($uri, app => $app)->{fields}};
+}
+
+
+is outcome('/b', 'nobody'), '403 deny/no_grant/b', 'asks for a grant';
+is outcome('/b', 'demo'), '200 allow/resource_grant/b', '... and has it';
+
+for ('/open', '/off', '/error') {
+    is outcome($_, 'nobody'), '403 deny/no_grant/b',
+        "from $_ to there: it asks, too";
+    like outcome($_, 'demo'), qr{^\d+ allow/resource_grant/b$},
+        '... and has it';
+}
+is outcome('/back', 'nobody'), '403 deny/no_grant/b',
+    'what is asked for first is asked for';
+is outcome('/by', 'nobody'), '403 deny/no_grant/',
+    'maps of the URI: those of where it goes';
+is outcome('/by', 'demo'), '200 allow/resource_grant/', '... and has it';
+is outcome('/auth', 'nobody'), '403 deny/no_grant/',
+    'a policy that a subrequest gave stays';
+is outcome('/auth', 'demo'), '200 allow/resource_grant/', '... with a grant';
+
+
+# the header says when the grant ends that allowed
+
+is scalar(my @once = headers('X-App-Permission-Expires-In', '/twice', 'demo')),
+    1, 'allowed twice: one header';
+is scalar(@once = headers('X-App-Permission-Expires-In', '/b', 'demo')), 1,
+    '... as when it is allowed once';
+is outcome('/leave/x', 'demo'), '403 deny/no_grant/c',
+    'allowed, and denied where it went';
+is_deeply [headers('X-App-Permission-Expires-In', '/leave/x', 'demo')], [],
+    '... without the header';
+
+
+# $1 is the location's, whatever a map found meanwhile
+
+is outcome('/api/realname', 'real'), '200 allow/resource_grant/',
+    'the resource is what the location captured';
+is outcome('/api/realname', 'other'), '403 deny/no_grant/',
+    '... and not what the policy did';
+is_deeply [headers('X-Capture', '/api/realname', 'real')], ['[realname]'],
+    '... also behind the check';
+
+
+# the variable of a header that nothing has verified
+
+my %code = (headers => { 'X-Bkapi-Authorization' => '{"bk_app_code":"demo"}' });
+is $t->get('/b', app => 'demo', %code)->{headers}{'x-code'}, '[demo]',
+    'the app code that the header names';
+is $t->get('/free', app => 'demo', %code)->{headers}{'x-code'}, '[]',
+    '... empty where the module is off';
+is $t->get('/off', app => 'demo', %code)->{headers}{'x-code'}, '[demo]',
+    '... not where it went from there';
+for my $text ("\xef\xbb\xbf{\"bk_app_code\":\"demo\"}",
+              '{"bk_app_code":"demo","x":01}', '{"bk_app_code":"demo","x":1.}',
+              "{\"bk_app_code\":\"demo\",\"x\":\"\t\"}",
+              "{\"bk_app_code\":\"demo\",\"x\":\"\xff\"}")
+{
+    my $r = $t->get('/b', app => 'demo',
+                    headers => { 'X-Bkapi-Authorization' => $text });
+    is $r->{headers}{'x-code'}, '[]', "not JSON: $text";
+}
+
+
+# a request that is none has nginx's own answer, and nothing of ours
+
+my $c = $t->connect;
+$c->send("POST /b HTTP/1.1\r\nHost: a\r\nX-App: nobody\r\n"
+         . "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nZZ\r\n");
+my $r = $c->response;
+is $r->{status}, 400, 'a body that is none';
+is_deeply [grep { /^x-bkapi/ } keys %{$r->{headers}}], [],
+    '... is not what the app is told of';
+
+$t->done;
