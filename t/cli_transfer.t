@@ -50,6 +50,47 @@ EOT
     is meta(), '1', 'the table is loaded';
 }
 
+# ---- lines for the same grant: the last one counts, whatever was there
+
+{
+    my $line = sub { qq({"gateway":"g","resource":"r","app":"a","expires":$_[0]$_[1]}\n) };
+    my @others = map { qq({"gateway":"g","app":"o$_","expires":1}\n) } 1 .. 900;
+
+    for my $between ([], [@others], [@others, @others]) {
+        my $text = join '', $line->(1900000000, ',"x":1'), @$between,
+            $line->(1950000000, ''), @$between, $line->(2000000000, '');
+
+        for my $stored (undef, '2000000000', '{"expires":2000000000,"x":1}',
+            '{"expires":1900000000,"x":1}', '{"expires":1950000000,"y":2}')
+        {
+            my $case = ($stored // 'none') . ', ' . @$between . ' lines between';
+            $redis->cmd('FLUSHALL');
+            $redis->cmd('HSET', key('g', 'a'), 'r', $stored) if defined $stored;
+
+            my ($status) = import_text($text);
+            is $status, 0, "the same grant three times ($case)";
+            my $value = JSON::PP->new->decode(value('g', 'r', 'a'));
+            is $value->{expires}, 2000000000, 'the last line counts';
+            is $value->{x}, 1, 'and members that only an earlier one has stay';
+
+            my $first = value('g', 'r', 'a');
+            import_text($text);
+            is value('g', 'r', 'a'), $first, 'another run changes nothing';
+        }
+    }
+
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', '{"expires":2000000000}');
+    my $stats = sub { $redis->cmd('INFO', 'commandstats')
+        =~ /cmdstat_eval:calls=(\d+)/ ? $1 : 0 };
+    my $before = $stats->();
+    my ($status, $out) = $t->cli('--json', 'import', { stdin =>
+        $line->(1900000000, '') . $line->(2000000000, '') });
+    is_deeply(JSON::PP->new->decode($out), { grants => 2, new => 0,
+        changed => 0, unchanged => 2, refused => 0, removed => 0 }, 'counted');
+    is $stats->(), $before, 'and nothing written that the last line takes back';
+}
+
 # ---- bad lines
 
 {

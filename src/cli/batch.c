@@ -9,31 +9,50 @@
 
 #define GRANTS        1024
 #define BYTES         (2 * PERM_LINE_MAX)
+#define BUCKETS       2048
 #define ATTEMPTS_MAX  100
 
 
-/* offsets in the batch's bytes: key, field, and the members as an object */
+typedef struct perm_batch_item_s  perm_batch_item_t;
 
-typedef struct {
-    perm_str_t         key;
-    perm_str_t         field;
-    perm_str_t         object;
-    uint64_t           number;
-    redisReply        *old;
-    char              *value;
-    int                written;
-} perm_batch_item_t;
+/*
+ * Offsets in the batch's bytes: key, field, and the members as an object.  Of
+ * the lines for one grant the last one writes what all of them make of it.
+ */
+
+struct perm_batch_item_s {
+    perm_str_t          key;
+    perm_str_t          field;
+    perm_str_t          object;
+    uint64_t            number;
+    perm_batch_item_t  *first;     /* of the same grant, perhaps itself */
+    perm_batch_item_t  *later;     /* the next one of it, or NULL */
+    perm_batch_item_t  *chained;   /* in the bucket */
+    redisReply         *old;
+    char               *value;
+    int                 written;
+};
 
 
 struct perm_batch_s {
     size_t             n;
     size_t             used;
     perm_batch_item_t  items[GRANTS];
+    perm_batch_item_t *buckets[BUCKETS];   /* the last items of grants */
     char               bytes[BYTES];
 };
 
 
 static perm_request_t  request;
+
+
+static void
+empty(perm_batch_t *batch)
+{
+    batch->n = 0;
+    batch->used = 0;
+    memset(batch->buckets, 0, sizeof(batch->buckets));
+}
 
 
 perm_batch_t *
@@ -42,8 +61,7 @@ perm_batch_new(void)
     perm_batch_t  *batch;
 
     batch = perm_alloc(sizeof(perm_batch_t));
-    batch->n = 0;
-    batch->used = 0;
+    empty(batch);
 
     return batch;
 }
@@ -87,6 +105,59 @@ put_object(char *p, const perm_grant_line_t *line)
 }
 
 
+static uint32_t
+hash(uint32_t value, perm_str_t text)
+{
+    size_t  i;
+
+    for (i = 0; i < text.len; i++) {
+        value = (value ^ (unsigned char) text.data[i]) * 16777619;
+    }
+
+    return value;
+}
+
+
+static int
+equal(perm_str_t a, perm_str_t b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+
+/* behind what is there of the same grant, whose place in its bucket it takes */
+
+static void
+link_item(perm_batch_t *batch, perm_batch_item_t *item)
+{
+    uint32_t             value;
+    perm_batch_item_t  **at, *earlier;
+
+    value = hash(hash(2166136261U, item->key), item->field);
+
+    item->first = item;
+    item->later = NULL;
+    item->chained = NULL;
+
+    for (at = &batch->buckets[value % BUCKETS]; *at != NULL;
+         at = &(*at)->chained)
+    {
+        earlier = *at;
+
+        if (equal(earlier->key, item->key)
+            && equal(earlier->field, item->field))
+        {
+            earlier->later = item;
+            item->first = earlier->first;
+            item->chained = earlier->chained;
+            break;
+        }
+    }
+
+    *at = item;
+}
+
+
 int
 perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
     const perm_grant_line_t *line, uint64_t number)
@@ -124,6 +195,7 @@ perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
     p += item->object.len;
 
     batch->used = (size_t) (p - batch->bytes);
+    link_item(batch, item);
 
     return 1;
 }
@@ -168,10 +240,10 @@ old_value(const redisReply *reply)
 }
 
 
-/* the old value with the members of the line set */
+/* the old value with the members of a line set */
 
 static char *
-new_value(perm_str_t old, perm_str_t object)
+merge(perm_str_t old, perm_str_t object)
 {
     char                *value;
     unsigned             n;
@@ -183,14 +255,35 @@ new_value(perm_str_t old, perm_str_t object)
         n++;
     }
 
-    if (old.data == NULL || perm_grant_expires(old) < 0) {
-        old.len = 0;
-    }
-
     value = perm_json_merge(old, members, n);
 
     if (value == NULL) {
         perm_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
+    return value;
+}
+
+
+/* with those of every line for that grant, one after the other */
+
+static char *
+new_value(perm_str_t old, const perm_batch_item_t *last)
+{
+    char                     *value, *next;
+    const perm_batch_item_t  *item;
+
+    if (old.data == NULL || perm_grant_expires(old) < 0) {
+        old.len = 0;
+    }
+
+    value = NULL;
+
+    for (item = last->first; item != NULL; item = item->later) {
+        next = merge(old, item->object);
+        free(value);
+        value = next;
+        old = perm_str(value);
     }
 
     return value;
@@ -223,7 +316,7 @@ write_again(perm_cli_t *cli, perm_batch_item_t *item)
         }
 
         old = perm_table_value(cli, item->key, item->field, &reply);
-        value = new_value(old, item->object);
+        value = new_value(old, item);
 
         if (same(old, value)) {
             item->written = 1;
@@ -259,7 +352,7 @@ write_item(perm_cli_t *cli, perm_batch_item_t *item,
     }
 
     old = old_value(item->old);
-    item->value = new_value(old, item->object);
+    item->value = new_value(old, item);
 
     if (same(old, item->value)) {
         counts->unchanged++;
@@ -309,6 +402,5 @@ perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
         freeReplyObject(item->old);
     }
 
-    batch->n = 0;
-    batch->used = 0;
+    empty(batch);
 }

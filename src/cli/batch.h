@@ -37,7 +37,9 @@ int perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
 /*
  * Writes what was added, in its order, and empties the batch.  Members of a
  * value that its line does not have are kept; what would not change is not
- * written, so that no gateway hears of it.
+ * written, so that no gateway hears of it.  Nor is what a later line of the
+ * batch changes anyway: of several for one grant only the last one counts as
+ * a change, if it is one.
  */
 void perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
     perm_batch_counts_t *counts);
