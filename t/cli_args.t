@@ -148,6 +148,57 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     is $status, 1, 'a full disk';
 }
 
+# closed descriptors: nor is it one where nothing can be written, and Redis gets
+# no output, nor messages, nor is its connection read as a file
+
+{
+    my $dir = $t->dir;
+    my $run = sub {
+        my ($args, $closed, $stdin) = @_;
+        my $pid = fork // die;
+        if (!$pid) {
+            $ENV{APP_PERMISSION_REDIS} = $redis->url;
+            spew("$dir/in", $stdin // '');
+            exec 'sh', '-c', Perm::Util::build_dir() . "/app-permission $args "
+                . join ' ', "<$dir/in >$dir/out 2>$dir/err",
+                            map { "$_>&-" } @$closed;
+        }
+        waitpid $pid, 0;
+        return $? >> 8;
+    };
+    my $errors = sub { $redis->cmd('INFO', 'stats')
+        =~ /total_error_replies:(\d+)/ ? $1 : die };
+
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', time + 3600);
+    $redis->cmd('ZADD', 'app_permission:access:{g:a}', time, 'r');
+    my $lines = join '', "bad\n" x 3,
+        map { qq({"gateway":"g","app":"a$_","expires":1}\n) } 1 .. 3000;
+    my $before = $errors->();
+
+    for ('list', 'export', 'access', 'expiring --term 1s', 'doctor',
+         '--json purge', '--json renew', '--help', '--version',
+         'check --gateway g --resource r --app a')
+    {
+        is $run->($_, [1]), 1, "$_ without standard output: 1";
+        like slurp("$dir/err"), qr/cannot write .*: Bad file descriptor/,
+            'and says why';
+        is $run->($_, [0, 1, 2]), 1, 'the same without all three';
+    }
+
+    is $run->('import', [0]), 1, 'import without standard input: 1';
+    like slurp("$dir/err"), qr/cannot read .*: Bad file descriptor/,
+        'and says why';
+
+    is $run->('import', [2], $lines), 1, 'import without standard error: 1';
+    is $redis->cmd('DBSIZE'), 3003, 'and all good lines are there';
+    is $run->("export $dir/file", [0, 1, 2]), 0,
+        'an export to a file needs none of them';
+    is scalar(() = slurp("$dir/file") =~ /\n/g), 3001, 'and is whole';
+
+    is $errors->(), $before, 'Redis was told nothing but commands';
+}
+
 # completion and manual know what --help knows
 
 {

@@ -4,10 +4,13 @@
  */
 
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -281,12 +284,36 @@ run(const perm_command_t *command, perm_cli_t *cli)
 }
 
 
+/*
+ * Standard input, output and error that are closed would become the next
+ * sockets and files.  What takes their place fails when it is used.
+ */
+
+static void
+take_descriptors(void)
+{
+    int  fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF
+            && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+               != fd)
+        {
+            perm_fatal(PERM_EXIT_NO, "cannot open /dev/null: %m");
+        }
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
     perm_cli_t             cli;
     perm_exit_t            status;
     const perm_command_t  *command;
+
+    take_descriptors();
 
     memset(&cli, 0, sizeof(perm_cli_t));
     perm_args_init(&cli.args);
