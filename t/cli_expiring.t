@@ -8,6 +8,7 @@ use warnings;
 
 use JSON::PP ();
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use Perm::Test;
 
@@ -83,6 +84,29 @@ is_deeply $told->('--days', '3', '--term', '2d'), {
 
     ($status, $out) = $t->cli('expiring', '--days', '100');
     is "$status$out", '0', 'nothing ends: done, and silent';
+}
+
+# ---- a grant that ends in this very second has ended
+
+{
+    $redis->cmd('FLUSHALL');
+    my ($at, $out, $within);
+    for (1 .. 20) {
+        $at = time + 1;
+        $redis->load->grant('g', 'r', 'now', $at)->grant('g', 'r', 'next',
+            $at + 1000);
+        sleep 0.01 while time < $at;
+        (undef, $out) = $t->cli('expiring', '--days', 0);
+        last if $within = time == $at;
+    }
+    SKIP: {
+        skip 'never within that second', 1 unless $within;
+        like $out, qr/^\{"app":"next",.*\}\n\z/,
+            'it is not told of as one that will';
+    }
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', in_days(1))
+        ->grant('g', 'r', 'b', in_days(1));
 }
 
 # ---- notify

@@ -9,6 +9,7 @@
 
 #include "cli/notify.h"
 #include "cli/table.h"
+#include "core/decision.h"
 #include "core/grant.h"
 #include "core/renewal.h"
 
@@ -63,7 +64,9 @@ days_wanted(const perm_cli_t *cli, int64_t expires)
 
     list = cli->args.day_list.n ? &cli->args.day_list : &default_days;
 
-    if (expires < cli->now || expires >= PERM_GRANT_PERMANENT) {
+    if (!perm_grant_live(expires, cli->now)
+        || expires >= PERM_GRANT_PERMANENT)
+    {
         return 0;
     }
 
