@@ -128,6 +128,13 @@ EOT
     ($status) = $t->cli('expiring', '--notify', 'cat >/dev/null');
     is $status, 0, 'all are told: 0';
 
+    ($status, $out, $err) = $t->cli('--json', 'expiring', '--notify',
+        'echo told');
+    is $out, '', 'with --json the output of the command is no JSON line';
+    is scalar(() = $err =~ /^told$/mg), 2, 'but on standard error';
+    ($status, $out, $err) = $t->cli('expiring', '--notify', 'echo told');
+    is $out, "told\n" x 2, 'without --json it is where it was';
+
     ($status) = $t->cli('expiring', '--notify', 'exec <&-; true');
     is $status, 0, 'a command that does not read';
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/notify.h"
 #include "cli/table.h"
@@ -339,7 +340,8 @@ tell_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
         perm_fatal(PERM_EXIT_REDIS, "out of memory");
     }
 
-    wrong = perm_notify(cli->args.notify, text, len);
+    wrong = perm_notify(cli->args.notify, text, len,
+                        cli->args.json ? STDERR_FILENO : STDOUT_FILENO);
     free(text);
 
     if (wrong != NULL) {
@@ -443,7 +445,8 @@ const perm_command_t  perm_expiring_command = {
     "\n"
     "A grant on a resource is left out when the one on its gateway ends\n"
     "later. With --notify, CMD is run by /bin/sh once for each app with\n"
-    "that line on standard input, in place of standard output. What fails\n"
-    "for one app does not stop the others; the exit status is then 1.",
+    "that line on standard input, in place of standard output; with --json\n"
+    "what CMD writes to its standard output goes to standard error. What\n"
+    "fails for one app does not stop the others; the exit status is then 1.",
     expiring_options, 1, 0, run_expiring
 };

@@ -23,9 +23,11 @@ failed(const char *doing)
 
 
 static void
-become(const char *command, int input)
+become(const char *command, int input, int output)
 {
-    if (dup2(input, STDIN_FILENO) != -1) {
+    if (dup2(input, STDIN_FILENO) != -1
+        && dup2(output, STDOUT_FILENO) != -1)
+    {
         signal(SIGPIPE, SIG_DFL);
         execl("/bin/sh", "sh", "-c", command, (char *) NULL);
     }
@@ -57,7 +59,7 @@ tell(int fd, const char *text, size_t len)
 
 
 const char *
-perm_notify(const char *command, const char *text, size_t len)
+perm_notify(const char *command, const char *text, size_t len, int output)
 {
     int    fds[2], status;
     pid_t  pid;
@@ -70,7 +72,7 @@ perm_notify(const char *command, const char *text, size_t len)
     pid = fork();
 
     if (pid == 0) {
-        become(command, fds[0]);
+        become(command, fds[0], output);
     }
 
     close(fds[0]);
