@@ -333,13 +333,16 @@ sub lines_of {
 
 # ---- Ctrl-C
 
-for my $signal ('INT', 'TERM') {
+my %number = (HUP => 1, INT => 2, TERM => 15);
+
+for my $signal (sort keys %number) {
     $redis->cmd('FLUSHALL');
     $redis->grant('old', 'r', 'a', 5);
     POSIX::mkfifo("$dir/fifo.$signal", 0600);
 
     my $pid = fork // die;
     if (!$pid) {
+        $SIG{HUP} = 'DEFAULT';
         open STDERR, '>', "$dir/err";
         exec $cli, '--redis', $redis->url, 'import', '--replace',
             "$dir/fifo.$signal" or POSIX::_exit(127);
@@ -351,13 +354,46 @@ for my $signal ('INT', 'TERM') {
     kill $signal, $pid;
     my $status = reap($pid, 10);
 
-    is $status >> 8, 128 + ($signal eq 'INT' ? 2 : 15), "SIG$signal: status";
+    is $status, (128 + $number{$signal}) << 8, "SIG$signal: status";
     like slurp("$dir/err"), qr/all lines to (\d+) are done, nothing was removed/,
         'says how far it came';
     my ($far) = slurp("$dir/err") =~ /all lines to (\d+)/;
     is $redis->cmd('DBSIZE'), $far + 1, 'and that is what is there';
     is meta(), undef, 'the table does not count as loaded';
     is value('old', 'r', 'a'), '{"expires":5}', 'nothing was removed';
+}
+
+# ---- an export that is interrupted leaves the old file, and nothing beside it
+
+for my $signal (sort(keys %number), 'nohup') {
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', 5);
+    my ($file, $fake) = ("$dir/interrupted", $t->fake_redis(to => $redis));
+    $fake->rules({ match => qr/^HSCAN/, delay => 0.5 });
+    spew($file, 'old');
+
+    my $pid = fork // die;
+    if (!$pid) {
+        $SIG{HUP} = $signal eq 'nohup' ? 'IGNORE' : 'DEFAULT';
+        open STDERR, '>', "$dir/err";
+        exec $cli, '--redis', $fake->url, 'export', $file
+            or POSIX::_exit(127);
+    }
+    wait_for(sub { $fake->commands(qr/^HSCAN/) });
+    is scalar(() = glob "$file.*"), 1, 'an export on its way';
+    kill $signal eq 'nohup' ? 'HUP' : $signal, $pid;
+    my $status = reap($pid, 10);
+
+    if ($signal eq 'nohup') {
+        is $status, 0, 'under nohup SIGHUP changes nothing';
+        like slurp($file), qr/^\{"gateway":"g".*\}\n\z/, 'it is there';
+    } else {
+        is $status, (128 + $number{$signal}) << 8, "SIG$signal: status";
+        is slurp($file), 'old', 'the old file is there';
+    }
+    is_deeply [glob "$file.*"], [], 'and nothing beside it';
+    $fake->stop;
+    delete $t->{fake};
 }
 
 # ---- Redis fails half-way

@@ -367,7 +367,7 @@ interrupt(int signo)
 void
 perm_catch_interrupt(void)
 {
-    struct sigaction  action;
+    struct sigaction  action, old;
 
     memset(&action, 0, sizeof(action));
     action.sa_handler = interrupt;
@@ -375,4 +375,10 @@ perm_catch_interrupt(void)
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+
+    /* under nohup it stays ignored */
+
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &action, NULL);
+    }
 }

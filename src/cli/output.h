@@ -79,8 +79,9 @@ void perm_progress_end(void);
 
 
 /*
- * perm_catch_interrupt() makes the first SIGINT or SIGTERM set
- * perm_interrupted to its number instead of ending the process.
+ * perm_catch_interrupt() makes the first SIGINT or SIGTERM, or SIGHUP unless
+ * it is ignored, set perm_interrupted to its number instead of ending the
+ * process.
  */
 extern volatile sig_atomic_t  perm_interrupted;
 
