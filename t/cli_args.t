@@ -66,6 +66,12 @@ usage('the whole gateway by name', qr/--resource "-": /, 'grant', @ga,
 usage('empty resource', qr/--resource "": /, 'grant', @ga, '--resource', '');
 usage('days', qr/--days "-1": not a whole number/, 'grant', @ga, '--days=-1');
 usage('days', qr/--days "1\.5": /, 'grant', @ga, '--days', '1.5');
+usage('too many days', qr/--days "99999999": too large: at most 9999999 days/,
+      'grant', @ga, '--days', '99999999');
+usage('too many days left', qr/--days "1,99999999": too large: at most 9999999/,
+      'expiring', '--days', '1,99999999');
+usage('too late', qr/--expires "99999999999999": too large: at most 253402300799/,
+      'grant', @ga, '--expires', '99999999999999');
 usage('expires', qr/--expires "tomorrow": neither unix seconds/, 'grant', @ga,
       '--expires', 'tomorrow');
 usage('both ends', qr/--days and --expires/, 'grant', @ga, '--days', 1,
@@ -80,6 +86,7 @@ usage('days left', qr/--days "1,,2": /, 'expiring', '--days', '1,,2');
 usage('prefix', qr/--prefix "a\{b": /, '--prefix', 'a{b', 'list');
 usage('no such file', qr/cannot open "\/nonexistent": No such file/, 'import',
       '/nonexistent');
+usage('a directory', qr/"\/tmp" is a directory/, 'import', '/tmp');
 usage('no such directory', qr/cannot write beside "\/nonexistent\/x"/,
       'export', '/nonexistent/x');
 
@@ -109,6 +116,25 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     $redis->resume;
     is $status, 3, 'a hung Redis: status 3';
     like $err, qr/no answer within 1000 ms/, 'says so';
+}
+
+# what is wrong is named as it was given
+
+{
+    my $run = sub {
+        my ($env, @args) = @_;
+        local %ENV = (%ENV, %$env);
+        my @words = map { "'$_'" } Perm::Util::build_dir() . '/app-permission',
+            @args;
+        return scalar `@words 2>&1`;
+    };
+    like $run->({ APP_PERMISSION_REDIS => 'foo' }, 'list'),
+        qr/APP_PERMISSION_REDIS: invalid Redis URL/, 'a URL of the environment';
+    like $run->({ APP_PERMISSION_REDIS => 'unix:/x' }, '--redis', 'foo', 'list'),
+        qr/--redis: invalid Redis URL/, 'one of the option';
+    like $run->({ APP_PERMISSION_PREFIX => 'a{b', APP_PERMISSION_REDIS =>
+        'unix:/x' }, 'list'), qr/APP_PERMISSION_PREFIX "a\{b": /,
+        'a prefix of the environment';
 }
 
 # options before and behind the command, with "=" and without

@@ -132,6 +132,12 @@ EOT
     ($status, $out, $err) = import_text("$bad[0]");
     is $status, 1, 'a bad line without its end';
     like $err, qr/line 1: not a JSON object: refused/, 'is refused as well';
+
+    ($status, $out, $err) = import_text("\xef\xbb\xbf"
+        . sprintf("$good\n", 1) x 2);
+    is $status, 1, 'a byte order mark';
+    like $err, qr/line 1: a byte order mark .*\n.*imported 1 grants/,
+        'is named, and spoils its line only';
 }
 
 # ---- an import says only what is new, and keeps what it does not know

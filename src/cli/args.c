@@ -13,6 +13,11 @@
 
 #define NAME_BYTES      "A-Z a-z 0-9 . _ ~ @ / + -"
 
+#define DAYS_MAX        9999999
+#define DAYS_TOO_LARGE  "too large: at most 9999999 days"
+#define TIME_TOO_LARGE  "too large: at most 253402300799, which is the end " \
+                        "of the year 9999"
+
 
 const perm_option_t  perm_global_options[] = {
     { "--redis", "URL", "where Redis is; else APP_PERMISSION_REDIS",
@@ -59,32 +64,40 @@ perm_args_init(perm_args_t *args)
 
 
 static int
+all_digits(const char *text, size_t len)
+{
+    return len != 0 && strspn(text, "0123456789") >= len;
+}
+
+
+static const char *
 parse_days(const char *text, size_t len, int64_t *days)
 {
     size_t  i;
 
-    if (len == 0 || len > 7) {
-        return 0;
+    if (!all_digits(text, len)) {
+        return "not a whole number of days";
     }
 
     *days = 0;
 
     for (i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return 0;
-        }
-
         *days = *days * 10 + (text[i] - '0');
+
+        if (*days > DAYS_MAX) {
+            return DAYS_TOO_LARGE;
+        }
     }
 
-    return 1;
+    return NULL;
 }
 
 
 static const char *
 parse_day_list(const char *text, perm_days_t *list)
 {
-    size_t  len;
+    size_t       len;
+    const char  *wrong;
 
     list->n = 0;
 
@@ -95,8 +108,11 @@ parse_day_list(const char *text, perm_days_t *list)
             return "more than 32 numbers";
         }
 
-        if (!parse_days(text, len, &list->days[list->n++])) {
-            return "not whole days as in 0,1,3,7,15";
+        wrong = parse_days(text, len, &list->days[list->n++]);
+
+        if (wrong != NULL) {
+            return all_digits(text, len) ? wrong
+                                         : "not whole days as in 0,1,3,7,15";
         }
 
         if (text[len] == '\0') {
@@ -172,8 +188,14 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     case PERM_ARG_TIME:
         seconds = perm_time_parse(text);
         *(int64_t *) member = seconds;
-        return (seconds >= 0) ? NULL : "neither unix seconds nor RFC 3339 as "
-                                       "in 2027-03-01T00:00:00Z";
+
+        if (seconds >= 0) {
+            return NULL;
+        }
+
+        return all_digits(value, text.len)
+               ? TIME_TOO_LARGE : "neither unix seconds nor RFC 3339 as in "
+                                  "2027-03-01T00:00:00Z";
 
     case PERM_ARG_SPAN:
         seconds = perm_span_parse(text);
@@ -181,8 +203,7 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
         return (seconds >= 0) ? NULL : "not a span as in 180d, 36h, 5m or 7s";
 
     case PERM_ARG_DAYS:
-        return parse_days(value, text.len, (int64_t *) member)
-               ? NULL : "not a whole number of days";
+        return parse_days(value, text.len, (int64_t *) member);
 
     case PERM_ARG_DAY_LIST:
         return parse_day_list(value, (perm_days_t *) member);

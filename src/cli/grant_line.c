@@ -208,6 +208,11 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
     reader.out = line->names;
     reader.seen = 0;
 
+    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
+        return "a byte order mark (UTF-8 BOM) stands before the JSON object: "
+               "save the file without it";
+    }
+
     if (!perm_json_valid(text) || *perm_json_value(text).data != '{') {
         return "not a JSON object";
     }

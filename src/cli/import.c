@@ -70,8 +70,15 @@ open_file(perm_import_t *import, const char *name)
         }
     }
 
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        import->size = (uint64_t) st.st_size;
+    if (fstat(fd, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) {
+            perm_fatal(PERM_EXIT_USAGE, "\"%s\" is a directory",
+                       name ? perm_escape_text(name) : "standard input");
+        }
+
+        if (S_ISREG(st.st_mode)) {
+            import->size = (uint64_t) st.st_size;
+        }
     }
 
     perm_lines_init(&import->lines, fd, PERM_LINE_MAX);

@@ -131,10 +131,18 @@ read_args(perm_args_t *args, int argc, char **argv)
 }
 
 
+/* the name is the option's, and becomes the variable's where that serves */
+
 static const char *
-option_or_env(const char *option, const char *env)
+option_or_env(const char *option, const char *env, const char **name)
 {
-    return option ? option : getenv(env);
+    if (option != NULL) {
+        return option;
+    }
+
+    *name = env;
+
+    return getenv(env);
 }
 
 
@@ -200,22 +208,24 @@ configure_links(perm_cli_t *cli)
 static void
 configure(perm_cli_t *cli)
 {
-    const char   *text, *wrong;
+    const char   *text, *name, *wrong;
     perm_args_t  *args;
 
     args = &cli->args;
     cli->now = time(NULL);
 
-    text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX");
+    name = "--prefix";
+    text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX", &name);
     cli->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
 
     if (!perm_prefix_valid(cli->prefix)) {
-        perm_fatal(PERM_EXIT_USAGE, "--prefix \"%s\": not up to 128 bytes of "
-                   "printable ASCII without blanks, quotes and {}*?[]\\",
+        perm_fatal(PERM_EXIT_USAGE, "%s \"%s\": not up to 128 bytes of "
+                   "printable ASCII without blanks, quotes and {}*?[]\\", name,
                    perm_escape(cli->prefix));
     }
 
-    text = option_or_env(args->redis, "APP_PERMISSION_REDIS");
+    name = "--redis";
+    text = option_or_env(args->redis, "APP_PERMISSION_REDIS", &name);
 
     if (text == NULL || *text == '\0') {
         perm_fatal(PERM_EXIT_USAGE, "where is Redis? Give --redis URL or set "
@@ -227,7 +237,7 @@ configure(perm_cli_t *cli)
     wrong = perm_redis_url_parse(perm_str(text), &cli->url);
 
     if (wrong != NULL) {
-        perm_fatal(PERM_EXIT_USAGE, "--redis: invalid Redis URL: %s", wrong);
+        perm_fatal(PERM_EXIT_USAGE, "%s: invalid Redis URL: %s", name, wrong);
     }
 
     if (args->timeout < 0) {
