@@ -419,9 +419,32 @@ for my $signal (sort(keys %number), 'nohup') {
     ($status, $out, $err) = $t->cli('import', { redis => $fake->url,
         stdin => lines_of(1, 1) });
     is $status, 3, 'out of memory: 3';
-    like $err, qr/OOM.*raise maxmemory/, 'says what to do';
+    like $err, qr/^app-permission: Redis at \S+ refused: OOM command not allowed; Redis is out of memory: raise maxmemory$/m,
+        'says what to do';
+
+    # as 6.2 has it of a command in a script
+
+    $fake->rules({ match => qr/^HSETNX/, reply => '-ERR Error running script '
+        . '(call to f_b4eb): @user_script:1: @user_script: 1: -OOM command '
+        . "not allowed when used memory > 'maxmemory'.\r\n" });
+    ($status, $out, $err) = $t->cli('import', { redis => $fake->url,
+        stdin => lines_of(1, 1) });
+    like $err, qr/ refused: OOM command not allowed when used memory > 'maxmemory'; Redis is out/,
+        'without where in the script';
     $fake->stop;
     delete $t->{fake};
+
+    # and as this one has it
+
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', 5);
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
+    ($status, $out, $err) = $t->cli('import', { stdin =>
+        '{"gateway":"g","resource":"r","app":"a","expires":6}' });
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+    is $status, 3, 'a change that Redis has no memory for: 3';
+    like $err, qr/ refused: OOM command not allowed when used memory > 'maxmemory'; Redis is out/,
+        'said without noise';
 }
 
 # ---- a million lines: rate, memory, and a set of fingerprints on disk

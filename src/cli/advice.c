@@ -6,10 +6,42 @@
 #include "cli/output.h"
 
 
+/*
+ * What Redis says of a command in a script, without where in the script: Redis
+ * 7 adds that at the end, and earlier ones put it in front.
+ */
+
+static perm_str_t
+without_script(const char *error)
+{
+    const char  *p;
+    perm_str_t   text;
+
+    if (strncmp(error, "ERR Error running script", 24) == 0) {
+        p = strstr(error, ": -");
+        error = p ? p + 3 : error;
+    }
+
+    text = perm_str(error);
+    p = strstr(error, " script: ");
+
+    if (p != NULL && strstr(p, "@user_script") != NULL) {
+        text.len = (size_t) (p - error);
+    }
+
+    while (text.len && text.data[text.len - 1] == '.') {
+        text.len--;
+    }
+
+    return text;
+}
+
+
 void
-perm_store_refused(const char *error)
+perm_store_refused(const char *server, const char *error)
 {
     unsigned     i;
+    perm_str_t   text;
     const char  *advice;
 
     /* Redis 7 says it otherwise when a script lacks a right */
@@ -32,8 +64,10 @@ perm_store_refused(const char *error)
         { NULL, NULL }
     };
 
+    text = without_script(error);
+
     for (i = 0; advices[i][0] != NULL; i++) {
-        if (strncmp(error, advices[i][0], strlen(advices[i][0])) == 0
+        if (strncmp(text.data, advices[i][0], strlen(advices[i][0])) == 0
             || (advices[i][0] == noperm && strstr(error, in_script) != NULL))
         {
             break;
@@ -42,7 +76,7 @@ perm_store_refused(const char *error)
 
     advice = advices[i][1];
 
-    perm_fatal(PERM_EXIT_REDIS, "Redis refused: %s%s%s",
-               perm_escape_text(error), advice ? "; " : "",
-               advice ? advice : "");
+    perm_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
+               server ? " at " : "", server ? perm_escape_text(server) : "",
+               perm_escape(text), advice ? "; " : "", advice ? advice : "");
 }

@@ -321,7 +321,7 @@ answer(perm_store_t *store, perm_node_t *node)
         }
 
         if (!(pending->flags & PERM_ERRORS_TOO)) {
-            perm_store_refused(reply->str);
+            perm_store_refused(perm_link_name(node->link), reply->str);
         }
     }
 

@@ -61,9 +61,12 @@ perm_node_t *perm_store_next(perm_store_t *store, perm_node_t *node);
 const char *perm_store_name(perm_node_t *node);
 
 
-/* Exits with what an error reply means and what to do about it */
-
-void perm_store_refused(const char *error) __attribute__((noreturn));
+/*
+ * Exits with what an error reply means and what to do about it.  server: NULL
+ * when it is not known.
+ */
+void perm_store_refused(const char *server, const char *error)
+    __attribute__((noreturn));
 
 
 #endif /* _PERM_STORE_H_INCLUDED_ */

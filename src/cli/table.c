@@ -120,7 +120,7 @@ perm_table_foreign(const redisReply *reply, perm_str_t key)
     }
 
     if (strncmp(reply->str, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != 0) {
-        perm_store_refused(reply->str);
+        perm_store_refused(NULL, reply->str);
     }
 
     perm_warn("\"%s\" is of another type than the table's keys: skipped",
