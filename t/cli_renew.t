@@ -67,6 +67,14 @@ sub dump_table {
     is scalar(() = $out =~ /->/g), 4, 'says what would be renewed';
     is dump_table(), $before, 'and changes nothing';
 
+    ($status, $out) = $t->cli('--json', 'renew', '--dry-run');
+    my %would = map { my $o = $json->decode($_); $o->{resource} => $o->{result} }
+        split /\n/, $out;
+    is_deeply \%would, { number => 'would_renew', map { $_->[0] =>
+        $_->[3] eq 'renewed' ? 'would_renew' : $_->[3] } @rows },
+        'nor does it say that it did';
+    is dump_table(), $before, 'for it did not';
+
     ($status, $out, $err) = $t->cli('--json', 'renew');
     is $status, 0, 'renew';
     like $err, qr/renewed 4 of 10 grants/, 'says how many';

@@ -164,9 +164,11 @@ renew_again(perm_cli_t *cli, perm_renew_run_t *run, perm_renew_item_t *item)
 static void
 print_item(const perm_cli_t *cli, const perm_renew_item_t *item)
 {
+    int                would;
     const perm_row_t  *row;
 
     row = item->row;
+    would = cli->args.dry_run && item->written == 1;
 
     if (cli->args.json) {
         perm_object_begin(stdout);
@@ -179,13 +181,14 @@ print_item(const perm_cli_t *cli, const perm_renew_item_t *item)
         }
 
         perm_object_string(stdout, "app", row->app);
-        perm_object_text(stdout, "result", item->result);
+        perm_object_text(stdout, "result",
+                         would ? "would_renew" : item->result);
         perm_object_number(stdout, "last_access", item->last);
         perm_object_number(stdout, "expires_before", item->expires);
         perm_object_number(stdout, "expires", item->renewed);
         perm_object_end(stdout, "\n");
 
-    } else if (cli->args.dry_run && item->written == 1) {
+    } else if (would) {
         printf("%.*s %.*s %.*s: %s -> %s\n",
                (int) row->gateway.len, row->gateway.data,
                (int) row->field.len, row->field.data,
