@@ -32,7 +32,7 @@ sub bad { grep { $_->{status} ne 'ok' } map { @$_ } values %{$_[0]} }
     is $status, 0, 'a fit Redis: 0';
     is_deeply [map { $_->{message} } bad($by)], [], 'no complaint';
     ok $by->{$_}, "looks at $_" for qw(reachable version role eviction memory
-        disk clock tracking meta rights);
+        disk clock tracking meta rights types);
     is_deeply $redis->cmd('KEYS', '*'), ['app_permission:meta'],
         'and leaves nothing behind';
 
@@ -101,6 +101,72 @@ sub bad { grep { $_->{status} ne 'ok' } map { @$_ } values %{$_[0]} }
     ($status, $by) = doctor('unix:/nonexistent');
     is $status, 3, 'not there: 3';
     is $by->{reachable}[0]{status}, 'error', 'said so';
+}
+
+# ---- keys of another type: named by doctor, told of by what skips them
+
+{
+    $redis->cmd('FLUSHALL');
+    $redis->load->grant('g', 'r', 'a', time - 10)
+        ->grant('g', 'r', 'z', time - 400 * 86400);
+    $redis->cmd('SET', 'app_permission:grants:{g:odd}', 'x');
+    $redis->cmd('SADD', 'app_permission:access:{g:a}', 'x');
+
+    my ($status, $by) = doctor();
+    is $status, 1, 'keys of another type: 1';
+    is_deeply [map { "$_->{status} $_->{message}" } @{$by->{types}}],
+        ['error "app_permission:grants:{g:odd}" is no hash: calls of this app '
+            . 'get 503; rename or remove it',
+         'error "app_permission:access:{g:a}" is no sorted set: accesses of '
+            . 'this app are not recorded; rename or remove it'],
+        'each is named, with what it does';
+    ($status, $by) = doctor(undef, '--for', 'gateway');
+    is $status, 0, 'a gateway has no right to look: 0';
+
+    # one is named, several are counted
+
+    $redis->cmd('DEL', 'app_permission:access:{g:a}');
+    my $one = qr/^app-permission: "app_permission:grants:\{g:odd\}" is of another type than the table's keys: skipped$/m;
+    for my $command (qw(list export renew expiring)) {
+        my ($code, $out, $err) = $t->cli($command);
+        is $code, 0, "$command: 0";
+        is scalar(() = $err =~ /$one/g), 1, 'the key is named';
+    }
+
+    $redis->cmd('LPUSH', "app_permission:grants:{g:odd$_}", 'x') for 1 .. 29;
+    for my $command (qw(list export renew expiring)) {
+        my ($code, $out, $err) = $t->cli($command);
+        is $code, 0, "$command: 0";
+        is_deeply [$err =~ /(.*another type.*)/g], [$err =~
+            /^(app-permission: 30 keys, as ".*\{g:odd\d*\}", are of another type .*: skipped; "doctor" names them)$/m],
+            'they are counted, once';
+        like $err, qr/another type/, 'indeed';
+    }
+
+    ($status, $by) = doctor();
+    is scalar @{$by->{types}}, 11, 'doctor names ten';
+    like $by->{types}[10]{message}, qr/^30 keys are of a wrong type/,
+        'and counts all';
+
+    # nor do they stop a purge
+
+    $redis->cmd('ZADD', 'app_permission:access:{g:odd}', 5, 'r');
+    $redis->cmd('ZADD', 'app_permission:access:{g:gone}', 5, 'r');
+    $redis->cmd('SET', 'app_permission:access:{g:a}', 'x');
+    my ($code, $out, $err) = $t->cli('--json', 'purge');
+    is $code, 0, 'purge' or diag $err;
+    is_deeply($json->decode($out), { grants => 1, accesses => 1 },
+        'what is of the right type is purged');
+    like $err, qr/^app-permission: 30 keys, as /m, 'grants are told of';
+    like $err, qr/access:\{g:a\}" is of another type/, 'and accesses';
+    is $redis->access('g', 'r', 'odd'), 5,
+        'accesses of an app whose grants cannot be read stay';
+
+    ($code, $out, $err) = $t->cli('access');
+    is $code, 0, 'access';
+    like $err, qr/access:\{g:a\}" is of another type/, 'names it too';
+    $redis->cmd('FLUSHALL');
+    $redis->load;
 }
 
 # ---- a replica

@@ -34,6 +34,7 @@ typedef struct {
 
 
 static perm_request_t  request;
+static perm_foreign_t  foreign;
 
 
 static int
@@ -92,7 +93,7 @@ print_page(perm_cli_t *cli, const perm_access_page_t *page)
 static void
 take_page(perm_cli_t *cli, perm_access_page_t *page)
 {
-    if (perm_table_foreign(page->members, page->key)) {
+    if (perm_foreign_take(&foreign, page->members, page->key)) {
         page->done = 1;
 
     } else {
@@ -188,6 +189,7 @@ run_access(perm_cli_t *cli)
 
     pages = perm_alloc(CHUNK * sizeof(perm_access_page_t));
     perm_table_keys(cli, PERM_KEY_ACCESS, all, all, access_keys, pages);
+    perm_foreign_tell(&foreign);
     free(pages);
 
     return PERM_EXIT_DONE;

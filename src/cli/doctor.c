@@ -8,6 +8,7 @@
 
 #include "cli/rights.h"
 #include "cli/server.h"
+#include "cli/types.h"
 
 
 #define OFFSET(member)  offsetof(perm_args_t, member)
@@ -97,6 +98,10 @@ run_doctor(perm_cli_t *cli)
     check_meta(cli, &report);
     perm_rights_check(cli, &report, whom[cli->args.role]);
 
+    if (cli->args.role != PERM_ROLE_GATEWAY) {
+        perm_types_check(cli, &report);
+    }
+
     perm_warn("%u errors, %u warnings", report.errors,
               report.warnings);
 
@@ -109,8 +114,8 @@ const perm_command_t  perm_doctor_command = {
     "is this Redis fit for the table",
     "Looks at every server: reachable, version, role, eviction, memory,\n"
     "saving to disk, the difference of the clocks, tracking; then at the\n"
-    "table and at the rights of the user, by using them on keys that are\n"
-    "nobody's. Each line says ok, warning or error, and what to do. Exit\n"
-    "status 1: there are errors.",
+    "table, at the rights of the user, by using them on keys that are\n"
+    "nobody's, and at the types of all keys. Each line says ok, warning or\n"
+    "error, and what to do. Exit status 1: there are errors.",
     doctor_options, 0, 0, run_doctor
 };

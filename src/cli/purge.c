@@ -25,10 +25,11 @@ static const perm_option_t  purge_options[] = {
 
 
 typedef struct {
-    int64_t     before;       /* what ended until then goes */
-    uint64_t    seen;
-    uint64_t    grants;
-    uint64_t    accesses;
+    int64_t         before;       /* what ended until then goes */
+    uint64_t        seen;
+    uint64_t        grants;
+    uint64_t        accesses;
+    perm_foreign_t  foreign;      /* in place of accesses */
 } perm_purge_t;
 
 
@@ -54,6 +55,21 @@ count(void *data, redisReply *reply)
     }
 
     return 0;
+}
+
+
+/* grants of another type, which were told of, leave the accesses as they are */
+
+static int
+count_orphans(void *data, redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR
+        && strstr(reply->str, "WRONGTYPE") == NULL)
+    {
+        perm_store_refused(NULL, reply->str);
+    }
+
+    return count(data, reply);
 }
 
 
@@ -103,7 +119,8 @@ purge_members(perm_cli_t *cli, perm_str_t access, perm_str_t grants,
         perm_request_add(&request, perm_reply_str(items->element[i]));
     }
 
-    perm_store_send(cli->store, NULL, &request, 0, count, &purge->accesses);
+    perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                    count_orphans, &purge->accesses);
 }
 
 
@@ -154,7 +171,7 @@ purge_key(perm_cli_t *cli, perm_purge_key_t *key, perm_purge_t *purge)
     perm_str_t   grants_key;
     redisReply  *reply;
 
-    if (perm_table_foreign(key->first, key->key)) {
+    if (perm_foreign_take(&purge->foreign, key->first, key->key)) {
         freeReplyObject(key->first);
         return;
     }
@@ -253,6 +270,7 @@ run_purge(perm_cli_t *cli)
     purge.seen = 0;
     perm_table_keys(cli, PERM_KEY_ACCESS, walk.gateway, walk.app, purge_keys,
                     &purge);
+    perm_foreign_tell(&purge.foreign);
 
     perm_warn("%spurged %llu grants and %llu accesses",
               perm_interrupted ? "interrupted: " : "",

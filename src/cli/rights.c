@@ -40,7 +40,7 @@ static const perm_probe_t  probes[] = {
       { "ZADD", "@" ACCESS, "XX", "GT", "0", "r" } },
 
     { TABLE, "SCAN", "visiting the whole table",
-      { "SCAN", "0", "MATCH", "@" GRANTS, "COUNT", "1", "TYPE", "hash" } },
+      { "SCAN", "0", "MATCH", "@" GRANTS, "COUNT", "1" } },
     { TABLE, "HSCAN", "visiting the whole table",
       { "HSCAN", "@" GRANTS, "0" } },
     { TABLE, "ZSCAN", "access and purge", { "ZSCAN", "@" ACCESS, "0" } },

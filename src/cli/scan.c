@@ -63,7 +63,7 @@ perm_scan_refused(const redisReply *reply)
 
 static void
 scan_node(perm_cli_t *cli, perm_node_t *node, const char *pattern,
-    const char *type, perm_keys_pt keys, void *data)
+    perm_keys_pt keys, void *data)
 {
     char         cursor[PERM_CURSOR_SIZE];
     size_t       i;
@@ -79,8 +79,6 @@ scan_node(perm_cli_t *cli, perm_node_t *node, const char *pattern,
         perm_request_text(&request, pattern);
         perm_request_text(&request, "COUNT");
         perm_request_number(&request, SCAN_COUNT);
-        perm_request_text(&request, "TYPE");
-        perm_request_text(&request, type);
 
         reply = perm_store_call(cli->store, node, &request, PERM_NO_RESEND);
 
@@ -131,7 +129,6 @@ perm_table_keys(perm_cli_t *cli, perm_key_kind_t kind, perm_str_t gateway,
          node != NULL && !perm_interrupted;
          node = perm_store_next(cli->store, node))
     {
-        scan_node(cli, node, pattern,
-                  kind == PERM_KEY_GRANTS ? "hash" : "zset", keys, data);
+        scan_node(cli, node, pattern, keys, data);
     }
 }

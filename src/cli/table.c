@@ -113,7 +113,8 @@ perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
 
 
 int
-perm_table_foreign(const redisReply *reply, perm_str_t key)
+perm_foreign_take(perm_foreign_t *foreign, const redisReply *reply,
+    perm_str_t key)
 {
     if (reply->type != REDIS_REPLY_ERROR) {
         return 0;
@@ -123,8 +124,42 @@ perm_table_foreign(const redisReply *reply, perm_str_t key)
         perm_store_refused(NULL, reply->str);
     }
 
-    perm_warn("\"%s\" is of another type than the table's keys: skipped",
-              perm_escape(key));
+    if (foreign->n++ == 0) {
+        snprintf(foreign->name, sizeof(foreign->name), "%s",
+                 perm_escape(key));
+    }
+
+    return 1;
+}
+
+
+void
+perm_foreign_tell(const perm_foreign_t *foreign)
+{
+    if (foreign->n == 1) {
+        perm_warn("\"%s\" is of another type than the table's keys: skipped",
+                  foreign->name);
+
+    } else if (foreign->n) {
+        perm_warn("%llu keys, as \"%s\", are of another type than the "
+                  "table's: skipped; \"doctor\" names them",
+                  (unsigned long long) foreign->n, foreign->name);
+    }
+}
+
+
+int
+perm_table_foreign(const redisReply *reply, perm_str_t key)
+{
+    perm_foreign_t  foreign;
+
+    foreign.n = 0;
+
+    if (!perm_foreign_take(&foreign, reply, key)) {
+        return 0;
+    }
+
+    perm_foreign_tell(&foreign);
 
     return 1;
 }

@@ -66,8 +66,9 @@ uint64_t perm_table_walk(perm_cli_t *cli, const perm_walk_t *walk);
 
 
 /*
- * SCANs every master for keys of a kind; "keys" is called with some at a time.
- * Both names given: the one key, which may not be there.
+ * SCANs every master for keys that are named as those of a kind, whatever
+ * their type; "keys" is called with some at a time.  Both names given: the one
+ * key, which may not be there.
  */
 typedef void (*perm_keys_pt)(perm_cli_t *cli, void *data, perm_str_t *keys,
     size_t n);
@@ -91,6 +92,21 @@ void perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
  * program.  For requests with PERM_ERRORS_TOO.
  */
 int perm_table_foreign(const redisReply *reply, perm_str_t key);
+
+
+/* begins zeroed: how many keys were of another type, and the first of them */
+
+typedef struct {
+    uint64_t     n;
+    char         name[512];
+} perm_foreign_t;
+
+
+/* As perm_table_foreign(), but the keys are told of once, at the end */
+
+int perm_foreign_take(perm_foreign_t *foreign, const redisReply *reply,
+    perm_str_t key);
+void perm_foreign_tell(const perm_foreign_t *foreign);
 
 
 /* The score of a sorted set as unix seconds, or PERM_GRANT_ABSENT */

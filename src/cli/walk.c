@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     const perm_walk_t  *walk;
     uint64_t            unreadable;
+    perm_foreign_t      foreign;
     perm_row_t         *rows;
     size_t              nrows;
     size_t              size;
@@ -93,7 +94,7 @@ read_fields(perm_cli_t *cli, perm_walker_t *walker)
             continue;
         }
 
-        if (perm_table_foreign(page->fields, page->key)) {
+        if (perm_foreign_take(&walker->foreign, page->fields, page->key)) {
             page->done = 1;
             drop(&page->fields);
             continue;
@@ -392,6 +393,8 @@ perm_table_walk(perm_cli_t *cli, const perm_walk_t *walk)
 
     perm_table_keys(cli, PERM_KEY_GRANTS, walk->gateway, walk->app, walk_keys,
                     walker);
+
+    perm_foreign_tell(&walker->foreign);
 
     unreadable = walker->unreadable;
     free(walker->rows);
