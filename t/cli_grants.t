@@ -32,6 +32,27 @@ my @r = (@g, '--resource', 'get_user');
 
     ($status) = $t->cli('list');
     is $status, 1, 'nothing to list: 1';
+
+    # not loaded and without a grant, as under a wrong prefix: no answer
+
+    my @whole = (['export'], ['renew'], ['expiring'], ['renew', '--dry-run']);
+
+    for (@whole) {
+        ($status, $out, $err) = $t->cli(@$_);
+        is $status, 1, "nothing to @$_: 1";
+        is $out, '', 'and nothing out';
+        like $err, qr/not loaded/, 'says why';
+    }
+
+    for my $fill (sub { $redis->grant('g', 'r', 'a', time + 1000) },
+                  sub { $redis->load }, sub { $redis->revoke('g', 'r', 'a') }) {
+        $fill->();
+        for (@whole) {
+            ($status) = $t->cli(@$_);
+            is $status, 0, "@$_ of what is there: 0";
+        }
+    }
+    $redis->cmd('FLUSHALL');
 }
 
 # ---- grant

@@ -43,6 +43,7 @@ typedef struct {
 
 typedef struct {
     int64_t             term;
+    uint64_t            seen;       /* grants, ending or not */
     perm_ending_t      *list;
     size_t              n;
     size_t              size;
@@ -209,6 +210,8 @@ expiring_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
 {
     size_t            i, used;
     perm_expiring_t  *expiring = data;
+
+    expiring->seen += n;
 
     /* what ends and is not saved by renewal comes to the front */
 
@@ -429,7 +432,7 @@ run_expiring(perm_cli_t *cli)
     free(expiring.list);
     free(expiring.gateways);
 
-    return failed ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return failed ? PERM_EXIT_NO : perm_table_found(cli, expiring.seen);
 }
 
 

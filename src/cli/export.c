@@ -77,7 +77,8 @@ run_export(perm_cli_t *cli)
               (unsigned long long) export.written,
               (unsigned long long) (unreadable + export.skipped));
 
-    return export.skipped ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return export.skipped ? PERM_EXIT_NO
+                          : perm_table_found(cli, export.written + unreadable);
 }
 
 

@@ -277,7 +277,7 @@ run_renew(perm_cli_t *cli)
               (unsigned long long) run.considered,
               run.gone ? "; some were revoked meanwhile" : "");
 
-    return PERM_EXIT_DONE;
+    return perm_table_found(cli, run.considered);
 }
 
 

@@ -86,6 +86,13 @@ perm_table_warn_unloaded(const perm_cli_t *cli)
 }
 
 
+perm_exit_t
+perm_table_found(const perm_cli_t *cli, uint64_t grants)
+{
+    return (cli->loaded || grants) ? PERM_EXIT_DONE : PERM_EXIT_NO;
+}
+
+
 void
 perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
     perm_str_t old, perm_str_t value, perm_reply_pt handler, void *data)

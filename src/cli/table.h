@@ -26,6 +26,12 @@ void perm_table_mark(perm_cli_t *cli);
 
 void perm_table_warn_unloaded(const perm_cli_t *cli);
 
+/*
+ * The exit status of a visit of the whole table that found so many grants:
+ * none in one that is not loaded is no answer.
+ */
+perm_exit_t perm_table_found(const perm_cli_t *cli, uint64_t grants);
+
 
 typedef struct {
     perm_str_t   key;        /* of the hash */
