@@ -58,8 +58,10 @@ my @r = (@g, '--resource', 'get_user');
 # ---- grant
 
 {
-    my ($status, $out) = $t->cli('grant', @g);
+    my ($status, $out, $err) = $t->cli('grant', @g);
     is $status, 0, 'grant on the gateway';
+    like $err, qr/was not loaded and is from now on/,
+        'says what else the first one does';
     like $out, qr/^granted: app demo, gateway smoke, all resources, until 20/,
         'says what';
     is $redis->cmd('HGET', 'app_permission:meta', 'schema'), '1',
@@ -70,7 +72,9 @@ my @r = (@g, '--resource', 'get_user');
     ok near($v->{granted}, time), 'granted now';
     is_deeply [sort keys %$v], ['expires', 'granted'], 'and nothing else';
 
-    $t->cli('grant', @r, '--days', 0, '--type', 'apply');
+    ($status, $out, $err) = $t->cli('grant', @r, '--days', 0, '--type',
+        'apply');
+    is $err, '', 'the second one does not';
     $v = $json->decode(value('smoke', 'get_user', 'demo'));
     is $v->{expires}, 4102444800, '--days 0 is permanent';
     is $v->{type}, 'apply', 'with its type';

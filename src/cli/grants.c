@@ -226,6 +226,12 @@ run_grant(perm_cli_t *cli)
     }
 
     write_grant(cli, expires);
+
+    if (!cli->loaded) {
+        perm_warn("the table was not loaded and is from now on: what has no "
+                  "grant in it is denied");
+    }
+
     perm_table_mark(cli);
 
     print_grant(cli, "granted", expires);
