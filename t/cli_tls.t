@@ -102,9 +102,9 @@ refused('another authority', qr/certificate is refused/, '--cacert',
 works('not verified', '--insecure');
 refused('another name is expected', qr/certificate is refused: .*ostname mismatch/,
     @ca, '--tls-name', 'redis.example.com');
-refused('no such file', qr/cannot load --cacert "\/nonexistent"/, '--cacert',
+refused('no such file', qr/cannot load --cacert "\/nonexistent": No such file/, '--cacert',
     '/nonexistent');
-refused('no key', qr/cannot load --key "\/nonexistent"/, @ca, '--cert',
+refused('no key', qr/cannot load --key "\/nonexistent": No such file/, @ca, '--cert',
     "$dir/client.crt", '--key', '/nonexistent');
 
 {

@@ -148,11 +148,23 @@ tls_failed(const char *doing, char *error)
     const char     *reason;
     unsigned long   code;
 
-    code = ERR_peek_last_error();
-    reason = code ? ERR_reason_error_string(code) : NULL;
+    reason = "the server closed the connection";
 
-    snprintf(error, PERM_ERROR_SIZE, "%s: %s", doing,
-             reason ? reason : "the server closed the connection");
+    /* the last one, but what a system call says comes first and says more */
+
+    while ((code = ERR_get_error()) != 0) {
+
+        if (ERR_GET_LIB(code) == ERR_LIB_SYS) {
+            reason = strerror(ERR_GET_REASON(code));
+            break;
+        }
+
+        if (ERR_reason_error_string(code) != NULL) {
+            reason = ERR_reason_error_string(code);
+        }
+    }
+
+    snprintf(error, PERM_ERROR_SIZE, "%s: %s", doing, reason);
 
     ERR_clear_error();
 
