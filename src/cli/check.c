@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/explain.h"
+#include "cli/http.h"
 #include "cli/table.h"
 #include "core/decision.h"
 
@@ -216,12 +217,20 @@ static perm_exit_t
 run_check(perm_cli_t *cli)
 {
     int                 differs;
+    const char         *wrong;
     perm_check_t        check;
     perm_grants_t       grants;
     const perm_args_t  *args;
 
     args = &cli->args;
     differs = 0;
+
+    wrong = args->gateway_url ? perm_http_url_wrong(args->gateway_url) : NULL;
+
+    if (wrong != NULL) {
+        perm_fatal(PERM_EXIT_USAGE, "--gateway-url \"%s\": %s",
+                   perm_escape_text(args->gateway_url), wrong);
+    }
 
     memset(&check, 0, sizeof(perm_check_t));
     check.gateway.expires = check.resource.expires = PERM_GRANT_ABSENT;

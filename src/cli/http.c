@@ -98,6 +98,17 @@ parse_url(const char *text, perm_http_url_t *url, char *error)
 }
 
 
+const char *
+perm_http_url_wrong(const char *text)
+{
+    perm_http_url_t  url;
+
+    static char  error[PERM_ERROR_SIZE];
+
+    return parse_url(text, &url, error) == 0 ? NULL : error;
+}
+
+
 /* all of the answer, to the end of the stream */
 
 static char *

@@ -24,4 +24,9 @@ char *perm_http_get(const char *url, const char *query, int timeout,
     perm_str_t *body, char *error);
 
 
+/* NULL, or what is wrong with such a URL, which is good until the next call */
+
+const char *perm_http_url_wrong(const char *url);
+
+
 #endif /* _PERM_HTTP_H_INCLUDED_ */
