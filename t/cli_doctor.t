@@ -98,6 +98,15 @@ sub bad { grep { $_->{status} ne 'ok' } map { @$_ } values %{$_[0]} }
     $fake->stop;
     delete $t->{fake};
 
+    $fake = $t->fake_redis(to => $redis);
+    $fake->rules({ match => qr/^HMGET/, reply => "-MOVED 1 h:1\r\n" });
+    ($status, $by) = doctor($fake->url);
+    is_deeply [map { $_->{message} } bad($by)], ['HMGET fails, needed for '
+        . 'looking grants up: MOVED 1 h:1; this is a cluster: use a '
+        . 'redis+cluster:// URL'], 'what fails, and what to do';
+    $fake->stop;
+    delete $t->{fake};
+
     ($status, $by) = doctor('unix:/nonexistent');
     is $status, 3, 'not there: 3';
     is $by->{reachable}[0]{status}, 'error', 'said so';

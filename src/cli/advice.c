@@ -37,12 +37,10 @@ without_script(const char *error)
 }
 
 
-void
-perm_store_refused(const char *server, const char *error)
+const char *
+perm_store_advice(const char *error)
 {
-    unsigned     i;
-    perm_str_t   text;
-    const char  *advice;
+    unsigned  i;
 
     /* Redis 7 says it otherwise when a script lacks a right */
 
@@ -64,17 +62,26 @@ perm_store_refused(const char *server, const char *error)
         { NULL, NULL }
     };
 
-    text = without_script(error);
-
     for (i = 0; advices[i][0] != NULL; i++) {
-        if (strncmp(text.data, advices[i][0], strlen(advices[i][0])) == 0
+        if (strncmp(error, advices[i][0], strlen(advices[i][0])) == 0
             || (advices[i][0] == noperm && strstr(error, in_script) != NULL))
         {
             break;
         }
     }
 
-    advice = advices[i][1];
+    return advices[i][1];
+}
+
+
+void
+perm_store_refused(const char *server, const char *error)
+{
+    perm_str_t   text;
+    const char  *advice;
+
+    text = without_script(error);
+    advice = perm_store_advice(text.data);
 
     perm_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
                server ? " at " : "", server ? perm_escape_text(server) : "",

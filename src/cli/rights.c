@@ -121,6 +121,7 @@ try(perm_cli_t *cli, const perm_probe_t *probe)
 static void
 check_probe(perm_cli_t *cli, perm_report_t *report, const perm_probe_t *probe)
 {
+    const char  *advice;
     redisReply  *reply;
 
     reply = try(cli, probe);
@@ -131,9 +132,11 @@ check_probe(perm_cli_t *cli, perm_report_t *report, const perm_probe_t *probe)
                     probe->rights, probe->need, cli->prefix.data);
 
     } else if (reply->type == REDIS_REPLY_ERROR) {
+        advice = perm_store_advice(reply->str);
         perm_report(report, PERM_ERROR, "rights", "%s fails, needed for %s: "
-                    "%s", probe->rights, probe->need,
-                    perm_escape_text(reply->str));
+                    "%s%s%s", probe->rights, probe->need,
+                    perm_escape_text(reply->str), advice ? "; " : "",
+                    advice ? advice : "");
 
     } else {
         perm_report(report, PERM_OK, "rights", "%s, for %s", probe->rights,

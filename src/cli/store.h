@@ -61,6 +61,11 @@ perm_node_t *perm_store_next(perm_store_t *store, perm_node_t *node);
 const char *perm_store_name(perm_node_t *node);
 
 
+/* What to do about an error reply, or NULL */
+
+const char *perm_store_advice(const char *error);
+
+
 /*
  * Exits with what an error reply means and what to do about it.  server: NULL
  * when it is not known.
