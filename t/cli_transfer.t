@@ -234,6 +234,9 @@ EOT
         '{"gateway":"g","resource":"r2","app":"b","expires":5,"note":"\u0000\"\\\\"}')),
         'lines, with all members, never more than one a grant';
     like $err, qr/field "bad": unreadable/, 'what is unreadable is named';
+    like $err, qr/: 1 grants have members named "gateway".*left out$/m,
+        'and what a line cannot have';
+    like $err, qr/: exported 3 grants, skipped 1 unreadable ones$/m, 'counted';
 
     my $file = "$dir/table.jsonl";
     spew($file, 'old');
@@ -265,6 +268,8 @@ EOT
     ($status, $out, $err) = $t->cli('export');
     is $status, 1, 'a grant that import would not take: 1';
     like $err, qr/field "r4": .*skipped/, 'it is named';
+    like $err, qr/: 1 grants are not in the output .*\n.* skipped 0 unreadable/,
+        'and not said to be unreadable';
     is join("\n", sort split /\n/, $out), join("\n",
         '{"gateway":"g","resource":"r1","app":"a","expires":5,"n":1}',
         '{"gateway":"g","resource":"r2","app":"a","expires":5,"t\u0079pe":"y"}',

@@ -14,19 +14,24 @@
 typedef struct {
     perm_outfile_t  out;
     uint64_t        written;
-    uint64_t        skipped;
+    uint64_t        skipped;      /* too long for a line */
+    uint64_t        cut;          /* with members that a line cannot have */
 } perm_export_t;
 
 
 static void
 export_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
 {
+    int             rc;
     size_t          i;
     perm_export_t  *export = data;
 
     for (i = 0; i < n; i++) {
-        if (perm_grant_line_print(export->out.file, &rows[i]) == 0) {
+        rc = perm_grant_line_print(export->out.file, &rows[i]);
+
+        if (rc >= 0) {
             export->written++;
+            export->cut += (uint64_t) rc;
             continue;
         }
 
@@ -73,9 +78,21 @@ run_export(perm_cli_t *cli)
 
     perm_outfile_commit(&export.out);
 
+    if (export.cut) {
+        perm_warn("%llu grants have members named \"gateway\", \"resource\" or "
+                  "\"app\", which a line cannot have: they are left out",
+                  (unsigned long long) export.cut);
+    }
+
+    if (export.skipped) {
+        perm_warn("%llu grants are not in the output as they are too long for "
+                  "a line; \"import --replace\" of it would remove them",
+                  (unsigned long long) export.skipped);
+    }
+
     perm_warn("exported %llu grants, skipped %llu unreadable ones",
               (unsigned long long) export.written,
-              (unsigned long long) (unreadable + export.skipped));
+              (unsigned long long) unreadable);
 
     return export.skipped ? PERM_EXIT_NO
                           : perm_table_found(cli, export.written + unreadable);
@@ -94,6 +111,7 @@ const perm_command_t  perm_export_command = {
     "\n"
     "(on one line) with every other member of the value in Redis. FILE\n"
     "appears when all of it is written. Unreadable values are named and\n"
-    "left out.",
+    "left out, and so is what a line cannot hold; the exit status is then 1\n"
+    "if a readable grant is missing.",
     NULL, 1, 1, run_export
 };

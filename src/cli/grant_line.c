@@ -268,20 +268,24 @@ reserved(perm_str_t name)
 
 /*
  * What a line takes of a value: at most one type, and that a string.  Returns
- * which member it is, from 1, or 0; "kept" says how many members are kept.
+ * which member it is, from 1, or 0; "kept" says how many members are kept, and
+ * "lost" how many are not because the line has others of that name.
  */
 
 static unsigned
-exported_type(perm_str_t value, unsigned *kept)
+exported_type(perm_str_t value, unsigned *kept, unsigned *lost)
 {
     unsigned            i, type;
     perm_json_member_t  member;
 
     type = 0;
     *kept = 1;    /* "expires" */
+    *lost = 0;
 
     for (i = 1; perm_json_next(&value, &member); i++) {
         *kept += !reserved(member.name);
+        *lost += reserved(member.name)
+                 && !perm_json_is(member.name, "expires");
 
         if (perm_json_is(member.name, "type") && *member.value.data == '"') {
             type = i;
@@ -295,11 +299,11 @@ exported_type(perm_str_t value, unsigned *kept)
 int
 perm_grant_line_print(FILE *file, const perm_row_t *row)
 {
-    unsigned            i, type, kept;
+    unsigned            i, type, kept, lost;
     perm_str_t          rest;
     perm_json_member_t  member;
 
-    type = exported_type(row->value, &kept);
+    type = exported_type(row->value, &kept, &lost);
 
     if (row->value.len + PERM_CALL_MAX + 128 > PERM_LINE_MAX
         || kept > PERM_LINE_MEMBERS_MAX)
@@ -334,5 +338,5 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
 
     perm_object_end(file, "\n");
 
-    return 0;
+    return lost != 0;
 }

@@ -42,8 +42,10 @@ const char *perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line);
 
 
 /*
- * Writes the line of a readable row.  Returns 0, or -1 when it would be
- * longer than PERM_LINE_MAX, or have more members than import takes.
+ * Writes the line of a readable row.  Returns 0; 1 when members of the value
+ * had to be left out, as they are named "gateway", "resource" or "app"; or -1
+ * when it would be longer than PERM_LINE_MAX, or have more members than import
+ * takes.
  */
 int perm_grant_line_print(FILE *file, const perm_row_t *row);
 
