@@ -68,7 +68,9 @@ perm_outfile_open(perm_outfile_t *out, const char *name)
     out->name = name;
     exists = (stat(name, &st) == 0);
 
-    if (exists && !S_ISREG(st.st_mode)) {
+    /* also a symbolic link to what is not there yet */
+
+    if (exists ? !S_ISREG(st.st_mode) : lstat(name, &st) == 0) {
         out->file = fopen(name, "we");
 
         if (out->file == NULL) {
