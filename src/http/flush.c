@@ -138,6 +138,7 @@ perm_flush_turn(ngx_event_t *ev)
     }
 
     if (flush->pmcf->state
+        && !flush->zone->replaced
         && !flush->writing
         && (ngx_msec_int_t) (now - flush->snapshot_due) >= 0)
     {
@@ -257,6 +258,12 @@ perm_flush_send(perm_flush_t *flush)
 static void
 perm_flush_write(perm_flush_t *flush)
 {
+    if (flush->zone->replaced) {
+        flush->writing = 0;
+        perm_state_abandon(flush->pmcf->state);
+        return;
+    }
+
     if (perm_state_write(flush->pmcf->state, flush->zone->cache,
                          flush->zone->recorder,
                          flush->zone->health.table == PERM_TABLE_NOT_LOADED,

@@ -365,11 +365,23 @@ perm_add_handler(ngx_conf_t *cf)
 static ngx_int_t
 perm_init_module(ngx_cycle_t *cycle)
 {
+    ngx_uint_t         same;
+    perm_zone_t       *former;
     perm_main_conf_t  *pmcf;
 
     pmcf = perm_cycle_conf(cycle);
 
-    if (pmcf == NULL || pmcf->zone.state.file.len == 0 || ngx_test_config) {
+    if (pmcf == NULL || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    former = perm_zone_former(pmcf->shm_zone, &same);
+
+    if (former) {
+        former->replaced = 1;
+    }
+
+    if (pmcf->zone.state.file.len == 0) {
         return NGX_OK;
     }
 

@@ -4,8 +4,6 @@
 #include "core/grant_key.h"
 
 
-#define PERM_ZONE_LAYOUT     4   /* of everything in the zone */
-
 /* percent of what is left after the counters and lists */
 
 #define PERM_ZONE_CACHE      67
@@ -58,7 +56,8 @@ perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, ngx_str_t *prefix,
 ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    perm_zone_t       *zone;
+    ngx_uint_t         same;
+    perm_zone_t       *zone, *former;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t  *conf;
 
@@ -78,9 +77,16 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (conf->state.file.len && !ngx_test_config) {
-        zone = conf->zone;
+    zone = conf->zone;
+    former = perm_zone_former(shm_zone, &same);
 
+    if (former && same) {
+
+        /* which knows more than the file, what was revoked above all */
+
+        perm_zone_inherit(zone, former, shm_zone->shm.log);
+
+    } else if (conf->state.file.len && !ngx_test_config) {
         perm_state_load(&conf->state, zone->cache, zone->recorder, zone->seed,
                         shm_zone->shm.log);
     }

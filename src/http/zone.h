@@ -22,6 +22,7 @@
 #include "http/top.h"
 
 
+#define PERM_ZONE_LAYOUT 4               /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 #define PERM_TOP_SIZE    256             /* entries of each list */
 
@@ -30,6 +31,9 @@ typedef struct {
     ngx_uint_t        layout;            /* of this build, first */
     uint64_t          seed;              /* of every hash */
     time_t            created;           /* unix seconds */
+    ngx_atomic_t      replaced;          /* a reload made another one: what
+                                            workers that are left have in here
+                                            is not for the state file */
 
     perm_cache_t     *cache;
     perm_recorder_t  *recorder;
@@ -77,6 +81,19 @@ ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+
+/*
+ * inherit.c, in the master, while a configuration is read.  The zone of the
+ * configuration before when this is not the same memory, or NULL; "same":
+ * it is of the same grant table.
+ */
+
+perm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone, ngx_uint_t *same);
+
+/* takes known grants, untrusted, and pending accesses over, and logs that */
+void perm_zone_inherit(perm_zone_t *zone, perm_zone_t *former,
+    ngx_log_t *log);
 
 
 #endif /* _PERM_ZONE_H_INCLUDED_ */

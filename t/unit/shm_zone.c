@@ -5,6 +5,7 @@
  * sources: src/http/recorder_take.c src/http/state_load.c src/http/zone.c
  * sources: src/http/stats.c src/http/top.c src/http/forecast.c src/http/guard.c
  * sources: src/http/resources.c src/http/history.c src/http/names.c
+ * sources: src/http/inherit.c
  */
 
 
@@ -17,6 +18,9 @@ ngx_uint_t  ngx_test_config;
 ngx_uint_t  ngx_pagesize = 4096;
 ngx_uint_t  ngx_worker;
 ngx_pid_t   ngx_pid;
+
+static ngx_cycle_t     cycle;
+volatile ngx_cycle_t  *ngx_cycle = &cycle;
 
 
 uint32_t

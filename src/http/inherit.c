@@ -1,0 +1,143 @@
+
+#include "http/zone.h"
+
+
+#define PERM_INHERIT_ACCESSES  64   /* a call */
+
+
+static void perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former,
+    ngx_uint_t *n);
+static void perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former,
+    ngx_uint_t *n);
+
+
+perm_zone_t *
+perm_zone_former(ngx_shm_zone_t *shm_zone, ngx_uint_t *same)
+{
+    ngx_uint_t         i;
+    perm_zone_t       *zone;
+    ngx_shm_zone_t    *former;
+    ngx_list_part_t   *part;
+    perm_zone_conf_t  *conf;
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+
+    for ( /* void */ ; part; part = part->next) {
+        former = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (former[i].tag != shm_zone->tag
+                || former[i].shm.addr == NULL
+                || former[i].shm.addr == shm_zone->shm.addr)
+            {
+                continue;
+            }
+
+            conf = former[i].data;
+            zone = conf->zone;
+
+            if (zone == NULL || zone->layout != PERM_ZONE_LAYOUT) {
+                continue;
+            }
+
+            *same = (former[i].shm.name.len == shm_zone->shm.name.len
+                     && ngx_strncmp(former[i].shm.name.data,
+                                    shm_zone->shm.name.data,
+                                    shm_zone->shm.name.len)
+                        == 0);
+            return zone;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+perm_zone_inherit(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
+{
+    ngx_uint_t  grants, accesses;
+
+    perm_inherit_grants(zone, former, &grants);
+    perm_inherit_accesses(zone, former, &accesses);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "app_permission: %ui grants and %ui accesses moved to the "
+                  "zone of another size", grants, accesses);
+}
+
+
+/* as from a state file: denials are not worth it */
+
+static void
+perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
+{
+    char                 names[PERM_CALL_MAX];
+    ngx_int_t            rc;
+    ngx_uint_t           cursor, live;
+    perm_call_t          call;
+    perm_generation_t    generation;
+    perm_cache_entry_t   entry;
+
+    *n = 0;
+    cursor = 0;
+
+    for ( ;; ) {
+        rc = perm_cache_next(former->cache, &cursor, &call, names, &entry);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+
+        if (rc != NGX_OK
+            || (entry.grants.gateway < 0 && entry.grants.resource < 0)
+            || !perm_zone_unchanged(former, &call, &entry))
+        {
+            continue;
+        }
+
+        live = (perm_decide(entry.grants, ngx_time()).outcome == PERM_ALLOW);
+
+        /* of the epoch before: fit as stale, until Redis says more */
+
+        generation = perm_cache_generation(zone->cache, call.gateway,
+                                           call.app);
+        generation.epoch--;
+
+        perm_cache_store(zone->cache, &call, perm_call_hash(&call, zone->seed),
+                         entry.grants, live, entry.fetched, generation);
+        (*n)++;
+    }
+}
+
+
+/* the workers that recorded them go on sending them: Redis keeps the newest */
+
+static void
+perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
+{
+    uint64_t                hash;
+    ngx_uint_t              i, taken, cursor;
+    perm_recorder_access_t  accesses[PERM_INHERIT_ACCESSES];
+
+    *n = 0;
+    cursor = 0;
+
+    do {
+        taken = perm_recorder_take(former->recorder, &cursor, accesses,
+                                   PERM_INHERIT_ACCESSES);
+
+        for (i = 0; i < taken; i++) {
+            hash = perm_call_hash(&accesses[i].call, zone->seed);
+
+            if (perm_recorder_record(zone->recorder, &accesses[i].call, hash,
+                                     accesses[i].last)
+                == NGX_OK)
+            {
+                (*n)++;
+            }
+        }
+
+    } while (cursor);
+}
