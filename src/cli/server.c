@@ -139,7 +139,7 @@ read_info(perm_server_t *server)
     } else {
         perm_report(server->report, PERM_WARNING, "info", "INFO is refused: "
                     "version and memory cannot be looked at; give the user "
-                    "+info");
+                    "+info for that, which nginx itself does not need");
     }
 
     freeReplyObject(reply);
@@ -304,7 +304,8 @@ check_clock(perm_server_t *server)
         || reply->element[0]->type != REDIS_REPLY_STRING)
     {
         perm_report(server->report, PERM_WARNING, "clock", "TIME is refused: "
-                    "the clocks cannot be compared; give the user +time");
+                    "the clocks cannot be compared; give the user +time "
+                    "for that, which nginx itself does not need");
         freeReplyObject(reply);
         return;
     }
