@@ -102,6 +102,11 @@ sub nginx {
             app_permission_cache_valid 0s denied=0s;
             empty_gif;
         }
+        location = /long {
+            app_permission required;
+            app_permission_cache_valid 1h denied=1h;
+            empty_gif;
+        }
 END
     is outcome(apps('first', 0, 1)), '200 allow/resource_grant', 'the lower half';
     is outcome(apps('first', 1, 1)), '200 allow/resource_grant', 'the upper half';
@@ -318,6 +323,46 @@ subtest 'many nodes are down' => sub {
 
     $_->refuse(0) for values %node;
     ok wait_for(sub { outcome(apps('any', 0, 1)) =~ /^200/ }), 'back';
+};
+
+stop();
+
+
+# nobody tells of changes at "c", which has no slot and is no node of theirs
+
+cluster([qw(a b c)], [0, 8191, 'a'], [8192, 16383, 'b']);
+nginx('app_permission_redis_timeout 5s;');
+
+# calls, and how often the node was asked for their sake
+
+sub asks {
+    my ($name, $app, $calls) = @_;
+    my ($before) = asked($name, $app);
+    for (1 .. $calls) {
+        my $r = $t->get('/long', app => $app);
+        is "$r->{status} $r->{headers}{'x-decision'}",
+            '200 allow/resource_grant', "$app: allowed";
+    }
+    return (asked($name, $app))[0] - $before;
+}
+
+subtest 'sent to a node without slots' => sub {
+    my ($known, $b, $c) = map { apps($_, 0, 1) } qw(known to-b to-c);
+    does('a', map { { match => qr/^HMGET .*:to-$_-/,
+                      reply => "-ASK 1 127.0.0.1:$node{$_}{port}\r\n" } } qw(b c));
+
+    ok wait_for(sub { !asks('a', $known, 1) }), 'what a master says is cached';
+    asks('b', $b, 1);
+    is asks('b', $b, 3), 0, '... also where ASK led to it';
+    cmp_ok asks('c', $c, 3), '>=', 3, 'another node is asked each time';
+
+    $node{c}->refuse(1);
+    asks('c', $c, 1);
+    is asks('a', $known, 3), 0, 'it is down: the others do not mind';
+    $node{c}->refuse(0);
+
+    ranges([0, 8191, 'c'], [8192, 16383, 'b']);
+    ok wait_for(sub { !asks('c', $c, 1) }), 'cached once it has slots';
 };
 
 stop();

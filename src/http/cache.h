@@ -24,11 +24,14 @@ typedef struct perm_cache_s  perm_cache_t;
  * changes may have been missed.  Those of "change" are for two hash slots of
  * (gateway, app): both move when that key was reported as changed, so that a
  * key of which one stands still was not, whatever shares a slot with it.
+ * "untold" is of an answer: whoever gave it may not tell of changes, so that
+ * it is fit as stale, and never trusted.
  */
 
 typedef struct {
     uint32_t        epoch;
     uint32_t        change[2];
+    unsigned        untold:1;
 } perm_generation_t;
 
 

@@ -41,7 +41,8 @@ typedef struct {
     uint16_t        resource_len;
     uint8_t         gateway_len;
     uint8_t         app_len;
-    uint8_t         live;
+    uint8_t         live:1;
+    uint8_t         untold:1;       /* see perm_generation_t */
     char            names[1];       /* gateway, app, resource */
 } perm_cache_slot_t;
 
@@ -114,6 +115,7 @@ perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
     perm_generation_t  now;
 
     now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
+    now.untold = 0;
 
     for (i = 0; i < 2; i++) {
         now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
@@ -137,6 +139,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     entry->generation.epoch = slot->epoch;
     entry->generation.change[0] = slot->change[0];
     entry->generation.change[1] = slot->change[1];
+    entry->generation.untold = slot->untold;
     entry->slot = slot;
     entry->sequence = perm_cache_sequence(state);
 
@@ -144,6 +147,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
 
     entry->unchanged = perm_generation_unchanged(&entry->generation, &now);
     entry->trusted = (entry->unchanged
+                      && !entry->generation.untold
                       && entry->generation.epoch == now.epoch);
 }
 

@@ -164,6 +164,7 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     perm_cache_change_slots(cache, call->gateway, call->app,
                             values.change_slot);
     values.live = (live != 0);
+    values.untold = generation.untold;
     values.used = (uint32_t) (ngx_current_msec / 1000);
 
     ngx_shmtx_lock(cache->mutex);
@@ -362,6 +363,7 @@ perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag, uint64_t hash,
     slot->change_slot[0] = values->change_slot[0];
     slot->change_slot[1] = values->change_slot[1];
     slot->live = values->live;
+    slot->untold = values->untold;
     slot->used = values->used;
 
     slot->gateway_len = (uint8_t) call->gateway.len;

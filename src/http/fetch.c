@@ -315,6 +315,7 @@ perm_fetch_reply(void *data, redisReply *reply)
 
     if (reply) {
         rc = perm_answer_grants(reply, &lookup->grants);
+        lookup->generation.untold = !perm_redis_told(fetch->redis);
 
         if (perm_redis_reply_error(reply, "WRONGTYPE")) {
             perm_complaint_wrong_type(fetch->pmcf, &lookup->call, fetch->log);

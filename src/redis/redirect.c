@@ -213,7 +213,7 @@ perm_redis_redirect(perm_redis_command_t *command, redisReply *reply)
         return NGX_DONE;
     }
 
-    /* for perm_redis_drop() in the handler */
+    /* for perm_redis_drop() and perm_redis_told() in the handler */
 
     redis->answering = command->via;
 

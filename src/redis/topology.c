@@ -398,6 +398,14 @@ perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
 }
 
 
+ngx_uint_t
+perm_redis_told(perm_redis_t *redis)
+{
+    return !redis->cluster
+           || perm_redis_topology_known(redis, redis->answering);
+}
+
+
 void
 perm_redis_drop(perm_redis_t *redis)
 {

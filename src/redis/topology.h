@@ -72,6 +72,15 @@ void perm_redis_drop(perm_redis_t *redis);
 
 
 /*
+ * Called by a handler of a reply: is it to be cached as one whose changes are
+ * told?  1: it is of one of the masters known, at which perm_redis_tracking_t
+ * says when it misses any.  0: ASK, or MOVED to one that is not known yet, led
+ * to another node of a cluster, where changes may be missed without a word.
+ */
+ngx_uint_t perm_redis_told(perm_redis_t *redis);
+
+
+/*
  * Blocks until nothing is outstanding, or for "msec": for the last flush in
  * exit_process, when the event loop has ended.  Handlers are called from
  * here.  Returns NGX_OK when nothing is outstanding.

@@ -2,6 +2,9 @@
 /*
  * The servers of a cluster that are no masters with slots, but may be soon:
  * tracked beforehand, they miss nothing when a slot or a title comes to them.
+ * That is as well as it goes: a replica that is down, or a user without the
+ * right to CLUSTER NODES, must cost nobody the cache.  So what they are asked
+ * before, which takes ASK or MOVED, is not trusted: see perm_redis_told().
  */
 
 

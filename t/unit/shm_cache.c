@@ -147,6 +147,18 @@ test_generations(void)
     ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 3,
        "and is not replaced by one from before it");
 
+    before = perm_cache_generation(cache, a.call.gateway, a.call.app);
+    before.untold = 1;
+    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
+                     4, before);
+    ok(lookup(&a.call, &entry) && entry.fetched == 4 && !entry.trusted
+       && entry.unchanged,
+       "one whose changes nobody may tell of is fit as stale");
+
+    store(&a.call, LATER, -1, 5);
+    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 5,
+       "and is replaced by one that they tell of");
+
     perm_cache_distrust(cache);
     ok(lookup(&a.call, &entry) && !entry.trusted && entry.unchanged
        && lookup(&c.call, &entry) && !entry.trusted && entry.unchanged,
