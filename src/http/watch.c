@@ -48,6 +48,7 @@ static void perm_watch_changed(void *data, ngx_str_t *key);
 static void perm_watch_active(void *data, ngx_uint_t active);
 static void perm_watch_lag(void *data, ngx_msec_t msec);
 static void perm_watch_moved(void *data);
+static void perm_watch_witness(void *data);
 static void perm_watch_refused(void *data);
 static void perm_watch_hung(void *data);
 
@@ -57,6 +58,7 @@ static perm_redis_tracking_handlers_t  perm_watch_handlers = {
     perm_watch_active,
     perm_watch_lag,
     perm_watch_moved,
+    perm_watch_witness,
     perm_watch_refused,
     perm_watch_hung
 };
@@ -229,6 +231,20 @@ perm_watch_moved(void *data)
     perm_cache_distrust(watch->zone->cache);
     perm_watch_trust(watch);
     perm_watch_hurry(watch);
+}
+
+
+/*
+ * What was looked up there is not trusted, so that nothing is to be distrusted
+ * for its sake, but fit as stale.
+ */
+
+static void
+perm_watch_witness(void *data)
+{
+    perm_watch_t *watch = data;
+
+    perm_catchup_start(watch->catchup);
 }
 
 

@@ -50,6 +50,11 @@ perm_redis_tracker_gain(perm_redis_tracker_t *tracker)
 
     ngx_add_timer(&tracker->timer, PERM_TRACKER_BEAT);
 
+    if (tracker->witness) {
+        conf->handlers->witness(conf->data);
+        return;
+    }
+
     conf->handlers->active(conf->data, 1);
 }
 

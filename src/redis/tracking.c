@@ -34,6 +34,7 @@ struct perm_redis_tracking_s {
 static void perm_redis_tracking_changed(void *data, ngx_str_t *key);
 static void perm_redis_tracking_active(void *data, ngx_uint_t active);
 static void perm_redis_tracking_lag(void *data, ngx_msec_t msec);
+static void perm_redis_tracking_gained(void *data);
 static void perm_redis_tracking_refused(void *data);
 static void perm_redis_tracking_hung(void *data);
 static void perm_redis_tracking_found(void *data);
@@ -45,6 +46,7 @@ static perm_redis_tracking_handlers_t  perm_redis_tracking_handlers = {
     perm_redis_tracking_active,
     perm_redis_tracking_lag,
     NULL,                              /* moved: not of a single master */
+    perm_redis_tracking_gained,
     perm_redis_tracking_refused,
     perm_redis_tracking_hung
 };
@@ -72,6 +74,15 @@ perm_redis_tracking_lag(void *data, ngx_msec_t msec)
     perm_redis_tracking_t *tracking = data;
 
     tracking->handlers->lag(tracking->data, msec);
+}
+
+
+static void
+perm_redis_tracking_gained(void *data)
+{
+    perm_redis_tracking_t *tracking = data;
+
+    tracking->handlers->witness(tracking->data);
 }
 
 

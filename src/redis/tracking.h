@@ -36,6 +36,13 @@ typedef struct {
      */
     void  (*moved)(void *data);
 
+    /*
+     * A node of a cluster that is none of the masters is tracked from now on,
+     * too: changes there before this call were not reported.  Nobody is told
+     * of the end of that, in which "active" has no part.
+     */
+    void  (*witness)(void *data);
+
     /* not allowed, the log says why; it lasts until active(1) */
     void  (*refused)(void *data);
 
