@@ -179,7 +179,7 @@ subtest 'revoked in a gap' => sub {
 # is given 100 ms for more to come
 
 subtest 'asked for again as soon as a gap is over' => sub {
-    start();
+    start(http => 'app_permission_zone 2m;');
     ok $t->settled, 'ready';
     like outcome('x1'), qr/^$ALLOW/, 'known';
     my $monitor = $redis->connect;
