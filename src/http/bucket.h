@@ -1,8 +1,10 @@
 
 /*
- * Where a call may be in the tables of the zone: in one of two buckets of
- * eight slots, told apart by tags.  The tables of grants and of accesses use
- * it, and it uses nothing of theirs.
+ * Where a call may be in the tables of the zone.  A table has classes of
+ * slots, each for longer names than the one before, and a call is in one of
+ * two buckets of eight slots of a class, told apart by tags: of the first that
+ * its names fit into, or of a bigger one when there was no room.  The tables
+ * of grants and of accesses use it, and it uses nothing of theirs.
  */
 
 
@@ -13,12 +15,55 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "http/call.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
 
-#define PERM_BUCKET  8   /* slots */
+#define PERM_BUCKET          8   /* slots */
+#define PERM_BUCKET_CLASSES  3
+
+
+/* what a table wants its classes to be, the smallest first */
+
+typedef struct {
+    size_t                slot_size;    /* bytes */
+    size_t                names_max;    /* bytes of all three names */
+    ngx_uint_t            share;        /* percent; 0: what the others leave */
+} perm_bucket_size_t;
+
+
+/* two tags' buckets share a cache line; a tag of 0 is a free slot */
+
+typedef struct {
+    uint32_t             *tags;
+    u_char               *slots;
+    size_t                slot_size;
+    size_t                names_max;
+    uint32_t              buckets;
+    uint32_t              first;        /* number of its first slot among
+                                           those of all classes */
+    ngx_uint_t            bigger;       /* 0: it is the last one */
+} perm_bucket_class_t;
+
+
+/* all slots a call may be in and that have its tag, one after the other */
+
+typedef struct {
+    perm_bucket_class_t  *class;        /* of this slot */
+    uint32_t              i;            /* its number in the class */
+
+    uint64_t              hash;
+    uint32_t              first;        /* slot of the bucket */
+    ngx_uint_t            second;       /* bucket of the class */
+    ngx_uint_t            found;        /* in the bucket: a bit a slot */
+} perm_bucket_probe_t;
+
+
+#define perm_bucket_slot(class, i)                                            \
+    ((class)->slots + (size_t) (i) * (class)->slot_size)
 
 
 /* never 0, which is the tag of a slot that was never used */
@@ -81,6 +126,117 @@ perm_bucket_find(uint32_t *tags, uint32_t tag)
 
 #endif
 }
+
+
+/*
+ * The class that the names of a call are meant for; the last one when they are
+ * longer than names may be.
+ */
+
+static ngx_inline perm_bucket_class_t *
+perm_bucket_natural(perm_bucket_class_t *classes, perm_call_t *call)
+{
+    size_t                len;
+    perm_bucket_class_t  *class;
+
+    len = perm_call_len(call);
+    class = classes;
+
+    while (len > class->names_max && class->bigger) {
+        class++;
+    }
+
+    return class;
+}
+
+
+static ngx_inline void
+perm_bucket_look(perm_bucket_probe_t *probe)
+{
+    probe->first = perm_bucket_first(probe->hash, probe->class->buckets,
+                                     probe->second);
+    probe->found = perm_bucket_find(probe->class->tags + probe->first,
+                                    perm_bucket_tag(probe->hash));
+}
+
+
+static ngx_inline void
+perm_bucket_probe(perm_bucket_probe_t *probe, perm_bucket_class_t *natural,
+    uint64_t hash)
+{
+    probe->class = natural;
+    probe->hash = hash;
+    probe->second = 0;
+
+    perm_bucket_look(probe);
+}
+
+
+/* 1 with the next slot, 0 when there is none any more */
+
+static ngx_inline ngx_uint_t
+perm_bucket_probe_next(perm_bucket_probe_t *probe)
+{
+    while (probe->found == 0) {
+
+        if (probe->second) {
+            if (!probe->class->bigger) {
+                return 0;
+            }
+
+            probe->class++;
+        }
+
+        probe->second ^= 1;
+        perm_bucket_look(probe);
+    }
+
+    probe->i = probe->first + (uint32_t) __builtin_ctzl(probe->found);
+    probe->found &= probe->found - 1;
+
+    return 1;
+}
+
+
+/* of all classes */
+
+static ngx_inline uint32_t
+perm_bucket_slots(perm_bucket_class_t *classes)
+{
+    perm_bucket_class_t  *last;
+
+    last = &classes[PERM_BUCKET_CLASSES - 1];
+
+    return last->first + last->buckets * PERM_BUCKET;
+}
+
+
+/* the class that slot n of all is in */
+
+static ngx_inline perm_bucket_class_t *
+perm_bucket_class(perm_bucket_class_t *classes, ngx_uint_t n)
+{
+    perm_bucket_class_t  *class;
+
+    class = &classes[PERM_BUCKET_CLASSES - 1];
+
+    while (n < class->first) {
+        class--;
+    }
+
+    return class;
+}
+
+
+/*
+ * Lays classes out in "size" bytes of the slab pool, of which each slot takes
+ * "extra" ones for what the table keeps elsewhere.  Every class gets a bucket
+ * at least.
+ */
+
+ngx_int_t perm_bucket_create(ngx_slab_pool_t *shpool,
+    perm_bucket_class_t *classes, const perm_bucket_size_t *sizes, size_t size,
+    size_t extra);
 
 
 #endif /* _PERM_BUCKET_H_INCLUDED_ */

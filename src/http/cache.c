@@ -26,36 +26,16 @@ ngx_int_t
 perm_cache_lookup(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     ngx_msec_t now, perm_cache_entry_t *entry)
 {
-    size_t               len;
-    uint32_t             tag, first;
-    ngx_uint_t           i, n, found;
-    perm_cache_slot_t   *slot;
-    perm_cache_class_t  *class;
+    perm_cache_slot_t    *slot;
+    perm_bucket_probe_t   probe;
 
-    len = perm_call_len(call);
-    class = &cache->classes[0];
+    perm_bucket_probe(&probe, perm_bucket_natural(cache->classes, call), hash);
 
-    if (len > class->names_max) {
-        class = &cache->classes[1];
+    while (perm_bucket_probe_next(&probe)) {
+        slot = perm_cache_slot(probe.class, probe.i);
 
-        if (len > class->names_max) {
-            return NGX_DECLINED;
-        }
-    }
-
-    tag = perm_bucket_tag(hash);
-
-    for (n = 0; n < 2; n++) {
-        first = perm_bucket_first(hash, class->buckets, n);
-        found = perm_bucket_find(class->tags + first, tag);
-
-        for ( /* void */ ; found; found &= found - 1) {
-            i = first + (ngx_uint_t) __builtin_ctzl(found);
-            slot = perm_cache_slot(class, i);
-
-            if (perm_cache_read(cache, slot, call, now, entry) == NGX_OK) {
-                return NGX_OK;
-            }
+        if (perm_cache_read(cache, slot, call, now, entry) == NGX_OK) {
+            return NGX_OK;
         }
     }
 

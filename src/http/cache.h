@@ -92,7 +92,8 @@ perm_generation_t perm_cache_generation(perm_cache_t *cache,
 /*
  * Stores an answer under the zone's mutex, in place of an older one for the
  * same call.  "live" tells a known grant from a denial: denials make room for
- * grants, never the other way round, and have a bounded share.  An answer
+ * grants, never the other way round, and have a bounded share.  A grant takes
+ * a bigger slot than it needs before it makes another one go.  An answer
  * whose generation is not current any more is stored too (it was true once),
  * it will just not be trusted; it never replaces a newer one.
  */

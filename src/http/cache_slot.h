@@ -13,13 +13,6 @@
 #include "http/cache.h"
 
 
-#define PERM_CACHE_DENIED   2       /* of the slots of a bucket */
-#define PERM_CACHE_CLASSES  2
-
-#define PERM_CACHE_SMALL    128     /* bytes */
-#define PERM_CACHE_LARGE    520
-
-
 /*
  * "state" is the sequence number in its upper half, odd while the slot is
  * being written, and the claim (ms, 0: none) in its lower one, so that a claim
@@ -50,20 +43,8 @@ typedef struct {
 #define PERM_CACHE_HEADER   offsetof(perm_cache_slot_t, names)
 
 
-/* two tags' buckets share a cache line; a tag of 0 is a free slot */
-
-typedef struct {
-    uint32_t       *tags;
-    u_char         *slots;
-    size_t          slot_size;      /* bytes */
-    size_t          names_max;      /* bytes of all three names */
-    uint32_t        buckets;
-    uint32_t        first;          /* cursor of perm_cache_next() */
-} perm_cache_class_t;
-
-
 struct perm_cache_s {
-    perm_cache_class_t   classes[PERM_CACHE_CLASSES];
+    perm_bucket_class_t  classes[PERM_BUCKET_CLASSES];
     ngx_shmtx_t         *mutex;
     uint32_t            *changes[2];    /* counters of hash slots */
     uint16_t            *excused[2];    /* of these moves, see cache.h */
@@ -83,7 +64,7 @@ struct perm_cache_s {
 #define perm_cache_sequence(state)  ((uint32_t) ((state) >> 32))
 
 #define perm_cache_slot(class, i)                                             \
-    ((perm_cache_slot_t *) ((class)->slots + (size_t) (i) * (class)->slot_size))
+    ((perm_cache_slot_t *) perm_bucket_slot(class, i))
 
 
 /*

@@ -3,15 +3,24 @@
 
 
 #define PERM_CACHE_WALK         1024   /* slots a call of perm_cache_next() */
-#define PERM_CACHE_LARGE_SHARE  20     /* one in so many bytes */
-#define PERM_CACHE_CHANGE_SHARE 20     /* likewise, at the most */
+#define PERM_CACHE_DENIED       2      /* of the slots of a bucket */
+#define PERM_CACHE_CHANGE_SHARE 20     /* one in so many bytes at the most */
 #define PERM_CACHE_CHANGE_MIN   4096   /* hash slots */
 
+#define PERM_CACHE_NONE         ((ngx_uint_t) NGX_ERROR)
 
-/* where an answer may go, of the 16 slots of a call */
+
+/* a slot for an answer */
 
 typedef struct {
-    ngx_uint_t           own;          /* the call's slot, or NGX_ERROR */
+    perm_bucket_class_t *class;
+    ngx_uint_t           i;
+} perm_cache_place_t;
+
+
+/* what an answer may replace, of the 16 slots of a call in a class */
+
+typedef struct {
     ngx_uint_t           free;
     ngx_uint_t           denial;       /* the coldest */
     ngx_uint_t           grant;        /* the coldest */
@@ -19,32 +28,37 @@ typedef struct {
                                           "free" */
     uint32_t             denial_age;
     uint32_t             grant_age;
-} perm_cache_place_t;
+} perm_cache_view_t;
 
 
-static ngx_int_t perm_cache_create_class(ngx_slab_pool_t *shpool,
-    perm_cache_class_t *class, size_t size, size_t slot_size);
-static void perm_cache_survey(perm_cache_class_t *class, perm_call_t *call,
+static ngx_int_t perm_cache_find_own(perm_bucket_class_t *natural,
+    perm_call_t *call, uint64_t hash, perm_cache_place_t *place);
+static ngx_int_t perm_cache_find_room(perm_bucket_class_t *natural,
     uint64_t hash, uint32_t now, ngx_uint_t live, perm_cache_place_t *place);
-static void perm_cache_survey_bucket(perm_cache_class_t *class,
-    perm_call_t *call, uint32_t tag, uint32_t first, uint32_t now,
-    ngx_uint_t live, perm_cache_place_t *place);
-static ngx_uint_t perm_cache_choose(perm_cache_place_t *place,
-    ngx_uint_t live);
+static void perm_cache_survey(perm_bucket_class_t *class, uint64_t hash,
+    uint32_t now, ngx_uint_t live, perm_cache_view_t *view);
+static void perm_cache_survey_bucket(perm_bucket_class_t *class,
+    uint32_t first, uint32_t now, ngx_uint_t live, perm_cache_view_t *view);
+static ngx_uint_t perm_cache_unused(perm_bucket_class_t *class, ngx_uint_t i);
 static ngx_uint_t perm_cache_outdated(perm_cache_slot_t *slot,
     int64_t fetched, perm_generation_t generation);
 static void perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag,
     uint64_t hash, perm_call_t *call, perm_cache_slot_t *values);
 
 
+static const perm_bucket_size_t  perm_cache_sizes[PERM_BUCKET_CLASSES] = {
+    { 128, 128 - PERM_CACHE_HEADER, 0 },
+    { 184, 184 - PERM_CACHE_HEADER, 35 },
+    { 520, PERM_CALL_MAX, 12 }
+};
+
+
 perm_cache_t *
 perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 {
-    size_t               large;
-    uint32_t             changes;
-    ngx_uint_t           i;
-    perm_cache_t        *cache;
-    perm_cache_class_t  *classes;
+    uint32_t       changes;
+    ngx_uint_t     i;
+    perm_cache_t  *cache;
 
     /* the more, the fewer keys share both slots with one that changed */
 
@@ -84,20 +98,11 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 
     cache->change_mask = changes - 1;
 
-    large = size / PERM_CACHE_LARGE_SHARE;
-    classes = cache->classes;
-
-    if (perm_cache_create_class(shpool, &classes[0], size - large,
-                                PERM_CACHE_SMALL)
-        != NGX_OK
-        || perm_cache_create_class(shpool, &classes[1], large,
-                                   PERM_CACHE_LARGE)
-           != NGX_OK)
+    if (perm_bucket_create(shpool, cache->classes, perm_cache_sizes, size, 0)
+        != NGX_OK)
     {
         return NULL;
     }
-
-    classes[1].first = classes[0].buckets * PERM_BUCKET;
 
     cache->mutex = &shpool->mutex;
     cache->seed = seed;
@@ -109,41 +114,14 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 }
 
 
-static ngx_int_t
-perm_cache_create_class(ngx_slab_pool_t *shpool, perm_cache_class_t *class,
-    size_t size, size_t slot_size)
-{
-    size_t  n;
-
-    n = size / (PERM_BUCKET * (slot_size + sizeof(uint32_t)));
-
-    if (n == 0) {
-        return NGX_ERROR;
-    }
-
-    class->buckets = (uint32_t) ngx_min(n, UINT32_MAX / PERM_BUCKET / 2);
-    class->slot_size = slot_size;
-    class->names_max = ngx_min(slot_size - PERM_CACHE_HEADER, PERM_CALL_MAX);
-
-    n = (size_t) class->buckets * PERM_BUCKET;
-
-    class->slots = ngx_slab_calloc(shpool, n * slot_size);
-    class->tags = ngx_slab_calloc(shpool, n * sizeof(uint32_t));
-
-    return (class->slots && class->tags) ? NGX_OK : NGX_ERROR;
-}
-
-
 void
 perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
     perm_grants_t grants, ngx_uint_t live, int64_t fetched,
     perm_generation_t generation)
 {
-    size_t               len;
-    ngx_uint_t           i;
-    perm_cache_slot_t   *slot, values;
-    perm_cache_class_t  *class;
-    perm_cache_place_t   place;
+    perm_cache_slot_t    *slot, values;
+    perm_cache_place_t    place;
+    perm_bucket_class_t  *natural;
 
     if (call->gateway.len > PERM_GATEWAY_MAX
         || call->resource.len > PERM_RESOURCE_MAX
@@ -152,8 +130,7 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
         return;
     }
 
-    len = perm_call_len(call);
-    class = &cache->classes[len > cache->classes[0].names_max];
+    natural = perm_bucket_natural(cache->classes, call);
 
     values.gateway = grants.gateway;
     values.resource = grants.resource;
@@ -169,16 +146,9 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
 
     ngx_shmtx_lock(cache->mutex);
 
-    perm_cache_survey(class, call, hash, values.used, live, &place);
-    i = perm_cache_choose(&place, live);
+    if (perm_cache_find_own(natural, call, hash, &place) == NGX_OK) {
 
-    if (i == (ngx_uint_t) NGX_ERROR) {
-        goto done;
-    }
-
-    slot = perm_cache_slot(class, i);
-
-    if (i == place.own) {
+        slot = perm_cache_slot(place.class, place.i);
 
         if (perm_cache_outdated(slot, fetched, generation)) {
             goto done;
@@ -187,15 +157,26 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
         /* a refresh is no use of it */
 
         values.used = slot->used;
-    }
 
-    if (i != place.free) {
         cache->entries--;
         cache->denied -= !slot->live;
-        cache->evicted += (i != place.own);
+
+    } else if (perm_cache_find_room(natural, hash, values.used, live, &place)
+               == NGX_OK)
+    {
+        slot = perm_cache_slot(place.class, place.i);
+
+        if (!perm_cache_unused(place.class, place.i)) {
+            cache->entries--;
+            cache->denied -= !slot->live;
+            cache->evicted++;
+        }
+
+    } else {
+        goto done;
     }
 
-    perm_cache_fill(slot, &class->tags[i], hash, call, &values);
+    perm_cache_fill(slot, &place.class->tags[place.i], hash, call, &values);
 
     cache->entries++;
     cache->denied += !live;
@@ -206,66 +187,126 @@ done:
 }
 
 
-static void
-perm_cache_survey(perm_cache_class_t *class, perm_call_t *call, uint64_t hash,
+static ngx_int_t
+perm_cache_find_own(perm_bucket_class_t *natural, perm_call_t *call,
+    uint64_t hash, perm_cache_place_t *place)
+{
+    perm_bucket_probe_t  probe;
+
+    perm_bucket_probe(&probe, natural, hash);
+
+    while (perm_bucket_probe_next(&probe)) {
+
+        if (!perm_cache_unused(probe.class, probe.i)
+            && perm_cache_match(perm_cache_slot(probe.class, probe.i), call))
+        {
+            place->class = probe.class;
+            place->i = probe.i;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * A denial has a bounded share of the class that its names are meant for.  A
+ * grant makes another one go only when no class has room.
+ */
+
+static ngx_int_t
+perm_cache_find_room(perm_bucket_class_t *natural, uint64_t hash,
     uint32_t now, ngx_uint_t live, perm_cache_place_t *place)
 {
-    uint32_t  tag, first[2];
+    ngx_uint_t            coldest;
+    perm_cache_view_t     view;
+    perm_bucket_class_t  *class;
 
-    tag = perm_bucket_tag(hash);
+    coldest = PERM_CACHE_NONE;
+
+    for (class = natural; /* void */ ; class++) {
+
+        perm_cache_survey(class, hash, now, live, &view);
+
+        place->class = class;
+        place->i = (view.free != PERM_CACHE_NONE) ? view.free : view.denial;
+
+        if (place->i != PERM_CACHE_NONE) {
+            return NGX_OK;
+        }
+
+        if (!live) {
+            return NGX_DECLINED;
+        }
+
+        if (class == natural) {
+            coldest = view.grant;
+        }
+
+        if (!class->bigger) {
+            break;
+        }
+    }
+
+    place->class = natural;
+    place->i = coldest;
+
+    return NGX_OK;
+}
+
+
+static void
+perm_cache_survey(perm_bucket_class_t *class, uint64_t hash, uint32_t now,
+    ngx_uint_t live, perm_cache_view_t *view)
+{
+    uint32_t  first[2];
+
     first[0] = perm_bucket_first(hash, class->buckets, 0);
     first[1] = perm_bucket_first(hash, class->buckets, 1);
 
-    place->own = (ngx_uint_t) NGX_ERROR;
-    place->free = (ngx_uint_t) NGX_ERROR;
-    place->denial = (ngx_uint_t) NGX_ERROR;
-    place->grant = (ngx_uint_t) NGX_ERROR;
-    place->room = 0;
+    view->free = PERM_CACHE_NONE;
+    view->denial = PERM_CACHE_NONE;
+    view->grant = PERM_CACHE_NONE;
+    view->room = 0;
 
-    perm_cache_survey_bucket(class, call, tag, first[0], now, live, place);
+    perm_cache_survey_bucket(class, first[0], now, live, view);
 
     if (first[1] != first[0]) {
-        perm_cache_survey_bucket(class, call, tag, first[1], now, live,
-                                 place);
+        perm_cache_survey_bucket(class, first[1], now, live, view);
     }
 }
 
 
 static void
-perm_cache_survey_bucket(perm_cache_class_t *class, perm_call_t *call,
-    uint32_t tag, uint32_t first, uint32_t now, ngx_uint_t live,
-    perm_cache_place_t *place)
+perm_cache_survey_bucket(perm_bucket_class_t *class, uint32_t first,
+    uint32_t now, ngx_uint_t live, perm_cache_view_t *view)
 {
     uint32_t            i, age;
     ngx_uint_t          free, denied, room;
     perm_cache_slot_t  *slot;
 
-    free = (ngx_uint_t) NGX_ERROR;
+    free = PERM_CACHE_NONE;
     room = 0;
     denied = 0;
 
     for (i = first; i < first + PERM_BUCKET; i++) {
-        slot = perm_cache_slot(class, i);
 
-        if (class->tags[i] == 0 || (perm_cache_sequence(slot->state) & 1)) {
+        if (perm_cache_unused(class, i)) {
             free = i;
             room++;
             continue;
         }
 
-        if (class->tags[i] == tag && perm_cache_match(slot, call)) {
-            place->own = i;
-        }
-
+        slot = perm_cache_slot(class, i);
         age = now - slot->used;
         age = (age > INT32_MAX) ? 0 : age;
 
         if (slot->live) {
-            if (place->grant == (ngx_uint_t) NGX_ERROR
-                || age > place->grant_age)
-            {
-                place->grant = i;
-                place->grant_age = age;
+            if (view->grant == PERM_CACHE_NONE || age > view->grant_age) {
+                view->grant = i;
+                view->grant_age = age;
             }
 
             continue;
@@ -273,11 +314,9 @@ perm_cache_survey_bucket(perm_cache_class_t *class, perm_call_t *call,
 
         denied++;
 
-        if (place->denial == (ngx_uint_t) NGX_ERROR
-            || age > place->denial_age)
-        {
-            place->denial = i;
-            place->denial_age = age;
+        if (view->denial == PERM_CACHE_NONE || age > view->denial_age) {
+            view->denial = i;
+            view->denial_age = age;
         }
     }
 
@@ -288,29 +327,20 @@ perm_cache_survey_bucket(perm_cache_class_t *class, perm_call_t *call,
 
     /* the emptier bucket of the two: that is what makes them fill evenly */
 
-    if (room > place->room) {
-        place->free = free;
-        place->room = room;
+    if (room > view->room) {
+        view->free = free;
+        view->room = room;
     }
 }
 
 
+/* for the holder of the mutex, who finds an odd sequence: free, too */
+
 static ngx_uint_t
-perm_cache_choose(perm_cache_place_t *place, ngx_uint_t live)
+perm_cache_unused(perm_bucket_class_t *class, ngx_uint_t i)
 {
-    if (place->own != (ngx_uint_t) NGX_ERROR) {
-        return place->own;
-    }
-
-    if (place->free != (ngx_uint_t) NGX_ERROR) {
-        return place->free;
-    }
-
-    if (place->denial != (ngx_uint_t) NGX_ERROR || !live) {
-        return place->denial;
-    }
-
-    return place->grant;
+    return class->tags[i] == 0
+           || (perm_cache_sequence(perm_cache_slot(class, i)->state) & 1);
 }
 
 
@@ -380,17 +410,10 @@ perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag, uint64_t hash,
 void
 perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
 {
-    ngx_uint_t  i;
-
     stat->entries = cache->entries;
     stat->denied = cache->denied;
     stat->evicted = cache->evicted;
-    stat->capacity = 0;
-
-    for (i = 0; i < PERM_CACHE_CLASSES; i++) {
-        stat->capacity += (ngx_uint_t) cache->classes[i].buckets
-                          * PERM_BUCKET;
-    }
+    stat->capacity = perm_bucket_slots(cache->classes);
 
     /* a worker killed between counting and storing leaves them off by one */
 
@@ -405,7 +428,7 @@ perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
 
 
 static ngx_int_t
-perm_cache_copy_out(perm_cache_t *cache, perm_cache_class_t *class,
+perm_cache_copy_out(perm_cache_t *cache, perm_bucket_class_t *class,
     ngx_uint_t i, perm_call_t *call, char *names, perm_cache_entry_t *entry)
 {
     size_t              len;
@@ -447,22 +470,19 @@ ngx_int_t
 perm_cache_next(perm_cache_t *cache, ngx_uint_t *cursor, perm_call_t *call,
     char *names, perm_cache_entry_t *entry)
 {
-    ngx_uint_t           i, n, end;
-    perm_cache_class_t  *class;
+    ngx_uint_t            n;
+    perm_bucket_class_t  *class;
 
     for (n = 0; n < PERM_CACHE_WALK; n++) {
 
-        class = &cache->classes[*cursor >= cache->classes[1].first];
-        i = *cursor - class->first;
-        end = (ngx_uint_t) class->buckets * PERM_BUCKET;
-
-        if (i >= end) {
+        if (*cursor >= perm_bucket_slots(cache->classes)) {
             return NGX_DONE;
         }
 
-        (*cursor)++;
+        class = perm_bucket_class(cache->classes, *cursor);
 
-        if (perm_cache_copy_out(cache, class, i, call, names, entry)
+        if (perm_cache_copy_out(cache, class, (*cursor)++ - class->first, call,
+                                names, entry)
             == NGX_OK)
         {
             return NGX_OK;

@@ -2,87 +2,59 @@
 #include "http/recorder_slot.h"
 
 
-#define PERM_RECORDER_SMALL        72      /* bytes */
-#define PERM_RECORDER_LARGE        (4 + PERM_CALL_MAX)
-#define PERM_RECORDER_LARGE_SHARE  20      /* one in so many bytes */
+#define PERM_RECORDER_NONE  UINT32_MAX
 
 
-static ngx_int_t perm_recorder_create_class(ngx_slab_pool_t *shpool,
-    perm_recorder_class_t *class, size_t size, size_t slot_size);
 static ngx_int_t perm_recorder_update(perm_recorder_t *recorder,
-    perm_recorder_class_t *class, perm_call_t *call, uint64_t hash,
+    perm_bucket_class_t *natural, perm_call_t *call, uint64_t hash,
     uint32_t now);
 static ngx_int_t perm_recorder_touch(perm_recorder_t *recorder,
-    perm_recorder_class_t *class, uint32_t i, perm_call_t *call,
-    uint32_t now);
+    perm_bucket_class_t *class, uint32_t i, perm_call_t *call, uint32_t now);
 static ngx_int_t perm_recorder_insert(perm_recorder_t *recorder,
-    perm_recorder_class_t *class, perm_call_t *call, uint64_t hash,
+    perm_bucket_class_t *natural, perm_call_t *call, uint64_t hash,
     uint32_t now);
-static ngx_int_t perm_recorder_find_room(perm_recorder_class_t *class,
-    uint64_t hash, uint32_t *found);
-static ngx_int_t perm_recorder_free(perm_recorder_class_t *class, uint32_t i);
+static perm_bucket_class_t *perm_recorder_find_room(perm_recorder_t *recorder,
+    perm_bucket_class_t *natural, uint64_t hash, uint32_t *found);
+static void perm_recorder_survey(perm_recorder_t *recorder,
+    perm_bucket_class_t *class, uint64_t hash, uint32_t *unused,
+    uint32_t *flushed);
+static ngx_int_t perm_recorder_free(perm_recorder_t *recorder, uint32_t n);
+
+
+static const perm_bucket_size_t  perm_recorder_sizes[PERM_BUCKET_CLASSES] = {
+    { 72, 72 - PERM_RECORDER_HEADER, 0 },
+    { 120, 120 - PERM_RECORDER_HEADER, 35 },
+    { 452, PERM_CALL_MAX, 13 }
+};
 
 
 perm_recorder_t *
 perm_recorder_create(ngx_slab_pool_t *shpool, size_t size)
 {
-    size_t                  large;
-    perm_recorder_t        *recorder;
-    perm_recorder_class_t  *classes;
+    size_t            n;
+    perm_recorder_t  *recorder;
 
     recorder = ngx_slab_calloc(shpool, sizeof(perm_recorder_t));
     if (recorder == NULL) {
         return NULL;
     }
 
-    large = size / PERM_RECORDER_LARGE_SHARE;
-    classes = recorder->classes;
-
-    if (perm_recorder_create_class(shpool, &classes[0], size - large,
-                                   PERM_RECORDER_SMALL)
-        != NGX_OK
-        || perm_recorder_create_class(shpool, &classes[1], large,
-                                      PERM_RECORDER_LARGE)
-           != NGX_OK)
+    if (perm_bucket_create(shpool, recorder->classes, perm_recorder_sizes,
+                           size, 2 * sizeof(uint64_t) + sizeof(uint32_t))
+        != NGX_OK)
     {
         return NULL;
     }
 
-    classes[1].first = classes[0].buckets * PERM_BUCKET;
+    n = perm_bucket_slots(recorder->classes);
+
+    recorder->words = ngx_slab_calloc(shpool, n * sizeof(uint64_t));
+    recorder->acked = ngx_slab_calloc(shpool, n * sizeof(uint64_t));
+    recorder->since = ngx_slab_calloc(shpool, n * sizeof(uint32_t));
     recorder->mutex = &shpool->mutex;
 
-    return recorder;
-}
-
-
-static ngx_int_t
-perm_recorder_create_class(ngx_slab_pool_t *shpool,
-    perm_recorder_class_t *class, size_t size, size_t slot_size)
-{
-    size_t  n;
-
-    n = size / (PERM_BUCKET * (slot_size + 2 * sizeof(uint64_t)
-                               + 2 * sizeof(uint32_t)));
-
-    if (n == 0) {
-        return NGX_ERROR;
-    }
-
-    class->buckets = (uint32_t) ngx_min(n, UINT32_MAX / PERM_BUCKET / 2);
-    class->slot_size = slot_size;
-    class->names_max = slot_size - PERM_RECORDER_HEADER;
-
-    n = (size_t) class->buckets * PERM_BUCKET;
-
-    class->slots = ngx_slab_calloc(shpool, n * slot_size);
-    class->words = ngx_slab_calloc(shpool, n * sizeof(uint64_t));
-    class->acked = ngx_slab_calloc(shpool, n * sizeof(uint64_t));
-    class->since = ngx_slab_calloc(shpool, n * sizeof(uint32_t));
-    class->tags = ngx_slab_calloc(shpool, n * sizeof(uint32_t));
-
-    return (class->slots && class->words && class->acked && class->since
-            && class->tags)
-           ? NGX_OK : NGX_ERROR;
+    return (recorder->words && recorder->acked && recorder->since) ? recorder
+                                                                   : NULL;
 }
 
 
@@ -90,9 +62,8 @@ ngx_int_t
 perm_recorder_record(perm_recorder_t *recorder, perm_call_t *call,
     uint64_t hash, time_t now)
 {
-    size_t                  len;
-    ngx_int_t               rc;
-    perm_recorder_class_t  *class;
+    ngx_int_t             rc;
+    perm_bucket_class_t  *natural;
 
     if (call->gateway.len > PERM_GATEWAY_MAX
         || call->resource.len > PERM_RESOURCE_MAX
@@ -102,10 +73,9 @@ perm_recorder_record(perm_recorder_t *recorder, perm_call_t *call,
         return NGX_DECLINED;
     }
 
-    len = perm_call_len(call);
-    class = &recorder->classes[len > recorder->classes[0].names_max];
+    natural = perm_bucket_natural(recorder->classes, call);
 
-    rc = perm_recorder_update(recorder, class, call, hash, (uint32_t) now);
+    rc = perm_recorder_update(recorder, natural, call, hash, (uint32_t) now);
 
     if (rc != NGX_DECLINED) {
         return NGX_OK;
@@ -113,7 +83,7 @@ perm_recorder_record(perm_recorder_t *recorder, perm_call_t *call,
 
     ngx_shmtx_lock(recorder->mutex);
 
-    rc = perm_recorder_insert(recorder, class, call, hash, (uint32_t) now);
+    rc = perm_recorder_insert(recorder, natural, call, hash, (uint32_t) now);
 
     ngx_shmtx_unlock(recorder->mutex);
 
@@ -128,26 +98,19 @@ perm_recorder_record(perm_recorder_t *recorder, perm_call_t *call,
 /* a known call: NGX_OK, or NGX_DECLINED when it is none */
 
 static ngx_int_t
-perm_recorder_update(perm_recorder_t *recorder, perm_recorder_class_t *class,
+perm_recorder_update(perm_recorder_t *recorder, perm_bucket_class_t *natural,
     perm_call_t *call, uint64_t hash, uint32_t now)
 {
-    uint32_t    tag, i, first;
-    ngx_uint_t  n, found;
+    perm_bucket_probe_t  probe;
 
-    tag = perm_bucket_tag(hash);
+    perm_bucket_probe(&probe, natural, hash);
 
-    for (n = 0; n < 2; n++) {
-        first = perm_bucket_first(hash, class->buckets, n);
-        found = perm_bucket_find(class->tags + first, tag);
+    while (perm_bucket_probe_next(&probe)) {
 
-        for ( /* void */ ; found; found &= found - 1) {
-            i = first + (uint32_t) __builtin_ctzl(found);
-
-            if (perm_recorder_touch(recorder, class, i, call, now)
-                == NGX_OK)
-            {
-                return NGX_OK;
-            }
+        if (perm_recorder_touch(recorder, probe.class, probe.i, call, now)
+            == NGX_OK)
+        {
+            return NGX_OK;
         }
     }
 
@@ -161,15 +124,16 @@ perm_recorder_update(perm_recorder_t *recorder, perm_recorder_class_t *class,
  */
 
 static ngx_int_t
-perm_recorder_touch(perm_recorder_t *recorder, perm_recorder_class_t *class,
+perm_recorder_touch(perm_recorder_t *recorder, perm_bucket_class_t *class,
     uint32_t i, perm_call_t *call, uint32_t now)
 {
-    uint32_t               version, last;
+    uint32_t               n, version, last;
     uint64_t               word, newer;
     perm_recorder_slot_t  *slot;
 
+    n = class->first + i;
     slot = perm_recorder_slot(class, i);
-    word = __atomic_load_n(&class->words[i], __ATOMIC_ACQUIRE);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
     version = perm_recorder_version(word);
 
     if ((version & 1)
@@ -186,9 +150,9 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_recorder_class_t *class,
             return NGX_DECLINED;
         }
 
-        if (__atomic_load_n(&class->acked[i], __ATOMIC_RELAXED) >= word) {
+        if (__atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED) >= word) {
             /* pending from now on */
-            __atomic_store_n(&class->since[i], now, __ATOMIC_RELAXED);
+            __atomic_store_n(&recorder->since[n], now, __ATOMIC_RELAXED);
         }
 
         /* an older or equal second is exchanged too: it proves the version */
@@ -196,8 +160,8 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_recorder_class_t *class,
         last = ngx_max(now, perm_recorder_second(word));
         newer = perm_recorder_word(version, last);
 
-    } while (!__atomic_compare_exchange_n(&class->words[i], &word, newer, 0,
-                                          __ATOMIC_ACQ_REL,
+    } while (!__atomic_compare_exchange_n(&recorder->words[n], &word, newer,
+                                          0, __ATOMIC_ACQ_REL,
                                           __ATOMIC_ACQUIRE));
 
     if (now > perm_recorder_second(word)) {
@@ -209,24 +173,28 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_recorder_class_t *class,
 
 
 static ngx_int_t
-perm_recorder_insert(perm_recorder_t *recorder, perm_recorder_class_t *class,
+perm_recorder_insert(perm_recorder_t *recorder, perm_bucket_class_t *natural,
     perm_call_t *call, uint64_t hash, uint32_t now)
 {
-    uint32_t               i, version;
+    uint32_t               i, n, version;
+    perm_bucket_class_t   *class;
     perm_recorder_slot_t  *slot;
 
     /* another worker may have been first */
 
-    if (perm_recorder_update(recorder, class, call, hash, now) == NGX_OK) {
+    if (perm_recorder_update(recorder, natural, call, hash, now) == NGX_OK) {
         return NGX_OK;
     }
 
     do {
-        if (perm_recorder_find_room(class, hash, &i) != NGX_OK) {
+        class = perm_recorder_find_room(recorder, natural, hash, &i);
+        if (class == NULL) {
             return NGX_DECLINED;
         }
 
-    } while (perm_recorder_free(class, i) != NGX_OK);
+        n = class->first + i;
+
+    } while (perm_recorder_free(recorder, n) != NGX_OK);
 
     /* the version is odd: nobody else touches the slot */
 
@@ -239,12 +207,12 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_recorder_class_t *class,
     slot->resource_len = (uint16_t) call->resource.len;
     perm_call_put(call, slot->names);
 
-    version = perm_recorder_version(class->words[i]) + 1;
+    version = perm_recorder_version(recorder->words[n]) + 1;
 
-    __atomic_store_n(&class->acked[i], perm_recorder_word(version, 0),
+    __atomic_store_n(&recorder->acked[n], perm_recorder_word(version, 0),
                      __ATOMIC_RELAXED);
-    __atomic_store_n(&class->since[i], now, __ATOMIC_RELAXED);
-    __atomic_store_n(&class->words[i], perm_recorder_word(version, now),
+    __atomic_store_n(&recorder->since[n], now, __ATOMIC_RELAXED);
+    __atomic_store_n(&recorder->words[n], perm_recorder_word(version, now),
                      __ATOMIC_RELEASE);
 
     (void) ngx_atomic_fetch_add(&recorder->recorded, 1);
@@ -254,74 +222,105 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_recorder_class_t *class,
 
 
 /*
- * A slot that is not in use, in the emptier bucket so that both fill evenly;
- * else the one whose access was acknowledged and is the oldest.
+ * A slot that is not in use, of a bigger class, too; else one whose access was
+ * acknowledged.  Returns its class, NULL when there is none.
  */
 
-static ngx_int_t
-perm_recorder_find_room(perm_recorder_class_t *class, uint64_t hash,
-    uint32_t *found)
+static perm_bucket_class_t *
+perm_recorder_find_room(perm_recorder_t *recorder,
+    perm_bucket_class_t *natural, uint64_t hash, uint32_t *found)
 {
-    uint32_t    i, first, unused, flushed, oldest;
+    uint32_t              unused, flushed;
+    perm_bucket_class_t  *class, *room;
+
+    room = NULL;
+
+    for (class = natural; /* void */ ; class++) {
+
+        perm_recorder_survey(recorder, class, hash, &unused, &flushed);
+
+        if (unused != PERM_RECORDER_NONE) {
+            *found = unused;
+            return class;
+        }
+
+        if (room == NULL && flushed != PERM_RECORDER_NONE) {
+            *found = flushed;
+            room = class;
+        }
+
+        if (!class->bigger) {
+            return room;
+        }
+    }
+}
+
+
+/*
+ * Of the slots of a call in a class, one that is not in use, in the emptier
+ * bucket so that both fill evenly, and the one whose access was acknowledged
+ * and is the oldest.
+ */
+
+static void
+perm_recorder_survey(perm_recorder_t *recorder, perm_bucket_class_t *class,
+    uint64_t hash, uint32_t *unused, uint32_t *flushed)
+{
+    uint32_t    i, n, first, last, oldest;
     uint64_t    word;
-    ngx_uint_t  n, room, most;
+    ngx_uint_t  bucket, room, most;
+
+    *unused = PERM_RECORDER_NONE;
+    *flushed = PERM_RECORDER_NONE;
 
     most = 0;
-    flushed = UINT32_MAX;
     oldest = UINT32_MAX;
 
-    for (n = 0; n < 2; n++) {
+    for (bucket = 0; bucket < 2; bucket++) {
         room = 0;
-        unused = 0;
-        first = perm_bucket_first(hash, class->buckets, n);
+        last = 0;
+        first = perm_bucket_first(hash, class->buckets, bucket);
 
         for (i = first; i < first + PERM_BUCKET; i++) {
-            word = __atomic_load_n(&class->words[i], __ATOMIC_ACQUIRE);
+            n = class->first + i;
+            word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
             if (word == 0 || (perm_recorder_version(word) & 1)) {
-                unused = i;
+                last = i;
                 room++;
                 continue;
             }
 
-            if (__atomic_load_n(&class->acked[i], __ATOMIC_ACQUIRE) >= word
+            if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) >= word
                 && perm_recorder_second(word) < oldest)
             {
-                flushed = i;
+                *flushed = i;
                 oldest = perm_recorder_second(word);
             }
         }
 
         if (room > most) {
             most = room;
-            *found = unused;
+            *unused = last;
         }
     }
-
-    if (most) {
-        return NGX_OK;
-    }
-
-    *found = flushed;
-
-    return (flushed == UINT32_MAX) ? NGX_DECLINED : NGX_OK;
 }
 
 
 /* makes the version odd, unless a newer second has come in meanwhile */
 
 static ngx_int_t
-perm_recorder_free(perm_recorder_class_t *class, uint32_t i)
+perm_recorder_free(perm_recorder_t *recorder, uint32_t n)
 {
     uint64_t  word, acked, odd;
 
-    word = __atomic_load_n(&class->words[i], __ATOMIC_ACQUIRE);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
     if (perm_recorder_version(word) & 1) {
         return NGX_OK;
     }
 
-    acked = __atomic_load_n(&class->acked[i], __ATOMIC_ACQUIRE);
+    acked = __atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE);
 
     if (acked < word) {
         return NGX_DECLINED;
@@ -329,7 +328,7 @@ perm_recorder_free(perm_recorder_class_t *class, uint32_t i)
 
     odd = word + perm_recorder_word(1, 0);
 
-    if (!__atomic_compare_exchange_n(&class->words[i], &word, odd, 0,
+    if (!__atomic_compare_exchange_n(&recorder->words[n], &word, odd, 0,
                                      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
     {
         return NGX_DECLINED;

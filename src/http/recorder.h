@@ -47,8 +47,9 @@ perm_recorder_t *perm_recorder_create(ngx_slab_pool_t *shpool, size_t size);
 
 /*
  * Records an access.  A known call's newer second is one atomic store; a new
- * call takes the zone's mutex for a moment.  Slots whose access is flushed
- * make room.  Returns NGX_OK, or NGX_DECLINED when there is no room: dropped
+ * call takes the zone's mutex for a moment.  It gets a slot that is not in
+ * use, a bigger one than it needs if that is all there is, or one whose access
+ * is flushed.  Returns NGX_OK, or NGX_DECLINED when there is no room: dropped
  * and counted.  "hash" is perm_call_hash().  A call whose pending access is
  * newer keeps that.  Nothing that was pending is lost when the caller is
  * killed anywhere in here.

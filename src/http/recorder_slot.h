@@ -10,11 +10,7 @@
 
 
 #include "http/bucket.h"
-#include "http/call.h"
 #include "http/recorder.h"
-
-
-#define PERM_RECORDER_CLASSES  2
 
 
 typedef struct {
@@ -38,21 +34,11 @@ typedef struct {
  * say nothing.  An access is pending as long as it is newer than that.
  */
 
-typedef struct {
-    uint32_t            *tags;
-    uint64_t            *words;
-    uint64_t            *acked;
-    uint32_t            *since;            /* unix second: turned pending */
-    u_char              *slots;
-    size_t               slot_size;        /* bytes */
-    size_t               names_max;        /* bytes of all three names */
-    uint32_t             buckets;
-    uint32_t             first;            /* number of its first slot */
-} perm_recorder_class_t;
-
-
 struct perm_recorder_s {
-    perm_recorder_class_t   classes[PERM_RECORDER_CLASSES];
+    perm_bucket_class_t     classes[PERM_BUCKET_CLASSES];
+    uint64_t               *words;         /* of all classes' slots */
+    uint64_t               *acked;
+    uint32_t               *since;         /* unix second: turned pending */
     ngx_shmtx_t            *mutex;
 
     u_char                  padding[64];   /* apart from what is only read */
@@ -70,8 +56,7 @@ struct perm_recorder_s {
 #define perm_recorder_second(word)   ((uint32_t) (word))
 
 #define perm_recorder_slot(class, i)                                          \
-    ((perm_recorder_slot_t *)                                                 \
-     ((class)->slots + (size_t) (i) * (class)->slot_size))
+    ((perm_recorder_slot_t *) perm_bucket_slot(class, i))
 
 
 #endif /* _PERM_RECORDER_SLOT_H_INCLUDED_ */

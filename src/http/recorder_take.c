@@ -5,7 +5,7 @@
 #define PERM_RECORDER_WALK  65536   /* slots a call */
 
 
-static ngx_int_t perm_recorder_copy(perm_recorder_class_t *class, uint32_t i,
+static ngx_int_t perm_recorder_copy(perm_recorder_t *recorder, uint32_t n,
     perm_recorder_access_t *access);
 
 
@@ -13,32 +13,29 @@ ngx_uint_t
 perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     perm_recorder_access_t *accesses, ngx_uint_t n)
 {
-    uint32_t                i, end;
-    ngx_uint_t              taken, walked;
-    perm_recorder_class_t  *class;
+    uint32_t    end;
+    ngx_uint_t  taken, walked;
 
     taken = 0;
+    end = perm_bucket_slots(recorder->classes);
 
     for (walked = 0; walked < PERM_RECORDER_WALK && taken < n; walked++) {
-
-        class = &recorder->classes[*cursor >= recorder->classes[1].first];
-        end = class->first + class->buckets * PERM_BUCKET;
 
         if (*cursor >= end) {
             *cursor = 0;
             break;
         }
 
-        i = (uint32_t) *cursor - class->first;
-
-        if (perm_recorder_copy(class, i, &accesses[taken]) == NGX_OK) {
+        if (perm_recorder_copy(recorder, (uint32_t) *cursor, &accesses[taken])
+            == NGX_OK)
+        {
             accesses[taken].slot = *cursor;
             taken++;
         }
 
         (*cursor)++;
 
-        if (*cursor == end && class != recorder->classes) {
+        if (*cursor == end) {
             *cursor = 0;
             break;
         }
@@ -51,22 +48,24 @@ perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
 /* NGX_DECLINED: nothing is pending there */
 
 static ngx_int_t
-perm_recorder_copy(perm_recorder_class_t *class, uint32_t i,
+perm_recorder_copy(perm_recorder_t *recorder, uint32_t n,
     perm_recorder_access_t *access)
 {
     size_t                 len;
     uint64_t               word;
+    perm_bucket_class_t   *class;
     perm_recorder_slot_t  *slot;
 
-    word = __atomic_load_n(&class->words[i], __ATOMIC_ACQUIRE);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
-    if (word <= __atomic_load_n(&class->acked[i], __ATOMIC_RELAXED)
+    if (word <= __atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED)
         || (perm_recorder_version(word) & 1))
     {
         return NGX_DECLINED;
     }
 
-    slot = perm_recorder_slot(class, i);
+    class = perm_bucket_class(recorder->classes, n);
+    slot = perm_recorder_slot(class, n - class->first);
 
     access->call.gateway.len = slot->gateway_len;
     access->call.app.len = slot->app_len;
@@ -87,7 +86,7 @@ perm_recorder_copy(perm_recorder_class_t *class, uint32_t i,
 
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
-    word = __atomic_load_n(&class->words[i], __ATOMIC_RELAXED);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
 
     return (perm_recorder_version(word) == access->version) ? NGX_OK
                                                              : NGX_DECLINED;
@@ -98,31 +97,26 @@ void
 perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
     uint32_t version, time_t last)
 {
-    uint32_t                i;
-    uint64_t                acked, word, flushed;
-    perm_recorder_class_t  *class;
-
-    class = &recorder->classes[slot >= recorder->classes[1].first];
-    i = (uint32_t) slot - class->first;
+    uint64_t  acked, word, flushed;
 
     flushed = perm_recorder_word(version, last);
-    acked = __atomic_load_n(&class->acked[i], __ATOMIC_RELAXED);
+    acked = __atomic_load_n(&recorder->acked[slot], __ATOMIC_RELAXED);
 
     do {
         if (perm_recorder_version(acked) != version || acked >= flushed) {
             return;
         }
 
-    } while (!__atomic_compare_exchange_n(&class->acked[i], &acked, flushed,
-                                          0, __ATOMIC_RELEASE,
+    } while (!__atomic_compare_exchange_n(&recorder->acked[slot], &acked,
+                                          flushed, 0, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
 
     (void) ngx_atomic_fetch_add(&recorder->flushed, 1);
 
-    word = __atomic_load_n(&class->words[i], __ATOMIC_RELAXED);
+    word = __atomic_load_n(&recorder->words[slot], __ATOMIC_RELAXED);
 
     if (word > flushed) {
-        __atomic_store_n(&class->since[i], perm_recorder_second(word),
+        __atomic_store_n(&recorder->since[slot], perm_recorder_second(word),
                          __ATOMIC_RELAXED);
     }
 }
@@ -135,50 +129,35 @@ perm_recorder_dropped(perm_recorder_t *recorder)
 }
 
 
-static void
-perm_recorder_stat_class(perm_recorder_class_t *class,
-    perm_recorder_stat_t *stat)
+void
+perm_recorder_stat(perm_recorder_t *recorder, perm_recorder_stat_t *stat)
 {
     time_t      since;
     uint64_t    word;
-    ngx_uint_t  i, n;
+    ngx_uint_t  n;
 
-    n = (ngx_uint_t) class->buckets * PERM_BUCKET;
-    stat->capacity += n;
+    stat->recorded = recorder->recorded;
+    stat->flushed = recorder->flushed;
+    stat->dropped = recorder->dropped;
+    stat->pending = 0;
+    stat->capacity = perm_bucket_slots(recorder->classes);
+    stat->oldest = 0;
 
-    for (i = 0; i < n; i++) {
-        word = __atomic_load_n(&class->words[i], __ATOMIC_RELAXED);
+    for (n = 0; n < stat->capacity; n++) {
+        word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
 
-        if (word <= __atomic_load_n(&class->acked[i], __ATOMIC_RELAXED)
+        if (word <= __atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED)
             || (perm_recorder_version(word) & 1))
         {
             continue;
         }
 
-        since = __atomic_load_n(&class->since[i], __ATOMIC_RELAXED);
+        since = __atomic_load_n(&recorder->since[n], __ATOMIC_RELAXED);
 
         if (stat->oldest == 0 || since < stat->oldest) {
             stat->oldest = since;
         }
 
         stat->pending++;
-    }
-}
-
-
-void
-perm_recorder_stat(perm_recorder_t *recorder, perm_recorder_stat_t *stat)
-{
-    ngx_uint_t  i;
-
-    stat->recorded = recorder->recorded;
-    stat->flushed = recorder->flushed;
-    stat->dropped = recorder->dropped;
-    stat->pending = 0;
-    stat->capacity = 0;
-    stat->oldest = 0;
-
-    for (i = 0; i < PERM_RECORDER_CLASSES; i++) {
-        perm_recorder_stat_class(&recorder->classes[i], stat);
     }
 }

@@ -1,7 +1,8 @@
 
 /*
  * The table of grants.
- * sources: src/http/call.c src/http/cache.c src/http/cache_store.c
+ * sources: src/http/bucket.c src/http/call.c src/http/cache.c
+ * sources: src/http/cache_store.c
  *
  * With the arguments "lookup ENTRIES LOOKUPS" it does just that, to be run
  * under callgrind.

@@ -2,7 +2,8 @@
 /*
  * What is excused while the table is being loaded: what was reported after the
  * doubt, and nothing else, also while another worker hears of more.
- * sources: src/http/call.c src/http/cache.c src/http/cache_store.c
+ * sources: src/http/bucket.c src/http/call.c src/http/cache.c
+ * sources: src/http/cache_store.c
  */
 
 

@@ -2,8 +2,8 @@
 /*
  * Workers killed while they write: readers never see a torn entry, nothing
  * that was recorded is lost, and what they left heals.
- * sources: src/http/call.c src/http/cache.c src/http/cache_store.c src/http/recorder.c
- * sources: src/http/recorder_take.c
+ * sources: src/http/bucket.c src/http/call.c src/http/cache.c
+ * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
  */
 
 

@@ -1,74 +1,12 @@
 
 /*
  * The table of last accesses.
- * sources: src/http/call.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/bucket.c src/http/call.c src/http/recorder.c
+ * sources: src/http/recorder_take.c
  */
 
 
-#include "shm_stub.h"
-
-#include "http/cache.h"
-#include "http/recorder.h"
-
-
-#define SEED  UINT64_C(0xfedcba0987654321)
-#define T     1700000000
-
-
-static ngx_slab_pool_t         *shpool;
-static perm_recorder_t         *recorder;
-static perm_recorder_access_t   accesses[1000];
-
-
-static void
-fresh(size_t size)
-{
-    if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
-    }
-
-    shpool = stub_pool(size + 1024 * 1024);
-    recorder = perm_recorder_create(shpool, size);
-
-    if (recorder == NULL) {
-        printf("Bail out! no recorder\n");
-        exit(2);
-    }
-}
-
-
-static ngx_int_t
-record(perm_call_t *call, time_t now)
-{
-    return perm_recorder_record(recorder, call, perm_call_hash(call, SEED),
-                                now);
-}
-
-
-/* all that is pending, up to what "accesses" holds */
-
-static ngx_uint_t
-take(void)
-{
-    ngx_uint_t  n, cursor;
-
-    n = 0;
-    cursor = 0;
-
-    do {
-        n += perm_recorder_take(recorder, &cursor, accesses + n, 1000 - n);
-    } while (cursor != 0 && n < 1000);
-
-    return n;
-}
-
-
-static void
-flushed(perm_recorder_access_t *access)
-{
-    perm_recorder_flushed(recorder, access->slot, access->version,
-                          access->last);
-}
+#include "shm_recorder.h"
 
 
 static int
@@ -225,10 +163,6 @@ test_full(void)
     }
 
     ok(good, "each with the names it was recorded for");
-
-    memset(c.resource, 'r', PERM_RESOURCE_MAX);
-    c.call.resource.len = PERM_RESOURCE_MAX;
-    ok(record(&c.call, T) == NGX_OK, "long names have room of their own");
 }
 
 

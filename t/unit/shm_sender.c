@@ -1,7 +1,8 @@
 
 /*
  * Pending accesses on their way to Redis, and what its answers do to them.
- * sources: src/http/call.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/bucket.c src/http/call.c src/http/recorder.c
+ * sources: src/http/recorder_take.c
  * sources: src/http/sender.c
  */
 

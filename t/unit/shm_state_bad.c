@@ -1,8 +1,9 @@
 
 /*
  * State files that are damaged, foreign or somewhere else: what is not used.
- * sources: src/http/call.c src/http/cache.c src/http/cache_store.c src/http/recorder.c
- * sources: src/http/recorder_take.c src/http/state.c src/http/state_load.c
+ * sources: src/http/bucket.c src/http/call.c src/http/cache.c
+ * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/state.c src/http/state_load.c
  * sources: src/http/state_writer.c
  */
 

@@ -128,4 +128,28 @@ stub_nth(stub_call_t *c, unsigned n)
 }
 
 
+/* "len" bytes in all, 30 at least: what is over 80 goes to the resource */
+
+__attribute__((unused))
+static perm_call_t *
+stub_sized(stub_call_t *c, unsigned n, size_t len)
+{
+    int  gateway, resource, app;
+
+    gateway = (len < 80) ? 8 : (len > 320) ? PERM_GATEWAY_MAX : 21;
+    app = (len < 80) ? 10 : (len > 320) ? PERM_APP_MAX : 19;
+    resource = (int) len - gateway - app;
+
+    snprintf(c->gateway, sizeof(c->gateway), "%0*u", gateway, n % 97);
+    snprintf(c->resource, sizeof(c->resource), "%0*u", resource, n);
+    snprintf(c->app, sizeof(c->app), "%0*u", app, n / 7);
+
+    c->call.gateway = str(c->gateway);
+    c->call.resource = str(c->resource);
+    c->call.app = str(c->app);
+
+    return &c->call;
+}
+
+
 #endif /* _SHM_STUB_H_INCLUDED_ */

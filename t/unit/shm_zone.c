@@ -1,8 +1,9 @@
 
 /*
  * The zone as a whole: what a reload takes over, and what it does not.
- * sources: src/http/call.c src/http/cache.c src/http/cache_store.c src/http/recorder.c
- * sources: src/http/recorder_take.c src/http/state_load.c src/http/zone.c
+ * sources: src/http/bucket.c src/http/call.c src/http/cache.c
+ * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/http/state_load.c src/http/zone.c
  * sources: src/http/stats.c src/http/top.c src/http/forecast.c src/http/guard.c
  * sources: src/http/resources.c src/http/history.c src/http/names.c
  * sources: src/http/inherit.c
