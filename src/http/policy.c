@@ -6,38 +6,46 @@
 
 typedef struct {
     ngx_uint_t   n;            /* as nginx has it */
-    size_t       size;         /* bytes that are there */
-    int         *captures;
     u_char      *data;
+    size_t       size;         /* bytes of those that are there */
+    int          captures[1];
 } perm_captures_t;
 
 
-static ngx_int_t perm_policy_get(ngx_http_request_t *r, perm_value_t *value,
-    perm_captures_t *saved, perm_str_t *text);
-static ngx_int_t perm_policy_save_captures(ngx_http_request_t *r,
-    perm_captures_t *saved);
+static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
+    perm_value_t *value, perm_captures_t *saved, perm_str_t *text);
+#if (NGX_PCRE)
+static perm_captures_t *perm_policy_save_captures(ngx_http_request_t *r);
 static void perm_policy_restore_captures(ngx_http_request_t *r,
     perm_captures_t *saved);
+#endif
 
 
 ngx_int_t
 perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_check_t *check)
 {
-    perm_str_t       text;
-    perm_captures_t  saved;
+    perm_str_t        text;
+    perm_captures_t  *saved;
 
-    if (perm_policy_save_captures(r, &saved) != NGX_OK) {
-        return NGX_ERROR;
+    saved = NULL;
+
+#if (NGX_PCRE)
+
+    if (r->ncaptures) {
+        saved = perm_policy_save_captures(r);
+        if (saved == NULL) {
+            return NGX_ERROR;
+        }
     }
+
+#endif
 
     check->policy = plcf->policy;
 
     if (check->policy == PERM_POLICY_INVALID) {
 
-        if (perm_policy_get(r, &plcf->policy_value, &saved, &text)
-            != NGX_OK)
-        {
+        if (perm_policy_get(r, &plcf->policy_value, saved, &text) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -48,9 +56,9 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_OK;
     }
 
-    if (perm_policy_get(r, &plcf->gateway, &saved, &check->call.gateway)
+    if (perm_policy_get(r, &plcf->gateway, saved, &check->call.gateway)
         != NGX_OK
-        || perm_policy_get(r, &plcf->resource, &saved, &check->call.resource)
+        || perm_policy_get(r, &plcf->resource, saved, &check->call.resource)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -63,7 +71,7 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_OK;
     }
 
-    return perm_policy_get(r, &plcf->app, &saved, &check->call.app);
+    return perm_policy_get(r, &plcf->app, saved, &check->call.app);
 }
 
 
@@ -73,7 +81,7 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
  * is what comes after the check.
  */
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 perm_policy_get(ngx_http_request_t *r, perm_value_t *value,
     perm_captures_t *saved, perm_str_t *text)
 {
@@ -81,41 +89,11 @@ perm_policy_get(ngx_http_request_t *r, perm_value_t *value,
         return NGX_ERROR;
     }
 
-    if (!value->fixed) {
-        perm_policy_restore_captures(r, saved);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t *saved)
-{
 #if (NGX_PCRE)
 
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    saved->n = r->ncaptures;
-    saved->size = 0;
-    saved->data = r->captures_data;
-
-    /* an expression without captures counts one, and has no room for it */
-
-    if (saved->n == 0 || r->captures == NULL) {
-        return NGX_OK;
+    if (r->ncaptures || saved) {
+        perm_policy_restore_captures(r, saved);
     }
-
-    saved->size = ngx_min(saved->n, cmcf->ncaptures) * sizeof(int);
-
-    saved->captures = ngx_palloc(r->pool, saved->size);
-    if (saved->captures == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(saved->captures, r->captures, saved->size);
 
 #endif
 
@@ -123,10 +101,46 @@ perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t *saved)
 }
 
 
+#if (NGX_PCRE)
+
+static perm_captures_t *
+perm_policy_save_captures(ngx_http_request_t *r)
+{
+    size_t                      size;
+    perm_captures_t            *saved;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    /* an expression without captures counts one, and may have no room for it */
+
+    size = r->captures ? ngx_min(r->ncaptures, cmcf->ncaptures) * sizeof(int)
+                       : 0;
+
+    saved = ngx_palloc(r->pool, sizeof(perm_captures_t) + size);
+    if (saved == NULL) {
+        return NULL;
+    }
+
+    saved->n = r->ncaptures;
+    saved->data = r->captures_data;
+    saved->size = size;
+
+    if (size) {
+        ngx_memcpy(saved->captures, r->captures, size);
+    }
+
+    return saved;
+}
+
+
 static void
 perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
 {
-#if (NGX_PCRE)
+    if (saved == NULL) {
+        r->ncaptures = 0;
+        return;
+    }
 
     r->ncaptures = saved->n;
     r->captures_data = saved->data;
@@ -134,6 +148,6 @@ perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
     if (saved->size) {
         ngx_memcpy(r->captures, saved->captures, saved->size);
     }
+}
 
 #endif
-}
