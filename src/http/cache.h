@@ -62,6 +62,7 @@ typedef struct {
     ngx_uint_t      capacity;
     ngx_uint_t      denied;    /* entries without a live grant when stored */
     ngx_uint_t      evicted;   /* entries that made room, since start */
+    ngx_uint_t      displaced; /* known grants among them */
 } perm_cache_stat_t;
 
 

@@ -58,6 +58,7 @@ struct perm_cache_s {
     ngx_atomic_t         entries;
     ngx_atomic_t         denied;
     ngx_atomic_t         evicted;
+    ngx_atomic_t         displaced;
 };
 
 

@@ -170,6 +170,7 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
             cache->entries--;
             cache->denied -= !slot->live;
             cache->evicted++;
+            cache->displaced += slot->live;
         }
 
     } else {
@@ -413,6 +414,7 @@ perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
     stat->entries = cache->entries;
     stat->denied = cache->denied;
     stat->evicted = cache->evicted;
+    stat->displaced = cache->displaced;
     stat->capacity = perm_bucket_slots(cache->classes);
 
     /* a worker killed between counting and storing leaves them off by one */

@@ -270,8 +270,8 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (!perm_directive_prefix(&value[i], "state=", &pmcf->zone.state.file)
-            || pmcf->zone.state.file.len == 0)
+        if (!perm_directive_prefix(&value[i], "state=", &pmcf->zone.state)
+            || pmcf->zone.state.len == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in "
@@ -280,8 +280,8 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_conf_full_name(cf->cycle, &pmcf->zone.state.file, 0) != NGX_OK
-            || perm_state_test(cf->pool, &pmcf->zone.state.file, cf->log)
+        if (ngx_conf_full_name(cf->cycle, &pmcf->zone.state, 0) != NGX_OK
+            || perm_state_test(cf->pool, &pmcf->zone.state, cf->log)
                != NGX_OK)
         {
             return NGX_CONF_ERROR;

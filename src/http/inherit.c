@@ -12,7 +12,7 @@ static void perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former,
 
 
 perm_zone_t *
-perm_zone_former(ngx_shm_zone_t *shm_zone, ngx_uint_t *same)
+perm_zone_former(ngx_shm_zone_t *shm_zone)
 {
     ngx_uint_t         i;
     perm_zone_t       *zone;
@@ -37,16 +37,9 @@ perm_zone_former(ngx_shm_zone_t *shm_zone, ngx_uint_t *same)
             conf = former[i].data;
             zone = conf->zone;
 
-            if (zone == NULL || zone->layout != PERM_ZONE_LAYOUT) {
-                continue;
+            if (zone && zone->layout == PERM_ZONE_LAYOUT) {
+                return zone;
             }
-
-            *same = (former[i].shm.name.len == shm_zone->shm.name.len
-                     && ngx_strncmp(former[i].shm.name.data,
-                                    shm_zone->shm.name.data,
-                                    shm_zone->shm.name.len)
-                        == 0);
-            return zone;
         }
     }
 

@@ -278,7 +278,6 @@ perm_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 perm_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_uint_t         database;
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -309,10 +308,8 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    database = pmcf->redis.url ? pmcf->redis.url->db : 0;
-
-    pmcf->shm_zone = perm_zone_add(cf, &pmcf->zone, &pmcf->redis.prefix,
-                                   database, &ngx_http_app_permission_module);
+    pmcf->shm_zone = perm_zone_add(cf, &pmcf->zone,
+                                   &ngx_http_app_permission_module);
     if (pmcf->shm_zone == NULL) {
         return NGX_ERROR;
     }
@@ -365,7 +362,6 @@ perm_add_handler(ngx_conf_t *cf)
 static ngx_int_t
 perm_init_module(ngx_cycle_t *cycle)
 {
-    ngx_uint_t         same;
     perm_zone_t       *former;
     perm_main_conf_t  *pmcf;
 
@@ -375,13 +371,13 @@ perm_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    former = perm_zone_former(pmcf->shm_zone, &same);
+    former = perm_zone_former(pmcf->shm_zone);
 
     if (former) {
         former->replaced = 1;
     }
 
-    if (pmcf->zone.state.file.len == 0) {
+    if (pmcf->zone.state.len == 0) {
         return NGX_OK;
     }
 

@@ -249,13 +249,13 @@ perm_problems_requests(perm_snapshot_t *s)
 static void
 perm_problems_notes(perm_snapshot_t *s)
 {
-    if (s->cache.evicted && s->cache.entries >= s->cache.capacity / 20 * 19) {
+    if (s->cache.displaced) {
         perm_problem(s, PERM_PROBLEM_NOTE, "cache_full",
                      "Calls that have not come for longest make room for new "
                      "ones. If hits are rare, give app_permission_zone more "
                      "room.",
-                     "The cache is full: entries that made room: %ui",
-                     s->cache.evicted);
+                     "The cache is full: known grants that made room: %ui",
+                     s->cache.displaced);
     }
 
     if (s->expiring[0]) {

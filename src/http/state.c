@@ -7,7 +7,6 @@
 struct perm_state_s {
     ngx_str_t              names[2];
     ngx_fd_t               fds[2];
-    uint32_t               table;
     ngx_uint_t             current;    /* the one that is written */
     ngx_msec_t             last;       /* ms, monotonic: of the last step */
 
@@ -29,14 +28,14 @@ static ngx_fd_t perm_state_open_file(ngx_str_t *name, int flags,
 static void perm_state_close(void *data);
 static ngx_int_t perm_state_begin(perm_state_t *state);
 static ngx_int_t perm_state_failed(perm_state_t *state, ngx_log_t *log);
-static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint32_t table,
-    uint64_t generation, perm_cache_t *cache, perm_recorder_t *recorder,
-    ngx_uint_t loading, ngx_log_t *log);
+static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint64_t generation,
+    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading,
+    ngx_log_t *log);
 static uint64_t perm_state_last_generation(ngx_str_t *name);
 
 
 perm_state_t *
-perm_state_open(ngx_pool_t *pool, perm_state_conf_t *conf, ngx_log_t *log)
+perm_state_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 {
     ngx_uint_t           i;
     perm_state_t        *state;
@@ -46,14 +45,11 @@ perm_state_open(ngx_pool_t *pool, perm_state_conf_t *conf, ngx_log_t *log)
     cln = ngx_pool_cleanup_add(pool, 0);
 
     if (state == NULL || cln == NULL
-        || perm_state_name(pool, &conf->file, "", &state->names[0]) != NGX_OK
-        || perm_state_name(pool, &conf->file, "~", &state->names[1])
-           != NGX_OK)
+        || perm_state_name(pool, file, "", &state->names[0]) != NGX_OK
+        || perm_state_name(pool, file, "~", &state->names[1]) != NGX_OK)
     {
         return NULL;
     }
-
-    state->table = conf->table;
 
     state->fds[0] = NGX_INVALID_FILE;
     state->fds[1] = NGX_INVALID_FILE;
@@ -308,7 +304,6 @@ perm_state_begin(perm_state_t *state)
     state->writing = 1;
 
     if (perm_state_writer_start(&state->writer, state->fds[state->current],
-                                state->table,
                                 ngx_max(generations[0], generations[1]) + 1)
         != NGX_OK)
     {
@@ -351,12 +346,12 @@ perm_state_failed(perm_state_t *state, ngx_log_t *log)
 
 
 ngx_int_t
-perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
+perm_state_save(ngx_str_t *file, perm_cache_t *cache,
     perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
 {
     uint64_t     generation, twin_generation;
     ngx_int_t    rc;
-    ngx_str_t    temp, twin, *file;
+    ngx_str_t    temp, twin;
     ngx_pool_t  *pool;
 
     if (ngx_new_binary > 0
@@ -366,7 +361,6 @@ perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
         return NGX_OK;
     }
 
-    file = &conf->file;
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
 
     if (pool == NULL
@@ -379,9 +373,8 @@ perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
     generation = perm_state_last_generation(file);
     twin_generation = perm_state_last_generation(&twin);
 
-    rc = perm_state_save_as(&temp, conf->table,
-                            ngx_max(generation, twin_generation) + 1, cache,
-                            recorder, loading, log);
+    rc = perm_state_save_as(&temp, ngx_max(generation, twin_generation) + 1,
+                            cache, recorder, loading, log);
 
     if (rc == NGX_OK
         && ngx_rename_file(temp.data, file->data) == NGX_FILE_ERROR)
@@ -407,9 +400,8 @@ perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
 
 
 static ngx_int_t
-perm_state_save_as(ngx_str_t *temp, uint32_t table, uint64_t generation,
-    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading,
-    ngx_log_t *log)
+perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
+    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
 {
     ngx_fd_t              fd;
     ngx_int_t             rc;
@@ -427,7 +419,7 @@ perm_state_save_as(ngx_str_t *temp, uint32_t table, uint64_t generation,
     writer = ngx_alloc(sizeof(perm_state_writer_t), log);
 
     if (writer) {
-        rc = perm_state_writer_start(writer, fd, table, generation);
+        rc = perm_state_writer_start(writer, fd, generation);
 
         if (rc == NGX_OK) {
             do {

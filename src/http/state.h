@@ -19,19 +19,13 @@
 typedef struct perm_state_s  perm_state_t;
 
 
-typedef struct {
-    ngx_str_t    file;    /* len 0: none */
-    uint32_t     table;   /* of which grant table: see perm_zone_table() */
-} perm_state_conf_t;
-
-
 /*
  * Opens "file" and "file~" (mode 0600), which are written in turn so that one
  * of them is whole at any time, in the master before it gives up its rights:
  * workers write through the descriptors they inherit.  Returns NULL with the
  * reason logged.  The descriptors live as long as the pool.
  */
-perm_state_t *perm_state_open(ngx_pool_t *pool, perm_state_conf_t *conf,
+perm_state_t *perm_state_open(ngx_pool_t *pool, ngx_str_t *file,
     ngx_log_t *log);
 
 
@@ -47,9 +41,9 @@ ngx_int_t perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log);
  * Loads the newest whole file into an empty cache and recorder.  Entries come
  * back untrusted: fit as stale only.  A damaged or foreign file is renamed to
  * "file.bad" with one line in the log that says what was wrong; its whole twin
- * serves.  One of another grant table is foreign.  Never fails the start.
+ * serves.  Never fails the start.
  */
-void perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
+void perm_state_load(ngx_str_t *file, perm_cache_t *cache,
     perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log);
 
 
@@ -72,7 +66,7 @@ void perm_state_abandon(perm_state_t *state);
 
 /* a whole snapshot, fsync()ed and renamed into place: at exit of the master */
 
-ngx_int_t perm_state_save(perm_state_conf_t *conf, perm_cache_t *cache,
+ngx_int_t perm_state_save(ngx_str_t *file, perm_cache_t *cache,
     perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log);
 
 

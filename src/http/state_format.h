@@ -20,7 +20,7 @@
 #define PERM_STATE_MAGIC       "apppermS"
 #define PERM_STATE_UNFINISHED  "apppermU"
 #define PERM_STATE_BYTE_ORDER  0x01020304
-#define PERM_STATE_VERSION     2
+#define PERM_STATE_VERSION     1
 
 #define PERM_STATE_GRANT       1
 #define PERM_STATE_ACCESS      2
@@ -37,8 +37,6 @@ typedef struct {
     uint64_t    length;       /* bytes of the file */
     uint64_t    grants;       /* records */
     uint64_t    accesses;
-    uint32_t    table;        /* see perm_state_conf_t */
-    uint32_t    reserved;     /* 0 */
     uint64_t    checksum;     /* of the records */
     uint64_t    self;         /* checksum of this header up to here */
 } perm_state_header_t;

@@ -29,14 +29,13 @@ typedef struct {
 } perm_state_loader_t;
 
 
-static char *perm_state_load_file(perm_state_file_t *file,
-    perm_state_conf_t *conf, char *suffix, ngx_log_t *log);
+static char *perm_state_load_file(perm_state_file_t *file, ngx_str_t *name,
+    char *suffix, ngx_log_t *log);
 static char *perm_state_examine(perm_state_file_t *file, ngx_fd_t fd,
-    uint32_t table, ngx_log_t *log);
+    ngx_log_t *log);
 static ngx_int_t perm_state_read(perm_state_file_t *file, ngx_fd_t fd,
     void *data, size_t size, ngx_log_t *log);
-static char *perm_state_check_header(perm_state_header_t *header, size_t size,
-    uint32_t table);
+static char *perm_state_check_header(perm_state_header_t *header, size_t size);
 static char *perm_state_check_records(perm_state_file_t *file);
 static char *perm_state_parse(u_char *p, size_t left,
     perm_state_record_t *record, perm_call_t *call);
@@ -49,7 +48,7 @@ static void perm_state_apply_grant(perm_state_loader_t *loader,
 
 
 void
-perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
+perm_state_load(ngx_str_t *name, perm_cache_t *cache,
     perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log)
 {
     char                 *reason;
@@ -63,7 +62,7 @@ perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
 
     for (i = 0; i < 2; i++) {
 
-        reason = perm_state_load_file(&files[i], conf, i ? "~" : "", log);
+        reason = perm_state_load_file(&files[i], name, i ? "~" : "", log);
 
         if (reason) {
             perm_state_set_aside(&files[i], reason, log);
@@ -109,20 +108,19 @@ perm_state_load(perm_state_conf_t *conf, perm_cache_t *cache,
  */
 
 static char *
-perm_state_load_file(perm_state_file_t *file, perm_state_conf_t *conf,
-    char *suffix, ngx_log_t *log)
+perm_state_load_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
+    ngx_log_t *log)
 {
     char       *reason;
     ngx_fd_t    fd;
     ngx_err_t   err;
 
-    file->name.data = ngx_alloc(conf->file.len + 2, log);
+    file->name.data = ngx_alloc(name->len + 2, log);
     if (file->name.data == NULL) {
         return NULL;
     }
 
-    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", &conf->file,
-                                 suffix)
+    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", name, suffix)
                      - file->name.data - 1;
 
     fd = open((const char *) file->name.data,
@@ -140,7 +138,7 @@ perm_state_load_file(perm_state_file_t *file, perm_state_conf_t *conf,
         return NULL;
     }
 
-    reason = perm_state_examine(file, fd, conf->table, log);
+    reason = perm_state_examine(file, fd, log);
 
     (void) ngx_close_file(fd);
 
@@ -151,8 +149,7 @@ perm_state_load_file(perm_state_file_t *file, perm_state_conf_t *conf,
 /* the header comes first: what is foreign may be of any size */
 
 static char *
-perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, uint32_t table,
-    ngx_log_t *log)
+perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
 {
     char             *reason;
     size_t            size;
@@ -190,7 +187,7 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, uint32_t table,
         return NULL;
     }
 
-    reason = perm_state_check_header(&file->header, size, table);
+    reason = perm_state_check_header(&file->header, size);
     if (reason) {
         return reason;
     }
@@ -237,8 +234,7 @@ perm_state_read(perm_state_file_t *file, ngx_fd_t fd, void *data, size_t size,
 
 
 static char *
-perm_state_check_header(perm_state_header_t *header, size_t size,
-    uint32_t table)
+perm_state_check_header(perm_state_header_t *header, size_t size)
 {
     if (ngx_memcmp(header->magic, PERM_STATE_MAGIC, 8) != 0) {
         return "it is not a state file";
@@ -256,16 +252,7 @@ perm_state_check_header(perm_state_header_t *header, size_t size,
         return "the checksum of its header is wrong";
     }
 
-    if (header->length != size) {
-        return "its length is wrong";
-    }
-
-    if (header->table != table) {
-        return "it is of a grant table with another "
-               "\"app_permission_redis_prefix\" or in another database";
-    }
-
-    return NULL;
+    return (header->length != size) ? "its length is wrong" : NULL;
 }
 
 

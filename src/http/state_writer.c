@@ -25,7 +25,7 @@ static ngx_int_t perm_state_pwrite(ngx_fd_t fd, void *data, size_t len,
 
 ngx_int_t
 perm_state_writer_start(perm_state_writer_t *writer, ngx_fd_t fd,
-    uint32_t table, uint64_t generation)
+    uint64_t generation)
 {
     perm_state_header_t  *header;
 
@@ -41,7 +41,6 @@ perm_state_writer_start(perm_state_writer_t *writer, ngx_fd_t fd,
     ngx_memcpy(header->magic, PERM_STATE_UNFINISHED, 8);
     header->byte_order = PERM_STATE_BYTE_ORDER;
     header->version = PERM_STATE_VERSION;
-    header->table = table;
     header->generation = generation;
     header->saved = perm_state_now();
     header->checksum = generation;

@@ -31,7 +31,7 @@ typedef struct {
 /* each returns NGX_ERROR with the reason in ngx_errno */
 
 ngx_int_t perm_state_writer_start(perm_state_writer_t *writer, ngx_fd_t fd,
-    uint32_t table, uint64_t generation);
+    uint64_t generation);
 
 /* NGX_AGAIN, or NGX_OK when the file is whole */
 ngx_int_t perm_state_writer_step(perm_state_writer_t *writer,

@@ -1,8 +1,6 @@
 
 #include "http/zone.h"
 
-#include "core/grant_key.h"
-
 
 /* percent of what is left after the counters and lists */
 
@@ -23,24 +21,10 @@ static uint64_t perm_zone_seed(void);
 
 
 ngx_shm_zone_t *
-perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, ngx_str_t *prefix,
-    ngx_uint_t database, void *tag)
+perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, void *tag)
 {
-    u_char           table[PERM_PREFIX_MAX + NGX_INT_T_LEN + 1], *last;
-    ngx_str_t        name;
-    ngx_shm_zone_t  *shm_zone;
-
-    last = ngx_sprintf(table, "%ui:%V", database, prefix);
-    conf->state.table = ngx_murmur_hash2(table, last - table);
-
-    name.data = ngx_pnalloc(cf->pool, sizeof("app_permission_") + 8);
-    if (name.data == NULL) {
-        return NULL;
-    }
-
-    name.len = ngx_sprintf(name.data, "app_permission_%08xD",
-                           conf->state.table)
-               - name.data;
+    ngx_shm_zone_t    *shm_zone;
+    static ngx_str_t   name = ngx_string("app_permission");
 
     shm_zone = ngx_shared_memory_add(cf, &name, conf->size, tag);
 
@@ -56,7 +40,6 @@ perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, ngx_str_t *prefix,
 ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_uint_t         same;
     perm_zone_t       *zone, *former;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t  *conf;
@@ -78,15 +61,15 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     zone = conf->zone;
-    former = perm_zone_former(shm_zone, &same);
+    former = perm_zone_former(shm_zone);
 
-    if (former && same) {
+    if (former) {
 
         /* which knows more than the file, what was revoked above all */
 
         perm_zone_inherit(zone, former, shm_zone->shm.log);
 
-    } else if (conf->state.file.len && !ngx_test_config) {
+    } else if (conf->state.len && !ngx_test_config) {
         perm_state_load(&conf->state, zone->cache, zone->recorder, zone->seed,
                         shm_zone->shm.log);
     }

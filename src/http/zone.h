@@ -61,21 +61,20 @@ ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_call_t *call,
 
 
 typedef struct {
-    perm_zone_t       *zone;             /* first: what a reload reads */
-    size_t             size;             /* bytes */
-    perm_state_conf_t  state;
+    perm_zone_t      *zone;              /* first: what a reload reads */
+    size_t            size;              /* bytes */
+    ngx_str_t         state;             /* file, len 0: none */
 } perm_zone_conf_t;
 
 
 /*
- * Adds the zone of the grant table with this prefix in this database, which a
- * reload finds again: what is known of one table must not decide in another.
- * Likewise its state file.  The server does not matter, since a table moves.
- * NULL: memory is out, or what nginx has to say is in the log.
+ * Adds the zone.  A reload takes it over, also with another prefix or database
+ * in the configuration: a wrong one is an outage, and locks nobody out.  NULL:
+ * memory is out, or what nginx has to say is in the log.
  */
 
 ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
-    ngx_str_t *prefix, ngx_uint_t database, void *tag);
+    void *tag);
 
 
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
@@ -85,11 +84,10 @@ ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 /*
  * inherit.c, in the master, while a configuration is read.  The zone of the
- * configuration before when this is not the same memory, or NULL; "same":
- * it is of the same grant table.
+ * configuration before when this is not the same memory, or NULL.
  */
 
-perm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone, ngx_uint_t *same);
+perm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone);
 
 /* takes known grants, untrusted, and pending accesses over, and logs that */
 void perm_zone_inherit(perm_zone_t *zone, perm_zone_t *former,

@@ -295,7 +295,8 @@ test_mixed(void)
 
     perm_cache_stat(cache, &stat);
     ok(stat.entries == stat.capacity
-       && stat.entries + stat.evicted == CALLS,
+       && stat.entries + stat.evicted == CALLS
+       && stat.displaced == stat.evicted,
        "all sizes: every slot is used, %d", (int) stat.entries);
     ok(walk() == stat.entries && once(CALLS), "no call has two");
 

@@ -16,7 +16,6 @@
 #include "http/state_format.h"
 
 
-#define TABLE    7
 #define SEED     UINT64_C(0x5555aaaa3333cccc)
 #define LATER    INT64_C(4000000000)
 #define GRANTS   700
@@ -31,7 +30,7 @@ static time_t            now;
 static char              dir[] = "/tmp/perm-state-XXXXXX";
 static char              file_name[64];
 static char              twin_name[64];
-static perm_state_conf_t  file;
+static ngx_str_t         file;
 
 
 static ngx_err_t  lock_error;
@@ -166,9 +165,8 @@ start(void)
     snprintf(file_name, sizeof(file_name), "%s/state", dir);
     snprintf(twin_name, sizeof(twin_name), "%s/state~", dir);
 
-    file.file.data = (u_char *) file_name;
-    file.file.len = strlen(file_name);
-    file.table = TABLE;
+    file.data = (u_char *) file_name;
+    file.len = strlen(file_name);
 
     now = time(NULL);
     cached.sec = now;

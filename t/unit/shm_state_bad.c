@@ -82,14 +82,6 @@ test_refused(void)
     ok(stub_logged("another version"), "another version");
     data[12]--;
 
-    file.table = TABLE + 1;
-    put(file_name, data, size);
-    load();
-    ok(entries() == 0 && pending() == 0
-       && stub_logged("it is of a grant table with another"),
-       "another grant table");
-    file.table = TABLE;
-
     clean();
     pool = ngx_create_pool(0, &stub_log);
 

@@ -24,13 +24,6 @@ static ngx_cycle_t     cycle;
 volatile ngx_cycle_t  *ngx_cycle = &cycle;
 
 
-uint32_t
-ngx_murmur_hash2(u_char *data, size_t len)
-{
-    return (uint32_t) len;
-}
-
-
 ngx_shm_zone_t *
 ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
 {
