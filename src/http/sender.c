@@ -175,8 +175,14 @@ perm_sender_step(perm_sender_t *sender)
         n = perm_recorder_take(sender->recorder, &sender->cursor,
                                sender->accesses, PERM_SENDER_BATCH);
 
-        sender->wrapped |= (sender->cursor == 0);
-        sender->walked = sender->wrapped && sender->cursor >= sender->begin;
+        if (sender->cursor == 0) {
+            sender->walked = sender->wrapped || sender->begin == 0;
+            sender->wrapped = 1;
+
+        } else {
+            sender->walked = sender->wrapped
+                             && sender->cursor >= sender->begin;
+        }
 
         for (i = 0; i < n; i++) {
 

@@ -136,6 +136,17 @@ fresh(unsigned pending)
 }
 
 
+static void
+record(time_t last)
+{
+    stub_call_t  c;
+
+    stub_call(&c, "gw", "res/1", "app");
+    (void) perm_recorder_record(recorder, &c.call,
+                                perm_call_hash(&c.call, SEED), last);
+}
+
+
 static ngx_uint_t
 pending(void)
 {
@@ -152,14 +163,21 @@ pending(void)
 static ngx_int_t
 walk(const char *error)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  steps;
 
     nsent = 0;
     nanswered = 0;
 
     perm_sender_start(sender);
 
-    while ((rc = perm_sender_step(sender)) == NGX_AGAIN) {
+    for (steps = 0; steps < 1000; steps++) {
+        rc = perm_sender_step(sender);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+
         while (nanswered < nsent) {
             answer(error);
         }
@@ -172,16 +190,13 @@ walk(const char *error)
 static void
 test_send(void)
 {
-    ngx_int_t    rc;
-    ngx_uint_t   steps;
-    stub_call_t  c;
+    ngx_int_t   rc;
+    ngx_uint_t  steps;
 
     fresh(0);
     ok(walk(NULL) == NGX_OK && nsent == 0, "nothing to send");
 
-    stub_call(&c, "gw", "res/1", "app");
-    (void) perm_recorder_record(recorder, &c.call,
-                                perm_call_hash(&c.call, SEED), T);
+    record(T);
 
     ok(walk(NULL) == NGX_OK && nsent == 1
        && strcmp(sent[0].text, "ZADD p:access:{gw:app} GT 1700000000 res/1")
@@ -240,6 +255,16 @@ test_refused(void)
     ok(strcmp(sent[0].text, first) != 0,
        "the ones behind have their turn");
     ok(stub_logged("zadd"), "a right that is missing is named");
+
+    /* and ends there, also when it finds nothing on its way */
+
+    fresh(3000);
+    (void) walk("NOPERM this user has no permissions");
+    ok(walk(NULL) == NGX_OK && pending() == 0, "a whole turn it is");
+    ok(walk(NULL) == NGX_OK && nsent == 0, "which has an end");
+    (void) walk(NULL);
+    record(T + 5000);
+    ok(walk(NULL) == NGX_OK && nsent == 1, "and sends each but once");
 
     fresh(10);
     (void) walk("ERR bad\r\nthing\x01");
