@@ -38,7 +38,8 @@ struct perm_sender_s {
     unsigned                 wrapped:1;
     unsigned                 walked:1;
     unsigned                 given_up:1;
-    unsigned                 lost:1;     /* with the link */
+    unsigned                 down:1;     /* all of Redis */
+    unsigned                 lost:1;     /* with a link */
 
     /* seen in this walk, and told in the log */
     unsigned                 failed:1;
@@ -143,6 +144,7 @@ perm_sender_start(perm_sender_t *sender)
     sender->wrapped = 0;
     sender->walked = 0;
     sender->given_up = 0;
+    sender->down = 0;
     sender->lost = 0;
     sender->failed = 0;
     sender->wrong_type = 0;
@@ -156,14 +158,20 @@ perm_sender_outstanding(perm_sender_t *sender)
 }
 
 
+/*
+ * In a cluster those of other masters have their turn when one is down: what
+ * cannot be sent is no refusal, nor is the end of one link that of the walk.
+ * A step takes no more of them than of the others.
+ */
+
 ngx_int_t
 perm_sender_step(perm_sender_t *sender)
 {
     ngx_uint_t  i, n, room;
 
-    sender->lost |= (perm_redis_state(sender->redis) == PERM_REDIS_DOWN);
+    sender->down |= (perm_redis_state(sender->redis) == PERM_REDIS_DOWN);
 
-    if (sender->lost || sender->refused >= PERM_SENDER_REFUSED) {
+    if (sender->down || sender->refused >= PERM_SENDER_REFUSED) {
         sender->given_up |= !sender->walked;
         sender->walked = 1;
     }
@@ -185,12 +193,8 @@ perm_sender_step(perm_sender_t *sender)
         }
 
         for (i = 0; i < n; i++) {
-
-            /* in a cluster those of other masters have their turn */
-
             if (perm_sender_send(sender, &sender->accesses[i]) != NGX_OK) {
                 sender->failed = 1;
-                sender->refused++;
             }
         }
     }
@@ -199,7 +203,7 @@ perm_sender_step(perm_sender_t *sender)
         return NGX_AGAIN;
     }
 
-    if (sender->lost) {
+    if (sender->down || sender->lost) {
         return NGX_DECLINED;
     }
 
@@ -275,6 +279,7 @@ perm_sender_reply(void *data, redisReply *reply)
     if (reply == NULL) {
         /* the link has a line of its own in the log */
         sender->lost = 1;
+        sender->down |= (perm_redis_state(sender->redis) != PERM_REDIS_UP);
         return;
     }
 

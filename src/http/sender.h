@@ -32,10 +32,11 @@ void perm_sender_start(perm_sender_t *sender);
 
 /*
  * Sends the next few.  NGX_AGAIN: call again in a moment; NGX_OK: the walk is
- * over and everything was answered; NGX_DECLINED: the link is down, or was,
- * and another walk is due when it is up; NGX_ERROR: given up, because Redis
- * refuses one after the other.  What was not acknowledged stays pending.
- * Refusals are logged once per change of state.
+ * over and everything was answered that could be sent: in a cluster a master
+ * may be down; NGX_DECLINED: the link is down, or a link was lost, and another
+ * walk is due when it is up; NGX_ERROR: given up, because Redis refuses one
+ * after the other.  What was not acknowledged stays pending.  Refusals are
+ * logged once per change of state.
  */
 ngx_int_t perm_sender_step(perm_sender_t *sender);
 

@@ -30,7 +30,9 @@ typedef struct {
 static stub_command_t         sent[SENT];
 static ngx_uint_t             nsent;
 static ngx_uint_t             nanswered;
+static ngx_uint_t             nfailed;     /* could not be sent */
 static perm_redis_state_t     state = PERM_REDIS_UP;
+static const char            *gone;        /* in keys whose master is down */
 
 static ngx_slab_pool_t       *shpool;
 static perm_recorder_t       *recorder;
@@ -53,7 +55,10 @@ perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
     ngx_uint_t       i;
     stub_command_t  *command;
 
-    if (state == PERM_REDIS_DOWN || nsent == SENT) {
+    if (state == PERM_REDIS_DOWN || nsent == SENT
+        || (gone && memmem(key->data, key->len, gone, strlen(gone))))
+    {
+        nfailed++;
         return NULL;
     }
 
@@ -130,8 +135,10 @@ fresh(unsigned pending)
     }
 
     state = PERM_REDIS_UP;
+    gone = NULL;
     nsent = 0;
     nanswered = 0;
+    nfailed = 0;
     stub_lines = 0;
 }
 
@@ -355,6 +362,97 @@ test_link(void)
 }
 
 
+/* a cluster: its state is up, and one master is not */
+
+static void
+test_master(void)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i, steps, most, before;
+
+    /* all of them, then 10 of 97 */
+
+    fresh(3000);
+    gone = "{gateway000";
+
+    perm_sender_start(sender);
+
+    most = 0;
+    steps = 0;
+
+    do {
+        before = nfailed + nsent;
+        rc = perm_sender_step(sender);
+        most = ngx_max(most, nfailed + nsent - before);
+        steps++;
+    } while (rc == NGX_AGAIN && steps < 1000);
+
+    ok(rc == NGX_OK && nfailed == 3000 && nsent == 0,
+       "what cannot be sent does not end the walk");
+    ok(most <= 128 && steps >= 3000 / 128,
+       "nor is it gone through at once: %d a step", (int) most);
+    ok(pending() == 3000 && stub_lines == 0, "it stays pending");
+
+    gone = "{gateway0001";
+    nfailed = 0;
+    perm_sender_start(sender);
+
+    for (i = 0; i < 8; i++) {
+        rc = perm_sender_step(sender);
+    }
+
+    ok(nfailed > 0 && nfailed + nsent >= 1000 && rc == NGX_AGAIN,
+       "before any reply, too");
+
+    do {
+        while (nanswered < nsent) {
+            answer(NULL);
+        }
+    } while ((rc = perm_sender_step(sender)) == NGX_AGAIN);
+
+    ok(rc == NGX_OK && nfailed + nsent == 3000 && pending() == nfailed,
+       "all others are sent: %d", (int) nsent);
+
+    gone = NULL;
+    ok(walk(NULL) == NGX_OK && nsent == nfailed && pending() == 0,
+       "and it is when its master is back");
+
+    /* one of the links ends */
+
+    fresh(3000);
+    perm_sender_start(sender);
+
+    for (i = 0; (rc = perm_sender_step(sender)) == NGX_AGAIN; /* void */ ) {
+        for ( /* void */ ; nanswered < nsent; i++) {
+            if (i < 100) {
+                answer_with(NULL);
+            } else {
+                answer(NULL);
+            }
+        }
+    }
+
+    ok(rc == NGX_DECLINED && nsent == 3000 && pending() == 100,
+       "what was lost with a link is sent again, by another walk");
+
+    /* the only link ends, and is dialed again */
+
+    fresh(3000);
+    perm_sender_start(sender);
+    (void) perm_sender_step(sender);
+
+    state = PERM_REDIS_CONNECTING;
+
+    while (nanswered < nsent) {
+        answer_with(NULL);
+    }
+
+    before = nsent;
+    ok(perm_sender_step(sender) == NGX_DECLINED && nsent == before,
+       "nothing more is sent where that was the only one");
+}
+
+
 int
 main(void)
 {
@@ -362,6 +460,7 @@ main(void)
     test_refused();
     test_wrong_type();
     test_link();
+    test_master();
 
     perm_sender_destroy(sender);
 
