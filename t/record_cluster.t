@@ -131,4 +131,23 @@ subtest 'nginx quits' => sub {
     is written($since, @served), @served, 'they are written';
 };
 
+subtest 'nginx quits, and another master hangs' => sub {
+    conf('1h')->start;
+    ok wait_for(sub { $t->status->{redis}{up} }), 'started again';
+    ok wait_for(sub { allowed(@served) == @served }), 'all are known';
+    sleep 1;
+
+    my @at = grep { $owner{$_} == $meta } @served;
+    my $since = new_second();
+    is allowed(@served), @served, 'many for both';
+    is pending(), @served, 'which wait';
+
+    $other->pause;
+    my $begin = time;
+    is $t->{nginx}->quit, 0, 'quits';
+    note sprintf 'in %.2f s', time - $begin;
+    $other->resume;
+    is written($since, @at), @at, 'those of the one that answers are written';
+};
+
 $t->done;

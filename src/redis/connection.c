@@ -430,5 +430,14 @@ perm_redis_connection_polled(perm_redis_connection_t *connection,
         ev->handler(ev);
     }
 
+    ev = &connection->timer;
+
+    if (!connection->gone && ev->timer_set
+        && (ngx_msec_int_t) (ev->timer.key - ngx_current_msec) <= 0)
+    {
+        ngx_del_timer(ev);
+        ev->handler(ev);
+    }
+
     perm_redis_connection_leave(connection);
 }

@@ -138,7 +138,8 @@ ngx_msec_t perm_redis_connection_waiting(perm_redis_connection_t *connection);
 
 /*
  * For perm_redis_drain(), when there is no event loop: what to poll() for,
- * and what to do when it said so.  Handlers are called from the second one.
+ * and what to do when it said so, or when its time is up.  Handlers are called
+ * from the second one.
  */
 void perm_redis_connection_poll(perm_redis_connection_t *connection,
     struct pollfd *pfd);
