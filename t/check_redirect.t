@@ -56,6 +56,23 @@ SETUP
                             auth_request /who;
                             auth_request_set $granted $upstream_http_x_policy;
                             proxy_pass %%BACKEND%%; }
+        location = /early { app_permission $granted;
+                            app_permission_resource $named;
+                            set $key "[$granted$named]";
+                            auth_request /who;
+                            auth_request_set $granted $upstream_http_x_policy;
+                            auth_request_set $named $upstream_http_x_resource;
+                            try_files /none /early/b; }
+        location = /early/b { app_permission $granted;
+                            app_permission_resource $named;
+                            proxy_pass %%BACKEND%%; }
+        location = /over  { app_permission $over; app_permission_resource b;
+                            set $key "[$over]";
+                            auth_request /who;
+                            auth_request_set $over $upstream_http_x_policy;
+                            try_files /none /over/b; }
+        location = /over/b { app_permission $over; app_permission_resource b;
+                            proxy_pass %%BACKEND%%; }
         location = /who   { internal; app_permission off;
                             proxy_pass http://127.0.0.1:%%PORT_who%%; }
 
@@ -70,11 +87,13 @@ SETUP
 EOT
     map $resource $policy { a open; o off; default required; }
     map $uri $by_uri { /by open; default required; }
-    map $uri $resource_of_uri { /by a; default b; }
+    map $uri $resource_of_uri { volatile; /by a; default b; }
+    map $uri $over { default off; }
     map $uri $by_pattern { default off; ~^/a(.)i required; }
     server {
         listen 127.0.0.1:%%PORT_who%%;
-        location / { add_header X-Policy required; return 200; }
+        location / { add_header X-Policy required;
+                     add_header X-Resource b; return 200; }
     }
 HTTP
 ok $t->settled, 'ready';
@@ -109,6 +128,11 @@ is outcome('/by', 'demo'), '200 allow/resource_grant/', '... and has it';
 is outcome('/auth', 'nobody'), '403 deny/no_grant/',
     'a policy that a subrequest gave stays';
 is outcome('/auth', 'demo'), '200 allow/resource_grant/', '... with a grant';
+for ('/early', '/over') {
+    is outcome($_, 'nobody'), '403 deny/no_grant/',
+        "... also where it was read before: $_";
+    is outcome($_, 'demo'), '200 allow/resource_grant/', '... with a grant';
+}
 
 
 # the header says when the grant ends that allowed

@@ -63,6 +63,7 @@ typedef struct {
     ngx_uint_t      denied;    /* entries without a live grant when stored */
     ngx_uint_t      evicted;   /* entries that made room, since start */
     ngx_uint_t      displaced; /* known grants among them */
+    time_t          displacing;/* unix seconds of the last one, 0: none */
 } perm_cache_stat_t;
 
 

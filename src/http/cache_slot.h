@@ -59,6 +59,7 @@ struct perm_cache_s {
     ngx_atomic_t         denied;
     ngx_atomic_t         evicted;
     ngx_atomic_t         displaced;
+    ngx_atomic_t         displacing;    /* unix seconds, 0: never */
 };
 
 

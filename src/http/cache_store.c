@@ -170,7 +170,11 @@ perm_cache_store(perm_cache_t *cache, perm_call_t *call, uint64_t hash,
             cache->entries--;
             cache->denied -= !slot->live;
             cache->evicted++;
-            cache->displaced += slot->live;
+
+            if (slot->live) {
+                cache->displaced++;
+                cache->displacing = ngx_time();
+            }
         }
 
     } else {
@@ -415,6 +419,7 @@ perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
     stat->denied = cache->denied;
     stat->evicted = cache->evicted;
     stat->displaced = cache->displaced;
+    stat->displacing = (time_t) cache->displacing;
     stat->capacity = perm_bucket_slots(cache->classes);
 
     /* a worker killed between counting and storing leaves them off by one */

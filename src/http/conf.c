@@ -30,13 +30,6 @@ perm_main_conf_create(ngx_conf_t *cf)
         return NULL;
     }
 
-    if (ngx_array_init(&pmcf->targets, cf->pool, 8,
-                       sizeof(ngx_http_complex_value_t *))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
     perm_redis_conf_create(&pmcf->redis);
 
     pmcf->flush = NGX_CONF_UNSET_MSEC;

@@ -42,7 +42,6 @@ typedef struct {
     ngx_uint_t             complete;       /* a location has what it needs */
     ngx_uint_t             stale;          /* one uses stale answers */
     char                  *missing;        /* the directive one has not */
-    ngx_array_t            targets;        /* see perm_value_mark() */
     perm_state_t          *state;          /* NULL: no state= */
     ngx_int_t              check_index;    /* the variable of perm_check_t */
 

@@ -36,37 +36,6 @@ ngx_conf_enum_t  perm_log_levels[] = {
 };
 
 
-/* of where a request goes, which may be elsewhere later */
-
-char *
-perm_directive_target(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char                       *rv;
-    perm_value_t               *value;
-    perm_main_conf_t           *pmcf;
-    ngx_http_complex_value_t  **target;
-
-    rv = perm_value_set(cf, cmd, conf);
-
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    pmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_app_permission_module);
-
-    target = ngx_array_push(&pmcf->targets);
-    if (target == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    value = (perm_value_t *) ((char *) conf + cmd->offset);
-    *target = value->complex;
-
-    return NGX_CONF_OK;
-}
-
-
 char *
 perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -76,7 +45,7 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t         *value;
     perm_main_conf_t  *pmcf;
 
-    rv = perm_directive_target(cf, cmd, conf);
+    rv = perm_value_set(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK) {
         return rv;

@@ -15,7 +15,6 @@
 
 char *perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_target(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *perm_directive_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,

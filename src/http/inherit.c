@@ -5,10 +5,8 @@
 #define PERM_INHERIT_ACCESSES  64   /* a call */
 
 
-static void perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former,
-    ngx_uint_t *n);
-static void perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former,
-    ngx_uint_t *n);
+static void perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former);
+static void perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former);
 
 
 perm_zone_t *
@@ -50,21 +48,25 @@ perm_zone_former(ngx_shm_zone_t *shm_zone)
 void
 perm_zone_inherit(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
 {
-    ngx_uint_t  grants, accesses;
+    perm_cache_stat_t     cache;
+    perm_recorder_stat_t  recorder;
 
-    perm_inherit_grants(zone, former, &grants);
-    perm_inherit_accesses(zone, former, &accesses);
+    perm_inherit_grants(zone, former);
+    perm_inherit_accesses(zone, former);
+
+    perm_cache_stat(zone->cache, &cache);
+    perm_recorder_stat(zone->recorder, &recorder);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "app_permission: %ui grants and %ui accesses moved to the "
-                  "zone of another size", grants, accesses);
+                  "zone of another size", cache.entries, recorder.pending);
 }
 
 
 /* as from a state file: denials are not worth it */
 
 static void
-perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
+perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former)
 {
     char                 names[PERM_CALL_MAX];
     ngx_int_t            rc;
@@ -73,7 +75,6 @@ perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
     perm_generation_t    generation;
     perm_cache_entry_t   entry;
 
-    *n = 0;
     cursor = 0;
 
     for ( ;; ) {
@@ -100,7 +101,6 @@ perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
 
         perm_cache_store(zone->cache, &call, perm_call_hash(&call, zone->seed),
                          entry.grants, live, entry.fetched, generation);
-        (*n)++;
     }
 }
 
@@ -108,13 +108,12 @@ perm_inherit_grants(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
 /* the workers that recorded them go on sending them: Redis keeps the newest */
 
 static void
-perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
+perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former)
 {
     uint64_t                hash;
     ngx_uint_t              i, taken, cursor;
     perm_recorder_access_t  accesses[PERM_INHERIT_ACCESSES];
 
-    *n = 0;
     cursor = 0;
 
     do {
@@ -124,12 +123,8 @@ perm_inherit_accesses(perm_zone_t *zone, perm_zone_t *former, ngx_uint_t *n)
         for (i = 0; i < taken; i++) {
             hash = perm_call_hash(&accesses[i].call, zone->seed);
 
-            if (perm_recorder_record(zone->recorder, &accesses[i].call, hash,
-                                     accesses[i].last)
-                == NGX_OK)
-            {
-                (*n)++;
-            }
+            (void) perm_recorder_record(zone->recorder, &accesses[i].call,
+                                        hash, accesses[i].last);
         }
 
     } while (cursor);

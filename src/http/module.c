@@ -52,14 +52,14 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_gateway"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_target,
+      perm_value_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(gateway),
       NULL },
 
     { ngx_string("app_permission_resource"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_target,
+      perm_value_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(resource),
       NULL },
@@ -297,8 +297,6 @@ perm_postconfiguration(ngx_conf_t *cf)
                       "location has all that it needs", pmcf->missing);
         return NGX_ERROR;
     }
-
-    perm_value_mark(cf, &pmcf->targets);
 
     if (perm_add_redis(cf, pmcf) != NGX_OK) {
         return NGX_ERROR;

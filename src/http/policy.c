@@ -14,6 +14,8 @@ typedef struct {
 
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
     perm_value_t *value, perm_captures_t *saved, perm_str_t *text);
+static ngx_uint_t perm_policy_required_now(ngx_http_request_t *r,
+    perm_value_t *value, perm_captures_t *saved);
 #if (NGX_PCRE)
 static perm_captures_t *perm_policy_save_captures(ngx_http_request_t *r);
 static void perm_policy_restore_captures(ngx_http_request_t *r,
@@ -50,6 +52,13 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         }
 
         check->policy = perm_policy_parse(text);
+
+        if (r->internal
+            && check->policy != PERM_POLICY_REQUIRED
+            && perm_policy_required_now(r, &plcf->policy_value, saved))
+        {
+            check->policy = PERM_POLICY_REQUIRED;
+        }
     }
 
     if (check->policy == PERM_POLICY_OFF) {
@@ -72,6 +81,34 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     }
 
     return perm_policy_get(r, &plcf->app, saved, &check->call.app);
+}
+
+
+/*
+ * A request that has moved on to another location asks for a grant where its
+ * map says so now, also when that is not "volatile".  What it says is no
+ * permission: who set the variable otherwise meant it.
+ */
+
+static ngx_uint_t
+perm_policy_required_now(ngx_http_request_t *r, perm_value_t *value,
+    perm_captures_t *saved)
+{
+    perm_str_t  text;
+    ngx_uint_t  required;
+
+    required = (perm_value_anew(r, value, &text) == NGX_OK
+                && perm_policy_parse(text) == PERM_POLICY_REQUIRED);
+
+#if (NGX_PCRE)
+
+    if (r->ncaptures || saved) {
+        perm_policy_restore_captures(r, saved);
+    }
+
+#endif
+
+    return required;
 }
 
 

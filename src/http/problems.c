@@ -249,7 +249,7 @@ perm_problems_requests(perm_snapshot_t *s)
 static void
 perm_problems_notes(perm_snapshot_t *s)
 {
-    if (s->cache.displaced) {
+    if (s->cache.displaced && s->now - s->cache.displacing < PERM_RECENT) {
         perm_problem(s, PERM_PROBLEM_NOTE, "cache_full",
                      "Calls that have not come for longest make room for new "
                      "ones. If hits are rare, give app_permission_zone more "

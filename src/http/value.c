@@ -2,8 +2,10 @@
 #include "http/value.h"
 
 
+#define PERM_VALUE_POINTER  65536   /* no number of a variable is that high */
+
+
 static ngx_int_t perm_value_variable(ngx_conf_t *cf, ngx_str_t *text);
-static void perm_value_mark_variable(ngx_conf_t *cf, ngx_uint_t index);
 
 
 void
@@ -115,59 +117,6 @@ perm_value_variable(ngx_conf_t *cf, ngx_str_t *text)
 }
 
 
-void
-perm_value_mark(ngx_conf_t *cf, ngx_array_t *values)
-{
-    ngx_uint_t                  i, *index;
-    ngx_http_complex_value_t  **value;
-
-    value = values->elts;
-
-    for (i = 0; i < values->nelts; i++) {
-        index = value[i]->flushes;
-
-        if (index == NULL) {
-            continue;
-        }
-
-        while (*index != (ngx_uint_t) -1) {
-            perm_value_mark_variable(cf, *index);
-            index++;
-        }
-    }
-}
-
-
-static void
-perm_value_mark_variable(ngx_conf_t *cf, ngx_uint_t index)
-{
-    ngx_uint_t                  i;
-    ngx_hash_key_t             *key;
-    ngx_http_variable_t        *variable, *indexed;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    indexed = cmcf->variables.elts;
-    indexed += index;
-
-    key = cmcf->variables_keys->keys.elts;
-
-    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
-        variable = key[i].value;
-
-        if (key[i].key.len == indexed->name.len
-            && ngx_strncmp(key[i].key.data, indexed->name.data,
-                           indexed->name.len)
-               == 0)
-        {
-            variable->flags |= NGX_HTTP_VAR_NOCACHEABLE;
-            return;
-        }
-    }
-}
-
-
 ngx_uint_t
 perm_value_is_set(perm_value_t *value)
 {
@@ -210,6 +159,41 @@ perm_value_evaluate(ngx_http_request_t *r, perm_value_t *value,
 
     text->len = s.len;
     text->data = (char *) s.data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+perm_value_anew(ngx_http_request_t *r, perm_value_t *value, perm_str_t *text)
+{
+    ngx_http_variable_t        *v;
+    ngx_http_variable_value_t   vv;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (value->index == NGX_ERROR || !r->variables[value->index].valid) {
+        return NGX_DECLINED;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    v = cmcf->variables.elts;
+    v += value->index;
+
+    /* a map, and the like, has a configuration; what "set" made a number */
+
+    if (v->get_handler == NULL || v->data < PERM_VALUE_POINTER) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&vv, sizeof(ngx_http_variable_value_t));
+
+    if (v->get_handler(r, &vv, v->data) != NGX_OK || !vv.valid) {
+        return NGX_DECLINED;
+    }
+
+    text->len = vv.len;
+    text->data = (char *) vv.data;
 
     return NGX_OK;
 }

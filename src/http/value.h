@@ -33,16 +33,6 @@ void perm_value_merge(perm_value_t *value, perm_value_t *parent);
 
 char *perm_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/*
- * A map keeps what it found for as long as the request lives, unless it is
- * "volatile": where an internal redirect leads to another location, the policy
- * of the one before would decide.  This makes volatile all variables in these
- * (array of ngx_http_complex_value_t *), once all are known.  What "set", Lua
- * or "auth_request_set" has put in one stays there.
- */
-
-void perm_value_mark(ngx_conf_t *cf, ngx_array_t *values);
-
 ngx_uint_t perm_value_is_set(perm_value_t *value);
 ngx_uint_t perm_value_is_constant(perm_value_t *value);
 
@@ -50,6 +40,16 @@ ngx_uint_t perm_value_is_constant(perm_value_t *value);
 /* of one that is not fixed */
 
 ngx_int_t perm_value_evaluate(ngx_http_request_t *r, perm_value_t *value,
+    perm_str_t *text);
+
+
+/*
+ * A map keeps what it found for as long as the request lives, unless it is
+ * "volatile".  What would it find now?  NGX_DECLINED: it is no lone map, or
+ * has not been asked before.
+ */
+
+ngx_int_t perm_value_anew(ngx_http_request_t *r, perm_value_t *value,
     perm_str_t *text);
 
 

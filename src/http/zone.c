@@ -40,6 +40,7 @@ perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, void *tag)
 ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
+    ngx_uint_t         dropped;
     perm_zone_t       *zone, *former;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t  *conf;
@@ -72,6 +73,16 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     } else if (conf->state.len && !ngx_test_config) {
         perm_state_load(&conf->state, zone->cache, zone->recorder, zone->seed,
                         shm_zone->shm.log);
+    }
+
+    dropped = perm_recorder_dropped(zone->recorder);
+
+    if (dropped) {
+        zone->health.full = (ngx_atomic_uint_t) ngx_time();
+
+        ngx_log_error(NGX_LOG_ERR, shm_zone->shm.log, 0,
+                      "app_permission: no room for %ui pending accesses of "
+                      "before: enlarge \"app_permission_zone\"", dropped);
     }
 
     return NGX_OK;

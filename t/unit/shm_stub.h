@@ -21,7 +21,8 @@
 
 
 volatile ngx_msec_t   ngx_current_msec = 1000000;
-volatile ngx_time_t  *ngx_cached_time;
+static ngx_time_t      stub_epoch;
+volatile ngx_time_t  *ngx_cached_time = &stub_epoch;
 
 static u_char  *stub_free;
 static u_char  *stub_end;
