@@ -89,6 +89,19 @@ EOT
     is_deeply(JSON::PP->new->decode($out), { grants => 2, new => 0,
         changed => 0, unchanged => 2, refused => 0, removed => 0 }, 'counted');
     is $stats->(), $before, 'and nothing written that the last line takes back';
+
+    for (['new', 'added'], ['changed', 'changed']) {
+        my ($kind, $what) = @$_;
+        $redis->cmd('DEL', key('g', 'a')) if $kind eq 'new';
+        $redis->grant('g', 'r', 'a', '{"expires":5}') if $kind ne 'new';
+        $before = $stats->();
+        ($status, $out) = $t->cli('--json', 'import', { stdin =>
+            $line->(1900000000, '') . $line->(2000000000, '') });
+        is_deeply(JSON::PP->new->decode($out), { grants => 2, new => 0,
+            changed => 0, unchanged => 1, refused => 0, removed => 0,
+            $kind => 1 }, "$what once");
+        is $stats->(), $before + ($kind eq 'changed'), '... and written once';
+    }
 }
 
 # ---- bad lines

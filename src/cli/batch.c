@@ -352,9 +352,12 @@ write_item(perm_cli_t *cli, perm_batch_item_t *item,
     }
 
     old = old_value(item->old);
-    item->value = new_value(old, item);
 
-    if (same(old, item->value)) {
+    if (item->later == NULL) {
+        item->value = new_value(old, item);
+    }
+
+    if (item->value == NULL || same(old, item->value)) {
         counts->unchanged++;
         return;
     }
