@@ -30,8 +30,8 @@ perm_state_t *perm_state_open(ngx_pool_t *pool, ngx_str_t *file,
 
 
 /*
- * Can both be opened, as far as that shows without touching them: for -t.
- * NGX_ERROR: the reason is logged.
+ * Can both be opened, as far as that shows without touching them?  NGX_ERROR:
+ * the reason is logged.
  */
 
 ngx_int_t perm_state_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log);
