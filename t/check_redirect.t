@@ -73,6 +73,17 @@ SETUP
                             try_files /none /over/b; }
         location = /over/b { app_permission $over; app_permission_resource b;
                             proxy_pass %%BACKEND%%; }
+        location = /unset { app_permission off; try_files /none /unset/b; }
+        location = /unset/b { app_permission $unset;
+                            app_permission_resource b;
+                            auth_request /who;
+                            auth_request_set $unset $upstream_http_x_missing;
+                            proxy_pass %%BACKEND%%; }
+        location = /empty { app_permission $empty; app_permission_resource b;
+                            try_files /none /empty/b; }
+        location = /empty/b { app_permission $empty;
+                            app_permission_resource b;
+                            proxy_pass %%BACKEND%%; }
         location = /who   { internal; app_permission off;
                             proxy_pass http://127.0.0.1:%%PORT_who%%; }
 
@@ -89,6 +100,8 @@ EOT
     map $uri $by_uri { /by open; default required; }
     map $uri $resource_of_uri { volatile; /by a; default b; }
     map $uri $over { default off; }
+    map $uri $unset { default required; }
+    map $uri $empty { /empty open; default ""; }
     map $uri $by_pattern { default off; ~^/a(.)i required; }
     server {
         listen 127.0.0.1:%%PORT_who%%;
@@ -133,6 +146,10 @@ for ('/early', '/over') {
         "... also where it was read before: $_";
     is outcome($_, 'demo'), '200 allow/resource_grant/', '... with a grant';
 }
+is outcome("$_/b", 'demo'), '500 fail/bad_config/', "$_: no policy" for
+    '/unset', '/empty';
+is outcome($_, 'demo'), '500 fail/bad_config/', "... nor from $_" for
+    '/unset', '/empty';
 
 
 # the header says when the grant ends that allowed

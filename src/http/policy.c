@@ -14,8 +14,8 @@ typedef struct {
 
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
     perm_value_t *value, perm_captures_t *saved, perm_str_t *text);
-static ngx_uint_t perm_policy_required_now(ngx_http_request_t *r,
-    perm_value_t *value, perm_captures_t *saved);
+static perm_policy_t perm_policy_anew(ngx_http_request_t *r,
+    perm_loc_conf_t *plcf, perm_policy_t policy, perm_captures_t *saved);
 #if (NGX_PCRE)
 static perm_captures_t *perm_policy_save_captures(ngx_http_request_t *r);
 static void perm_policy_restore_captures(ngx_http_request_t *r,
@@ -54,10 +54,10 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         check->policy = perm_policy_parse(text);
 
         if (r->internal
-            && check->policy != PERM_POLICY_REQUIRED
-            && perm_policy_required_now(r, &plcf->policy_value, saved))
+            && (check->policy == PERM_POLICY_OPEN
+                || check->policy == PERM_POLICY_OFF))
         {
-            check->policy = PERM_POLICY_REQUIRED;
+            check->policy = perm_policy_anew(r, plcf, check->policy, saved);
         }
     }
 
@@ -85,20 +85,26 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 
 /*
- * A request that has moved on to another location asks for a grant where its
- * map says so now, also when that is not "volatile".  What it says is no
- * permission: who set the variable otherwise meant it.
+ * A request that has moved on to another location asks for a grant, or fails,
+ * where its map says so now, also when that is not "volatile".  Nothing else
+ * that it says counts: the variable may have been set since.
  */
 
-static ngx_uint_t
-perm_policy_required_now(ngx_http_request_t *r, perm_value_t *value,
-    perm_captures_t *saved)
+static perm_policy_t
+perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
+    perm_policy_t policy, perm_captures_t *saved)
 {
-    perm_str_t  text;
-    ngx_uint_t  required;
+    ngx_int_t      rc;
+    perm_str_t     text;
+    perm_policy_t  now;
 
-    required = (perm_value_anew(r, value, &text) == NGX_OK
-                && perm_policy_parse(text) == PERM_POLICY_REQUIRED);
+    rc = perm_value_anew(r, &plcf->policy_value, &text);
+
+    if (rc == NGX_DECLINED) {
+        return policy;
+    }
+
+    now = (rc == NGX_OK) ? perm_policy_parse(text) : PERM_POLICY_INVALID;
 
 #if (NGX_PCRE)
 
@@ -108,7 +114,7 @@ perm_policy_required_now(ngx_http_request_t *r, perm_value_t *value,
 
 #endif
 
-    return required;
+    return (now == PERM_POLICY_OPEN || now == PERM_POLICY_OFF) ? policy : now;
 }
 
 

@@ -168,10 +168,16 @@ ngx_int_t
 perm_value_anew(ngx_http_request_t *r, perm_value_t *value, perm_str_t *text)
 {
     ngx_http_variable_t        *v;
-    ngx_http_variable_value_t   vv;
+    ngx_http_variable_value_t   vv, *found;
     ngx_http_core_main_conf_t  *cmcf;
 
-    if (value->index == NGX_ERROR || !r->variables[value->index].valid) {
+    if (value->index == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    found = &r->variables[value->index];
+
+    if (!found->valid || found->no_cacheable) {
         return NGX_DECLINED;
     }
 
@@ -188,7 +194,12 @@ perm_value_anew(ngx_http_request_t *r, perm_value_t *value, perm_str_t *text)
 
     ngx_memzero(&vv, sizeof(ngx_http_variable_value_t));
 
-    if (v->get_handler(r, &vv, v->data) != NGX_OK || !vv.valid) {
+    if (v->get_handler(r, &vv, v->data) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!vv.valid) {
+        /* "auth_request_set" has nothing to find */
         return NGX_DECLINED;
     }
 

@@ -45,8 +45,8 @@ ngx_int_t perm_value_evaluate(ngx_http_request_t *r, perm_value_t *value,
 
 /*
  * A map keeps what it found for as long as the request lives, unless it is
- * "volatile".  What would it find now?  NGX_DECLINED: it is no lone map, or
- * has not been asked before.
+ * "volatile".  What would it find now?  NGX_DECLINED: it is no lone map, or is
+ * asked each time; NGX_ERROR: it fails.
  */
 
 ngx_int_t perm_value_anew(ngx_http_request_t *r, perm_value_t *value,

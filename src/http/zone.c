@@ -78,11 +78,10 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     dropped = perm_recorder_dropped(zone->recorder);
 
     if (dropped) {
-        zone->health.full = (ngx_atomic_uint_t) ngx_time();
-
-        ngx_log_error(NGX_LOG_ERR, shm_zone->shm.log, 0,
+        ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                       "app_permission: no room for %ui pending accesses of "
-                      "before: enlarge \"app_permission_zone\"", dropped);
+                      "before, which are lost if they were not sent yet: "
+                      "enlarge \"app_permission_zone\"", dropped);
     }
 
     return NGX_OK;

@@ -22,7 +22,7 @@
 #include "http/top.h"
 
 
-#define PERM_ZONE_LAYOUT 5               /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 6               /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 #define PERM_TOP_SIZE    256             /* entries of each list */
 
