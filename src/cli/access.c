@@ -37,17 +37,6 @@ static perm_request_t  request;
 static perm_foreign_t  foreign;
 
 
-static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
 static void
 print_access(const perm_access_page_t *page, perm_str_t resource,
     int64_t last)
@@ -128,8 +117,8 @@ read_pages(perm_cli_t *cli, perm_access_page_t *pages, size_t n)
             perm_request_text(&request, pages[i].cursor);
             perm_request_text(&request, "COUNT");
             perm_request_number(&request, MEMBERS);
-            perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                            &pages[i].members);
+            perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                            perm_store_keep, &pages[i].members);
         }
 
         perm_store_wait(cli->store);

@@ -202,17 +202,6 @@ perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
 
 
 static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
-static int
 take_written(void *data, redisReply *reply)
 {
     int  *written = data;
@@ -384,8 +373,8 @@ perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
         perm_request_begin(&request, "HGET");
         perm_request_key(&request, item->key);
         perm_request_add(&request, item->field);
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &item->old);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &item->old);
     }
 
     perm_store_wait(cli->store);

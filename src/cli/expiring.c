@@ -135,17 +135,6 @@ remember(perm_expiring_t *expiring, const perm_row_t *row)
 }
 
 
-static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
 /* two replies for a grant on a resource: its gateway's, and that one's use */
 
 static void
@@ -157,7 +146,8 @@ ask_gateway(perm_cli_t *cli, const perm_row_t *row, redisReply **replies)
     perm_request_begin(&request, "HGET");
     perm_request_key(&request, row->key);
     perm_request_text(&request, PERM_GATEWAY_FIELD);
-    perm_store_send(cli->store, NULL, &request, 0, keep, &replies[0]);
+    perm_store_send(cli->store, NULL, &request, 0, perm_store_keep,
+                    &replies[0]);
 
     key.data = text;
     key.len = perm_grant_key(text, PERM_KEY_ACCESS, cli->prefix, row->gateway,
@@ -168,8 +158,8 @@ ask_gateway(perm_cli_t *cli, const perm_row_t *row, redisReply **replies)
     perm_request_number(&request, 0);
     perm_request_number(&request, 0);
     perm_request_text(&request, "WITHSCORES");
-    perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                    &replies[1]);
+    perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                    perm_store_keep, &replies[1]);
 }
 
 

@@ -153,17 +153,6 @@ typedef struct {
 } perm_purge_key_t;
 
 
-static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
 static void
 purge_key(perm_cli_t *cli, perm_purge_key_t *key, perm_purge_t *purge)
 {
@@ -223,8 +212,8 @@ purge_keys(perm_cli_t *cli, void *data, perm_str_t *keys, size_t n)
         perm_request_text(&request, "0");
         perm_request_text(&request, "COUNT");
         perm_request_number(&request, MEMBERS);
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &list[used++].first);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &list[used++].first);
     }
 
     perm_store_wait(cli->store);

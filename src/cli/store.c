@@ -399,8 +399,8 @@ perm_store_wait(perm_store_t *store)
 }
 
 
-static int
-keep(void *data, redisReply *reply)
+int
+perm_store_keep(void *data, redisReply *reply)
 {
     redisReply  **to = data;
 
@@ -418,7 +418,7 @@ perm_store_call(perm_store_t *store, perm_node_t *node,
 
     reply = NULL;
 
-    perm_store_send(store, node, request, flags, keep, &reply);
+    perm_store_send(store, node, request, flags, perm_store_keep, &reply);
     perm_store_wait(store);
 
     return reply;

@@ -24,6 +24,10 @@ typedef struct perm_store_s  perm_store_t;
 typedef int (*perm_reply_pt)(void *data, redisReply *reply);
 
 
+/* one that keeps it: "data" is where, a redisReply ** */
+int perm_store_keep(void *data, redisReply *reply);
+
+
 /* flags of a request */
 
 #define PERM_ERRORS_TOO  1   /* the handler gets error replies as well */

@@ -22,17 +22,6 @@ typedef struct {
 static perm_request_t  request;
 
 
-static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
 static void
 judge(perm_types_t *types, perm_str_t key, const redisReply *reply)
 {
@@ -86,8 +75,8 @@ look(perm_cli_t *cli, void *data, perm_str_t *keys, size_t n)
                                      ? "HGET" : "ZSCORE");
         perm_request_key(&request, keys[i]);
         perm_request_text(&request, PERM_GATEWAY_FIELD);
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &replies[i]);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &replies[i]);
     }
 
     perm_store_wait(cli->store);

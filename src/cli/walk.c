@@ -41,17 +41,6 @@ typedef struct {
 static perm_request_t  request;
 
 
-static int
-keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
-}
-
-
 static void
 drop(redisReply **reply)
 {
@@ -81,8 +70,8 @@ read_fields(perm_cli_t *cli, perm_walker_t *walker)
         perm_request_text(&request, "COUNT");
         perm_request_number(&request, FIELDS);
 
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &page->fields);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &page->fields);
     }
 
     perm_store_wait(cli->store);
@@ -214,8 +203,8 @@ ask_accesses(perm_cli_t *cli, perm_page_t *page, const perm_row_t *row,
     }
 
     if (resources) {
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &page->scores);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &page->scores);
     }
 
     if (gateway) {
@@ -224,8 +213,8 @@ ask_accesses(perm_cli_t *cli, perm_page_t *page, const perm_row_t *row,
         perm_request_number(&request, 0);
         perm_request_number(&request, 0);
         perm_request_text(&request, "WITHSCORES");
-        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO, keep,
-                        &page->newest);
+        perm_store_send(cli->store, NULL, &request, PERM_ERRORS_TOO,
+                        perm_store_keep, &page->newest);
     }
 }
 
