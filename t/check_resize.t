@@ -10,6 +10,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time);
 
+use Perm::Load;
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT');
@@ -97,5 +98,49 @@ for my $state ('', ' state=%%DIR%%/state') {
         '... also of who was revoked later';
     $t->no_alerts;
 }
+
+
+
+# a zone that is too small for all of it says so, and keeps what it can
+
+subtest 'more than the new one has room for' => sub {
+    my @apps = map { "app-$_" } 1 .. 3000;
+    my $zone = sub { (%nginx, http => "app_permission_flush 1h;
+                      app_permission_redis_timeout 5s;
+                      app_permission_zone $_[0];") };
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load;
+    $redis->{client}->pipeline(map { ['HSET',
+        "app_permission:grants:{smoke:$_}", 'get_user', int(time) + 3600]
+    } @apps);
+    $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
+    $t->nginx($zone->('8m'));
+    ok $t->settled, 'ready';
+    my $seen = Perm::Load->start($t, uri => '/a', apps => \@apps, pass => 1,
+                                 rate => 1e9)->wait;
+    is $seen->{outcome}{"$ALLOW MISS"}, 3000, 'all are known';
+    my $s = $t->status;
+    is $s->{access}{dropped}, 0, '... and recorded';
+    ok !grep({ $_->{name} =~ /cache_full|access_dropped/ } @{$s->{problems}}),
+        '... in time';
+
+    $redis->stop;
+    ok wait_for(sub { !$t->status->{redis}{up} }), 'Redis is down';
+    ok $t->config($zone->('1m'))->reload, 'a small zone';
+    $s = $t->status;
+    my ($pending, $dropped) = @{$s->{access}}{qw(pending dropped)};
+    is $pending + $dropped, 3000, "$pending kept, $dropped dropped";
+    cmp_ok $dropped, '>', 500, '... for want of room';
+    is scalar($t->log_lines(
+        qr/\[warn\].*no room for $dropped pending accesses of before/)), 1,
+        'which the log says';
+    ok grep({ $_->{name} eq 'cache_full' } @{$s->{problems}}),
+        'the status says that grants made room';
+    like join("\n", $t->log_lines(qr/moved to the zone/)),
+        qr/ $s->{cache}{entries} grants and $pending accesses moved/,
+        'what moved is what is there';
+    is $t->{nginx}->quit, 0, 'quits';
+    $t->no_alerts;
+};
 
 done_testing;

@@ -16,11 +16,10 @@ static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
     perm_value_t *value, perm_captures_t *saved, perm_str_t *text);
 static perm_policy_t perm_policy_anew(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_policy_t policy, perm_captures_t *saved);
-#if (NGX_PCRE)
-static perm_captures_t *perm_policy_save_captures(ngx_http_request_t *r);
-static void perm_policy_restore_captures(ngx_http_request_t *r,
+static ngx_inline ngx_int_t perm_policy_save_captures(ngx_http_request_t *r,
+    perm_captures_t **saved);
+static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
     perm_captures_t *saved);
-#endif
 
 
 ngx_int_t
@@ -30,18 +29,9 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_str_t        text;
     perm_captures_t  *saved;
 
-    saved = NULL;
-
-#if (NGX_PCRE)
-
-    if (r->ncaptures) {
-        saved = perm_policy_save_captures(r);
-        if (saved == NULL) {
-            return NGX_ERROR;
-        }
+    if (perm_policy_save_captures(r, &saved) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-#endif
 
     check->policy = plcf->policy;
 
@@ -106,13 +96,7 @@ perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     now = (rc == NGX_OK) ? perm_policy_parse(text) : PERM_POLICY_INVALID;
 
-#if (NGX_PCRE)
-
-    if (r->ncaptures || saved) {
-        perm_policy_restore_captures(r, saved);
-    }
-
-#endif
+    perm_policy_restore_captures(r, saved);
 
     return (now == PERM_POLICY_OPEN || now == PERM_POLICY_OFF) ? policy : now;
 }
@@ -132,26 +116,27 @@ perm_policy_get(ngx_http_request_t *r, perm_value_t *value,
         return NGX_ERROR;
     }
 
-#if (NGX_PCRE)
-
-    if (r->ncaptures || saved) {
-        perm_policy_restore_captures(r, saved);
-    }
-
-#endif
+    perm_policy_restore_captures(r, saved);
 
     return NGX_OK;
 }
 
 
+static ngx_inline ngx_int_t
+perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t **saved)
+{
+#if (NGX_PCRE)
+    size_t                      size;
+    ngx_http_core_main_conf_t  *cmcf;
+#endif
+
+    *saved = NULL;
+
 #if (NGX_PCRE)
 
-static perm_captures_t *
-perm_policy_save_captures(ngx_http_request_t *r)
-{
-    size_t                      size;
-    perm_captures_t            *saved;
-    ngx_http_core_main_conf_t  *cmcf;
+    if (r->ncaptures == 0) {
+        return NGX_OK;
+    }
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -160,26 +145,30 @@ perm_policy_save_captures(ngx_http_request_t *r)
     size = r->captures ? ngx_min(r->ncaptures, cmcf->ncaptures) * sizeof(int)
                        : 0;
 
-    saved = ngx_palloc(r->pool, sizeof(perm_captures_t) + size);
-    if (saved == NULL) {
-        return NULL;
+    *saved = ngx_palloc(r->pool, sizeof(perm_captures_t) + size);
+    if (*saved == NULL) {
+        return NGX_ERROR;
     }
 
-    saved->n = r->ncaptures;
-    saved->data = r->captures_data;
-    saved->size = size;
+    (*saved)->n = r->ncaptures;
+    (*saved)->data = r->captures_data;
+    (*saved)->size = size;
 
     if (size) {
-        ngx_memcpy(saved->captures, r->captures, size);
+        ngx_memcpy((*saved)->captures, r->captures, size);
     }
 
-    return saved;
+#endif
+
+    return NGX_OK;
 }
 
 
-static void
+static ngx_inline void
 perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
 {
+#if (NGX_PCRE)
+
     if (saved == NULL) {
         r->ncaptures = 0;
         return;
@@ -191,6 +180,6 @@ perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
     if (saved->size) {
         ngx_memcpy(r->captures, saved->captures, saved->size);
     }
-}
 
 #endif
+}
