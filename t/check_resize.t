@@ -104,7 +104,7 @@ for my $state ('', ' state=%%DIR%%/state') {
 # a zone that is too small for all of it says so, and keeps what it can
 
 subtest 'more than the new one has room for' => sub {
-    my @apps = map { "app-$_" } 1 .. 3000;
+    my @apps = map { "app-$_" } 1 .. 4000;
     my $zone = sub { (%nginx, http => "app_permission_flush 1h;
                       app_permission_redis_timeout 5s;
                       app_permission_zone $_[0];") };
@@ -118,7 +118,7 @@ subtest 'more than the new one has room for' => sub {
     ok $t->settled, 'ready';
     my $seen = Perm::Load->start($t, uri => '/a', apps => \@apps, pass => 1,
                                  rate => 1e9)->wait;
-    is $seen->{outcome}{"$ALLOW MISS"}, 3000, 'all are known';
+    is $seen->{outcome}{"$ALLOW MISS"}, 4000, 'all are known';
     my $s = $t->status;
     is $s->{access}{dropped}, 0, '... and recorded';
     ok !grep({ $_->{name} =~ /cache_full|access_dropped/ } @{$s->{problems}}),
@@ -129,7 +129,7 @@ subtest 'more than the new one has room for' => sub {
     ok $t->config($zone->('1m'))->reload, 'a small zone';
     $s = $t->status;
     my ($pending, $dropped) = @{$s->{access}}{qw(pending dropped)};
-    is $pending + $dropped, 3000, "$pending kept, $dropped dropped";
+    is $pending + $dropped, 4000, "$pending kept, $dropped dropped";
     cmp_ok $dropped, '>', 500, '... for want of room';
     is scalar($t->log_lines(
         qr/\[warn\].*no room for $dropped pending accesses of before/)), 1,
