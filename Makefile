@@ -27,7 +27,7 @@ all: module cli
 
 # nginx's configure writes where it stands, so it stands in a tree of links
 
-MODULE_SRC := $(sort $(wildcard src/core/*.c src/redis/*.c src/http/*.c))
+MODULE_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.c)))
 
 module: $(TREE)/objs/Makefile
 	@echo 'building $(notdir $(MODULE))'
@@ -58,11 +58,10 @@ $(MODULE): module
 CLI_CFLAGS := -std=gnu99 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
               -Wno-unused-parameter -Isrc $(CFLAGS)
 CLI_LIBS   := -l:libhiredis.a -lcjson -lssl -lcrypto -lm
-CLI_SRC    := $(wildcard src/cli/*.c)
-CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC) \
-                $(wildcard src/core/*.c))
+CLI_SRC    := $(wildcard src/cli/*.c src/cli/*/*.c src/core/*.c)
+CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC))
 
-cli: $(if $(CLI_SRC),$(CLI))
+cli: $(CLI)
 
 $(CLI): $(CLI_OBJ)
 	@echo 'linking $(@F)'

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_ARGS_H_INCLUDED_
-#define _PERM_ARGS_H_INCLUDED_
+#ifndef _PERM_CLI_ARGS_H_INCLUDED_
+#define _PERM_CLI_ARGS_H_INCLUDED_
 
 
 #include <stddef.h>
@@ -120,4 +120,4 @@ void perm_args_check(const perm_args_t *args, const char *command,
 void perm_args_help(const perm_option_t *options);
 
 
-#endif /* _PERM_ARGS_H_INCLUDED_ */
+#endif /* _PERM_CLI_ARGS_H_INCLUDED_ */

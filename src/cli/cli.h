@@ -4,27 +4,27 @@
  */
 
 
-#ifndef _PERM_CLI_H_INCLUDED_
-#define _PERM_CLI_H_INCLUDED_
+#ifndef _PERM_CLI_CLI_H_INCLUDED_
+#define _PERM_CLI_CLI_H_INCLUDED_
 
 
 #include <stdint.h>
 
 #include "cli/args.h"
 #include "cli/output.h"
-#include "cli/store.h"
+#include "cli/wire/client.h"
 #include "core/grant_key.h"
 
 
 typedef struct {
-    perm_args_t         args;
-    perm_redis_url_t    url;
-    perm_nodes_conf_t   nodes;
-    perm_store_t       *store;
-    perm_str_t          prefix;
-    char                password[1024];   /* of --password-file */
-    int                 loaded;    /* the table has the schema known here */
-    int64_t             now;       /* unix seconds, at the start */
+    perm_args_t            args;
+    perm_redis_url_t       url;
+    perm_discovery_conf_t  nodes;
+    perm_client_t         *client;
+    perm_str_t             prefix;
+    char                   password[1024];   /* of --password-file */
+    int                    loaded; /* the table has the schema known here */
+    int64_t                now;    /* unix seconds, at the start */
 } perm_cli_t;
 
 
@@ -62,4 +62,4 @@ extern const perm_command_t  perm_doctor_command;
 const char *perm_cli_connect(perm_cli_t *cli);
 
 
-#endif /* _PERM_CLI_H_INCLUDED_ */
+#endif /* _PERM_CLI_CLI_H_INCLUDED_ */

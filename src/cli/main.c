@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/table/table.h"
 #include "core/version.h"
 
 
@@ -166,18 +166,18 @@ read_password(perm_cli_t *cli, const char *name)
     fclose(file);
 
     cli->password[strcspn(cli->password, "\r\n")] = '\0';
-    cli->nodes.link.password = perm_str(cli->password);
+    cli->nodes.connection.password = perm_str(cli->password);
 }
 
 
 static void
 configure_links(perm_cli_t *cli)
 {
-    perm_args_t       *args;
-    perm_link_conf_t  *link;
+    perm_args_t             *args;
+    perm_connection_conf_t  *link;
 
     args = &cli->args;
-    link = &cli->nodes.link;
+    link = &cli->nodes.connection;
 
     link->tls.on = (int) cli->url.tls;
     link->tls.insecure = args->insecure;
@@ -257,9 +257,9 @@ perm_cli_connect(perm_cli_t *cli)
 {
     static char  error[PERM_ERROR_SIZE];
 
-    cli->store = perm_store_open(&cli->nodes, error);
+    cli->client = perm_client_open(&cli->nodes, error);
 
-    return cli->store ? NULL : perm_escape_text(error);
+    return cli->client ? NULL : perm_escape_text(error);
 }
 
 
@@ -286,8 +286,8 @@ run(const perm_command_t *command, perm_cli_t *cli)
 
     perm_progress_end();
 
-    if (cli->store != NULL) {
-        perm_store_close(cli->store);
+    if (cli->client != NULL) {
+        perm_client_close(cli->client);
     }
 
     return status;

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _PERM_OUTPUT_H_INCLUDED_
-#define _PERM_OUTPUT_H_INCLUDED_
+#ifndef _PERM_CLI_OUTPUT_H_INCLUDED_
+#define _PERM_CLI_OUTPUT_H_INCLUDED_
 
 
 #include <signal.h>
@@ -91,4 +91,4 @@ void perm_catch_interrupt(void);
 perm_str_t perm_str(const char *text);
 
 
-#endif /* _PERM_OUTPUT_H_INCLUDED_ */
+#endif /* _PERM_CLI_OUTPUT_H_INCLUDED_ */

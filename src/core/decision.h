@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_DECISION_H_INCLUDED_
-#define _PERM_DECISION_H_INCLUDED_
+#ifndef _PERM_CORE_DECISION_H_INCLUDED_
+#define _PERM_CORE_DECISION_H_INCLUDED_
 
 
 #include <stdint.h>
@@ -97,4 +97,4 @@ perm_str_t perm_outcome_name(perm_outcome_t outcome);
 perm_str_t perm_reason_name(perm_reason_t reason);
 
 
-#endif /* _PERM_DECISION_H_INCLUDED_ */
+#endif /* _PERM_CORE_DECISION_H_INCLUDED_ */

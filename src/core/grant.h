@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_GRANT_H_INCLUDED_
-#define _PERM_GRANT_H_INCLUDED_
+#ifndef _PERM_CORE_GRANT_H_INCLUDED_
+#define _PERM_CORE_GRANT_H_INCLUDED_
 
 
 #include <stdint.h>
@@ -52,4 +52,4 @@ char *perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
     int64_t granted);
 
 
-#endif /* _PERM_GRANT_H_INCLUDED_ */
+#endif /* _PERM_CORE_GRANT_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_GRANT_KEY_H_INCLUDED_
-#define _PERM_GRANT_KEY_H_INCLUDED_
+#ifndef _PERM_CORE_GRANT_KEY_H_INCLUDED_
+#define _PERM_CORE_GRANT_KEY_H_INCLUDED_
 
 
 #include "core/name.h"
@@ -68,4 +68,4 @@ int perm_grant_key_parse(perm_str_t key, perm_key_kind_t kind,
 unsigned perm_key_slot(perm_str_t key);
 
 
-#endif /* _PERM_GRANT_KEY_H_INCLUDED_ */
+#endif /* _PERM_CORE_GRANT_KEY_H_INCLUDED_ */

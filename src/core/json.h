@@ -9,8 +9,8 @@
  */
 
 
-#ifndef _PERM_JSON_H_INCLUDED_
-#define _PERM_JSON_H_INCLUDED_
+#ifndef _PERM_CORE_JSON_H_INCLUDED_
+#define _PERM_CORE_JSON_H_INCLUDED_
 
 
 #include "core/name.h"
@@ -75,4 +75,4 @@ char *perm_json_merge(perm_str_t object, const perm_json_member_t *set,
     unsigned n);
 
 
-#endif /* _PERM_JSON_H_INCLUDED_ */
+#endif /* _PERM_CORE_JSON_H_INCLUDED_ */

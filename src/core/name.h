@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_NAME_H_INCLUDED_
-#define _PERM_NAME_H_INCLUDED_
+#ifndef _PERM_CORE_NAME_H_INCLUDED_
+#define _PERM_CORE_NAME_H_INCLUDED_
 
 
 #include <stddef.h>
@@ -33,10 +33,10 @@ typedef struct {
     perm_str_t   gateway;
     perm_str_t   resource;
     perm_str_t   app;
-} perm_call_t;
+} perm_tuple_t;
 
 
-#define PERM_CALL_MAX  (PERM_GATEWAY_MAX + PERM_RESOURCE_MAX + PERM_APP_MAX)
+#define PERM_TUPLE_MAX  (PERM_GATEWAY_MAX + PERM_RESOURCE_MAX + PERM_APP_MAX)
 
 
 /*
@@ -50,4 +50,4 @@ int perm_resource_name_valid(perm_str_t name);
 int perm_app_name_valid(perm_str_t name);
 
 
-#endif /* _PERM_NAME_H_INCLUDED_ */
+#endif /* _PERM_CORE_NAME_H_INCLUDED_ */

@@ -9,8 +9,8 @@
  */
 
 
-#ifndef _PERM_REDIS_URL_H_INCLUDED_
-#define _PERM_REDIS_URL_H_INCLUDED_
+#ifndef _PERM_CORE_REDIS_URL_H_INCLUDED_
+#define _PERM_CORE_REDIS_URL_H_INCLUDED_
 
 
 #include "core/name.h"
@@ -62,4 +62,4 @@ typedef struct {
 const char *perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url);
 
 
-#endif /* _PERM_REDIS_URL_H_INCLUDED_ */
+#endif /* _PERM_CORE_REDIS_URL_H_INCLUDED_ */

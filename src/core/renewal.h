@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_RENEWAL_H_INCLUDED_
-#define _PERM_RENEWAL_H_INCLUDED_
+#ifndef _PERM_CORE_RENEWAL_H_INCLUDED_
+#define _PERM_CORE_RENEWAL_H_INCLUDED_
 
 
 #include <stdint.h>
@@ -40,4 +40,4 @@ perm_renewal_t perm_renew(int64_t expires, int64_t last, int64_t term,
 const char *perm_renewal_name(perm_renewal_t renewal);
 
 
-#endif /* _PERM_RENEWAL_H_INCLUDED_ */
+#endif /* _PERM_CORE_RENEWAL_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_TIME_H_INCLUDED_
-#define _PERM_TIME_H_INCLUDED_
+#ifndef _PERM_CORE_TIME_H_INCLUDED_
+#define _PERM_CORE_TIME_H_INCLUDED_
 
 
 #include <stdint.h>
@@ -37,4 +37,4 @@ void perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE]);
 int64_t perm_span_parse(perm_str_t text);
 
 
-#endif /* _PERM_TIME_H_INCLUDED_ */
+#endif /* _PERM_CORE_TIME_H_INCLUDED_ */

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _PERM_BKAPI_H_INCLUDED_
-#define _PERM_BKAPI_H_INCLUDED_
+#ifndef _PERM_HTTP_BKAPI_H_INCLUDED_
+#define _PERM_HTTP_BKAPI_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -23,4 +23,4 @@
 ngx_int_t perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app);
 
 
-#endif /* _PERM_BKAPI_H_INCLUDED_ */
+#endif /* _PERM_HTTP_BKAPI_H_INCLUDED_ */

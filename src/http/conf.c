@@ -15,9 +15,9 @@ static char *perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
 static ngx_uint_t perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf);
 static void perm_loc_conf_missing(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, char *missing);
-static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
-    int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
-    char *more);
+static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf,
+    perm_complex_value_t *value, int (*valid)(perm_str_t name),
+    char *directive, ngx_uint_t max, char *more);
 
 
 void *
@@ -69,10 +69,10 @@ perm_loc_conf_create(ngx_conf_t *cf)
         return NULL;
     }
 
-    perm_value_create(&plcf->policy_value);
-    perm_value_create(&plcf->app);
-    perm_value_create(&plcf->gateway);
-    perm_value_create(&plcf->resource);
+    perm_complex_value_create(&plcf->policy_value);
+    perm_complex_value_create(&plcf->app);
+    perm_complex_value_create(&plcf->gateway);
+    perm_complex_value_create(&plcf->resource);
 
     plcf->dry_run = NGX_CONF_UNSET;
     plcf->record = NGX_CONF_UNSET;
@@ -97,21 +97,21 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_uint_t         own;
     perm_main_conf_t  *pmcf;
 
-    own = perm_value_is_set(&conf->policy_value);
+    own = perm_complex_value_is_set(&conf->policy_value);
 
     if (!own) {
-        perm_value_merge(&conf->policy_value, &prev->policy_value);
+        perm_complex_value_merge(&conf->policy_value, &prev->policy_value);
 
         conf->policy = conf->status ? PERM_POLICY_OFF : prev->policy;
     }
 
-    if (!perm_value_is_set(&conf->policy_value)) {
+    if (!perm_complex_value_is_set(&conf->policy_value)) {
         conf->policy = PERM_POLICY_OFF;
     }
 
-    perm_value_merge(&conf->app, &prev->app);
-    perm_value_merge(&conf->gateway, &prev->gateway);
-    perm_value_merge(&conf->resource, &prev->resource);
+    perm_complex_value_merge(&conf->app, &prev->app);
+    perm_complex_value_merge(&conf->gateway, &prev->gateway);
+    perm_complex_value_merge(&conf->resource, &prev->resource);
 
     ngx_conf_merge_value(conf->dry_run, prev->dry_run, 0);
     ngx_conf_merge_value(conf->record, prev->record, 1);
@@ -182,13 +182,13 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         return NGX_CONF_OK;
     }
 
-    if (!perm_value_is_set(&conf->gateway)) {
+    if (!perm_complex_value_is_set(&conf->gateway)) {
         missing = "app_permission_gateway";
 
-    } else if (!perm_value_is_set(&conf->resource)) {
+    } else if (!perm_complex_value_is_set(&conf->resource)) {
         missing = "app_permission_resource";
 
-    } else if (!perm_value_is_set(&conf->app)) {
+    } else if (!perm_complex_value_is_set(&conf->app)) {
         missing = "app_permission_app";
 
     } else {
@@ -269,11 +269,11 @@ perm_loc_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 
 static ngx_int_t
-perm_loc_conf_valid(ngx_conf_t *cf, perm_value_t *value,
+perm_loc_conf_valid(ngx_conf_t *cf, perm_complex_value_t *value,
     int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
     char *more)
 {
-    if (!perm_value_is_constant(value) || valid(value->text)) {
+    if (!perm_complex_value_is_constant(value) || valid(value->text)) {
         return NGX_OK;
     }
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_CONF_H_INCLUDED_
-#define _PERM_CONF_H_INCLUDED_
+#ifndef _PERM_HTTP_CONF_H_INCLUDED_
+#define _PERM_HTTP_CONF_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -13,15 +13,15 @@
 #include <ngx_http.h>
 
 #include "core/decision.h"
-#include "http/state.h"
-#include "http/value.h"
-#include "http/zone.h"
+#include "state/files.h"
+#include "http/complex_value.h"
+#include "shm/zone.h"
 #include "redis/conf.h"
 
 
 typedef struct perm_fetch_s   perm_fetch_t;
 typedef struct perm_flush_s   perm_flush_t;
-typedef struct perm_watch_s   perm_watch_t;
+typedef struct perm_invalidator_s   perm_invalidator_t;
 
 
 typedef enum {
@@ -32,33 +32,33 @@ typedef enum {
 
 
 typedef struct {
-    perm_redis_conf_t      redis;
-    ngx_shm_zone_t        *shm_zone;
-    perm_zone_conf_t       zone;
-    ngx_msec_t             flush;          /* ms between flushes */
-    perm_limit_conf_t      limit;          /* lookups of unknown keys */
-    ngx_uint_t             used;           /* somewhere: a zone is needed */
-    ngx_uint_t             required;       /* a policy may be "required" */
-    ngx_uint_t             complete;       /* a location has what it needs */
-    ngx_uint_t             stale;          /* one uses stale answers */
-    char                  *missing;        /* the directive one has not */
-    perm_state_t          *state;          /* NULL: no state= */
-    ngx_int_t              check_index;    /* the variable of perm_check_t */
+    perm_redis_conf_t       redis;
+    ngx_shm_zone_t         *shm_zone;
+    perm_zone_conf_t        zone;
+    ngx_msec_t              flush;         /* ms between flushes */
+    perm_rate_limit_conf_t  limit;         /* lookups of unknown keys */
+    ngx_uint_t              used;          /* somewhere: a zone is needed */
+    ngx_uint_t              required;      /* a policy may be "required" */
+    ngx_uint_t              complete;      /* a location has what it needs */
+    ngx_uint_t              stale;         /* one uses stale answers */
+    char                   *missing;       /* the directive one has not */
+    perm_state_files_t     *state;         /* NULL: no state= */
+    ngx_int_t               ctx_index;     /* the variable of perm_ctx_t */
 
     /* of this worker, from init_process on */
     perm_stats_cell_t     *stats;
     perm_fetch_t          *fetch;          /* NULL: no Redis configured */
     perm_flush_t          *flusher;
-    perm_watch_t          *watch;
+    perm_invalidator_t    *invalidator;
 } perm_main_conf_t;
 
 
 typedef struct {
-    perm_value_t           policy_value;   /* not set: "off" */
+    perm_complex_value_t   policy_value;   /* not set: "off" */
     perm_policy_t          policy;         /* INVALID: it has variables */
-    perm_value_t           app;
-    perm_value_t           gateway;
-    perm_value_t           resource;
+    perm_complex_value_t   app;
+    perm_complex_value_t   gateway;
+    perm_complex_value_t   resource;
 
     ngx_flag_t             dry_run;
     ngx_flag_t             record;
@@ -85,4 +85,4 @@ char *perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child);
 extern ngx_module_t  ngx_http_app_permission_module;
 
 
-#endif /* _PERM_CONF_H_INCLUDED_ */
+#endif /* _PERM_HTTP_CONF_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_ESCAPE_H_INCLUDED_
-#define _PERM_ESCAPE_H_INCLUDED_
+#ifndef _PERM_HTTP_ESCAPE_H_INCLUDED_
+#define _PERM_HTTP_ESCAPE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -27,4 +27,4 @@
 u_char *perm_escape(u_char *p, perm_str_t text);
 
 
-#endif /* _PERM_ESCAPE_H_INCLUDED_ */
+#endif /* _PERM_HTTP_ESCAPE_H_INCLUDED_ */

@@ -1,8 +1,8 @@
 
 #include "http/handler.h"
 
-#include "http/account.h"
-#include "http/check.h"
+#include "http/metrics.h"
+#include "http/ctx.h"
 #include "http/policy.h"
 #include "http/response.h"
 #include "http/suspend.h"
@@ -14,35 +14,35 @@
 static ngx_int_t perm_handler_begin(ngx_http_request_t *r,
     perm_loc_conf_t *plcf);
 static ngx_int_t perm_handler_lookup(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
 static int64_t perm_handler_valid(perm_loc_conf_t *plcf,
-    perm_check_t *check);
+    perm_ctx_t *ctx);
 static ngx_uint_t perm_handler_fresh(perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry);
+    perm_ctx_t *ctx, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
 static ngx_uint_t perm_handler_fit(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
 static ngx_uint_t perm_handler_known(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_stale(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check, perm_cache_entry_t *entry);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
 static ngx_int_t perm_handler_resume(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
 static ngx_int_t perm_handler_impossible(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
 static ngx_int_t perm_handler_decided(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check);
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
 static ngx_int_t perm_handler_allow(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_check_t *check);
-static void perm_handler_record(perm_main_conf_t *pmcf, perm_check_t *check,
+    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
+static void perm_handler_record(perm_main_conf_t *pmcf, perm_ctx_t *ctx,
     perm_cache_entry_t *entry);
 
 
 ngx_int_t
 perm_handler(ngx_http_request_t *r)
 {
-    perm_check_t     *check;
+    perm_ctx_t       *ctx;
     perm_loc_conf_t  *plcf;
 
     if (r != r->main) {
@@ -55,22 +55,22 @@ perm_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    check = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
-    if (check == NULL) {
+    if (ctx == NULL) {
         return perm_handler_begin(r, plcf);
     }
 
-    switch (check->step) {
+    switch (ctx->step) {
 
-    case PERM_CHECK_WAITING:
+    case PERM_CTX_WAITING:
         return NGX_AGAIN;
 
-    case PERM_CHECK_ANSWERED:
-        return perm_handler_resume(r, plcf, check);
+    case PERM_CTX_ANSWERED:
+        return perm_handler_resume(r, plcf, ctx);
 
-    case PERM_CHECK_IMPATIENT:
-        return perm_handler_lookup(r, plcf, check);
+    case PERM_CTX_IMPATIENT:
+        return perm_handler_lookup(r, plcf, ctx);
 
     default:
         return NGX_DECLINED;
@@ -81,144 +81,144 @@ perm_handler(ngx_http_request_t *r)
 static ngx_int_t
 perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
 {
-    perm_call_t   *call;
-    perm_check_t  *check;
+    perm_tuple_t  *tuple;
+    perm_ctx_t    *ctx;
 
-    if (perm_check_get(r)) {
+    if (perm_ctx_get(r)) {
         perm_response_forget(r);
     }
 
-    check = perm_check_create(r);
-    if (check == NULL) {
+    ctx = perm_ctx_create(r);
+    if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    check->started = perm_account_start();
+    ctx->started = perm_metrics_start();
 
-    if (perm_policy_read(r, plcf, check) != NGX_OK) {
+    if (perm_policy_read(r, plcf, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (check->policy == PERM_POLICY_OFF) {
-        check->step = PERM_CHECK_DECIDED;
+    if (ctx->policy == PERM_POLICY_OFF) {
+        ctx->step = PERM_CTX_DECIDED;
         return NGX_DECLINED;
     }
 
-    call = &check->call;
+    tuple = &ctx->tuple;
 
     /*
      * Names that the cache holds byte for byte are valid, which is not worth
      * finding out for every hit.
      */
 
-    if (check->policy == PERM_POLICY_REQUIRED
-        && call->gateway.len <= PERM_GATEWAY_MAX
-        && call->resource.len <= PERM_RESOURCE_MAX
-        && call->app.len <= PERM_APP_MAX)
+    if (ctx->policy == PERM_POLICY_REQUIRED
+        && tuple->gateway.len <= PERM_GATEWAY_MAX
+        && tuple->resource.len <= PERM_RESOURCE_MAX
+        && tuple->app.len <= PERM_APP_MAX)
     {
-        return perm_handler_lookup(r, plcf, check);
+        return perm_handler_lookup(r, plcf, ctx);
     }
 
-    (void) perm_decide_early(check->policy, call->gateway, call->resource,
-                             call->app, &check->decision);
+    (void) perm_decide_early(ctx->policy, tuple->gateway, tuple->resource,
+                             tuple->app, &ctx->decision);
 
-    return perm_handler_decided(r, plcf, check);
+    return perm_handler_decided(r, plcf, ctx);
 }
 
 
 static ngx_int_t
 perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
     ngx_int_t            rc;
     ngx_uint_t           live, known;
-    perm_call_t         *call;
+    perm_tuple_t        *tuple;
     perm_zone_t         *zone;
     perm_main_conf_t    *pmcf;
     perm_cache_entry_t   entry;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
     zone = pmcf->zone.zone;
-    call = &check->call;
+    tuple = &ctx->tuple;
 
-    check->hash = perm_call_hash(call, zone->seed);
+    ctx->hash = perm_tuple_hash(tuple, zone->seed);
 
     live = 0;
     known = 0;
-    rc = perm_cache_lookup(zone->cache, call, check->hash, ngx_current_msec,
+    rc = perm_cache_lookup(zone->cache, tuple, ctx->hash, ngx_current_msec,
                            &entry);
 
     if (rc == NGX_OK) {
-        check->decision = perm_decide(entry.grants, ngx_time());
+        ctx->decision = perm_decide(entry.grants, ngx_time());
 
-        if (perm_handler_fresh(plcf, check, &entry)) {
-            return perm_handler_hit(r, plcf, check, &entry);
+        if (perm_handler_fresh(plcf, ctx, &entry)) {
+            return perm_handler_hit(r, plcf, ctx, &entry);
         }
 
-        live = (check->decision.outcome == PERM_ALLOW);
+        live = (ctx->decision.outcome == PERM_ALLOW);
 
-        known = perm_handler_known(r, plcf, check, &entry);
+        known = perm_handler_known(r, plcf, ctx, &entry);
 
         if (known && perm_fetch_late(pmcf->fetch)) {
-            (void) perm_fetch(pmcf->fetch, call, check->hash, live, NULL,
+            (void) perm_fetch(pmcf->fetch, tuple, ctx->hash, live, NULL,
                               NULL, NULL);
-            return perm_handler_stale(r, plcf, check, &entry);
+            return perm_handler_stale(r, plcf, ctx, &entry);
         }
 
-    } else if (perm_decide_early(check->policy, call->gateway, call->resource,
-                                 call->app, &check->decision))
+    } else if (perm_decide_early(ctx->policy, tuple->gateway, tuple->resource,
+                                 tuple->app, &ctx->decision))
     {
-        return perm_handler_decided(r, plcf, check);
+        return perm_handler_decided(r, plcf, ctx);
     }
 
-    if (check->step == PERM_CHECK_NEW) {
-        check->started = perm_account_clock();
+    if (ctx->step == PERM_CTX_NEW) {
+        ctx->started = perm_metrics_clock();
     }
 
-    rc = perm_fetch(pmcf->fetch, call, check->hash, live,
-                    perm_suspend_answered, r, &check->waiter);
+    rc = perm_fetch(pmcf->fetch, tuple, ctx->hash, live,
+                    perm_suspend_answered, r, &ctx->waiter);
 
     if (rc == NGX_AGAIN) {
-        return perm_suspend(r, check, known);
+        return perm_suspend(r, ctx, known);
     }
 
-    return perm_handler_impossible(r, plcf, check);
+    return perm_handler_impossible(r, plcf, ctx);
 }
 
 
 static int64_t
-perm_handler_valid(perm_loc_conf_t *plcf, perm_check_t *check)
+perm_handler_valid(perm_loc_conf_t *plcf, perm_ctx_t *ctx)
 {
-    return (check->decision.outcome == PERM_ALLOW) ? plcf->valid
+    return (ctx->decision.outcome == PERM_ALLOW) ? plcf->valid
                                                    : plcf->valid_denied;
 }
 
 
 static ngx_uint_t
-perm_handler_fresh(perm_loc_conf_t *plcf, perm_check_t *check,
+perm_handler_fresh(perm_loc_conf_t *plcf, perm_ctx_t *ctx,
     perm_cache_entry_t *entry)
 {
     int64_t  age;
 
     age = (int64_t) ngx_current_msec - entry->fetched;
 
-    return entry->trusted && age < perm_handler_valid(plcf, check);
+    return entry->trusted && age < perm_handler_valid(plcf, ctx);
 }
 
 
 static ngx_int_t
 perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry)
+    perm_ctx_t *ctx, perm_cache_entry_t *entry)
 {
     int64_t            age;
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
-    check->cache = PERM_CACHE_HIT;
-    check->fetched = entry->fetched;
+    ctx->cache = PERM_CACHE_HIT;
+    ctx->fetched = entry->fetched;
 
-    if (check->decision.outcome == PERM_ALLOW) {
+    if (ctx->decision.outcome == PERM_ALLOW) {
         age = (int64_t) ngx_current_msec - entry->fetched;
 
         if (age > (int64_t) (plcf->valid - plcf->valid / 4)
@@ -226,16 +226,16 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                                 ngx_current_msec, PERM_REFRESH_RETRY))
         {
             (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, 1);
-            (void) perm_fetch(pmcf->fetch, &check->call, check->hash, 1,
+            (void) perm_fetch(pmcf->fetch, &ctx->tuple, ctx->hash, 1,
                               NULL, NULL, NULL);
         }
 
         if (plcf->record && !perm_cache_accessed(entry, ngx_time())) {
-            perm_handler_record(pmcf, check, entry);
+            perm_handler_record(pmcf, ctx, entry);
         }
     }
 
-    return perm_handler_decided(r, plcf, check);
+    return perm_handler_decided(r, plcf, ctx);
 }
 
 
@@ -243,7 +243,7 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 static ngx_uint_t
 perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry)
+    perm_ctx_t *ctx, perm_cache_entry_t *entry)
 {
     int64_t            age;
     perm_main_conf_t  *pmcf;
@@ -251,14 +251,14 @@ perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     if (!plcf->stale
-        || !perm_zone_unchanged(pmcf->zone.zone, &check->call, entry))
+        || !perm_zone_unchanged(pmcf->zone.zone, &ctx->tuple, entry))
     {
         return 0;
     }
 
     age = (int64_t) ngx_current_msec - entry->fetched;
 
-    return age < perm_handler_valid(plcf, check) + (int64_t) plcf->stale;
+    return age < perm_handler_valid(plcf, ctx) + (int64_t) plcf->stale;
 }
 
 
@@ -269,7 +269,7 @@ perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 static ngx_uint_t
 perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry)
+    perm_ctx_t *ctx, perm_cache_entry_t *entry)
 {
     perm_main_conf_t  *pmcf;
 
@@ -277,31 +277,31 @@ perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     return entry->trusted
            && pmcf->zone.zone->health.tracking
-           && perm_handler_valid(plcf, check) > 0
-           && perm_handler_fit(r, plcf, check, entry);
+           && perm_handler_valid(plcf, ctx) > 0
+           && perm_handler_fit(r, plcf, ctx, entry);
 }
 
 
 static ngx_int_t
 perm_handler_stale(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check, perm_cache_entry_t *entry)
+    perm_ctx_t *ctx, perm_cache_entry_t *entry)
 {
-    check->cache = PERM_CACHE_STALE;
-    check->fetched = entry->fetched;
+    ctx->cache = PERM_CACHE_STALE;
+    ctx->fetched = entry->fetched;
 
-    return perm_handler_decided(r, plcf, check);
+    return perm_handler_decided(r, plcf, ctx);
 }
 
 
 static ngx_int_t
 perm_handler_resume(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
-    if (check->result != PERM_FETCHED) {
-        return perm_handler_impossible(r, plcf, check);
+    if (ctx->result != PERM_FETCHED) {
+        return perm_handler_impossible(r, plcf, ctx);
     }
 
-    return perm_handler_decided(r, plcf, check);
+    return perm_handler_decided(r, plcf, ctx);
 }
 
 
@@ -312,73 +312,73 @@ perm_handler_resume(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 static ngx_int_t
 perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
     perm_main_conf_t    *pmcf;
     perm_cache_entry_t   entry;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
-    if (perm_cache_lookup(pmcf->zone.zone->cache, &check->call, check->hash,
+    if (perm_cache_lookup(pmcf->zone.zone->cache, &ctx->tuple, ctx->hash,
                           ngx_current_msec, &entry)
         == NGX_OK)
     {
-        check->decision = perm_decide(entry.grants, ngx_time());
+        ctx->decision = perm_decide(entry.grants, ngx_time());
 
-        if (perm_handler_fit(r, plcf, check, &entry)) {
-            return perm_handler_stale(r, plcf, check, &entry);
+        if (perm_handler_fit(r, plcf, ctx, &entry)) {
+            return perm_handler_stale(r, plcf, ctx, &entry);
         }
     }
 
-    check->cache = PERM_CACHE_MISS;
-    check->decision = perm_decide_unavailable(plcf->on_error_allow);
+    ctx->cache = PERM_CACHE_MISS;
+    ctx->decision = perm_decide_unavailable(plcf->on_error_allow);
 
-    return perm_handler_decided(r, plcf, check);
+    return perm_handler_decided(r, plcf, ctx);
 }
 
 
 static ngx_int_t
 perm_handler_decided(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
-    check->step = PERM_CHECK_DECIDED;
+    ctx->step = PERM_CTX_DECIDED;
 
-    perm_account_count(r, plcf, check);
+    perm_metrics_count(r, plcf, ctx);
 
-    if (perm_account_noted(check)) {
-        perm_account_note(r, plcf, check);
+    if (perm_metrics_noted(ctx)) {
+        perm_metrics_note(r, plcf, ctx);
     }
 
-    if (check->decision.outcome == PERM_ALLOW) {
-        return perm_handler_allow(r, plcf, check);
+    if (ctx->decision.outcome == PERM_ALLOW) {
+        return perm_handler_allow(r, plcf, ctx);
     }
 
     if (plcf->dry_run) {
         return NGX_DECLINED;
     }
 
-    return perm_response_send(r, plcf, check);
+    return perm_response_send(r, plcf, ctx);
 }
 
 
 static ngx_int_t
 perm_handler_allow(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
     int64_t            expires;
     perm_main_conf_t  *pmcf;
 
-    expires = check->decision.expires;
+    expires = ctx->decision.expires;
 
     if (expires < 0) {
         /* no grant allowed it: "open", or "on_error allow" */
         return NGX_DECLINED;
     }
 
-    if (plcf->record && check->cache != PERM_CACHE_HIT) {
+    if (plcf->record && ctx->cache != PERM_CACHE_HIT) {
         pmcf = ngx_http_get_module_main_conf(r,
                                              ngx_http_app_permission_module);
-        perm_handler_record(pmcf, check, NULL);
+        perm_handler_record(pmcf, ctx, NULL);
     }
 
     if (plcf->expires_header && expires < PERM_GRANT_PERMANENT
@@ -392,11 +392,11 @@ perm_handler_allow(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
 
 static void
-perm_handler_record(perm_main_conf_t *pmcf, perm_check_t *check,
+perm_handler_record(perm_main_conf_t *pmcf, perm_ctx_t *ctx,
     perm_cache_entry_t *entry)
 {
-    (void) perm_recorder_record(pmcf->zone.zone->recorder, &check->call,
-                                check->hash, ngx_time());
+    (void) perm_recorder_record(pmcf->zone.zone->recorder, &ctx->tuple,
+                                ctx->hash, ngx_time());
 
     if (entry != NULL) {
         perm_cache_note_access(entry, ngx_time());

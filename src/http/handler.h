@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_HANDLER_H_INCLUDED_
-#define _PERM_HANDLER_H_INCLUDED_
+#ifndef _PERM_HTTP_HANDLER_H_INCLUDED_
+#define _PERM_HTTP_HANDLER_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -21,4 +21,4 @@
 ngx_int_t perm_handler(ngx_http_request_t *r);
 
 
-#endif /* _PERM_HANDLER_H_INCLUDED_ */
+#endif /* _PERM_HTTP_HANDLER_H_INCLUDED_ */

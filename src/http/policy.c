@@ -13,7 +13,7 @@ typedef struct {
 
 
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
-    perm_value_t *value, perm_captures_t *saved, perm_str_t *text);
+    perm_complex_value_t *value, perm_captures_t *saved, perm_str_t *text);
 static perm_policy_t perm_policy_anew(ngx_http_request_t *r,
     perm_loc_conf_t *plcf, perm_policy_t policy, perm_captures_t *saved);
 static ngx_inline ngx_int_t perm_policy_save_captures(ngx_http_request_t *r,
@@ -24,7 +24,7 @@ static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
 
 ngx_int_t
 perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
     perm_str_t        text;
     perm_captures_t  *saved;
@@ -33,44 +33,44 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return NGX_ERROR;
     }
 
-    check->policy = plcf->policy;
+    ctx->policy = plcf->policy;
 
-    if (check->policy == PERM_POLICY_INVALID) {
+    if (ctx->policy == PERM_POLICY_INVALID) {
 
         if (perm_policy_get(r, &plcf->policy_value, saved, &text) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        check->policy = perm_policy_parse(text);
+        ctx->policy = perm_policy_parse(text);
 
         if (r->internal
-            && (check->policy == PERM_POLICY_OPEN
-                || check->policy == PERM_POLICY_OFF))
+            && (ctx->policy == PERM_POLICY_OPEN
+                || ctx->policy == PERM_POLICY_OFF))
         {
-            check->policy = perm_policy_anew(r, plcf, check->policy, saved);
+            ctx->policy = perm_policy_anew(r, plcf, ctx->policy, saved);
         }
     }
 
-    if (check->policy == PERM_POLICY_OFF) {
+    if (ctx->policy == PERM_POLICY_OFF) {
         return NGX_OK;
     }
 
-    if (perm_policy_get(r, &plcf->gateway, saved, &check->call.gateway)
+    if (perm_policy_get(r, &plcf->gateway, saved, &ctx->tuple.gateway)
         != NGX_OK
-        || perm_policy_get(r, &plcf->resource, saved, &check->call.resource)
+        || perm_policy_get(r, &plcf->resource, saved, &ctx->tuple.resource)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (check->policy == PERM_POLICY_OPEN) {
+    if (ctx->policy == PERM_POLICY_OPEN) {
         /* whoever calls: to find out may have its price */
-        check->call.app.len = 0;
-        check->call.app.data = NULL;
+        ctx->tuple.app.len = 0;
+        ctx->tuple.app.data = NULL;
         return NGX_OK;
     }
 
-    return perm_policy_get(r, &plcf->app, saved, &check->call.app);
+    return perm_policy_get(r, &plcf->app, saved, &ctx->tuple.app);
 }
 
 
@@ -88,7 +88,7 @@ perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_str_t     text;
     perm_policy_t  now;
 
-    rc = perm_value_anew(r, &plcf->policy_value, &text);
+    rc = perm_complex_value_anew(r, &plcf->policy_value, &text);
 
     if (rc == NGX_DECLINED) {
         return policy;
@@ -109,10 +109,10 @@ perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
  */
 
 static ngx_inline ngx_int_t
-perm_policy_get(ngx_http_request_t *r, perm_value_t *value,
+perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
     perm_captures_t *saved, perm_str_t *text)
 {
-    if (perm_value_get(r, value, text) != NGX_OK) {
+    if (perm_complex_value_get(r, value, text) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -4,11 +4,11 @@
  */
 
 
-#ifndef _PERM_POLICY_H_INCLUDED_
-#define _PERM_POLICY_H_INCLUDED_
+#ifndef _PERM_HTTP_POLICY_H_INCLUDED_
+#define _PERM_HTTP_POLICY_H_INCLUDED_
 
 
-#include "http/check.h"
+#include "http/ctx.h"
 
 
 /*
@@ -17,7 +17,7 @@
  * NGX_OK, or NGX_ERROR when memory is out.
  */
 ngx_int_t perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check);
+    perm_ctx_t *ctx);
 
 
-#endif /* _PERM_POLICY_H_INCLUDED_ */
+#endif /* _PERM_HTTP_POLICY_H_INCLUDED_ */

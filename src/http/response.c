@@ -8,25 +8,25 @@ typedef struct {
     ngx_str_t    code_name;
     ngx_str_t    message;
     ngx_str_t    title;        /* of the problem type */
-} perm_answer_t;
+} perm_grants_reply_t;
 
 
-static perm_answer_t *perm_response_answer(perm_check_t *check);
+static perm_grants_reply_t *perm_response_answer(perm_ctx_t *ctx);
 static ngx_int_t perm_response_bkapi(ngx_http_request_t *r,
-    perm_answer_t *answer, perm_check_t *check, ngx_str_t *body);
+    perm_grants_reply_t *answer, perm_ctx_t *ctx, ngx_str_t *body);
 static ngx_int_t perm_response_problem(ngx_http_request_t *r,
-    perm_answer_t *answer, perm_check_t *check, ngx_str_t *body);
+    perm_grants_reply_t *answer, perm_ctx_t *ctx, ngx_str_t *body);
 static u_char *perm_response_member(u_char *p, char *name, perm_str_t value,
     int valid);
 static ngx_int_t perm_response_reason(ngx_http_request_t *r,
-    perm_check_t *check, ngx_str_t *reason);
+    perm_ctx_t *ctx, ngx_str_t *reason);
 static ngx_int_t perm_response_body(ngx_http_request_t *r,
-    perm_answer_t *answer, ngx_str_t *type, ngx_str_t *body);
+    perm_grants_reply_t *answer, ngx_str_t *type, ngx_str_t *body);
 static ngx_int_t perm_response_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 
-static perm_answer_t  perm_answer_deny = {
+static perm_grants_reply_t  perm_grants_reply_deny = {
     NGX_HTTP_FORBIDDEN,
     ngx_string("1640301"),
     ngx_string("APP_NO_PERMISSION"),
@@ -35,7 +35,7 @@ static perm_answer_t  perm_answer_deny = {
 };
 
 
-static perm_answer_t  perm_answer_unavailable = {
+static perm_grants_reply_t  perm_grants_reply_unavailable = {
     NGX_HTTP_SERVICE_UNAVAILABLE,
     ngx_string("1650300"),
     ngx_string("SERVICE_UNAVAILABLE"),
@@ -44,7 +44,7 @@ static perm_answer_t  perm_answer_unavailable = {
 };
 
 
-static perm_answer_t  perm_answer_bad_config = {
+static perm_grants_reply_t  perm_grants_reply_bad_config = {
     NGX_HTTP_INTERNAL_SERVER_ERROR,
     ngx_string("1650002"),
     ngx_string("INVALID_RESOURCE_CONFIG"),
@@ -89,13 +89,13 @@ static ngx_str_t  perm_header_expires_in =
 
 ngx_int_t
 perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check)
+    perm_ctx_t *ctx)
 {
-    ngx_int_t       rc;
-    ngx_str_t       body, *type;
-    perm_answer_t  *answer;
+    ngx_int_t             rc;
+    ngx_str_t             body, *type;
+    perm_grants_reply_t  *answer;
 
-    answer = perm_response_answer(check);
+    answer = perm_response_answer(ctx);
 
     if (plcf->error_format == PERM_ERROR_OFF) {
         return answer->status;
@@ -113,11 +113,11 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     if (plcf->error_format == PERM_ERROR_PROBLEM) {
         type = &perm_type_problem;
-        rc = perm_response_problem(r, answer, check, &body);
+        rc = perm_response_problem(r, answer, ctx, &body);
 
     } else {
         type = &perm_type_json;
-        rc = perm_response_bkapi(r, answer, check, &body);
+        rc = perm_response_bkapi(r, answer, ctx, &body);
     }
 
     if (rc != NGX_OK) {
@@ -134,29 +134,29 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 }
 
 
-static perm_answer_t *
-perm_response_answer(perm_check_t *check)
+static perm_grants_reply_t *
+perm_response_answer(perm_ctx_t *ctx)
 {
-    if (check->decision.outcome == PERM_DENY) {
-        return &perm_answer_deny;
+    if (ctx->decision.outcome == PERM_DENY) {
+        return &perm_grants_reply_deny;
     }
 
-    if (check->decision.reason == PERM_UNAVAILABLE) {
-        return &perm_answer_unavailable;
+    if (ctx->decision.reason == PERM_UNAVAILABLE) {
+        return &perm_grants_reply_unavailable;
     }
 
-    return &perm_answer_bad_config;
+    return &perm_grants_reply_bad_config;
 }
 
 
 static ngx_int_t
-perm_response_bkapi(ngx_http_request_t *r, perm_answer_t *answer,
-    perm_check_t *check, ngx_str_t *body)
+perm_response_bkapi(ngx_http_request_t *r, perm_grants_reply_t *answer,
+    perm_ctx_t *ctx, ngx_str_t *body)
 {
     u_char     *p;
     ngx_str_t   message, reason;
 
-    if (perm_response_reason(r, check, &reason) != NGX_OK) {
+    if (perm_response_reason(r, ctx, &reason) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -196,21 +196,21 @@ perm_response_bkapi(ngx_http_request_t *r, perm_answer_t *answer,
 /* https://www.rfc-editor.org/rfc/rfc9457 */
 
 static ngx_int_t
-perm_response_problem(ngx_http_request_t *r, perm_answer_t *answer,
-    perm_check_t *check, ngx_str_t *body)
+perm_response_problem(ngx_http_request_t *r, perm_grants_reply_t *answer,
+    perm_ctx_t *ctx, ngx_str_t *body)
 {
     u_char      *p;
     ngx_str_t    reason;
     perm_str_t   type;
 
-    if (perm_response_reason(r, check, &reason) != NGX_OK) {
+    if (perm_response_reason(r, ctx, &reason) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    type = perm_reason_name(check->decision.reason);
+    type = perm_reason_name(ctx->decision.reason);
 
     body->data = ngx_pnalloc(r->pool, answer->message.len + reason.len
-                                      + PERM_CALL_MAX + 256);
+                                      + PERM_TUPLE_MAX + 256);
     if (body->data == NULL) {
         return NGX_ERROR;
     }
@@ -221,12 +221,12 @@ perm_response_problem(ngx_http_request_t *r, perm_answer_t *answer,
                     type.len, type.data, &answer->title, answer->status,
                     &answer->message, &reason);
 
-    p = perm_response_member(p, "gateway", check->call.gateway,
-                             perm_gateway_name_valid(check->call.gateway));
-    p = perm_response_member(p, "resource", check->call.resource,
-                             perm_resource_name_valid(check->call.resource));
-    p = perm_response_member(p, "app", check->call.app,
-                             perm_app_name_valid(check->call.app));
+    p = perm_response_member(p, "gateway", ctx->tuple.gateway,
+                             perm_gateway_name_valid(ctx->tuple.gateway));
+    p = perm_response_member(p, "resource", ctx->tuple.resource,
+                             perm_resource_name_valid(ctx->tuple.resource));
+    p = perm_response_member(p, "app", ctx->tuple.app,
+                             perm_app_name_valid(ctx->tuple.app));
     *p++ = '}';
 
     body->len = p - body->data;
@@ -247,14 +247,14 @@ perm_response_member(u_char *p, char *name, perm_str_t value, int valid)
 
 
 static ngx_int_t
-perm_response_reason(ngx_http_request_t *r, perm_check_t *check,
+perm_response_reason(ngx_http_request_t *r, perm_ctx_t *ctx,
     ngx_str_t *reason)
 {
     u_char              *p;
     perm_str_t           app;
     perm_reason_text_t  *text;
 
-    text = &perm_reason_texts[check->decision.reason];
+    text = &perm_reason_texts[ctx->decision.reason];
 
     if (!text->app) {
         *reason = text->text;
@@ -263,7 +263,7 @@ perm_response_reason(ngx_http_request_t *r, perm_check_t *check,
 
     /* valid here: other names have reasons of their own */
 
-    app = check->call.app;
+    app = ctx->tuple.app;
 
     reason->len = text->text.len + app.len;
     reason->data = ngx_pnalloc(r->pool, reason->len);
@@ -280,7 +280,7 @@ perm_response_reason(ngx_http_request_t *r, perm_check_t *check,
 
 
 static ngx_int_t
-perm_response_body(ngx_http_request_t *r, perm_answer_t *answer,
+perm_response_body(ngx_http_request_t *r, perm_grants_reply_t *answer,
     ngx_str_t *type, ngx_str_t *body)
 {
     ngx_int_t     rc;

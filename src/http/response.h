@@ -4,11 +4,11 @@
  */
 
 
-#ifndef _PERM_RESPONSE_H_INCLUDED_
-#define _PERM_RESPONSE_H_INCLUDED_
+#ifndef _PERM_HTTP_RESPONSE_H_INCLUDED_
+#define _PERM_HTTP_RESPONSE_H_INCLUDED_
 
 
-#include "http/check.h"
+#include "http/ctx.h"
 
 
 /*
@@ -17,7 +17,7 @@
  * for nginx to answer with.
  */
 ngx_int_t perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_check_t *check);
+    perm_ctx_t *ctx);
 
 
 /*
@@ -30,4 +30,4 @@ ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
 void perm_response_forget(ngx_http_request_t *r);
 
 
-#endif /* _PERM_RESPONSE_H_INCLUDED_ */
+#endif /* _PERM_HTTP_RESPONSE_H_INCLUDED_ */

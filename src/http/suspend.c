@@ -3,34 +3,34 @@
 
 
 static ngx_int_t perm_suspend_patience(ngx_http_request_t *r,
-    perm_check_t *check);
+    perm_ctx_t *ctx);
 static void perm_suspend_impatient(ngx_event_t *ev);
 static void perm_suspend_continue(ngx_http_request_t *r,
-    perm_check_t *check, perm_check_step_t step);
+    perm_ctx_t *ctx, perm_ctx_step_t step);
 static void perm_suspend_abandoned(void *data);
 
 
 /* in the manner of limit_req */
 
 ngx_int_t
-perm_suspend(ngx_http_request_t *r, perm_check_t *check,
+perm_suspend(ngx_http_request_t *r, perm_ctx_t *ctx,
     ngx_uint_t known)
 {
     ngx_http_cleanup_t  *cln;
 
-    check->step = PERM_CHECK_WAITING;
+    ctx->step = PERM_CTX_WAITING;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
-        perm_suspend_abandoned(check);
+        perm_suspend_abandoned(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     cln->handler = perm_suspend_abandoned;
-    cln->data = check;
+    cln->data = ctx;
 
-    if (known && perm_suspend_patience(r, check) != NGX_OK) {
-        perm_suspend_abandoned(check);
+    if (known && perm_suspend_patience(r, ctx) != NGX_OK) {
+        perm_suspend_abandoned(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -39,7 +39,7 @@ perm_suspend(ngx_http_request_t *r, perm_check_t *check,
 
     } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
         /* "error_page" may have the request begin anew */
-        perm_suspend_abandoned(check);
+        perm_suspend_abandoned(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -51,26 +51,26 @@ perm_suspend(ngx_http_request_t *r, perm_check_t *check,
 
 
 static ngx_int_t
-perm_suspend_patience(ngx_http_request_t *r, perm_check_t *check)
+perm_suspend_patience(ngx_http_request_t *r, perm_ctx_t *ctx)
 {
-    ngx_event_t  *patience;
+    ngx_event_t  *slow;
 
-    patience = check->patience;
+    slow = ctx->slow;
 
-    if (patience == NULL) {
-        patience = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
-        if (patience == NULL) {
+    if (slow == NULL) {
+        slow = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
+        if (slow == NULL) {
             return NGX_ERROR;
         }
 
-        patience->handler = perm_suspend_impatient;
-        patience->data = r;
-        patience->log = r->connection->log;
+        slow->handler = perm_suspend_impatient;
+        slow->data = r;
+        slow->log = r->connection->log;
 
-        check->patience = patience;
+        ctx->slow = slow;
     }
 
-    ngx_add_timer(patience, PERM_FETCH_LATE);
+    ngx_add_timer(slow, PERM_FETCH_LATE);
 
     return NGX_OK;
 }
@@ -82,20 +82,20 @@ perm_suspend_answered(void *data, perm_fetch_result_t result,
 {
     ngx_http_request_t *r = data;
 
-    perm_check_t  *check;
+    perm_ctx_t  *ctx;
 
-    check = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
-    check->waiter = NULL;
-    check->result = result;
+    ctx->waiter = NULL;
+    ctx->result = result;
 
     if (result == PERM_FETCHED) {
-        check->cache = PERM_CACHE_MISS;
-        check->decision = perm_decide(*grants, ngx_time());
+        ctx->cache = PERM_CACHE_MISS;
+        ctx->decision = perm_decide(*grants, ngx_time());
     }
 
-    perm_suspend_abandoned(check);
-    perm_suspend_continue(r, check, PERM_CHECK_ANSWERED);
+    perm_suspend_abandoned(ctx);
+    perm_suspend_continue(r, ctx, PERM_CTX_ANSWERED);
 }
 
 
@@ -104,18 +104,18 @@ perm_suspend_impatient(ngx_event_t *ev)
 {
     ngx_http_request_t *r = ev->data;
 
-    perm_check_t  *check;
+    perm_ctx_t  *ctx;
 
-    check = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
-    perm_suspend_abandoned(check);
-    perm_suspend_continue(r, check, PERM_CHECK_IMPATIENT);
+    perm_suspend_abandoned(ctx);
+    perm_suspend_continue(r, ctx, PERM_CTX_IMPATIENT);
 }
 
 
 static void
-perm_suspend_continue(ngx_http_request_t *r, perm_check_t *check,
-    perm_check_step_t step)
+perm_suspend_continue(ngx_http_request_t *r, perm_ctx_t *ctx,
+    perm_ctx_step_t step)
 {
     ngx_connection_t  *c;
 
@@ -123,7 +123,7 @@ perm_suspend_continue(ngx_http_request_t *r, perm_check_t *check,
 
     ngx_http_set_log_request(c->log, r);
 
-    check->step = step;
+    ctx->step = step;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -136,14 +136,14 @@ perm_suspend_continue(ngx_http_request_t *r, perm_check_t *check,
 static void
 perm_suspend_abandoned(void *data)
 {
-    perm_check_t *check = data;
+    perm_ctx_t *ctx = data;
 
-    if (check->waiter) {
-        perm_fetch_cancel(check->waiter);
-        check->waiter = NULL;
+    if (ctx->waiter) {
+        perm_fetch_cancel(ctx->waiter);
+        ctx->waiter = NULL;
     }
 
-    if (check->patience && check->patience->timer_set) {
-        ngx_del_timer(check->patience);
+    if (ctx->slow && ctx->slow->timer_set) {
+        ngx_del_timer(ctx->slow);
     }
 }

@@ -5,11 +5,11 @@
  */
 
 
-#ifndef _PERM_SUSPEND_H_INCLUDED_
-#define _PERM_SUSPEND_H_INCLUDED_
+#ifndef _PERM_HTTP_SUSPEND_H_INCLUDED_
+#define _PERM_HTTP_SUSPEND_H_INCLUDED_
 
 
-#include "http/check.h"
+#include "http/ctx.h"
 
 
 /*
@@ -17,7 +17,7 @@
  * what the cache holds would do, so that after PERM_FETCH_LATE ms it enters
  * the phase without an answer.  Returns what the phase handler has to.
  */
-ngx_int_t perm_suspend(ngx_http_request_t *r, perm_check_t *check,
+ngx_int_t perm_suspend(ngx_http_request_t *r, perm_ctx_t *ctx,
     ngx_uint_t known);
 
 /* a perm_fetch_pt; "data" is the request */
@@ -26,4 +26,4 @@ void perm_suspend_answered(void *data, perm_fetch_result_t result,
     perm_grants_t *grants);
 
 
-#endif /* _PERM_SUSPEND_H_INCLUDED_ */
+#endif /* _PERM_HTTP_SUSPEND_H_INCLUDED_ */

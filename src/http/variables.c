@@ -2,10 +2,10 @@
 #include "http/variables.h"
 
 #include "http/bkapi.h"
-#include "http/check.h"
+#include "http/ctx.h"
 
 
-static perm_check_t *perm_variable_check(ngx_http_request_t *r);
+static perm_ctx_t *perm_variable_check(ngx_http_request_t *r);
 static ngx_int_t perm_variable_word(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t perm_variable_expires(ngx_http_request_t *r,
@@ -78,21 +78,21 @@ perm_variables_add(ngx_conf_t *cf)
 
 /* NULL where nothing was decided: no check, or not yet */
 
-static perm_check_t *
+static perm_ctx_t *
 perm_variable_check(ngx_http_request_t *r)
 {
-    perm_check_t  *check;
+    perm_ctx_t  *ctx;
 
-    check = perm_check_get(r);
+    ctx = perm_ctx_get(r);
 
-    if (check == NULL
-        || check->step != PERM_CHECK_DECIDED
-        || check->policy == PERM_POLICY_OFF)
+    if (ctx == NULL
+        || ctx->step != PERM_CTX_DECIDED
+        || ctx->policy == PERM_POLICY_OFF)
     {
         return NULL;
     }
 
-    return check;
+    return ctx;
 }
 
 
@@ -100,12 +100,12 @@ static ngx_int_t
 perm_variable_word(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    perm_str_t     word;
-    perm_check_t  *check;
+    perm_str_t   word;
+    perm_ctx_t  *ctx;
 
-    check = perm_variable_check(r);
+    ctx = perm_variable_check(r);
 
-    if (check == NULL) {
+    if (ctx == NULL) {
         perm_variable_set(v, "", 0);
         return NGX_OK;
     }
@@ -113,15 +113,15 @@ perm_variable_word(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     switch (data) {
 
     case PERM_VARIABLE_DECISION:
-        word = perm_outcome_name(check->decision.outcome);
+        word = perm_outcome_name(ctx->decision.outcome);
         break;
 
     case PERM_VARIABLE_REASON:
-        word = perm_reason_name(check->decision.reason);
+        word = perm_reason_name(ctx->decision.reason);
         break;
 
     default: /* PERM_VARIABLE_CACHE */
-        word = perm_cache_names[check->cache];
+        word = perm_cache_names[ctx->cache];
         break;
     }
 
@@ -137,13 +137,13 @@ static ngx_int_t
 perm_variable_expires(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char        *p;
-    int64_t        seconds;
-    perm_check_t  *check;
+    u_char      *p;
+    int64_t      seconds;
+    perm_ctx_t  *ctx;
 
-    check = perm_variable_check(r);
+    ctx = perm_variable_check(r);
 
-    if (check == NULL || check->decision.expires < 0) {
+    if (ctx == NULL || ctx->decision.expires < 0) {
         perm_variable_set(v, "", 0);
         return NGX_OK;
     }
@@ -153,7 +153,7 @@ perm_variable_expires(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_ERROR;
     }
 
-    seconds = check->decision.expires;
+    seconds = ctx->decision.expires;
 
     if (data) {
         /* a response may take longer than what was left of the grant */
@@ -171,18 +171,18 @@ perm_variable_bkapi_app_code(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_str_t         app;
-    perm_check_t     *check;
+    perm_ctx_t       *ctx;
     perm_loc_conf_t  *plcf;
 
     /* a subrequest of a checked request may ask for it, too */
 
     plcf = ngx_http_get_module_loc_conf(r->main,
                                         ngx_http_app_permission_module);
-    check = perm_check_get(r);
+    ctx = perm_ctx_get(r);
 
     if (plcf->policy == PERM_POLICY_OFF
-        || (check && check->step == PERM_CHECK_DECIDED
-            && check->policy == PERM_POLICY_OFF))
+        || (ctx && ctx->step == PERM_CTX_DECIDED
+            && ctx->policy == PERM_POLICY_OFF))
     {
         perm_variable_set(v, "", 0);
         return NGX_OK;

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_VARIABLES_H_INCLUDED_
-#define _PERM_VARIABLES_H_INCLUDED_
+#ifndef _PERM_HTTP_VARIABLES_H_INCLUDED_
+#define _PERM_HTTP_VARIABLES_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -18,4 +18,4 @@
 ngx_int_t perm_variables_add(ngx_conf_t *cf);
 
 
-#endif /* _PERM_VARIABLES_H_INCLUDED_ */
+#endif /* _PERM_HTTP_VARIABLES_H_INCLUDED_ */

@@ -77,12 +77,12 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
 
 
 void
-perm_redis_command_account(perm_redis_command_t *command,
-    perm_redis_account_t *account)
+perm_redis_command_meter(perm_redis_command_t *command,
+    perm_redis_meter_t *meter)
 {
-    command->account = account;
+    command->meter = meter;
 
-    if (account->timing != NULL) {
+    if (meter->timing != NULL) {
         command->start = perm_redis_command_clock();
     }
 }
@@ -91,30 +91,30 @@ perm_redis_command_account(perm_redis_command_t *command,
 static void
 perm_redis_command_count(perm_redis_command_t *command, redisReply *reply)
 {
-    perm_redis_account_t  *account;
+    perm_redis_meter_t  *meter;
 
-    account = command->account;
+    meter = command->meter;
 
-    if (account == NULL || command->counted) {
+    if (meter == NULL || command->counted) {
         return;
     }
 
     command->counted = 1;
 
-    if (account->stat != NULL) {
+    if (meter->stat != NULL) {
 
         if (reply != NULL) {
-            (void) ngx_atomic_fetch_add(&account->stat->commands, 1);
+            (void) ngx_atomic_fetch_add(&meter->stat->commands, 1);
         }
 
         if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-            (void) ngx_atomic_fetch_add(&account->stat->errors, 1);
+            (void) ngx_atomic_fetch_add(&meter->stat->errors, 1);
         }
     }
 
-    if (account->timing != NULL && command->start != 0) {
-        account->timing(account->data,
-                        perm_redis_command_clock() - command->start);
+    if (meter->timing != NULL && command->start != 0) {
+        meter->timing(meter->data,
+                      perm_redis_command_clock() - command->start);
     }
 }
 
@@ -158,7 +158,7 @@ perm_redis_command_free(perm_redis_command_t *command)
 
 
 void
-perm_redis_commands_fail(ngx_queue_t *queue)
+perm_redis_command_fail_all(ngx_queue_t *queue)
 {
     ngx_queue_t           *q;
     perm_redis_command_t  *command;
@@ -180,7 +180,7 @@ perm_redis_commands_fail(ngx_queue_t *queue)
 
 
 void
-perm_redis_commands_free(ngx_queue_t *queue)
+perm_redis_command_free_all(ngx_queue_t *queue)
 {
     ngx_queue_t  *q;
 
@@ -193,7 +193,7 @@ perm_redis_commands_free(ngx_queue_t *queue)
 
 
 void
-perm_redis_cancel(perm_redis_command_t *command)
+perm_redis_command_cancel(perm_redis_command_t *command)
 {
     command->handler = NULL;
 }

@@ -47,7 +47,7 @@ typedef struct {
     perm_redis_stat_t     *stat;     /* may be NULL */
     perm_redis_timing_pt   timing;   /* may be NULL */
     void                  *data;     /* of timing */
-} perm_redis_account_t;
+} perm_redis_meter_t;
 
 
 struct perm_redis_command_s {
@@ -58,7 +58,7 @@ struct perm_redis_command_s {
     void                    *owner;       /* of intercept */
     void                    *via;         /* of intercept: the link */
     ngx_uint_t               via_number;  /* its number, when it may be gone */
-    perm_redis_account_t    *account;     /* NULL: nobody counts */
+    perm_redis_meter_t      *meter;       /* NULL: nobody counts */
     uint64_t                 start;       /* usec, with timing only */
     ngx_msec_t               deadline;    /* the handler is called by then */
     ngx_msec_t               sent;        /* to the connection it is on */
@@ -80,8 +80,8 @@ perm_redis_command_t *perm_redis_command_create(ngx_uint_t argc,
     ngx_str_t *argv, ngx_msec_t timeout, perm_redis_reply_pt handler,
     void *data);
 
-void perm_redis_command_account(perm_redis_command_t *command,
-    perm_redis_account_t *account);
+void perm_redis_command_meter(perm_redis_command_t *command,
+    perm_redis_meter_t *meter);
 
 /* out of no queue: counts it, calls the handler, and frees it */
 void perm_redis_command_finish(perm_redis_command_t *command,
@@ -94,11 +94,11 @@ void perm_redis_command_expire(perm_redis_command_t *command);
 void perm_redis_command_free(perm_redis_command_t *command);
 
 /* finishes, or frees, all that are in the queue; those added meanwhile too */
-void perm_redis_commands_fail(ngx_queue_t *queue);
-void perm_redis_commands_free(ngx_queue_t *queue);
+void perm_redis_command_fail_all(ngx_queue_t *queue);
+void perm_redis_command_free_all(ngx_queue_t *queue);
 
 /* the reply will be read and dropped; the handler is not called any more */
-void perm_redis_cancel(perm_redis_command_t *command);
+void perm_redis_command_cancel(perm_redis_command_t *command);
 
 
 /* is the reply an error that begins with this word? */

@@ -42,7 +42,7 @@ perm_redis_connection_free(perm_redis_connection_t *connection)
 {
     ngx_pool_t  *pool;
 
-    perm_redis_commands_free(&connection->fifo);
+    perm_redis_command_free_all(&connection->pipeline);
     perm_redis_reader_done(&connection->reader);
     free(connection->out);
 
@@ -117,7 +117,7 @@ perm_redis_connection_lost(perm_redis_connection_t *connection)
 
     connection->handlers->closed(connection->data, connection, &reason);
 
-    perm_redis_commands_fail(&connection->fifo);
+    perm_redis_command_fail_all(&connection->pipeline);
 }
 
 
@@ -203,7 +203,7 @@ perm_redis_connection_start(perm_redis_connection_t *connection)
 
 
 perm_redis_connection_t *
-perm_redis_connect(perm_redis_conf_t *conf, perm_redis_peer_t kind,
+perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_peer_t kind,
     ngx_addr_t *addr, ngx_str_t *host, ngx_log_t *log,
     perm_redis_connection_handlers_t *handlers, void *data)
 {
@@ -242,7 +242,7 @@ perm_redis_connect(perm_redis_conf_t *conf, perm_redis_peer_t kind,
     connection->timer.handler = perm_redis_connection_timer_handler;
     connection->timer.log = &connection->log;
 
-    ngx_queue_init(&connection->fifo);
+    ngx_queue_init(&connection->pipeline);
 
     if (perm_redis_connection_copy(connection, addr, host) != NGX_OK) {
         perm_redis_connection_free(connection);
@@ -300,7 +300,7 @@ perm_redis_connection_submit(perm_redis_connection_t *connection,
         return NGX_ERROR;
     }
 
-    return perm_redis_fifo_append(connection, command);
+    return perm_redis_pipeline_append(connection, command);
 }
 
 
@@ -375,11 +375,11 @@ perm_redis_connection_waiting(perm_redis_connection_t *connection)
     ngx_queue_t           *q;
     perm_redis_command_t  *command;
 
-    if (ngx_queue_empty(&connection->fifo)) {
+    if (ngx_queue_empty(&connection->pipeline)) {
         return 0;
     }
 
-    q = ngx_queue_head(&connection->fifo);
+    q = ngx_queue_head(&connection->pipeline);
     command = ngx_queue_data(q, perm_redis_command_t, queue);
 
     return ngx_current_msec - command->sent;

@@ -72,7 +72,7 @@ typedef struct {
  * conf->ssl_name is empty.  Address, host and log are copied; conf and the
  * handlers have to last.  Returns NULL when memory is out.
  */
-perm_redis_connection_t *perm_redis_connect(perm_redis_conf_t *conf,
+perm_redis_connection_t *perm_redis_connection_open(perm_redis_conf_t *conf,
     perm_redis_peer_t kind, ngx_addr_t *addr, ngx_str_t *host,
     ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data);
 
@@ -94,7 +94,7 @@ void perm_redis_connection_fail(perm_redis_connection_t *connection,
 /*
  * Queues a command; what was queued in one turn of the event loop leaves in
  * one write.  Unanswered for conf->timeout it closes the connection, as the
- * FIFO cannot be trusted after.  Returns a handle for perm_redis_cancel(),
+ * FIFO cannot be trusted after.  Returns a handle for perm_redis_command_cancel(),
  * valid until the handler was called, or NULL when the connection is not
  * ready, too much is outstanding, or memory is out.  A SUBSCRIBE names one
  * channel: its confirmation is the reply.
@@ -137,7 +137,7 @@ ngx_msec_t perm_redis_connection_waiting(perm_redis_connection_t *connection);
 
 
 /*
- * For perm_redis_drain(), when there is no event loop: what to poll() for,
+ * For perm_redis_client_drain(), when there is no event loop: what to poll() for,
  * and what to do when it said so, or when its time is up.  Handlers are called
  * from the second one.
  */

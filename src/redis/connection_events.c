@@ -116,7 +116,7 @@ perm_redis_connection_write(ngx_event_t *wev)
 
     if (connection->connected) {
 
-        if (perm_redis_fifo_write(connection) != NGX_OK) {
+        if (perm_redis_pipeline_write(connection) != NGX_OK) {
             perm_redis_connection_lost(connection);
         }
 
@@ -167,7 +167,7 @@ perm_redis_connection_receive(perm_redis_connection_t *connection)
             return NGX_ERROR;
         }
 
-        if (perm_redis_fifo_read(connection, buf, n) != NGX_OK) {
+        if (perm_redis_pipeline_read(connection, buf, n) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -278,7 +278,7 @@ perm_redis_connection_timer_handler(ngx_event_t *ev)
         goto done;
     }
 
-    if (perm_redis_fifo_expire(connection) != NGX_OK) {
+    if (perm_redis_pipeline_expire(connection) != NGX_OK) {
         perm_redis_connection_lost(connection);
     }
 

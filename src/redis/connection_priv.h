@@ -34,7 +34,7 @@ struct perm_redis_connection_s {
     ngx_event_t                        post;   /* write, connect or fail */
     ngx_event_t                        timer;  /* cancelable while idle */
 
-    ngx_queue_t                        fifo;   /* of perm_redis_command_t */
+    ngx_queue_t                        pipeline;   /* of perm_redis_command_t */
     ngx_uint_t                         outstanding;
 
     u_char                            *out;    /* pos to last is unsent */
@@ -72,14 +72,14 @@ void perm_redis_connection_leave(perm_redis_connection_t *connection);
 
 /* fifo.c: commands and replies; NGX_ERROR: with "error" set */
 
-ngx_int_t perm_redis_fifo_append(perm_redis_connection_t *connection,
+ngx_int_t perm_redis_pipeline_append(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
-ngx_int_t perm_redis_fifo_write(perm_redis_connection_t *connection);
-ngx_int_t perm_redis_fifo_read(perm_redis_connection_t *connection,
+ngx_int_t perm_redis_pipeline_write(perm_redis_connection_t *connection);
+ngx_int_t perm_redis_pipeline_read(perm_redis_connection_t *connection,
     u_char *buf, size_t len);
 
 /* commands whose time is up; sets the timer anew for the others */
-ngx_int_t perm_redis_fifo_expire(perm_redis_connection_t *connection);
+ngx_int_t perm_redis_pipeline_expire(perm_redis_connection_t *connection);
 
 
 /*
@@ -95,7 +95,7 @@ ngx_int_t perm_redis_handshake_begin(perm_redis_connection_t *connection);
  * NGX_ERROR: with "error" set.
  */
 #if (NGX_SSL)
-ngx_int_t perm_redis_tls_start(perm_redis_connection_t *connection);
+ngx_int_t perm_redis_connection_tls_start(perm_redis_connection_t *connection);
 #endif
 
 

@@ -183,7 +183,7 @@ perm_redis_handshake_send(perm_redis_connection_t *connection,
         return NGX_ERROR;
     }
 
-    if (perm_redis_fifo_append(connection, command) != NGX_OK) {
+    if (perm_redis_pipeline_append(connection, command) != NGX_OK) {
         perm_redis_command_free(command);
         return NGX_ERROR;
     }
@@ -305,7 +305,7 @@ perm_redis_handshake(perm_redis_connection_t *connection)
 #if (NGX_SSL)
 
     if (connection->conf->url->tls) {
-        return perm_redis_tls_start(connection);
+        return perm_redis_connection_tls_start(connection);
     }
 
 #endif

@@ -1,7 +1,7 @@
 
 #include "redis/tracker.h"
 
-#include "redis/link.h"
+#include "redis/endpoint.h"
 
 
 #define PERM_TRACKER_BEAT  1000   /* ms between heartbeats */
@@ -16,9 +16,9 @@ perm_redis_tracker_drop(perm_redis_tracker_t *tracker)
         ngx_del_timer(&tracker->timer);
     }
 
-    if (tracker->dial) {
-        perm_redis_dial_cancel(tracker->dial);
-        tracker->dial = NULL;
+    if (tracker->connector) {
+        perm_redis_connector_cancel(tracker->connector);
+        tracker->connector = NULL;
     }
 
     if (tracker->source) {
@@ -82,10 +82,11 @@ perm_redis_tracker_lose(perm_redis_tracker_t *tracker, ngx_msec_t delay)
 void
 perm_redis_tracker_retry(perm_redis_tracker_t *tracker)
 {
-    perm_redis_tracker_lose(tracker, perm_redis_backoff(tracker->failures++));
+    perm_redis_tracker_lose(tracker,
+                            perm_redis_endpoint_backoff(tracker->failures++));
 
     if (!tracker->witness) {
-        perm_redis_nodes_refresh(tracker->conf->nodes);
+        perm_redis_discovery_refresh(tracker->conf->nodes);
     }
 }
 
@@ -246,7 +247,7 @@ perm_redis_tracker_create(perm_redis_tracker_conf_t *conf,
     tracker->conf = conf;
 
     p = tracker->name;
-    p += perm_redis_node_name(p, node);
+    p += perm_redis_connector_node_name(p, node);
     *p++ = '\0';
 
     tracker->node = *node;

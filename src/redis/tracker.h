@@ -10,7 +10,7 @@
 #define _PERM_REDIS_TRACKER_H_INCLUDED_
 
 
-#include "redis/nodes.h"
+#include "redis/discovery.h"
 #include "redis/tracking.h"
 
 
@@ -22,7 +22,7 @@
 typedef struct {
     perm_redis_conf_t               *conf;
     ngx_log_t                       *log;
-    perm_redis_nodes_t              *nodes;
+    perm_redis_discovery_t          *nodes;
     ngx_str_t                       *prefixes;
     ngx_uint_t                       nprefixes;
     perm_redis_tracking_handlers_t  *handlers;  /* "active": of this master */
@@ -35,7 +35,7 @@ typedef struct {
     perm_redis_node_t           node;
     ngx_uint_t                  next;      /* of several addresses */
 
-    perm_redis_dial_t          *dial;
+    perm_redis_connector_t     *connector;
     perm_redis_connection_t    *listener;
     perm_redis_connection_t    *source;
     long long                   id;        /* the listener's, at the server */

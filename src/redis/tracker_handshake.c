@@ -216,11 +216,10 @@ perm_redis_tracker_connect_source(perm_redis_tracker_t *tracker)
     }
 
     if (rc == NGX_OK) {
-        tracker->source = perm_redis_connect(conf, PERM_REDIS_SERVER, &addr,
-                                             &tracker->node.name,
-                                             tracker->conf->log,
-                                             &perm_redis_source_handlers,
-                                             tracker);
+        tracker->source =
+            perm_redis_connection_open(conf, PERM_REDIS_SERVER, &addr,
+                                       &tracker->node.name, tracker->conf->log,
+                                       &perm_redis_source_handlers, tracker);
     }
 
     if (tracker->source == NULL) {
@@ -301,7 +300,7 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
 
     static ngx_str_t  id[] = { ngx_string("CLIENT"), ngx_string("ID") };
 
-    tracker->dial = NULL;
+    tracker->connector = NULL;
     tracker->listener = connection;
 
     if (connection == NULL) {
@@ -315,7 +314,7 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
     role = perm_redis_connection_role(connection);
 
     if ((!tracker->witness
-         && !perm_redis_nodes_accept(tracker->conf->nodes, role))
+         && !perm_redis_discovery_accept(tracker->conf->nodes, role))
         || perm_redis_connection_send(connection, 2, id,
                                       perm_redis_tracker_identified, tracker)
            == NULL)
@@ -328,12 +327,13 @@ perm_redis_tracker_listen(void *data, perm_redis_connection_t *connection,
 void
 perm_redis_tracker_handshake(perm_redis_tracker_t *tracker)
 {
-    tracker->dial = perm_redis_dial(tracker->conf->conf, PERM_REDIS_SERVER,
-                                    &tracker->node, &tracker->next,
-                                    tracker->conf->log,
-                                    &perm_redis_listener_handlers, tracker,
-                                    perm_redis_tracker_listen);
-    if (tracker->dial == NULL) {
+    tracker->connector =
+        perm_redis_connector_start(tracker->conf->conf, PERM_REDIS_SERVER,
+                                   &tracker->node, &tracker->next,
+                                   tracker->conf->log,
+                                   &perm_redis_listener_handlers, tracker,
+                                   perm_redis_tracker_listen);
+    if (tracker->connector == NULL) {
         perm_redis_tracker_retry(tracker);
     }
 }

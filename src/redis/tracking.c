@@ -1,7 +1,7 @@
 
 #include "redis/tracking.h"
 
-#include "redis/nodes.h"
+#include "redis/discovery.h"
 #include "redis/tracker.h"
 #include "redis/witness.h"
 
@@ -52,7 +52,7 @@ static perm_redis_tracking_handlers_t  perm_redis_tracking_handlers = {
 };
 
 
-static perm_redis_nodes_handlers_t  perm_redis_tracking_nodes_handlers = {
+static perm_redis_discovery_handlers_t  perm_redis_tracking_nodes_handlers = {
     perm_redis_tracking_found,
     NULL,
     perm_redis_tracking_lost
@@ -148,7 +148,7 @@ perm_redis_tracking_find(perm_redis_tracking_t *tracking,
     {
         tracked = ngx_queue_data(q, perm_redis_tracked_t, queue);
 
-        if (perm_redis_node_equal(&tracked->tracker->node, node)) {
+        if (perm_redis_discovery_node_equal(&tracked->tracker->node, node)) {
             return tracked;
         }
     }
@@ -251,7 +251,7 @@ perm_redis_tracking_found(void *data)
     }
 
     first = (tracking->masters == 0);
-    n = perm_redis_nodes_list(tracking->conf.nodes, &list);
+    n = perm_redis_discovery_list(tracking->conf.nodes, &list);
     tracking->masters = n;
 
     for (i = 0; i < n; i++) {
@@ -266,7 +266,7 @@ perm_redis_tracking_found(void *data)
             /* memory is out: not active without this one */
 
             tracking->masters = 0;
-            perm_redis_nodes_refresh(tracking->conf.nodes);
+            perm_redis_discovery_refresh(tracking->conf.nodes);
             break;
         }
 
@@ -402,7 +402,7 @@ perm_redis_tracking_start(perm_redis_conf_t *conf, ngx_log_t *log,
     tracking->conf.handlers = &perm_redis_tracking_handlers;
     tracking->conf.data = tracking;
 
-    tracking->conf.nodes = perm_redis_nodes_start(conf, log,
+    tracking->conf.nodes = perm_redis_discovery_start(conf, log,
                                           &perm_redis_tracking_nodes_handlers,
                                           tracking);
     if (tracking->conf.nodes == NULL) {
@@ -439,6 +439,6 @@ perm_redis_tracking_stop(perm_redis_tracking_t *tracking)
                                                   queue));
     }
 
-    perm_redis_nodes_stop(tracking->conf.nodes);
+    perm_redis_discovery_stop(tracking->conf.nodes);
     ngx_free(tracking);
 }

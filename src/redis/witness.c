@@ -93,7 +93,7 @@ perm_redis_witness_address(ngx_str_t text, perm_redis_node_t *address,
     address->name.len = i - 1;
     address->port = (in_port_t) port;
 
-    if (!perm_redis_node_valid(&address->name)) {
+    if (!perm_redis_connector_node_valid(&address->name)) {
         return NGX_DECLINED;
     }
 
@@ -102,7 +102,7 @@ perm_redis_witness_address(ngx_str_t text, perm_redis_node_t *address,
     (void) perm_redis_witness_cut(&text, ',');
     host->name = perm_redis_witness_cut(&text, ',');
 
-    if (!perm_redis_node_valid(&host->name)) {
+    if (!perm_redis_connector_node_valid(&host->name)) {
         host->name.len = 0;
     }
 

@@ -4,7 +4,7 @@
  * tracked beforehand, they miss nothing when a slot or a title comes to them.
  * That is as well as it goes: a replica that is down, or a user without the
  * right to CLUSTER NODES, must cost nobody the cache.  So what they are asked
- * before, which takes ASK or MOVED, is not trusted: see perm_redis_told().
+ * before, which takes ASK or MOVED, is not trusted: see perm_redis_client_tracked().
  */
 
 
@@ -12,7 +12,7 @@
 #define _PERM_REDIS_WITNESS_H_INCLUDED_
 
 
-#include "redis/dial.h"
+#include "redis/connector.h"
 
 
 /* "host" has no name where none is announced */

@@ -185,25 +185,30 @@ main(void)
     depth(2000, 0);
 
     rewritten("", 5, NULL, -1, "{\"expires\":5}");
-    rewritten("1", 5, "apply", 3, "{\"expires\":5,\"type\":\"apply\",\"granted\":3}");
+    rewritten("1", 5, "apply", 3,
+              "{\"expires\":5,\"type\":\"apply\",\"granted\":3}");
     rewritten("{\"expires\":1}", 5, NULL, -1, "{\"expires\":5}");
-    rewritten("{ \"n\" : 12345678901234567890 , \"expires\" : 1 }", 5, "renew", -1,
+    rewritten("{ \"n\" : 12345678901234567890 , \"expires\" : 1 }", 5, "renew",
+              -1,
               "{\"n\":12345678901234567890,\"expires\":5,\"type\":\"renew\"}");
-    rewritten("{\"a\":\"\\u0000,}\",\"\\u0065xpires\":1,\"z\":[ 1.10, {} ]}", 5, NULL, -1,
+    rewritten("{\"a\":\"\\u0000,}\",\"\\u0065xpires\":1,\"z\":[ 1.10, {} ]}",
+              5, NULL, -1,
               "{\"a\":\"\\u0000,}\",\"\\u0065xpires\":5,\"z\":[ 1.10, {} ]}");
     rewritten("{\"expires\":1,\"type\":\"a\",\"type\":7}", 5, "b", -1,
               "{\"expires\":5,\"type\":\"b\",\"type\":\"b\"}");
     rewritten("{\"expires\":1,\"expires\":2}", 5, NULL, -1, "{\"expires\":5}");
     rewritten("{\"expires\":1,\"expires\\u0000\":2}", 5, NULL, -1,
               "{\"expires\":5,\"expires\\u0000\":2}");
-    rewritten("", 5, "q\"\\\n", -1, "{\"expires\":5,\"type\":\"q\\\"\\\\\\u000a\"}");
+    rewritten("", 5, "q\"\\\n", -1,
+              "{\"expires\":5,\"type\":\"q\\\"\\\\\\u000a\"}");
 
     details("{\"expires\":1,\"type\":\"apply\",\"granted\":9}", "apply", 9);
     details("{\"expires\":1,\"type\":\"toolong!\",\"granted\":-9}", "", -1);
     details("{\"expires\":1,\"type\":\"a\\u0000b\",\"granted\":\"9\"}", "", -1);
     details("{\"expires\":1,\"type\":7}", "", -1);
     details("1", "", -1);
-    details("{\"expires\":1,\"type\":\"\\uD83D\\ude00\"}", "\xf0\x9f\x98\x80", -1);
+    details("{\"expires\":1,\"type\":\"\\uD83D\\ude00\"}", "\xf0\x9f\x98\x80",
+            -1);
 
     return done();
 }

@@ -2,13 +2,13 @@
 /*
  * Names that are alike are not the same to the hash: what changes for one app
  * would count for the other, with that seed for as long as nginx runs.
- * sources: src/http/call.c
+ * sources: src/shm/tuple.c
  */
 
 
 #include "shm_stub.h"
 
-#include "http/call.h"
+#include "shm/tuple.h"
 
 
 #define SEEDS  2000
@@ -17,10 +17,10 @@
 static void
 differ(const char *one, const char *other)
 {
-    uint64_t     seed;
-    unsigned     n, same;
-    perm_str_t   gateway;
-    perm_call_t  a, b;
+    uint64_t      seed;
+    unsigned      n, same;
+    perm_str_t    gateway;
+    perm_tuple_t  a, b;
 
     gateway = str("smoke");
 
@@ -33,9 +33,9 @@ differ(const char *one, const char *other)
         seed = (uint64_t) random() << 33 ^ (uint64_t) random() << 11
                ^ (uint64_t) random();
 
-        same += perm_key_hash(gateway, a.app, seed)
-                == perm_key_hash(gateway, b.app, seed);
-        same += perm_call_hash(&a, seed) == perm_call_hash(&b, seed);
+        same += perm_tuple_key_hash(gateway, a.app, seed)
+                == perm_tuple_key_hash(gateway, b.app, seed);
+        same += perm_tuple_hash(&a, seed) == perm_tuple_hash(&b, seed);
     }
 
     ok(same == 0, "%s and %s: the same hash %u times of %u", one, other, same,

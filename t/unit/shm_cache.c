@@ -1,8 +1,8 @@
 
 /*
  * The table of grants.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c
  *
  * With the arguments "lookup ENTRIES LOOKUPS" it does just that, to be run
  * under callgrind.
@@ -15,11 +15,11 @@
 /* with another call's hash */
 
 static int
-lookup_as(perm_call_t *call, perm_call_t *other)
+lookup_as(perm_tuple_t *tuple, perm_tuple_t *other)
 {
     perm_cache_entry_t  entry;
 
-    return perm_cache_lookup(cache, call, perm_call_hash(other, SEED), 0,
+    return perm_cache_lookup(cache, tuple, perm_tuple_hash(other, SEED), 0,
                              &entry)
            == NGX_OK;
 }
@@ -29,18 +29,18 @@ static void
 test_lookup(void)
 {
     stub_call_t         a, b;
-    perm_call_t        *call;
+    perm_tuple_t       *tuple;
     perm_cache_entry_t  entry;
 
     fresh(1024 * 1024);
 
-    call = stub_call(&a, "gw", "res", "app");
+    tuple = stub_call(&a, "gw", "res", "app");
 
-    ok(!lookup(call, &entry), "an empty table has nothing");
+    ok(!lookup(tuple, &entry), "an empty table has nothing");
 
-    store(call, -1, LATER, 5);
+    store(tuple, -1, LATER, 5);
 
-    ok(lookup(call, &entry), "what was stored is found");
+    ok(lookup(tuple, &entry), "what was stored is found");
     ok(entry.grants.gateway == -1 && entry.grants.resource == LATER
        && entry.fetched == 5, "as it was stored");
     ok(entry.trusted && entry.unchanged, "and trusted");
@@ -53,19 +53,19 @@ test_lookup(void)
        && !lookup(stub_call(&b, "gw", "rer", "app"), &entry),
        "other names are other calls, whatever they look like joined");
 
-    ok(!lookup_as(stub_call(&b, "gw", "res", "apq"), call)
-       && !lookup_as(stub_call(&b, "gw", "rer", "app"), call)
-       && !lookup_as(stub_call(&b, "gv", "res", "app"), call)
-       && !lookup_as(stub_call(&b, "gwr", "es", "app"), call)
-       && lookup_as(stub_call(&b, "gw", "res", "app"), call),
+    ok(!lookup_as(stub_call(&b, "gw", "res", "apq"), tuple)
+       && !lookup_as(stub_call(&b, "gw", "rer", "app"), tuple)
+       && !lookup_as(stub_call(&b, "gv", "res", "app"), tuple)
+       && !lookup_as(stub_call(&b, "gwr", "es", "app"), tuple)
+       && lookup_as(stub_call(&b, "gw", "res", "app"), tuple),
        "the same hash alone finds nothing");
 
-    store(call, LATER + 1, -2, 4);
-    ok(lookup(call, &entry) && entry.fetched == 5,
+    store(tuple, LATER + 1, -2, 4);
+    ok(lookup(tuple, &entry) && entry.fetched == 5,
        "an older answer does not replace a newer one");
 
-    store(call, LATER + 1, -2, 6);
-    ok(lookup(call, &entry) && entry.fetched == 6
+    store(tuple, LATER + 1, -2, 6);
+    ok(lookup(tuple, &entry) && entry.fetched == 6
        && entry.grants.gateway == LATER + 1 && entry.grants.resource == -2,
        "a newer one does");
 }
@@ -95,16 +95,16 @@ test_long_names(void)
 
         store(stub_call(&c, gateway, resource, app), LATER + len, -1, 1);
 
-        good &= lookup(&c.call, &entry)
+        good &= lookup(&c.tuple, &entry)
                 && entry.grants.gateway == (int64_t) (LATER + len);
     }
 
-    ok(good, "names of all lengths up to %d bytes", PERM_CALL_MAX);
+    ok(good, "names of all lengths up to %d bytes", PERM_TUPLE_MAX);
 
     len = PERM_RESOURCE_MAX + 1;
-    c.call.resource.len = len;
-    store(&c.call, LATER, -1, 1);
-    ok(!lookup(&c.call, &entry), "longer ones are not stored");
+    c.tuple.resource.len = len;
+    store(&c.tuple, LATER, -1, 1);
+    ok(!lookup(&c.tuple, &entry), "longer ones are not stored");
 }
 
 
@@ -122,47 +122,47 @@ test_generations(void)
     stub_call(&b, "gw", "other", "app");
     stub_call(&c, "gw", "res", "somebody");
 
-    store(&a.call, LATER, -1, 1);
-    store(&b.call, LATER, -1, 1);
-    store(&c.call, LATER, -1, 1);
+    store(&a.tuple, LATER, -1, 1);
+    store(&b.tuple, LATER, -1, 1);
+    store(&c.tuple, LATER, -1, 1);
 
-    before = perm_cache_generation(cache, a.call.gateway, a.call.app);
-    perm_cache_invalidate(cache, a.call.gateway, a.call.app);
+    before = perm_cache_generation(cache, a.tuple.gateway, a.tuple.app);
+    perm_cache_invalidate(cache, a.tuple.gateway, a.tuple.app);
 
-    ok(lookup(&a.call, &entry) && !entry.trusted && !entry.unchanged
-       && lookup(&b.call, &entry) && !entry.trusted && !entry.unchanged,
+    ok(lookup(&a.tuple, &entry) && !entry.trusted && !entry.unchanged
+       && lookup(&b.tuple, &entry) && !entry.trusted && !entry.unchanged,
        "a change of a key is one of all its resources");
-    ok(lookup(&c.call, &entry) && entry.trusted, "and of no other app");
+    ok(lookup(&c.tuple, &entry) && entry.trusted, "and of no other app");
 
-    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
-                     9, before);
-    ok(lookup(&a.call, &entry) && entry.fetched == 9 && !entry.trusted,
+    perm_cache_store(cache, &a.tuple, perm_tuple_hash(&a.tuple, SEED), grants,
+                     1, 9, before);
+    ok(lookup(&a.tuple, &entry) && entry.fetched == 9 && !entry.trusted,
        "an answer that raced with a change is not trusted");
 
-    store(&a.call, LATER, -1, 3);
-    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 3,
+    store(&a.tuple, LATER, -1, 3);
+    ok(lookup(&a.tuple, &entry) && entry.trusted && entry.fetched == 3,
        "one that was asked for after it is");
 
-    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
-                     99, before);
-    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 3,
+    perm_cache_store(cache, &a.tuple, perm_tuple_hash(&a.tuple, SEED), grants,
+                     1, 99, before);
+    ok(lookup(&a.tuple, &entry) && entry.trusted && entry.fetched == 3,
        "and is not replaced by one from before it");
 
-    before = perm_cache_generation(cache, a.call.gateway, a.call.app);
+    before = perm_cache_generation(cache, a.tuple.gateway, a.tuple.app);
     before.untold = 1;
-    perm_cache_store(cache, &a.call, perm_call_hash(&a.call, SEED), grants, 1,
-                     4, before);
-    ok(lookup(&a.call, &entry) && entry.fetched == 4 && !entry.trusted
+    perm_cache_store(cache, &a.tuple, perm_tuple_hash(&a.tuple, SEED), grants,
+                     1, 4, before);
+    ok(lookup(&a.tuple, &entry) && entry.fetched == 4 && !entry.trusted
        && entry.unchanged,
        "one whose changes nobody may tell of is fit as stale");
 
-    store(&a.call, LATER, -1, 5);
-    ok(lookup(&a.call, &entry) && entry.trusted && entry.fetched == 5,
+    store(&a.tuple, LATER, -1, 5);
+    ok(lookup(&a.tuple, &entry) && entry.trusted && entry.fetched == 5,
        "and is replaced by one that they tell of");
 
     perm_cache_distrust(cache);
-    ok(lookup(&a.call, &entry) && !entry.trusted && entry.unchanged
-       && lookup(&c.call, &entry) && !entry.trusted && entry.unchanged,
+    ok(lookup(&a.tuple, &entry) && !entry.trusted && entry.unchanged
+       && lookup(&c.tuple, &entry) && !entry.trusted && entry.unchanged,
        "after a gap all are distrusted, and fit as stale");
 }
 
@@ -183,7 +183,7 @@ test_changes_of_others(void)
     for (i = 0; i < 1000; i++) {
         snprintf(app, sizeof(app), "known-%d", i);
         stub_call(&known, "gw", "res", app);
-        store(&known.call, LATER, -1, 1);
+        store(&known.tuple, LATER, -1, 1);
     }
 
     gateway.data = "gw";
@@ -198,7 +198,7 @@ test_changes_of_others(void)
     for (i = 0, lost = 0; i < 1000; i++) {
         snprintf(app, sizeof(app), "known-%d", i);
         stub_call(&known, "gw", "res", app);
-        lost += !(lookup(&known.call, &entry) && entry.unchanged);
+        lost += !(lookup(&known.tuple, &entry) && entry.unchanged);
     }
 
     ok(lost < 20, "10,000 changes of others cost %d of 1000", lost);
@@ -214,20 +214,20 @@ test_marks(void)
     fresh(1024 * 1024);
 
     store(stub_call(&a, "gw", "res", "app"), LATER, -1, 1);
-    lookup(&a.call, &entry);
+    lookup(&a.tuple, &entry);
 
     ok(perm_cache_claim(cache, &entry, 5000, 1000) == 1, "one claims it");
     ok(perm_cache_claim(cache, &entry, 5999, 1000) == 0, "no other one does");
     ok(perm_cache_claim(cache, &entry, 6000, 1000) == 1,
        "until nothing came of it");
-    ok(lookup(&a.call, &entry), "a claimed entry is found");
+    ok(lookup(&a.tuple, &entry), "a claimed entry is found");
 
     old = entry;
-    store(&a.call, LATER, -1, 2);
+    store(&a.tuple, LATER, -1, 2);
 
     ok(perm_cache_claim(cache, &old, 9000, 1000) == 0,
        "what was refreshed cannot be claimed as it was");
-    lookup(&a.call, &entry);
+    lookup(&a.tuple, &entry);
     ok(perm_cache_claim(cache, &entry, 6001, 1000) == 1, "but as it is");
 
     ok(!perm_cache_accessed(&entry, 1700000000), "no access was noted");
@@ -244,10 +244,10 @@ test_marks(void)
 static void
 test_next(void)
 {
-    char                names[PERM_CALL_MAX];
+    char                names[PERM_TUPLE_MAX];
     ngx_int_t           rc;
     ngx_uint_t          cursor, n, again, small;
-    perm_call_t         call;
+    perm_tuple_t        tuple;
     stub_call_t         c;
     perm_cache_entry_t  entry, found;
 
@@ -258,8 +258,8 @@ test_next(void)
     }
 
     memset(c.resource, 'r', PERM_RESOURCE_MAX);
-    c.call.resource.len = PERM_RESOURCE_MAX;
-    store(&c.call, LATER, -1, 1);
+    c.tuple.resource.len = PERM_RESOURCE_MAX;
+    store(&c.tuple, LATER, -1, 1);
 
     n = 0;
     again = 0;
@@ -267,7 +267,7 @@ test_next(void)
     cursor = 0;
 
     for ( ;; ) {
-        rc = perm_cache_next(cache, &cursor, &call, names, &entry);
+        rc = perm_cache_next(cache, &cursor, &tuple, names, &entry);
 
         if (rc == NGX_DONE) {
             break;
@@ -278,7 +278,7 @@ test_next(void)
             continue;
         }
 
-        small &= lookup(&call, &found)
+        small &= lookup(&tuple, &found)
                  && found.grants.gateway == entry.grants.gateway;
         n++;
     }
@@ -300,14 +300,14 @@ test_heal(void)
     fresh(1024 * 1024);
 
     store(stub_nth(&c, 1), LATER, -1, 1);
-    lookup(&c.call, &entry);
+    lookup(&c.tuple, &entry);
 
     *(uint64_t *) entry.slot += (uint64_t) 1 << 32;
 
-    ok(!lookup(&c.call, &entry), "a slot that is being written is not read");
+    ok(!lookup(&c.tuple, &entry), "a slot that is being written is not read");
 
-    store(&c.call, LATER + 1, -1, 1);
-    ok(lookup(&c.call, &entry) && entry.grants.gateway == LATER + 1
+    store(&c.tuple, LATER + 1, -1, 1);
+    ok(lookup(&c.tuple, &entry) && entry.grants.gateway == LATER + 1
        && entry.trusted, "and heals when it is written again");
 
     perm_cache_stat(cache, &stat);
@@ -331,8 +331,8 @@ bench(unsigned entries, unsigned lookups)
 
     for (n = 0, found = 0; n < lookups; n++) {
         stub_nth(&c, (unsigned) (n * 2654435761u) % entries);
-        hash = perm_call_hash(&c.call, SEED);
-        found += perm_cache_lookup(cache, &c.call, hash, ngx_current_msec,
+        hash = perm_tuple_hash(&c.tuple, SEED);
+        found += perm_cache_lookup(cache, &c.tuple, hash, ngx_current_msec,
                                    &entry)
                  == NGX_OK;
     }

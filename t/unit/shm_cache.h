@@ -10,7 +10,7 @@
 
 #include "shm_stub.h"
 
-#include "http/cache.h"
+#include "shm/cache.h"
 
 
 #define SEED   UINT64_C(0x1234567890abcdef)
@@ -39,7 +39,7 @@ fresh(size_t size)
 
 
 static void
-store(perm_call_t *call, int64_t gateway, int64_t resource, int64_t fetched)
+store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
 {
     perm_grants_t      grants;
     perm_generation_t  generation;
@@ -47,17 +47,17 @@ store(perm_call_t *call, int64_t gateway, int64_t resource, int64_t fetched)
     grants.gateway = gateway;
     grants.resource = resource;
 
-    generation = perm_cache_generation(cache, call->gateway, call->app);
+    generation = perm_cache_generation(cache, tuple->gateway, tuple->app);
 
-    perm_cache_store(cache, call, perm_call_hash(call, SEED), grants,
+    perm_cache_store(cache, tuple, perm_tuple_hash(tuple, SEED), grants,
                      gateway > 0 || resource > 0, fetched, generation);
 }
 
 
 static int
-lookup(perm_call_t *call, perm_cache_entry_t *entry)
+lookup(perm_tuple_t *tuple, perm_cache_entry_t *entry)
 {
-    return perm_cache_lookup(cache, call, perm_call_hash(call, SEED),
+    return perm_cache_lookup(cache, tuple, perm_tuple_hash(tuple, SEED),
                              ngx_current_msec, entry)
            == NGX_OK;
 }

@@ -1,8 +1,8 @@
 
 /*
  * A table of grants that is full: who makes room for whom.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c
  */
 
 
@@ -115,9 +115,9 @@ test_denials(void)
 
     store(stub_nth(&c, 99999), LATER, -1, 3);
     perm_cache_stat(cache, &before);
-    store(&c.call, -1, -1, 4);
+    store(&c.tuple, -1, -1, 4);
     perm_cache_stat(cache, &stat);
-    ok(lookup(&c.call, &entry) && entry.grants.gateway == -1
+    ok(lookup(&c.tuple, &entry) && entry.grants.gateway == -1
        && stat.denied == before.denied + 1 && stat.entries == before.entries,
        "a revoked grant turns into a denial where it is");
 }

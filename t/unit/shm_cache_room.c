@@ -1,8 +1,8 @@
 
 /*
  * A table of grants and names of all lengths: which have room, and whose.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c
  */
 
 
@@ -14,7 +14,7 @@
 #define CALLS  8192                 /* more than fit into a small one */
 
 
-static const size_t  lens[] = { 52, 80, PERM_CALL_MAX };
+static const size_t  lens[] = { 52, 80, PERM_TUPLE_MAX };
 
 static unsigned  seen[CALLS];
 
@@ -70,11 +70,11 @@ known(unsigned n, unsigned end, size_t len)
 static unsigned
 walk(void)
 {
-    char                names[PERM_CALL_MAX], digits[8];
+    char                names[PERM_TUPLE_MAX], digits[8];
     unsigned            n, number;
     ngx_int_t           rc;
     ngx_uint_t          cursor;
-    perm_call_t         call;
+    perm_tuple_t        tuple;
     perm_cache_entry_t  entry;
 
     memset(seen, 0, sizeof(seen));
@@ -83,7 +83,7 @@ walk(void)
     cursor = 0;
 
     for ( ;; ) {
-        rc = perm_cache_next(cache, &cursor, &call, names, &entry);
+        rc = perm_cache_next(cache, &cursor, &tuple, names, &entry);
 
         if (rc == NGX_DONE) {
             return n;
@@ -91,7 +91,7 @@ walk(void)
 
         if (rc == NGX_OK) {
             memset(digits, 0, sizeof(digits));
-            memcpy(digits, call.resource.data + call.resource.len - 7, 7);
+            memcpy(digits, tuple.resource.data + tuple.resource.len - 7, 7);
             number = (unsigned) atoi(digits);
 
             seen[number % CALLS]++;
@@ -137,7 +137,7 @@ test_room(void)
     ok(n > 30000, "for %u with names of 115", n - 1);
 
     fresh(ZONE);
-    n = fill(0, PERM_CALL_MAX);
+    n = fill(0, PERM_TUPLE_MAX);
     ok(n > 3500, "for %u with the longest", n - 1);
 }
 
@@ -194,23 +194,23 @@ test_once(void)
     for (n = 0; n < last; n += 2) {
         stub_sized(&c, n, 52);
 
-        if (lookup(&c.call, &entry)) {
-            store(&c.call, -1, -1, 2);
+        if (lookup(&c.tuple, &entry)) {
+            store(&c.tuple, -1, -1, 2);
         }
     }
 
     for (n = 1, good = 0; n < last; n += 2) {
         stub_sized(&c, n, 52);
 
-        if (!lookup(&c.call, &entry)) {
+        if (!lookup(&c.tuple, &entry)) {
             good++;
             continue;
         }
 
-        store(&c.call, LATER + n, -1, 3);
-        store(&c.call, LATER, -1, 2);
+        store(&c.tuple, LATER + n, -1, 3);
+        store(&c.tuple, LATER, -1, 2);
 
-        good += (lookup(&c.call, &entry)
+        good += (lookup(&c.tuple, &entry)
                  && entry.fetched == 3
                  && entry.grants.gateway == LATER + n);
     }
@@ -319,7 +319,7 @@ test_mixed(void)
     fresh(SMALL);
 
     for (n = 0; n < 20; n++) {
-        store(stub_sized(&c, n, PERM_CALL_MAX), LATER, -1, 1);
+        store(stub_sized(&c, n, PERM_TUPLE_MAX), LATER, -1, 1);
         store(stub_sized(&c, n, 80), LATER, -1, 1);
     }
 
@@ -328,7 +328,7 @@ test_mixed(void)
         store(stub_sized(&c, n, 52), LATER, -1, 1);
     }
 
-    ok(known(0, 20, PERM_CALL_MAX) == 20 && known(0, 20, 80) == 20,
+    ok(known(0, 20, PERM_TUPLE_MAX) == 20 && known(0, 20, 80) == 20,
        "short names push no longer ones out");
 }
 

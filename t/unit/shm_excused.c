@@ -2,8 +2,8 @@
 /*
  * What is excused while the table is being loaded: what was reported after the
  * doubt, and nothing else, also while another worker hears of more.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c
  */
 
 
@@ -11,7 +11,7 @@
 
 #include <sys/wait.h>
 
-#include "http/cache.h"
+#include "shm/cache.h"
 
 
 #define SEED    UINT64_C(0x0f1e2d3c4b5a6978)
@@ -25,34 +25,35 @@ static int64_t        told;    /* ms */
 
 
 static void
-store(perm_call_t *call)
+store(perm_tuple_t *tuple)
 {
     perm_grants_t  grants;
 
     grants.gateway = -1;
     grants.resource = LATER;
 
-    perm_cache_store(cache, call, perm_call_hash(call, SEED), grants, 1, ++told,
-                     perm_cache_generation(cache, call->gateway, call->app));
+    perm_cache_store(cache, tuple, perm_tuple_hash(tuple, SEED), grants, 1,
+                     ++told,
+                     perm_cache_generation(cache, tuple->gateway, tuple->app));
 }
 
 
 static void
-change(perm_call_t *call)
+change(perm_tuple_t *tuple)
 {
-    perm_cache_invalidate(cache, call->gateway, call->app);
+    perm_cache_invalidate(cache, tuple->gateway, tuple->app);
 }
 
 
 static ngx_uint_t
-excused(perm_call_t *call)
+excused(perm_tuple_t *tuple)
 {
     perm_cache_entry_t  entry;
 
-    (void) perm_cache_lookup(cache, call, perm_call_hash(call, SEED), 0,
+    (void) perm_cache_lookup(cache, tuple, perm_tuple_hash(tuple, SEED), 0,
                              &entry);
 
-    return perm_cache_excused(cache, call, &entry);
+    return perm_cache_excused(cache, tuple, &entry);
 }
 
 
@@ -65,22 +66,22 @@ test_order(void)
     stub_call(&after, "gw", "res", "after");
     stub_call(&both, "gw", "res", "both");
 
-    store(&before.call);
-    store(&after.call);
-    store(&both.call);
+    store(&before.tuple);
+    store(&after.tuple);
+    store(&both.tuple);
 
-    change(&before.call);
-    change(&both.call);
+    change(&before.tuple);
+    change(&both.tuple);
     perm_cache_excuse(cache);
-    change(&after.call);
-    change(&both.call);
+    change(&after.tuple);
+    change(&both.tuple);
 
-    ok(!excused(&before.call), "changed before: not excused");
-    ok(excused(&after.call), "changed after it: excused");
-    ok(!excused(&both.call), "changed before and after it: not excused");
+    ok(!excused(&before.tuple), "changed before: not excused");
+    ok(excused(&after.tuple), "changed after it: excused");
+    ok(!excused(&both.tuple), "changed before and after it: not excused");
 
     perm_cache_excuse(cache);
-    ok(!excused(&after.call), "another doubt: what was before it counts");
+    ok(!excused(&after.tuple), "another doubt: what was before it counts");
 }
 
 
@@ -94,22 +95,22 @@ test_meanwhile(void)
     stub_call(&a, "gw", "res", "revoked");
 
     for (i = 0, wrong = 0, looks = 0; i < ROUNDS; i++) {
-        store(&a.call);
-        change(&a.call);
+        store(&a.tuple);
+        change(&a.tuple);
         perm_cache_excuse(cache);
 
         pid = fork();
 
         if (pid == 0) {
             for (n = 0; n < CHANGES; n++) {
-                change(&a.call);
+                change(&a.tuple);
             }
 
             _exit(0);
         }
 
         while (waitpid(pid, NULL, WNOHANG) == 0) {
-            wrong += excused(&a.call);
+            wrong += excused(&a.tuple);
             looks++;
         }
     }

@@ -2,8 +2,8 @@
 /*
  * Workers killed while they write: readers never see a torn entry, nothing
  * that was recorded is lost, and what they left heals.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
  */
 
 
@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "http/cache.h"
-#include "http/recorder.h"
+#include "shm/cache.h"
+#include "shm/recorder.h"
 
 
 #define SEED    UINT64_C(0x0f1e2d3c4b5a6978)
@@ -53,9 +53,9 @@ store(unsigned n, int64_t number)
     grants.gateway = number * 1000 + n;
     grants.resource = number * 1000 + n + 7;
 
-    generation = perm_cache_generation(cache, c.call.gateway, c.call.app);
+    generation = perm_cache_generation(cache, c.tuple.gateway, c.tuple.app);
 
-    perm_cache_store(cache, &c.call, perm_call_hash(&c.call, SEED), grants,
+    perm_cache_store(cache, &c.tuple, perm_tuple_hash(&c.tuple, SEED), grants,
                      n % 3 != 0, number, generation);
 }
 
@@ -68,7 +68,7 @@ lookup(unsigned n)
 
     stub_nth(&c, n);
 
-    if (perm_cache_lookup(cache, &c.call, perm_call_hash(&c.call, SEED), 0,
+    if (perm_cache_lookup(cache, &c.tuple, perm_tuple_hash(&c.tuple, SEED), 0,
                           &entry)
         != NGX_OK)
     {
@@ -97,8 +97,8 @@ writer(unsigned number, unsigned round)
 
         stub_nth(&c, n);
 
-        if (perm_recorder_record(recorder, &c.call,
-                                 perm_call_hash(&c.call, SEED), second)
+        if (perm_recorder_record(recorder, &c.tuple,
+                                 perm_tuple_hash(&c.tuple, SEED), second)
             == NGX_OK
             && second > told->last[number][n])
         {
@@ -109,9 +109,9 @@ writer(unsigned number, unsigned round)
 
 
 static unsigned
-number_of(perm_call_t *call)
+number_of(perm_tuple_t *tuple)
 {
-    return (unsigned) atoi(call->resource.data + sizeof("get_resource_") - 1);
+    return (unsigned) atoi(tuple->resource.data + sizeof("get_resource_") - 1);
 }
 
 
@@ -132,10 +132,10 @@ flush(ngx_uint_t most)
 
         for (i = 0; i < taken; i++) {
             /* names are not NUL-terminated, and are of one length here */
-            memcpy(c.resource, accesses[i].call.resource.data, 24);
+            memcpy(c.resource, accesses[i].tuple.resource.data, 24);
             c.resource[24] = '\0';
-            c.call.resource = str(c.resource);
-            n = number_of(&c.call);
+            c.tuple.resource = str(c.resource);
+            n = number_of(&c.tuple);
 
             if (n >= CALLS) {
                 ok(0, "a call that nobody made was taken");

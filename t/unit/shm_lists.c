@@ -1,9 +1,9 @@
 
 /*
  * The counters and the lists for operators: bounds, errors, dead writers.
- * sources: src/http/stats.c src/http/top.c src/http/forecast.c
- * sources: src/http/resources.c src/http/history.c src/http/guard.c
- * sources: src/http/names.c
+ * sources: src/shm/stats.c src/shm/heavy_hitters.c src/shm/expiring.c
+ * sources: src/shm/resources.c src/shm/history.c src/shm/trylock.c
+ * sources: src/shm/names.c
  */
 
 
@@ -11,12 +11,12 @@
 
 #include <sys/wait.h>
 
-#include "http/forecast.h"
-#include "http/guard.h"
-#include "http/history.h"
-#include "http/resources.h"
-#include "http/stats.h"
-#include "http/top.h"
+#include "shm/expiring.h"
+#include "shm/trylock.h"
+#include "shm/history.h"
+#include "shm/resources.h"
+#include "shm/stats.h"
+#include "shm/heavy_hitters.h"
 
 
 #define T    1700000000
@@ -27,8 +27,8 @@ ngx_pid_t  ngx_pid;
 
 static ngx_time_t              stub_now = { .sec = T };
 static ngx_slab_pool_t        *shpool;
-static perm_top_entry_t        refused[PERM_TOP_MAX];
-static perm_forecast_entry_t   ending[PERM_FORECAST_MAX];
+static perm_heavy_hitters_entry_t        refused[PERM_HEAVY_HITTERS_MAX];
+static perm_expiring_entry_t   ending[PERM_EXPIRING_MAX];
 static perm_resource_entry_t   resources[PERM_RESOURCES_MAX];
 
 
@@ -45,9 +45,9 @@ fresh(size_t size)
 
 
 static uint64_t
-hash(perm_call_t *call)
+hash(perm_tuple_t *tuple)
 {
-    return perm_names_hash(call);
+    return perm_names_hash(tuple);
 }
 
 
@@ -116,13 +116,13 @@ test_stats(void)
 /* ---- most refused */
 
 static ngx_uint_t
-found(const char *app, ngx_uint_t n, perm_top_entry_t **entry)
+found(const char *app, ngx_uint_t n, perm_heavy_hitters_entry_t **entry)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
-        if (refused[i].call.app.len == strlen(app)
-            && memcmp(refused[i].call.app.data, app, strlen(app)) == 0)
+        if (refused[i].tuple.app.len == strlen(app)
+            && memcmp(refused[i].tuple.app.data, app, strlen(app)) == 0)
         {
             *entry = &refused[i];
             return 1;
@@ -136,28 +136,30 @@ found(const char *app, ngx_uint_t n, perm_top_entry_t **entry)
 static void
 test_top(void)
 {
-    char               app[32];
-    ngx_uint_t         i, k, n, heavy;
-    perm_top_t        *top;
-    stub_call_t        c;
-    perm_call_t       *call;
-    perm_top_entry_t  *e;
+    char                         app[32];
+    ngx_uint_t                   i, k, n, heavy;
+    perm_heavy_hitters_t        *top;
+    stub_call_t                  c;
+    perm_tuple_t                *tuple;
+    perm_heavy_hitters_entry_t  *e;
 
     fresh(32 * 1024 * 1024);
-    top = perm_top_create(shpool, 256);
+    top = perm_heavy_hitters_create(shpool, 256);
 
-    ok(perm_top_list(top, refused, PERM_TOP_MAX) == 0, "empty at first");
+    ok(perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX) == 0,
+       "empty at first");
 
     for (i = 0; i < 5; i++) {
-        call = stub_call(&c, "g", "r", "late");
-        perm_top_add(top, call, hash(call), PERM_GATEWAY_GRANT_EXPIRED, T + i);
-        call = stub_call(&c, "g", "r", "");
-        perm_top_add(top, call, i, PERM_NO_APP, T);
-        call = stub_call(&c, "g", "r", i & 1 ? "a b" : "a\nb");
-        perm_top_add(top, call, i, PERM_INVALID_APP, T);
+        tuple = stub_call(&c, "g", "r", "late");
+        perm_heavy_hitters_add(top, tuple, hash(tuple),
+                               PERM_GATEWAY_GRANT_EXPIRED, T + i);
+        tuple = stub_call(&c, "g", "r", "");
+        perm_heavy_hitters_add(top, tuple, i, PERM_NO_APP, T);
+        tuple = stub_call(&c, "g", "r", i & 1 ? "a b" : "a\nb");
+        perm_heavy_hitters_add(top, tuple, i, PERM_INVALID_APP, T);
     }
 
-    n = perm_top_list(top, refused, PERM_TOP_MAX);
+    n = perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX);
     ok(n == 3, "invalid apps are one");
     ok(found("late", n, &e) && e->count == 5 && e->error == 0
        && e->first == T && e->last == T + 4
@@ -175,11 +177,11 @@ test_top(void)
             (void) snprintf(app, sizeof(app), "heavy");
         }
 
-        call = stub_call(&c, "g", "r", app);
-        perm_top_add(top, call, hash(call), PERM_NO_GRANT, T + 10);
+        tuple = stub_call(&c, "g", "r", app);
+        perm_heavy_hitters_add(top, tuple, hash(tuple), PERM_NO_GRANT, T + 10);
     }
 
-    n = perm_top_list(top, refused, PERM_TOP_MAX);
+    n = perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX);
 
     ok(n <= 256, "as long as it was");
     ok(found("heavy", n, &e) && e->count >= heavy
@@ -192,10 +194,10 @@ test_top(void)
     }
 
     ok(k == 0, "no error beyond N / n");
-    ok(perm_top_list(top, refused, 3) == 3, "no more than asked for");
+    ok(perm_heavy_hitters_list(top, refused, 3) == 3, "no more than asked for");
 
     fresh(1024 * 1024);
-    top = perm_top_create(shpool, 256);
+    top = perm_heavy_hitters_create(shpool, 256);
     ok(top != NULL && stub_free - (u_char *) shpool < 64 * 1024,
        "small in a small zone");
 }
@@ -206,21 +208,21 @@ test_top(void)
 static void
 test_guard(void)
 {
-    pid_t          pid;
-    ngx_uint_t     taken;
-    perm_guard_t  *guard;
+    pid_t            pid;
+    ngx_uint_t       taken;
+    perm_trylock_t  *guard;
 
     fresh(1024 * 1024);
-    guard = ngx_slab_calloc(shpool, sizeof(perm_guard_t));
+    guard = ngx_slab_calloc(shpool, sizeof(perm_trylock_t));
 
-    ok(perm_guard_enter(guard) == 1, "free");
-    perm_guard_leave(guard);
+    ok(perm_trylock_enter(guard) == 1, "free");
+    perm_trylock_leave(guard);
 
     pid = fork();
 
     if (pid == 0) {
         ngx_pid = getpid();
-        _exit(perm_guard_enter(guard) == 1 ? 0 : 1);
+        _exit(perm_trylock_enter(guard) == 1 ? 0 : 1);
     }
 
     /* a zombie is a process still */
@@ -229,19 +231,19 @@ test_guard(void)
         (void) sched_yield();
     }
 
-    ok(perm_guard_enter(guard) == 0, "held by another process");
+    ok(perm_trylock_enter(guard) == 0, "held by another process");
     (void) waitpid(pid, NULL, 0);
 
-    taken = perm_guard_enter(guard);
+    taken = perm_trylock_enter(guard);
     ok(taken == 0, "who was turned away asks once a second");
 
     stub_now.sec++;
-    ok(perm_guard_enter(guard) == 1, "taken over from a dead one");
-    perm_guard_leave(guard);
+    ok(perm_trylock_enter(guard) == 1, "taken over from a dead one");
+    perm_trylock_leave(guard);
 
     guard->holder = ngx_pid;
-    ok(perm_guard_enter(guard) == 1, "left by one that had the same pid");
-    perm_guard_leave(guard);
+    ok(perm_trylock_enter(guard) == 1, "left by one that had the same pid");
+    perm_trylock_leave(guard);
 }
 
 
@@ -265,10 +267,10 @@ test_torn(void)
 
     if (pid == 0) {
         for (i = 0; /* until killed */ ; i++) {
-            perm_guard_write(&shared->sequence);
+            perm_trylock_write(&shared->sequence);
             shared->a = i;
             shared->b = ~i;
-            perm_guard_written(&shared->sequence);
+            perm_trylock_written(&shared->sequence);
         }
     }
 
@@ -276,8 +278,8 @@ test_torn(void)
     good = 0;
 
     for (i = 0; good < 100000 && i < 100000000; i++) {
-        if (perm_guard_read(&copy, shared, sizeof(record_t),
-                            &shared->sequence)
+        if (perm_trylock_read(&copy, shared, sizeof(record_t),
+                              &shared->sequence)
             == NGX_OK && copy.sequence)
         {
             good++;
@@ -290,27 +292,27 @@ test_torn(void)
 
     ok(good == 100000 && torn == 0, "no record is read half written");
 
-    perm_guard_write(&shared->sequence);
-    ok(perm_guard_torn(&shared->sequence), "one that was left half written");
-    ok(perm_guard_read(&copy, shared, sizeof(record_t), &shared->sequence)
+    perm_trylock_write(&shared->sequence);
+    ok(perm_trylock_torn(&shared->sequence), "one that was left half written");
+    ok(perm_trylock_read(&copy, shared, sizeof(record_t), &shared->sequence)
        == NGX_BUSY, "is not read");
-    perm_guard_write(&shared->sequence);
-    perm_guard_written(&shared->sequence);
-    ok(!perm_guard_torn(&shared->sequence), "the next writer heals it");
+    perm_trylock_write(&shared->sequence);
+    perm_trylock_written(&shared->sequence);
+    ok(!perm_trylock_torn(&shared->sequence), "the next writer heals it");
 }
 
 
 /* ---- grants that end soon */
 
 static void
-note(perm_forecast_t *f, const char *resource, const char *app,
+note(perm_expiring_t *f, const char *resource, const char *app,
     perm_reason_t reason, int64_t expires)
 {
-    stub_call_t   c;
-    perm_call_t  *call;
+    stub_call_t    c;
+    perm_tuple_t  *tuple;
 
-    call = stub_call(&c, "g", resource, app);
-    perm_forecast_note(f, call, hash(call), reason, expires, T);
+    tuple = stub_call(&c, "g", resource, app);
+    perm_expiring_note(f, tuple, hash(tuple), reason, expires, T);
 }
 
 
@@ -318,11 +320,11 @@ static void
 test_forecast(void)
 {
     char              app[32];
-    ngx_uint_t        i, n, counts[PERM_FORECAST_WINDOWS];
-    perm_forecast_t  *f;
+    ngx_uint_t        i, n, counts[PERM_EXPIRING_WINDOWS];
+    perm_expiring_t  *f;
 
     fresh(1024 * 1024);
-    f = perm_forecast_create(shpool, PERM_FORECAST_MAX);
+    f = perm_expiring_create(shpool, PERM_EXPIRING_MAX);
 
     note(f, "r", "day", PERM_RESOURCE_GRANT, T + DAY);
     note(f, "r", "day+", PERM_RESOURCE_GRANT, T + DAY + 1);
@@ -333,21 +335,21 @@ test_forecast(void)
     note(f, "r", "forever", PERM_GATEWAY_GRANT, PERM_GRANT_PERMANENT);
     note(f, "r", "open", PERM_OPEN, PERM_GRANT_ABSENT);
 
-    perm_forecast_count(f, T, counts);
+    perm_expiring_count(f, T, counts);
     ok(counts[0] == 1 && counts[1] == 2 && counts[2] == 3 && counts[3] == 4,
        "within 1, 3, 7 and 15 days, a gateway's grant once");
 
-    n = perm_forecast_list(f, T, ending, PERM_FORECAST_MAX);
+    n = perm_expiring_list(f, T, ending, PERM_EXPIRING_MAX);
     ok(n == 4 && ending[0].expires == T + DAY
        && ending[3].expires == T + 15 * DAY, "listed, soonest first");
-    ok(ending[2].call.resource.len == 1 && ending[2].call.resource.data[0]
+    ok(ending[2].tuple.resource.len == 1 && ending[2].tuple.resource.data[0]
        == '-', "a gateway's grant says so");
-    ok(perm_forecast_list(f, T + DAY, ending, 9) == 3, "one has ended");
+    ok(perm_expiring_list(f, T + DAY, ending, 9) == 3, "one has ended");
 
     note(f, "r", "day", PERM_RESOURCE_GRANT, T + 100 * DAY);
     note(f, "r", "day+", PERM_NO_GRANT, PERM_GRANT_ABSENT);
     note(f, "r", "week", PERM_RESOURCE_GRANT, T + 100 * DAY);
-    perm_forecast_count(f, T, counts);
+    perm_expiring_count(f, T, counts);
     ok(counts[0] == 0 && counts[2] == 0 && counts[3] == 1,
        "renewed, revoked, and taken over by another grant: gone");
 
@@ -356,10 +358,10 @@ test_forecast(void)
         note(f, "r", app, PERM_RESOURCE_GRANT, T + 2000 + i * 7 % 2000);
     }
 
-    n = perm_forecast_list(f, T, ending, PERM_FORECAST_MAX);
+    n = perm_expiring_list(f, T, ending, PERM_EXPIRING_MAX);
     ok(n >= 16 && n < 100 && ending[n - 1].expires < T + 2000 + 100,
        "full: those that end soonest stay");
-    ok(perm_forecast_count(f, T, counts) > 0, "and what is left out counts");
+    ok(perm_expiring_count(f, T, counts) > 0, "and what is left out counts");
 }
 
 

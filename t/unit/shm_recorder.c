@@ -1,8 +1,8 @@
 
 /*
  * The table of last accesses.
- * sources: src/http/bucket.c src/http/call.c src/http/recorder.c
- * sources: src/http/recorder_take.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
+ * sources: src/shm/recorder_take.c
  */
 
 
@@ -28,15 +28,15 @@ test_record(void)
 
     ok(record(stub_call(&c, "gw", "res", "app"), T) == NGX_OK, "recorded");
     ok(take() == 1 && accesses[0].last == T
-       && is(accesses[0].call.gateway, "gw")
-       && is(accesses[0].call.resource, "res")
-       && is(accesses[0].call.app, "app"), "and pending, with its names");
+       && is(accesses[0].tuple.gateway, "gw")
+       && is(accesses[0].tuple.resource, "res")
+       && is(accesses[0].tuple.app, "app"), "and pending, with its names");
 
-    record(&c.call, T);
-    record(&c.call, T - 5);
+    record(&c.tuple, T);
+    record(&c.tuple, T - 5);
     ok(take() == 1 && accesses[0].last == T, "an older second changes nothing");
 
-    record(&c.call, T + 3);
+    record(&c.tuple, T + 3);
     ok(take() == 1 && accesses[0].last == T + 3, "a newer one is kept");
 
     perm_recorder_stat(recorder, &stat);
@@ -51,10 +51,10 @@ test_record(void)
     ok(stat.pending == 0 && stat.flushed == 1 && stat.oldest == 0,
        "and counted");
 
-    record(&c.call, T + 3);
+    record(&c.tuple, T + 3);
     ok(take() == 0, "nor is it after the same second again");
 
-    record(&c.call, T + 9);
+    record(&c.tuple, T + 9);
     ok(take() == 1 && accesses[0].last == T + 9, "but after a newer one");
 
     perm_recorder_stat(recorder, &stat);
@@ -75,7 +75,7 @@ test_races(void)
     take();
     old = accesses[0];
 
-    record(&c.call, T + 1);
+    record(&c.tuple, T + 1);
     flushed(&old);
     ok(take() == 1 && accesses[0].last == T + 1,
        "a second recorded before the answer came stays pending");
@@ -92,7 +92,7 @@ test_races(void)
 
     old = accesses[0];
     old.version += 2;
-    record(&c.call, T + 2);
+    record(&c.tuple, T + 2);
     old.last = T + 2;
     flushed(&old);
     ok(take() == 1, "an answer for another version acknowledges nothing");
@@ -158,8 +158,8 @@ test_full(void)
     for (i = 0; i < got; i++) {
         n = (unsigned) (accesses[i].last - T);
         stub_nth(&c, n);
-        good &= is(accesses[i].call.app, c.app)
-                && is(accesses[i].call.resource, c.resource);
+        good &= is(accesses[i].tuple.app, c.app)
+                && is(accesses[i].tuple.resource, c.resource);
     }
 
     ok(good, "each with the names it was recorded for");

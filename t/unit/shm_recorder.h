@@ -10,8 +10,8 @@
 
 #include "shm_stub.h"
 
-#include "http/cache.h"
-#include "http/recorder.h"
+#include "shm/cache.h"
+#include "shm/recorder.h"
 
 
 #define SEED  UINT64_C(0xfedcba0987654321)
@@ -42,9 +42,9 @@ fresh(size_t size)
 
 
 static ngx_int_t
-record(perm_call_t *call, time_t now)
+record(perm_tuple_t *tuple, time_t now)
 {
-    return perm_recorder_record(recorder, call, perm_call_hash(call, SEED),
+    return perm_recorder_record(recorder, tuple, perm_tuple_hash(tuple, SEED),
                                 now);
 }
 

@@ -1,8 +1,8 @@
 
 /*
  * A table of last accesses and names of all lengths: which have room.
- * sources: src/http/bucket.c src/http/call.c src/http/recorder.c
- * sources: src/http/recorder_take.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
+ * sources: src/shm/recorder_take.c
  */
 
 
@@ -13,7 +13,7 @@
 #define SMALL  (200 * 1024)
 
 
-static const size_t  lens[] = { 52, 80, PERM_CALL_MAX };
+static const size_t  lens[] = { 52, 80, PERM_TUPLE_MAX };
 
 /* where a call was last, by its number */
 
@@ -36,12 +36,12 @@ fill(unsigned n, size_t len)
 
 
 static unsigned
-number_of(perm_call_t *call)
+number_of(perm_tuple_t *tuple)
 {
     char  digits[8];
 
     memset(digits, 0, sizeof(digits));
-    memcpy(digits, call->resource.data + call->resource.len - 7, 7);
+    memcpy(digits, tuple->resource.data + tuple->resource.len - 7, 7);
 
     return (unsigned) atoi(digits);
 }
@@ -60,7 +60,7 @@ once(unsigned n)
     taken = take();
 
     for (i = 0; i < taken; i++) {
-        seen[number_of(&accesses[i].call) % TAKEN]++;
+        seen[number_of(&accesses[i].tuple) % TAKEN]++;
     }
 
     for (i = 0, good = 0; i < n; i++) {
@@ -102,7 +102,7 @@ test_room(void)
     ok(n >= 18000, "for %u with names of 116", n);
 
     fresh(ZONE);
-    n = fill(0, PERM_CALL_MAX);
+    n = fill(0, PERM_TUPLE_MAX);
     ok(n >= 2000, "for %u with the longest", n);
 }
 
@@ -181,7 +181,7 @@ test_acknowledged(void)
     taken = take();
 
     for (i = 0, same = 0; i < taken; i++) {
-        n = number_of(&accesses[i].call);
+        n = number_of(&accesses[i].tuple);
         same += (where[n].slot == accesses[i].slot
                  && where[n].version == accesses[i].version);
     }

@@ -1,16 +1,16 @@
 
 /*
  * Pending accesses on their way to Redis, and what its answers do to them.
- * sources: src/http/bucket.c src/http/call.c src/http/recorder.c
- * sources: src/http/recorder_take.c
- * sources: src/http/sender.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
+ * sources: src/shm/recorder_take.c
+ * sources: src/sync/flush_batch.c
  */
 
 
 #include "shm_stub_os.h"
 
-#include "http/cache.h"
-#include "http/sender.h"
+#include "shm/cache.h"
+#include "sync/flush_batch.h"
 
 
 #define SEED  UINT64_C(0x5555aaaa3333cccc)
@@ -31,25 +31,25 @@ static stub_command_t         sent[SENT];
 static ngx_uint_t             nsent;
 static ngx_uint_t             nanswered;
 static ngx_uint_t             nfailed;     /* could not be sent */
-static perm_redis_state_t     state = PERM_REDIS_UP;
+static perm_redis_client_state_t     state = PERM_REDIS_UP;
 static const char            *gone;        /* in keys whose master is down */
 
 static ngx_slab_pool_t       *shpool;
 static perm_recorder_t       *recorder;
-static perm_sender_t         *sender;
+static perm_flush_batch_t         *batch;
 static ngx_str_t              prefix = ngx_string("p:");
 
 
-perm_redis_state_t
-perm_redis_state(perm_redis_t *redis)
+perm_redis_client_state_t
+perm_redis_client_state(perm_redis_client_t *redis)
 {
     return state;
 }
 
 
 perm_redis_command_t *
-perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
-    ngx_str_t *argv, perm_redis_reply_pt handler, void *data)
+perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
+    ngx_uint_t argc, ngx_str_t *argv, perm_redis_reply_pt handler, void *data)
 {
     char            *p;
     ngx_uint_t       i;
@@ -79,7 +79,7 @@ perm_redis_send(perm_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
 
 
 void
-perm_redis_cancel(perm_redis_command_t *command)
+perm_redis_command_cancel(perm_redis_command_t *command)
 {
     ((stub_command_t *) command)->dropped = 1;
 }
@@ -121,17 +121,17 @@ fresh(unsigned pending)
 
     if (shpool) {
         munmap(shpool, stub_end - (u_char *) shpool);
-        perm_sender_destroy(sender);
+        perm_flush_batch_destroy(batch);
     }
 
     shpool = stub_pool(4 * 1024 * 1024);
     recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
-    sender = perm_sender_create(recorder, NULL, &prefix, &stub_log);
+    batch = perm_flush_batch_create(recorder, NULL, &prefix, &stub_log);
 
     for (n = 0; n < pending; n++) {
         stub_nth(&c, n);
-        (void) perm_recorder_record(recorder, &c.call,
-                                    perm_call_hash(&c.call, SEED), T + n);
+        (void) perm_recorder_record(recorder, &c.tuple,
+                                    perm_tuple_hash(&c.tuple, SEED), T + n);
     }
 
     state = PERM_REDIS_UP;
@@ -149,8 +149,8 @@ record(time_t last)
     stub_call_t  c;
 
     stub_call(&c, "gw", "res/1", "app");
-    (void) perm_recorder_record(recorder, &c.call,
-                                perm_call_hash(&c.call, SEED), last);
+    (void) perm_recorder_record(recorder, &c.tuple,
+                                perm_tuple_hash(&c.tuple, SEED), last);
 }
 
 
@@ -176,10 +176,10 @@ walk(const char *error)
     nsent = 0;
     nanswered = 0;
 
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
     for (steps = 0; steps < 1000; steps++) {
-        rc = perm_sender_step(sender);
+        rc = perm_flush_batch_step(batch);
 
         if (rc != NGX_AGAIN) {
             break;
@@ -213,14 +213,14 @@ test_send(void)
 
     fresh(3000);
 
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
     for (steps = 0; steps < 100; steps++) {
-        rc = perm_sender_step(sender);
+        rc = perm_flush_batch_step(batch);
     }
 
     ok(rc == NGX_AGAIN && nsent <= 1024 && nsent > 800
-       && perm_sender_outstanding(sender) == nsent,
+       && perm_flush_batch_outstanding(batch) == nsent,
        "a bounded number is on its way, %d", (int) nsent);
     ok(pending() == 3000, "pending until the reply");
 
@@ -228,7 +228,7 @@ test_send(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while (perm_sender_step(sender) == NGX_AGAIN);
+    } while (perm_flush_batch_step(batch) == NGX_AGAIN);
 
     ok(pending() == 0 && nsent == 3000, "each once");
 }
@@ -287,9 +287,9 @@ test_wrong_type(void)
 
     fresh(2000);
 
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
-    while ((rc = perm_sender_step(sender)) == NGX_AGAIN) {
+    while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN) {
         for (i = nanswered; i < nsent; i++) {
             answer(i % 4 ? "WRONGTYPE Operation against a key" : NULL);
         }
@@ -313,18 +313,18 @@ test_link(void)
 
     fresh(2000);
 
-    perm_sender_start(sender);
-    (void) perm_sender_step(sender);
+    perm_flush_batch_start(batch);
+    (void) perm_flush_batch_step(batch);
     ok(nsent > 0, "some are on their way");
 
     state = PERM_REDIS_DOWN;
-    ok(perm_sender_step(sender) == NGX_AGAIN, "when the link ends");
+    ok(perm_flush_batch_step(batch) == NGX_AGAIN, "when the link ends");
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_sender_step(sender) == NGX_DECLINED, "another walk is due");
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED, "another walk is due");
     ok(pending() == 2000 && stub_lines == 0,
        "nothing is lost, and the line in the log is the link's");
 
@@ -332,33 +332,33 @@ test_link(void)
     ok(walk(NULL) == NGX_OK && pending() == 0, "sent when it is back");
 
     fresh(100);
-    perm_sender_start(sender);
-    (void) perm_sender_step(sender);
+    perm_flush_batch_start(batch);
+    (void) perm_flush_batch_step(batch);
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_sender_step(sender) == NGX_DECLINED && pending() == 100,
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED && pending() == 100,
        "also when it was back before anybody looked");
 
     fresh(1);
     memset(&odd, 0, sizeof(odd));
     odd.type = REDIS_REPLY_NIL;
-    perm_sender_start(sender);
-    (void) perm_sender_step(sender);
+    perm_flush_batch_start(batch);
+    (void) perm_flush_batch_step(batch);
     answer_with(&odd);
 
     ok(pending() == 1 && stub_logged("reply of type"),
        "only an integer acknowledges");
 
     fresh(100);
-    perm_sender_start(sender);
-    (void) perm_sender_step(sender);
-    perm_sender_destroy(sender);
+    perm_flush_batch_start(batch);
+    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_destroy(batch);
     ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
        "what is on its way at the end is cancelled");
-    sender = perm_sender_create(recorder, NULL, &prefix, &stub_log);
+    batch = perm_flush_batch_create(recorder, NULL, &prefix, &stub_log);
 }
 
 
@@ -375,14 +375,14 @@ test_master(void)
     fresh(3000);
     gone = "{gateway000";
 
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
     most = 0;
     steps = 0;
 
     do {
         before = nfailed + nsent;
-        rc = perm_sender_step(sender);
+        rc = perm_flush_batch_step(batch);
         most = ngx_max(most, nfailed + nsent - before);
         steps++;
     } while (rc == NGX_AGAIN && steps < 1000);
@@ -395,10 +395,10 @@ test_master(void)
 
     gone = "{gateway0001";
     nfailed = 0;
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
     for (i = 0; i < 8; i++) {
-        rc = perm_sender_step(sender);
+        rc = perm_flush_batch_step(batch);
     }
 
     ok(nfailed > 0 && nfailed + nsent >= 1000 && rc == NGX_AGAIN,
@@ -408,7 +408,7 @@ test_master(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while ((rc = perm_sender_step(sender)) == NGX_AGAIN);
+    } while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN);
 
     ok(rc == NGX_OK && nfailed + nsent == 3000 && pending() == nfailed,
        "all others are sent: %d", (int) nsent);
@@ -420,9 +420,9 @@ test_master(void)
     /* one of the links ends */
 
     fresh(3000);
-    perm_sender_start(sender);
+    perm_flush_batch_start(batch);
 
-    for (i = 0; (rc = perm_sender_step(sender)) == NGX_AGAIN; /* void */ ) {
+    for (i = 0; (rc = perm_flush_batch_step(batch)) == NGX_AGAIN; /* void */ ) {
         for ( /* void */ ; nanswered < nsent; i++) {
             if (i < 100) {
                 answer_with(NULL);
@@ -438,8 +438,8 @@ test_master(void)
     /* the only link ends, and is dialed again */
 
     fresh(3000);
-    perm_sender_start(sender);
-    (void) perm_sender_step(sender);
+    perm_flush_batch_start(batch);
+    (void) perm_flush_batch_step(batch);
 
     state = PERM_REDIS_CONNECTING;
 
@@ -448,7 +448,7 @@ test_master(void)
     }
 
     before = nsent;
-    ok(perm_sender_step(sender) == NGX_DECLINED && nsent == before,
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED && nsent == before,
        "nothing more is sent where that was the only one");
 }
 
@@ -462,7 +462,7 @@ main(void)
     test_link();
     test_master();
 
-    perm_sender_destroy(sender);
+    perm_flush_batch_destroy(batch);
 
     return done();
 }

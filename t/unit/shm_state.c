@@ -1,10 +1,10 @@
 
 /*
  * The state file: what comes back from it.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
- * sources: src/http/state.c src/http/state_load.c
- * sources: src/http/state_writer.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/state/files.c src/state/read.c
+ * sources: src/state/write.c
  */
 
 
@@ -12,9 +12,9 @@
 
 
 static int
-lookup(perm_call_t *call, perm_cache_entry_t *entry)
+lookup(perm_tuple_t *tuple, perm_cache_entry_t *entry)
 {
-    return perm_cache_lookup(cache, call, perm_call_hash(call, SEED),
+    return perm_cache_lookup(cache, tuple, perm_tuple_hash(tuple, SEED),
                              ngx_current_msec, entry)
            == NGX_OK;
 }
@@ -39,11 +39,12 @@ test_save(void)
 
     store(stub_call(&c, "gw", "res", "denied"), -1, -1, ngx_current_msec);
     store(stub_call(&c, "gw", "res", "revoked"), LATER, -1, ngx_current_msec);
-    perm_cache_invalidate(cache, c.call.gateway, c.call.app);
+    perm_cache_invalidate(cache, c.tuple.gateway, c.tuple.app);
     store(stub_call(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);
-    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK, "saved");
+    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK,
+       "saved");
     (void) umask(022);
 
     ok(stat(file_name, &st) == 0 && (st.st_mode & 0777) == 0600,
@@ -82,7 +83,7 @@ test_save(void)
 
     for (n = 0, good = 0; n < taken; n++) {
         stub_nth(&c, (unsigned) (now - accesses[n].last));
-        good += (memcmp(c.resource, accesses[n].call.resource.data, 24) == 0);
+        good += (memcmp(c.resource, accesses[n].tuple.resource.data, 24) == 0);
     }
 
     ok(good == PENDING, "accesses with their seconds");
@@ -92,12 +93,12 @@ test_save(void)
 /* a whole one; in how many steps */
 
 static unsigned
-written(perm_state_t *state)
+written(perm_state_files_t *state)
 {
     unsigned   n;
     ngx_int_t  rc;
 
-    for (n = 1; (rc = perm_state_write(state, cache, recorder, 0, &stub_log))
+    for (n = 1; (rc = perm_state_files_write(state, cache, recorder, 0, &stub_log))
                 == NGX_AGAIN; n++)
     {
         ngx_current_msec += 5;
@@ -110,16 +111,16 @@ written(perm_state_t *state)
 static void
 test_write(void)
 {
-    unsigned       n;
-    ngx_pool_t    *pool;
-    perm_state_t  *state;
+    unsigned             n;
+    ngx_pool_t          *pool;
+    perm_state_files_t  *state;
 
     clean();
     fresh();
     fill();
 
     pool = ngx_create_pool(0, &stub_log);
-    state = perm_state_open(pool, &file, &stub_log);
+    state = perm_state_files_open(pool, &file, &stub_log);
     ok(state != NULL && exists(file_name, "") && exists(file_name, "~"),
        "both files are opened");
 
@@ -139,7 +140,7 @@ test_write(void)
     fresh();
 
     for (n = 0; n < 3; n++) {
-        (void) perm_state_write(state, cache, recorder, 0, &stub_log);
+        (void) perm_state_files_write(state, cache, recorder, 0, &stub_log);
     }
 
     load();
@@ -162,12 +163,12 @@ test_write(void)
        "also where there was a longer one");
 
     lock_error = NGX_EBUSY;
-    ok(perm_state_write(state, cache, recorder, 0, &stub_log) == NGX_OK,
+    ok(perm_state_files_write(state, cache, recorder, 0, &stub_log) == NGX_OK,
        "while another nginx writes, this one does not");
     lock_error = 0;
 
     fill();
-    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, "~"), "the last one replaces both");
 
     load();
@@ -178,17 +179,17 @@ test_write(void)
     clean();
 
     ngx_new_binary = 1;
-    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;
     ngx_parent = getppid();
-    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && !exists(file_name, ""), "nor does the newer one of one that lives");
 
     ngx_parent = -1;
-    ok(perm_state_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
        && exists(file_name, ""), "but of one that has ended");
     ngx_inherited = 0;
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "http/state_format.h"
+#include "state/format.h"
 
 
 #define SEED     UINT64_C(0x5555aaaa3333cccc)
@@ -64,16 +64,16 @@ fresh(void)
 
 
 static void
-store(perm_call_t *call, int64_t gateway, int64_t resource, int64_t fetched)
+store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
 {
     perm_grants_t  grants;
 
     grants.gateway = gateway;
     grants.resource = resource;
 
-    perm_cache_store(cache, call, perm_call_hash(call, SEED), grants,
+    perm_cache_store(cache, tuple, perm_tuple_hash(tuple, SEED), grants,
                      gateway > now || resource > now, fetched,
-                     perm_cache_generation(cache, call->gateway, call->app));
+                     perm_cache_generation(cache, tuple->gateway, tuple->app));
 }
 
 
@@ -89,8 +89,8 @@ fill(void)
 
     for (n = 0; n < PENDING; n++) {
         stub_nth(&c, n);
-        (void) perm_recorder_record(recorder, &c.call,
-                                    perm_call_hash(&c.call, SEED), now - n);
+        (void) perm_recorder_record(recorder, &c.tuple,
+                                    perm_tuple_hash(&c.tuple, SEED), now - n);
     }
 }
 
@@ -100,7 +100,7 @@ load(void)
 {
     fresh();
     stub_lines = 0;
-    perm_state_load(&file, cache, recorder, SEED, &stub_log);
+    perm_state_read(&file, cache, recorder, SEED, &stub_log);
 }
 
 

@@ -1,10 +1,10 @@
 
 /*
  * State files that are damaged, foreign or somewhere else: what is not used.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
- * sources: src/http/state.c src/http/state_load.c
- * sources: src/http/state_writer.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/state/files.c src/state/read.c
+ * sources: src/state/write.c
  */
 
 
@@ -54,7 +54,7 @@ test_refused(void)
     fresh();
     fill();
 
-    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
 
     put(file_name, "hello, this is a file of somebody else, of some size; it "
@@ -87,7 +87,7 @@ test_refused(void)
 
     put(twin_name, data, size);
     (void) symlink(twin_name, file_name);
-    ok(perm_state_open(pool, &file, &stub_log) == NULL
+    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
        && stub_logged("symbolic link"), "a symbolic link is not followed");
 
     (void) rename(twin_name, elsewhere);
@@ -101,12 +101,12 @@ test_refused(void)
     clean();
     put(twin_name, data, size);
     (void) link(twin_name, file_name);
-    ok(perm_state_open(pool, &file, &stub_log) == NULL
+    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
        && stub_logged("hard link"), "nor is a hard link written to");
 
     clean();
     (void) mkdir(file_name, 0700);
-    ok(perm_state_open(pool, &file, &stub_log) == NULL
+    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
        && stub_logged("cannot open"), "nor a directory");
     load();
     ok(stub_logged("nothing comes back from it"), "nor one read");
@@ -149,11 +149,11 @@ test_damage(void)
 
     for (n = 0; n < 5; n++) {
         store(stub_nth(&c, n), LATER, -1, ngx_current_msec);
-        (void) perm_recorder_record(recorder, &c.call,
-                                    perm_call_hash(&c.call, SEED), now);
+        (void) perm_recorder_record(recorder, &c.tuple,
+                                    perm_tuple_hash(&c.tuple, SEED), now);
     }
 
-    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
 
     for (i = 0, wrong = 0, told = 0; i < size; i++) {
@@ -225,7 +225,7 @@ test_future(void)
     fresh();
     store(stub_nth(&c, 1), LATER, -1, ngx_current_msec);
 
-    (void) perm_state_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
     data = get(file_name, &size);
     memcpy(&record, data + sizeof(perm_state_header_t), sizeof(record));
 

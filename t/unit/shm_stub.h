@@ -15,8 +15,8 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include "http/bucket.h"
-#include "http/call.h"
+#include "shm/slots.h"
+#include "shm/tuple.h"
 #include "tap.h"
 
 
@@ -87,15 +87,15 @@ ngx_shmtx_unlock(ngx_shmtx_t *mtx)
 /* a call with names of its own: "<prefix><number>", each "len" bytes at least */
 
 typedef struct {
-    char         gateway[PERM_GATEWAY_MAX + 1];
-    char         resource[PERM_RESOURCE_MAX + 1];
-    char         app[PERM_APP_MAX + 1];
-    perm_call_t  call;
+    char          gateway[PERM_GATEWAY_MAX + 1];
+    char          resource[PERM_RESOURCE_MAX + 1];
+    char          app[PERM_APP_MAX + 1];
+    perm_tuple_t  tuple;
 } stub_call_t;
 
 
 __attribute__((unused))
-static perm_call_t *
+static perm_tuple_t *
 stub_call(stub_call_t *c, const char *gateway, const char *resource,
     const char *app)
 {
@@ -103,36 +103,36 @@ stub_call(stub_call_t *c, const char *gateway, const char *resource,
     snprintf(c->resource, sizeof(c->resource), "%s", resource);
     snprintf(c->app, sizeof(c->app), "%s", app);
 
-    c->call.gateway = str(c->gateway);
-    c->call.resource = str(c->resource);
-    c->call.app = str(c->app);
+    c->tuple.gateway = str(c->gateway);
+    c->tuple.resource = str(c->resource);
+    c->tuple.app = str(c->app);
 
-    return &c->call;
+    return &c->tuple;
 }
 
 
 /* 12 + 24 + 16 bytes */
 
 __attribute__((unused))
-static perm_call_t *
+static perm_tuple_t *
 stub_nth(stub_call_t *c, unsigned n)
 {
     snprintf(c->gateway, sizeof(c->gateway), "gateway%05u", n % 97);
     snprintf(c->resource, sizeof(c->resource), "get_resource_%011u", n);
     snprintf(c->app, sizeof(c->app), "app_%012u", n / 7);
 
-    c->call.gateway = str(c->gateway);
-    c->call.resource = str(c->resource);
-    c->call.app = str(c->app);
+    c->tuple.gateway = str(c->gateway);
+    c->tuple.resource = str(c->resource);
+    c->tuple.app = str(c->app);
 
-    return &c->call;
+    return &c->tuple;
 }
 
 
 /* "len" bytes in all, 30 at least: what is over 80 goes to the resource */
 
 __attribute__((unused))
-static perm_call_t *
+static perm_tuple_t *
 stub_sized(stub_call_t *c, unsigned n, size_t len)
 {
     int  gateway, resource, app;
@@ -145,11 +145,11 @@ stub_sized(stub_call_t *c, unsigned n, size_t len)
     snprintf(c->resource, sizeof(c->resource), "%0*u", resource, n);
     snprintf(c->app, sizeof(c->app), "%0*u", app, n / 7);
 
-    c->call.gateway = str(c->gateway);
-    c->call.resource = str(c->resource);
-    c->call.app = str(c->app);
+    c->tuple.gateway = str(c->gateway);
+    c->tuple.resource = str(c->resource);
+    c->tuple.app = str(c->app);
 
-    return &c->call;
+    return &c->tuple;
 }
 
 

@@ -1,18 +1,18 @@
 
 /*
  * The zone as a whole: what a reload takes over, and what it does not.
- * sources: src/http/bucket.c src/http/call.c src/http/cache.c
- * sources: src/http/cache_store.c src/http/recorder.c src/http/recorder_take.c
- * sources: src/http/state_load.c src/http/zone.c
- * sources: src/http/stats.c src/http/top.c src/http/forecast.c src/http/guard.c
- * sources: src/http/resources.c src/http/history.c src/http/names.c
- * sources: src/http/inherit.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
+ * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/state/read.c src/shm/zone.c
+ * sources: src/shm/stats.c src/shm/heavy_hitters.c src/shm/expiring.c src/shm/trylock.c
+ * sources: src/shm/resources.c src/shm/history.c src/shm/names.c
+ * sources: src/shm/zone_migrate.c
  */
 
 
 #include "shm_stub_os.h"
 
-#include "http/zone.h"
+#include "shm/zone.h"
 
 
 ngx_uint_t  ngx_test_config;

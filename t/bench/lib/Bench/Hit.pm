@@ -44,8 +44,8 @@ sub plain {
 
     my $functions = Bench::Cost::functions_per_request(@files, 1);
     my $counting = 0;
-    $counting += $functions->{$_} // 0 for qw(perm_account_start
-        perm_account_count perm_account_note);
+    $counting += $functions->{$_} // 0 for qw(perm_metrics_start
+        perm_metrics_count perm_metrics_note);
 
     row('the unprotected location itself', commas($base));
     row('the whole check', commas($hit - $base), '<= 1,000',

@@ -1,0 +1,398 @@
+
+#include "cli/table/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grant.h"
+
+
+#define GRANTS        1024
+#define BYTES         (2 * PERM_LINE_MAX)
+#define BUCKETS       2048
+#define ATTEMPTS_MAX  100
+
+
+typedef struct perm_batch_item_s  perm_batch_item_t;
+
+/*
+ * Offsets in the batch's bytes: key, field, and the members as an object.  Of
+ * the lines for one grant the last one writes what all of them make of it.
+ */
+
+struct perm_batch_item_s {
+    perm_str_t          key;
+    perm_str_t          field;
+    perm_str_t          object;
+    uint64_t            number;
+    perm_batch_item_t  *first;     /* of the same grant, perhaps itself */
+    perm_batch_item_t  *later;     /* the next one of it, or NULL */
+    perm_batch_item_t  *chained;   /* in the bucket */
+    redisReply         *old;
+    char               *value;
+    int                 written;
+};
+
+
+struct perm_batch_s {
+    size_t             n;
+    size_t             used;
+    perm_batch_item_t  items[GRANTS];
+    perm_batch_item_t *buckets[BUCKETS];   /* the last items of grants */
+    char               bytes[BYTES];
+};
+
+
+static perm_wire_command_t  request;
+
+
+static void
+empty(perm_batch_t *batch)
+{
+    batch->n = 0;
+    batch->used = 0;
+    memset(batch->buckets, 0, sizeof(batch->buckets));
+}
+
+
+perm_batch_t *
+perm_batch_new(void)
+{
+    perm_batch_t  *batch;
+
+    batch = perm_alloc(sizeof(perm_batch_t));
+    empty(batch);
+
+    return batch;
+}
+
+
+void
+perm_batch_free(perm_batch_t *batch)
+{
+    free(batch);
+}
+
+
+static char *
+put(char *p, perm_str_t text)
+{
+    memcpy(p, text.data, text.len);
+
+    return p + text.len;
+}
+
+
+static perm_str_t
+put_object(char *p, const perm_grant_line_t *line)
+{
+    unsigned     i;
+    perm_str_t   object;
+
+    object.data = p;
+
+    for (i = 0; i < line->n; i++) {
+        *p++ = (i == 0) ? '{' : ',';
+        p = put(p, line->members[i].name);
+        *p++ = ':';
+        p = put(p, line->members[i].value);
+    }
+
+    *p++ = '}';
+    object.len = (size_t) (p - object.data);
+
+    return object;
+}
+
+
+static uint32_t
+hash(uint32_t value, perm_str_t text)
+{
+    size_t  i;
+
+    for (i = 0; i < text.len; i++) {
+        value = (value ^ (unsigned char) text.data[i]) * 16777619;
+    }
+
+    return value;
+}
+
+
+static int
+equal(perm_str_t a, perm_str_t b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+
+/* behind what is there of the same grant, whose place in its bucket it takes */
+
+static void
+link_item(perm_batch_t *batch, perm_batch_item_t *item)
+{
+    uint32_t             value;
+    perm_batch_item_t  **at, *earlier;
+
+    value = hash(hash(2166136261U, item->key), item->field);
+
+    item->first = item;
+    item->later = NULL;
+    item->chained = NULL;
+
+    for (at = &batch->buckets[value % BUCKETS]; *at != NULL;
+         at = &(*at)->chained)
+    {
+        earlier = *at;
+
+        if (equal(earlier->key, item->key)
+            && equal(earlier->field, item->field))
+        {
+            earlier->later = item;
+            item->first = earlier->first;
+            item->chained = earlier->chained;
+            break;
+        }
+    }
+
+    *at = item;
+}
+
+
+int
+perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
+    const perm_grant_line_t *line, uint64_t number)
+{
+    char               *p;
+    size_t              size;
+    unsigned            i;
+    perm_batch_item_t  *item;
+
+    size = PERM_KEY_MAX + PERM_RESOURCE_MAX + 2;
+
+    for (i = 0; i < line->n; i++) {
+        size += line->members[i].name.len + line->members[i].value.len + 2;
+    }
+
+    if (batch->n == GRANTS || size > BYTES - batch->used) {
+        return 0;
+    }
+
+    item = &batch->items[batch->n++];
+    item->number = number;
+    p = batch->bytes + batch->used;
+
+    item->key.data = p;
+    item->key.len = perm_grant_key(p, PERM_KEY_GRANTS, cli->prefix,
+                                   line->gateway, line->app);
+    p += item->key.len;
+
+    item->field.data = p;
+    p = put(p, line->resource.len ? line->resource
+                                  : perm_str(PERM_GATEWAY_FIELD));
+    item->field.len = (size_t) (p - item->field.data);
+
+    item->object = put_object(p, line);
+    p += item->object.len;
+
+    batch->used = (size_t) (p - batch->bytes);
+    link_item(batch, item);
+
+    return 1;
+}
+
+
+static int
+take_written(void *data, redisReply *reply)
+{
+    int  *written = data;
+
+    *written = (reply->type == REDIS_REPLY_INTEGER && reply->integer == 1);
+
+    return 0;
+}
+
+
+static perm_str_t
+old_value(const redisReply *reply)
+{
+    perm_str_t  value;
+
+    value.data = NULL;
+    value.len = 0;
+
+    if (reply->type == REDIS_REPLY_STRING) {
+        value.data = reply->str;
+        value.len = reply->len;
+    }
+
+    return value;
+}
+
+
+/* the old value with the members of a line set */
+
+static char *
+merge(perm_str_t old, perm_str_t object)
+{
+    char                *value;
+    unsigned             n;
+    perm_json_member_t   members[PERM_LINE_MEMBERS_MAX];
+
+    n = 0;
+
+    while (n < PERM_LINE_MEMBERS_MAX && perm_json_next(&object, &members[n])) {
+        n++;
+    }
+
+    value = perm_json_merge(old, members, n);
+
+    if (value == NULL) {
+        perm_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
+    return value;
+}
+
+
+/* with those of every line for that grant, one after the other */
+
+static char *
+new_value(perm_str_t old, const perm_batch_item_t *last)
+{
+    char                     *value, *next;
+    const perm_batch_item_t  *item;
+
+    if (old.data == NULL || perm_grant_expires(old) < 0) {
+        old.len = 0;
+    }
+
+    value = NULL;
+
+    for (item = last->first; item != NULL; item = item->later) {
+        next = merge(old, item->object);
+        free(value);
+        value = next;
+        old = perm_str(value);
+    }
+
+    return value;
+}
+
+
+static int
+same(perm_str_t old, const char *value)
+{
+    return old.data != NULL && strlen(value) == old.len
+           && memcmp(value, old.data, old.len) == 0;
+}
+
+
+/* somebody else wrote it between the reading and the writing */
+
+static void
+write_again(perm_cli_t *cli, perm_batch_item_t *item)
+{
+    char        *value;
+    unsigned     attempts;
+    perm_str_t   old;
+    redisReply  *reply;
+
+    for (attempts = 0; !item->written; attempts++) {
+
+        if (attempts == ATTEMPTS_MAX) {
+            perm_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be "
+                       "written", perm_escape(item->key));
+        }
+
+        old = perm_table_value(cli, item->key, item->field, &reply);
+        value = new_value(old, item);
+
+        if (same(old, value)) {
+            item->written = 1;
+
+        } else {
+            perm_table_write(cli, item->key, item->field, old,
+                             perm_str(value), take_written, &item->written);
+            perm_client_wait(cli->client);
+        }
+
+        free(value);
+        freeReplyObject(reply);
+    }
+}
+
+
+/* sends what has to change, now that the old value is known */
+
+static void
+write_item(perm_cli_t *cli, perm_batch_item_t *item,
+    perm_batch_counts_t *counts)
+{
+    perm_str_t  old;
+
+    item->value = NULL;
+    item->written = 1;
+
+    if (perm_table_wrong_type(item->old, item->key)) {
+        perm_warn("line %llu: refused for that",
+                  (unsigned long long) item->number);
+        counts->refused++;
+        return;
+    }
+
+    old = old_value(item->old);
+
+    if (item->later == NULL) {
+        item->value = new_value(old, item);
+    }
+
+    if (item->value == NULL || same(old, item->value)) {
+        counts->unchanged++;
+        return;
+    }
+
+    counts->added += (old.data == NULL);
+    counts->changed += (old.data != NULL);
+    item->written = 0;
+
+    perm_table_write(cli, item->key, item->field, old, perm_str(item->value),
+                     take_written, &item->written);
+}
+
+
+void
+perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
+    perm_batch_counts_t *counts)
+{
+    size_t              i;
+    perm_batch_item_t  *item;
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        perm_wire_command_begin(&request, "HGET");
+        perm_wire_command_key(&request, item->key);
+        perm_wire_command_add(&request, item->field);
+        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
+                         perm_client_keep, &item->old);
+    }
+
+    perm_client_wait(cli->client);
+
+    for (i = 0; i < batch->n; i++) {
+        write_item(cli, &batch->items[i], counts);
+    }
+
+    perm_client_wait(cli->client);
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        write_again(cli, item);
+
+        free(item->value);
+        freeReplyObject(item->old);
+    }
+
+    empty(batch);
+}

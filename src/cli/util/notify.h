@@ -1,0 +1,24 @@
+
+/*
+ * A command that is told something on its standard input.
+ */
+
+
+#ifndef _PERM_CLI_UTIL_NOTIFY_H_INCLUDED_
+#define _PERM_CLI_UTIL_NOTIFY_H_INCLUDED_
+
+
+#include <stddef.h>
+
+
+/*
+ * Runs the command by /bin/sh with the text on its standard input and "output"
+ * as its standard output, and waits.  Returns NULL, or what went wrong, which
+ * is good until the next call.  A command that does not read its input is no
+ * error.
+ */
+const char *perm_notify(const char *command, const char *text, size_t len,
+    int output);
+
+
+#endif /* _PERM_CLI_UTIL_NOTIFY_H_INCLUDED_ */

@@ -1,0 +1,487 @@
+
+#include "cli/wire/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/output.h"
+
+
+#define WINDOW         2048    /* commands on their way to one server */
+#define PAUSE_MS       100
+#define ATTEMPTS_MAX   150     /* fifteen seconds: what a fail-over takes */
+
+
+typedef struct perm_pending_s  perm_pending_t;
+
+struct perm_pending_s {
+    perm_pending_t  *next;
+    char            *command;
+    size_t           len;
+    unsigned         slot;       /* PERM_CLUSTER_SLOTS: no key */
+    unsigned         flags;
+    unsigned         attempts;
+    perm_reply_pt    handler;
+    void            *data;
+};
+
+
+struct perm_client_s {
+    perm_discovery_t  nodes;
+    int               handling;  /* a handler runs: do not read now */
+    unsigned          outages;   /* pauses since the last reply */
+};
+
+
+static void recover(perm_client_t *client, perm_node_t *node, const char *why);
+
+
+static void
+pause_ms(long ms)
+{
+    struct timespec  span;
+
+    span.tv_sec = ms / 1000;
+    span.tv_nsec = ms % 1000 * 1000000;
+
+    (void) nanosleep(&span, NULL);
+}
+
+
+static void
+push(perm_node_t *node, perm_pending_t *pending)
+{
+    pending->next = NULL;
+    *node->last = pending;
+    node->last = (void **) &pending->next;
+    node->waiting++;
+}
+
+
+static perm_pending_t *
+pop(perm_node_t *node)
+{
+    perm_pending_t  *pending;
+
+    pending = node->first;
+    node->first = pending->next;
+    node->waiting--;
+
+    if (node->first == NULL) {
+        node->last = &node->first;
+    }
+
+    return pending;
+}
+
+
+static void
+forget(perm_pending_t *pending)
+{
+    free(pending->command);
+    free(pending);
+}
+
+
+/* queues it at the node; asking: the slot is on its way there */
+
+static void
+submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
+    int asking)
+{
+    char             error[PERM_ERROR_SIZE];
+    perm_pending_t  *ask;
+
+    static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
+
+    if (perm_discovery_connect(&client->nodes, node, error) != 0) {
+        push(node, pending);
+        recover(client, node, error);
+        return;
+    }
+
+    if (asking) {
+        ask = calloc(1, sizeof(perm_pending_t));
+        if (ask == NULL) {
+            perm_fatal(PERM_EXIT_REDIS, "out of memory");
+        }
+
+        ask->flags = PERM_ERRORS_TOO | PERM_NO_RESEND;
+        push(node, ask);
+
+        if (perm_connection_write(node->connection, asking_command,
+                                  sizeof(asking_command) - 1, error) != 0)
+        {
+            push(node, pending);
+            recover(client, node, error);
+            return;
+        }
+    }
+
+    push(node, pending);
+
+    if (perm_connection_write(node->connection, pending->command, pending->len, error)
+        != 0)
+    {
+        recover(client, node, error);
+    }
+}
+
+
+/* counts towards giving up, waits a little and looks for the servers anew */
+
+static void
+pause_and_discover(perm_client_t *client, const char *why)
+{
+    char  error[PERM_ERROR_SIZE];
+
+    for ( ;; ) {
+        if (client->outages++ >= ATTEMPTS_MAX
+            || client->nodes.conf->url->kind == PERM_REDIS_SINGLE
+            || client->nodes.conf->url->kind == PERM_REDIS_UNIX)
+        {
+            perm_fatal(PERM_EXIT_REDIS, "%s", perm_escape_text(why));
+        }
+
+        pause_ms(PAUSE_MS);
+
+        if (perm_discovery_discover(&client->nodes, error) == 0) {
+            return;
+        }
+    }
+}
+
+
+static void
+resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
+{
+    perm_node_t  *node;
+
+    if (pending->flags & PERM_NO_RESEND) {
+        perm_fatal(PERM_EXIT_REDIS, "%s: run the command again",
+                   perm_escape_text(why));
+    }
+
+    while ((node = perm_discovery_of_slot(&client->nodes, pending->slot)) == NULL) {
+        pause_and_discover(client, why);
+    }
+
+    submit(client, node, pending, 0);
+}
+
+
+/* the node's link failed: what waited there goes where the keys live now */
+
+static void
+recover(perm_client_t *client, perm_node_t *node, const char *why)
+{
+    char             reason[PERM_ERROR_SIZE];
+    perm_pending_t  *pending, *next;
+
+    snprintf(reason, sizeof(reason), "%s%s%.*s",
+             node->connection ? perm_connection_name(node->connection) : "",
+             node->connection ? ": " : "", PERM_ERROR_SIZE / 3, why);
+
+    if (node->connection != NULL) {
+        perm_connection_close(node->connection);
+        node->connection = NULL;
+    }
+
+    pending = node->first;
+    node->first = NULL;
+    node->last = &node->first;
+    node->waiting = 0;
+
+    pause_and_discover(client, reason);
+
+    for ( /* void */ ; pending != NULL; pending = next) {
+        next = pending->next;
+
+        if (pending->command == NULL) {
+            forget(pending);
+
+        } else {
+            resubmit(client, pending, reason);
+        }
+    }
+}
+
+
+static int
+begins(const char *text, const char *word)
+{
+    return strncmp(text, word, strlen(word)) == 0;
+}
+
+
+/* "MOVED 1234 host:port" or "ASK ..."; an empty host is the one that spoke */
+
+static perm_node_t *
+redirected(perm_client_t *client, perm_node_t *from, const char *error,
+    unsigned *slot)
+{
+    char         host[256];
+    unsigned     port;
+    const char  *colon, *start;
+
+    start = strrchr(error, ' ');
+    colon = strrchr(error, ':');
+
+    if (start == NULL || colon == NULL || colon <= start
+        || colon - start > 255
+        || sscanf(error, "%*s %u", slot) != 1
+        || *slot >= PERM_CLUSTER_SLOTS
+        || sscanf(colon + 1, "%u", &port) != 1 || port == 0 || port > 65535)
+    {
+        return NULL;
+    }
+
+    snprintf(host, sizeof(host), "%.*s", (int) (colon - start - 1), start + 1);
+
+    return perm_discovery_at(&client->nodes,
+                             host[0] ? host : from->address.host, port);
+}
+
+
+/* 1 when the error only says that the request has to go again */
+
+static int
+retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
+    const char *error)
+{
+    unsigned      slot;
+    perm_node_t  *to;
+
+    if (client->nodes.conf->url->kind == PERM_REDIS_SINGLE
+        || client->nodes.conf->url->kind == PERM_REDIS_UNIX
+        || pending->command == NULL
+        || pending->attempts++ >= ATTEMPTS_MAX)
+    {
+        return 0;
+    }
+
+    if (begins(error, "MOVED ") || begins(error, "ASK ")) {
+        to = redirected(client, node, error, &slot);
+
+        if (to == NULL || pending->slot == PERM_CLUSTER_SLOTS) {
+            return 0;
+        }
+
+        if (*error == 'M') {
+            to->master = 1;
+            client->nodes.slots[slot] = (uint16_t) (to - client->nodes.nodes);
+        }
+
+        submit(client, to, pending, *error == 'A');
+        return 1;
+    }
+
+    if (begins(error, "TRYAGAIN")) {
+        pause_ms(PAUSE_MS);
+        submit(client, node, pending, 0);
+        return 1;
+    }
+
+    if (begins(error, "CLUSTERDOWN") || begins(error, "READONLY")
+        || begins(error, "LOADING") || begins(error, "MASTERDOWN"))
+    {
+        pause_and_discover(client, error);
+        resubmit(client, pending, error);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+static void
+answer(perm_client_t *client, perm_node_t *node)
+{
+    int              kept;
+    char             error[PERM_ERROR_SIZE];
+    redisReply      *reply;
+    perm_pending_t  *pending;
+
+    reply = perm_connection_read(node->connection, error);
+
+    if (reply == NULL) {
+        recover(client, node, error);
+        return;
+    }
+
+    pending = pop(node);
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+
+        if (retry(client, node, pending, reply->str)) {
+            freeReplyObject(reply);
+            return;
+        }
+
+        if (!(pending->flags & PERM_ERRORS_TOO)) {
+            perm_wire_advice_refused(perm_connection_name(node->connection),
+                                     reply->str);
+        }
+    }
+
+    client->outages = 0;
+    kept = 0;
+
+    if (pending->handler != NULL) {
+        client->handling = 1;
+        kept = pending->handler(pending->data, reply);
+        client->handling = 0;
+    }
+
+    if (!kept) {
+        freeReplyObject(reply);
+    }
+
+    forget(pending);
+}
+
+
+void
+perm_client_send(perm_client_t *client, perm_node_t *node,
+    const perm_wire_command_t *request, unsigned flags, perm_reply_pt handler,
+    void *data)
+{
+    perm_pending_t  *pending;
+
+    pending = perm_alloc(sizeof(perm_pending_t));
+    pending->command = perm_wire_command_format(request, &pending->len);
+    pending->slot = request->key.len ? perm_key_slot(request->key)
+                                     : PERM_CLUSTER_SLOTS;
+    pending->flags = flags;
+    pending->attempts = 0;
+    pending->handler = handler;
+    pending->data = data;
+
+    if (node == NULL) {
+        node = perm_discovery_of_slot(&client->nodes, pending->slot);
+
+        if (node == NULL) {
+            resubmit(client, pending, "CLUSTERDOWN no master serves the slot");
+            return;
+        }
+    }
+
+    if (!client->handling && node->waiting >= WINDOW) {
+        while (node->waiting > WINDOW / 2) {
+            answer(client, node);
+        }
+    }
+
+    submit(client, node, pending, 0);
+}
+
+
+void
+perm_client_wait(perm_client_t *client)
+{
+    int           busy;
+    unsigned      i;
+    perm_node_t  *node;
+
+    do {
+        busy = 0;
+
+        for (i = 0; i < client->nodes.n; i++) {
+            node = &client->nodes.nodes[i];
+
+            while (node->waiting) {
+                answer(client, node);
+                busy = 1;
+            }
+        }
+    } while (busy);
+}
+
+
+int
+perm_client_keep(void *data, redisReply *reply)
+{
+    redisReply  **to = data;
+
+    *to = reply;
+
+    return 1;
+}
+
+
+redisReply *
+perm_client_call(perm_client_t *client, perm_node_t *node,
+    const perm_wire_command_t *request, unsigned flags)
+{
+    redisReply  *reply;
+
+    reply = NULL;
+
+    perm_client_send(client, node, request, flags, perm_client_keep, &reply);
+    perm_client_wait(client);
+
+    return reply;
+}
+
+
+perm_node_t *
+perm_client_next(perm_client_t *client, perm_node_t *node)
+{
+    unsigned  i;
+
+    i = (node == NULL) ? 0 : (unsigned) (node - client->nodes.nodes) + 1;
+
+    for ( /* void */ ; i < client->nodes.n; i++) {
+        if (client->nodes.nodes[i].master) {
+            return &client->nodes.nodes[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+const char *
+perm_client_name(perm_node_t *node)
+{
+    return perm_connection_name(node->connection);
+}
+
+
+perm_client_t *
+perm_client_open(const perm_discovery_conf_t *conf, char *error)
+{
+    perm_client_t  *client;
+
+    client = calloc(1, sizeof(perm_client_t));
+    if (client == NULL) {
+        snprintf(error, PERM_ERROR_SIZE, "out of memory");
+        return NULL;
+    }
+
+    client->nodes.conf = conf;
+
+    if (perm_discovery_discover(&client->nodes, error) != 0) {
+        perm_client_close(client);
+        return NULL;
+    }
+
+    return client;
+}
+
+
+void
+perm_client_close(perm_client_t *client)
+{
+    unsigned  i;
+
+    for (i = 0; i < client->nodes.n; i++) {
+        if (client->nodes.nodes[i].connection != NULL) {
+            perm_connection_close(client->nodes.nodes[i].connection);
+        }
+    }
+
+    free(client);
+}

@@ -1,0 +1,81 @@
+
+/*
+ * Redis as the commands see it: requests out in a pipeline, replies in to
+ * their handlers, wherever the key lives now.  What fails for good ends the
+ * program with PERM_EXIT_REDIS and a message that says what to do.
+ */
+
+
+#ifndef _PERM_CLI_WIRE_CLIENT_H_INCLUDED_
+#define _PERM_CLI_WIRE_CLIENT_H_INCLUDED_
+
+
+#include "cli/wire/discovery.h"
+#include "cli/wire/command.h"
+
+
+typedef struct perm_client_s  perm_client_t;
+
+
+/*
+ * Gets the reply to a request; it may send others.  Returns 1 when it keeps
+ * the reply, to free it later, and else 0.
+ */
+typedef int (*perm_reply_pt)(void *data, redisReply *reply);
+
+
+/* one that keeps it: "data" is where, a redisReply ** */
+int perm_client_keep(void *data, redisReply *reply);
+
+
+/* flags of a request */
+
+#define PERM_ERRORS_TOO  1   /* the handler gets error replies as well */
+#define PERM_NO_RESEND   2   /* means nothing to another server */
+
+
+/*
+ * Connects.  Returns NULL with *error, of PERM_ERROR_SIZE bytes, when that
+ * fails.
+ */
+perm_client_t *perm_client_open(const perm_discovery_conf_t *conf, char *error);
+void perm_client_close(perm_client_t *client);
+
+
+/*
+ * Sends to "node", or where its key lives when that is NULL.  The handler is
+ * called from a later perm_client_send() or perm_client_wait(), which returns
+ * when every reply has come.
+ */
+void perm_client_send(perm_client_t *client, perm_node_t *node,
+    const perm_wire_command_t *request, unsigned flags, perm_reply_pt handler,
+    void *data);
+void perm_client_wait(perm_client_t *client);
+
+
+/* Sends, waits, and returns the reply, to be freed by the caller */
+
+redisReply *perm_client_call(perm_client_t *client, perm_node_t *node,
+    const perm_wire_command_t *request, unsigned flags);
+
+
+/* The masters that hold the table, in turn: NULL first, NULL at the end */
+
+perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);
+const char *perm_client_name(perm_node_t *node);
+
+
+/* What to do about an error reply, or NULL */
+
+const char *perm_wire_advice(const char *error);
+
+
+/*
+ * Exits with what an error reply means and what to do about it.  server: NULL
+ * when it is not known.
+ */
+void perm_wire_advice_refused(const char *server, const char *error)
+    __attribute__((noreturn));
+
+
+#endif /* _PERM_CLI_WIRE_CLIENT_H_INCLUDED_ */

@@ -1,0 +1,267 @@
+
+#include "cli/wire/connection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+#define OUT_SIZE    65536
+#define IN_SIZE     16384
+#define REPLY_MAX   (64 * 1024 * 1024)   /* bytes of one reply */
+
+
+struct perm_connection_s {
+    perm_socket_t  *socket;
+    redisReader    *reader;
+    char           *out;
+    size_t          out_len;
+    size_t          out_size;
+    size_t          fed;       /* bytes of the reply that is being read */
+    char            name[sizeof(perm_address_t) + 8];
+};
+
+
+const char *
+perm_connection_name(perm_connection_t *connection)
+{
+    return connection->name;
+}
+
+
+static int
+flush(perm_connection_t *connection, char *error)
+{
+    size_t  len;
+
+    len = connection->out_len;
+    connection->out_len = 0;
+
+    return len ? perm_socket_write(connection->socket, connection->out, len,
+                                   error) : 0;
+}
+
+
+int
+perm_connection_write(perm_connection_t *connection, const char *command,
+    size_t len, char *error)
+{
+    if (connection->out_len + len > connection->out_size) {
+        if (flush(connection, error) != 0) {
+            return -1;
+        }
+
+        if (len > connection->out_size) {
+            return perm_socket_write(connection->socket, command, len, error);
+        }
+    }
+
+    memcpy(connection->out + connection->out_len, command, len);
+    connection->out_len += len;
+
+    return 0;
+}
+
+
+redisReply *
+perm_connection_read(perm_connection_t *connection, char *error)
+{
+    char   buf[IN_SIZE];
+    long   n;
+    void  *reply;
+
+    if (flush(connection, error) != 0) {
+        return NULL;
+    }
+
+    for ( ;; ) {
+        reply = NULL;
+
+        if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK) {
+            snprintf(error, PERM_ERROR_SIZE, "this is not Redis: %s",
+                     connection->reader->errstr);
+            return NULL;
+        }
+
+        if (reply != NULL) {
+            connection->fed = 0;
+            return reply;
+        }
+
+        n = perm_socket_read(connection->socket, buf, sizeof(buf), error);
+
+        if (n == 0) {
+            snprintf(error, PERM_ERROR_SIZE,
+                     "the server closed the connection");
+        }
+
+        if (n <= 0) {
+            return NULL;
+        }
+
+        /* the reader of hiredis 0.14 bounds nothing itself */
+
+        connection->fed += n;
+
+        if (connection->fed > REPLY_MAX) {
+            snprintf(error, PERM_ERROR_SIZE, "a reply is longer than %d bytes",
+                     REPLY_MAX);
+            return NULL;
+        }
+
+        redisReaderFeed(connection->reader, buf, n);
+    }
+}
+
+
+redisReply *
+perm_connection_call(perm_connection_t *connection, char *error, unsigned argc,
+    const char **argv)
+{
+    int    failed;
+    char  *command;
+    long   len;
+
+    command = NULL;
+    len = redisFormatCommandArgv(&command, (int) argc, argv, NULL);
+
+    if (len < 0) {
+        snprintf(error, PERM_ERROR_SIZE, "out of memory");
+        return NULL;
+    }
+
+    failed = perm_connection_write(connection, command, len, error);
+    free(command);
+
+    return failed ? NULL : perm_connection_read(connection, error);
+}
+
+
+/* a command of the greeting: 0, or -1 with *error naming it */
+
+static int
+greet(perm_connection_t *connection, const perm_connection_conf_t *conf,
+    char *error, unsigned argc, const char **argv)
+{
+    int          failed;
+    redisReply  *reply;
+
+    reply = perm_connection_call(connection, error, argc, argv);
+
+    if (reply == NULL) {
+        return -1;
+    }
+
+    failed = (reply->type == REDIS_REPLY_ERROR);
+
+    if (failed && conf->sentinel
+        && strstr(reply->str, "without any password") != NULL)
+    {
+        failed = 0;
+    }
+
+    if (failed) {
+        snprintf(error, PERM_ERROR_SIZE, "%s: %s", argv[0], reply->str);
+    }
+
+    freeReplyObject(reply);
+
+    return failed ? -1 : 0;
+}
+
+
+static int
+greeting(perm_connection_t *connection, const perm_connection_conf_t *conf,
+    char *error)
+{
+    char         db[16];
+    unsigned     n;
+    const char  *argv[3];
+
+    if (conf->password.len || conf->user.len) {
+        n = 0;
+        argv[n++] = "AUTH";
+
+        if (conf->user.len) {
+            argv[n++] = conf->user.data;
+        }
+
+        argv[n++] = conf->password.len ? conf->password.data : "";
+
+        if (greet(connection, conf, error, n, argv) != 0) {
+            return -1;
+        }
+    }
+
+    if (conf->db) {
+        snprintf(db, sizeof(db), "%u", conf->db);
+        argv[0] = "SELECT";
+        argv[1] = db;
+
+        return greet(connection, conf, error, 2, argv);
+    }
+
+    return 0;
+}
+
+
+perm_connection_t *
+perm_connection_open(const perm_connection_conf_t *conf,
+    const perm_address_t *address, char *error)
+{
+    perm_connection_t  *connection;
+
+    connection = calloc(1, sizeof(perm_connection_t));
+    if (connection == NULL) {
+        snprintf(error, PERM_ERROR_SIZE, "out of memory");
+        return NULL;
+    }
+
+    if (address->port) {
+        snprintf(connection->name, sizeof(connection->name),
+                 strchr(address->host, ':') ? "[%s]:%u" : "%s:%u",
+                 address->host, address->port);
+        connection->socket = perm_socket_tcp(address->host, address->port,
+                                             &conf->tls, conf->timeout, error);
+    } else {
+        snprintf(connection->name, sizeof(connection->name), "unix:%s",
+                 address->host);
+        connection->socket = perm_socket_unix(address->host, conf->timeout,
+                                              error);
+    }
+
+    if (connection->socket == NULL) {
+        free(connection);
+        return NULL;
+    }
+
+    connection->reader = redisReaderCreate();
+    connection->out = malloc(OUT_SIZE);
+    connection->out_size = OUT_SIZE;
+
+    if (connection->reader == NULL || connection->out == NULL) {
+        snprintf(error, PERM_ERROR_SIZE, "out of memory");
+        perm_connection_close(connection);
+        return NULL;
+    }
+
+    if (greeting(connection, conf, error) != 0) {
+        perm_connection_close(connection);
+        return NULL;
+    }
+
+    return connection;
+}
+
+
+void
+perm_connection_close(perm_connection_t *connection)
+{
+    if (connection->reader != NULL) {
+        redisReaderFree(connection->reader);
+    }
+
+    perm_socket_close(connection->socket);
+    free(connection->out);
+    free(connection);
+}

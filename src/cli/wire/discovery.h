@@ -1,0 +1,75 @@
+
+/*
+ * Which servers there are: one, the master a Sentinel names, or the masters
+ * of a Cluster and their slots.
+ */
+
+
+#ifndef _PERM_CLI_WIRE_DISCOVERY_H_INCLUDED_
+#define _PERM_CLI_WIRE_DISCOVERY_H_INCLUDED_
+
+
+#include <stdint.h>
+
+#include "cli/wire/connection.h"
+#include "core/grant_key.h"
+#include "core/redis_url.h"
+
+
+#define PERM_DISCOVERY_NODES_MAX  256
+#define PERM_NO_NODE    0xffff
+
+
+typedef struct {
+    const perm_redis_url_t  *url;
+    perm_connection_conf_t   connection; /* of the servers */
+    perm_connection_conf_t   sentinel;   /* of the Sentinels */
+} perm_discovery_conf_t;
+
+
+typedef struct {
+    perm_address_t           address;
+    perm_connection_t       *connection; /* NULL: not connected */
+    int                      master;     /* serves slots; else left over */
+    void                    *first;      /* commands that wait for a reply */
+    void                   **last;
+    unsigned                 waiting;
+} perm_node_t;
+
+
+typedef struct {
+    const perm_discovery_conf_t *conf;
+    unsigned                 n;
+    perm_node_t              nodes[PERM_DISCOVERY_NODES_MAX];
+    uint16_t                 slots[PERM_CLUSTER_SLOTS];   /* node, or none */
+} perm_discovery_t;
+
+
+/*
+ * Learns which servers there are, again when called again: a node keeps its
+ * place, and the link of one that is still a master.  Returns 0, or -1 with
+ * *error, of PERM_ERROR_SIZE bytes.
+ */
+int perm_discovery_discover(perm_discovery_t *nodes, char *error);
+
+
+/* The node at an address, added when it is new; NULL when there are too many */
+
+perm_node_t *perm_discovery_at(perm_discovery_t *nodes, const char *host,
+    unsigned port);
+
+
+/* Connects the node unless it is.  Returns 0, or -1 with *error. */
+
+int perm_discovery_connect(perm_discovery_t *nodes, perm_node_t *node,
+    char *error);
+
+
+/*
+ * The node that serves the slot, or NULL when none is known to; any master
+ * for PERM_CLUSTER_SLOTS, and where there is no cluster.
+ */
+perm_node_t *perm_discovery_of_slot(perm_discovery_t *nodes, unsigned slot);
+
+
+#endif /* _PERM_CLI_WIRE_DISCOVERY_H_INCLUDED_ */

@@ -1,0 +1,212 @@
+
+#include "http/complex_value.h"
+
+
+#define PERM_COMPLEX_VALUE_POINTER  65536   /* no number of a variable is that high */
+
+
+static ngx_int_t perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text);
+
+
+void
+perm_complex_value_create(perm_complex_value_t *value)
+{
+    value->complex = NGX_CONF_UNSET_PTR;
+    value->index = NGX_ERROR;
+    value->fixed = 0;
+    value->text.len = 0;
+    value->text.data = NULL;
+}
+
+
+void
+perm_complex_value_merge(perm_complex_value_t *value,
+    perm_complex_value_t *parent)
+{
+    if (value->complex != NGX_CONF_UNSET_PTR) {
+        return;
+    }
+
+    if (parent->complex == NGX_CONF_UNSET_PTR) {
+        value->complex = NULL;
+        value->fixed = 1;
+        return;
+    }
+
+    *value = *parent;
+}
+
+
+char *
+perm_complex_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                         *args;
+    perm_complex_value_t              *value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = (perm_complex_value_t *) ((char *) conf + cmd->offset);
+
+    if (value->complex != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    args = cf->args->elts;
+
+    value->complex = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (value->complex == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &args[1];
+    ccv.complex_value = value->complex;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (value->complex->lengths == NULL) {
+        value->fixed = 1;
+        value->text.len = value->complex->value.len;
+        value->text.data = (char *) value->complex->value.data;
+
+        return NGX_CONF_OK;
+    }
+
+    value->index = perm_complex_value_variable(cf, &args[1]);
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * A lone variable, the usual case, needs neither the script engine nor a copy.
+ */
+
+static ngx_int_t
+perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text)
+{
+    size_t     i;
+    u_char     c;
+    ngx_str_t  name;
+
+    if (text->len < 2 || text->data[0] != '$') {
+        return NGX_ERROR;
+    }
+
+    name.data = text->data + 1;
+    name.len = text->len - 1;
+
+    if (name.data[0] >= '0' && name.data[0] <= '9') {
+        /* a capture */
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < name.len; i++) {
+        c = name.data[i];
+
+        if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+            && (c < '0' || c > '9') && c != '_')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_get_variable_index(cf, &name);
+}
+
+
+ngx_uint_t
+perm_complex_value_is_set(perm_complex_value_t *value)
+{
+    return value->complex != NULL && value->complex != NGX_CONF_UNSET_PTR;
+}
+
+
+ngx_uint_t
+perm_complex_value_is_constant(perm_complex_value_t *value)
+{
+    return perm_complex_value_is_set(value) && value->fixed;
+}
+
+
+ngx_int_t
+perm_complex_value_evaluate(ngx_http_request_t *r, perm_complex_value_t *value,
+    perm_str_t *text)
+{
+    ngx_str_t                   s;
+    ngx_http_variable_value_t  *vv;
+
+    if (value->index != NGX_ERROR) {
+        vv = ngx_http_get_flushed_variable(r, value->index);
+
+        if (vv == NULL || vv->not_found) {
+            text->len = 0;
+            text->data = NULL;
+            return NGX_OK;
+        }
+
+        text->len = vv->len;
+        text->data = (char *) vv->data;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, value->complex, &s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    text->len = s.len;
+    text->data = (char *) s.data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+perm_complex_value_anew(ngx_http_request_t *r, perm_complex_value_t *value,
+    perm_str_t *text)
+{
+    ngx_http_variable_t        *v;
+    ngx_http_variable_value_t   vv, *found;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (value->index == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    found = &r->variables[value->index];
+
+    if (!found->valid || found->no_cacheable) {
+        return NGX_DECLINED;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    v = cmcf->variables.elts;
+    v += value->index;
+
+    /* a map, and the like, has a configuration; what "set" made a number */
+
+    if (v->get_handler == NULL || v->data < PERM_COMPLEX_VALUE_POINTER) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&vv, sizeof(ngx_http_variable_value_t));
+
+    if (v->get_handler(r, &vv, v->data) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!vv.valid) {
+        /* "auth_request_set" has nothing to find */
+        return NGX_DECLINED;
+    }
+
+    text->len = vv.len;
+    text->data = (char *) vv.data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,494 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "http/ctx.h"
+#include "http/conf.h"
+#include "module/directives.h"
+#include "sync/fetch.h"
+#include "sync/flush.h"
+#include "http/handler.h"
+#include "status/status.h"
+#include "http/variables.h"
+#include "sync/invalidator.h"
+
+
+#define PERM_LAST_FLUSH  2000   /* ms, of an exiting worker */
+
+#define PERM_ANYWHERE                                                         \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+#define PERM_REDIS(field)  offsetof(perm_main_conf_t, redis.field)
+#define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
+
+
+static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf);
+static ngx_int_t perm_add_handler(ngx_conf_t *cf);
+static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
+static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
+static void perm_exit_process(ngx_cycle_t *cycle);
+static void perm_exit_master(ngx_cycle_t *cycle);
+static perm_main_conf_t *perm_cycle_conf(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  perm_commands[] = {
+
+    { ngx_string("app_permission"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_policy,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(policy_value),
+      NULL },
+
+    { ngx_string("app_permission_app"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(app),
+      NULL },
+
+    { ngx_string("app_permission_gateway"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(gateway),
+      NULL },
+
+    { ngx_string("app_permission_resource"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(resource),
+      NULL },
+
+    { ngx_string("app_permission_dry_run"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(dry_run),
+      NULL },
+
+    { ngx_string("app_permission_record"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(record),
+      NULL },
+
+    { ngx_string("app_permission_on_error"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_enum,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(on_error_allow),
+      perm_on_error },
+
+    { ngx_string("app_permission_error"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_enum,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(error_format),
+      perm_error_formats },
+
+    { ngx_string("app_permission_expires_header"),
+      PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(expires_header),
+      NULL },
+
+    { ngx_string("app_permission_log_level"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_enum,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(log_level),
+      perm_log_levels },
+
+    { ngx_string("app_permission_cache_valid"),
+      PERM_ANYWHERE|NGX_CONF_TAKE12,
+      perm_directive_cache_valid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_cache_stale"),
+      PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directive_cache_stale,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directive_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directive_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_redis_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(prefix),
+      NULL },
+
+    { ngx_string("app_permission_redis_user"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(user),
+      NULL },
+
+    { ngx_string("app_permission_redis_password_file"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(password_file),
+      NULL },
+
+    { ngx_string("app_permission_redis_connect_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(connect_timeout),
+      NULL },
+
+    { ngx_string("app_permission_redis_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(timeout),
+      NULL },
+
+#if (NGX_SSL)
+
+    { ngx_string("app_permission_redis_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_verify),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_name),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_trusted_certificate),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate),
+      NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate_key),
+      NULL },
+
+#endif
+
+    { ngx_string("app_permission_flush"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directive_flush,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(perm_main_conf_t, flush),
+      NULL },
+
+    { ngx_string("app_permission_lookup_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directive_lookup_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("app_permission_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      perm_directive_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_app_permission_module_ctx = {
+    perm_preconfiguration,                 /* preconfiguration */
+    perm_postconfiguration,                /* postconfiguration */
+
+    perm_main_conf_create,                 /* create main configuration */
+    perm_main_conf_init,                   /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    perm_loc_conf_create,                  /* create location configuration */
+    perm_loc_conf_merge                    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_app_permission_module = {
+    NGX_MODULE_V1,
+    &ngx_http_app_permission_module_ctx,   /* module context */
+    perm_commands,                         /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    perm_init_module,                      /* init module */
+    perm_init_process,                     /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    perm_exit_process,                     /* exit process */
+    perm_exit_master,                      /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+perm_preconfiguration(ngx_conf_t *cf)
+{
+    if (perm_ctx_add(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return perm_variables_add(cf);
+}
+
+
+static ngx_int_t
+perm_postconfiguration(ngx_conf_t *cf)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+
+    if (pmcf->required && pmcf->redis.url == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "a policy may be \"required\", which needs "
+                      "\"app_permission_redis\" in the http block, as in "
+                      "\"app_permission_redis redis://127.0.0.1:6379;\"");
+        return NGX_ERROR;
+    }
+
+    if (pmcf->missing && !pmcf->complete) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission required\" needs \"%s\", and no "
+                      "location has all that it needs", pmcf->missing);
+        return NGX_ERROR;
+    }
+
+    if (perm_add_redis(cf, pmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!pmcf->used) {
+        return NGX_OK;
+    }
+
+    pmcf->shm_zone = perm_zone_add(cf, &pmcf->zone,
+                                   &ngx_http_app_permission_module);
+    if (pmcf->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    return perm_add_handler(cf);
+}
+
+
+static ngx_int_t
+perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (pmcf->redis.url == NULL) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* without the directive there is a resolver that knows no server */
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        pmcf->redis.resolver = clcf->resolver;
+        pmcf->redis.resolver_timeout = clcf->resolver_timeout;
+    }
+
+    return perm_redis_conf_init(cf, &pmcf->redis);
+}
+
+
+static ngx_int_t
+perm_add_handler(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = perm_handler;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_init_module(ngx_cycle_t *cycle)
+{
+    perm_zone_t       *former;
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    former = perm_zone_migrate_former(pmcf->shm_zone);
+
+    if (former) {
+        former->replaced = 1;
+    }
+
+    if (pmcf->zone.state.len == 0) {
+        return NGX_OK;
+    }
+
+    pmcf->state = perm_state_files_open(cycle->pool, &pmcf->zone.state,
+                                        cycle->log);
+
+    if (pmcf->state || !ngx_is_init_cycle(cycle->old_cycle)) {
+        /* nginx that runs goes on: an error here would end its master */
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+perm_init_process(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        /* cache manager and loader come here too */
+        return NGX_OK;
+    }
+
+    pmcf->stats = perm_stats_cell(pmcf->zone.zone->stats, ngx_worker);
+    perm_status_start(cycle);
+
+    if (pmcf->redis.url == NULL) {
+        return NGX_OK;
+    }
+
+    pmcf->fetch = perm_fetch_create(pmcf, cycle);
+    if (pmcf->fetch == NULL) {
+        return NGX_ERROR;
+    }
+
+    pmcf->flusher = perm_flush_create(pmcf, perm_fetch_redis(pmcf->fetch),
+                                      cycle);
+    if (pmcf->flusher == NULL) {
+        return NGX_ERROR;
+    }
+
+    pmcf->invalidator = perm_invalidator_create(pmcf, cycle);
+
+    return pmcf->invalidator ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+perm_exit_process(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL) {
+        return;
+    }
+
+    if (pmcf->invalidator) {
+        perm_invalidator_destroy(pmcf->invalidator);
+        pmcf->invalidator = NULL;
+    }
+
+    if (pmcf->flusher) {
+        perm_flush_finish(pmcf->flusher, PERM_LAST_FLUSH);
+        pmcf->flusher = NULL;
+    }
+
+    if (pmcf->fetch) {
+        perm_fetch_destroy(pmcf->fetch);
+        pmcf->fetch = NULL;
+    }
+}
+
+
+/* all workers are gone, their zone is still here */
+
+static void
+perm_exit_master(ngx_cycle_t *cycle)
+{
+    perm_zone_t       *zone;
+    perm_main_conf_t  *pmcf;
+
+    pmcf = perm_cycle_conf(cycle);
+
+    if (pmcf == NULL || pmcf->state == NULL) {
+        return;
+    }
+
+    zone = pmcf->zone.zone;
+
+    (void) perm_state_files_save(&pmcf->zone.state, zone->cache, zone->recorder,
+                                 zone->health.table == PERM_TABLE_NOT_LOADED,
+                                 cycle->log);
+}
+
+
+/* NULL when nothing of the module is in use */
+
+static perm_main_conf_t *
+perm_cycle_conf(ngx_cycle_t *cycle)
+{
+    perm_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_app_permission_module);
+
+    return (pmcf && pmcf->shm_zone) ? pmcf : NULL;
+}

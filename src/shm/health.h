@@ -1,0 +1,82 @@
+
+/*
+ * What all workers together know of Redis, in shared memory.  Each change of
+ * state is one line in the error log, whichever worker sees it first.
+ */
+
+
+#ifndef _PERM_SHM_HEALTH_H_INCLUDED_
+#define _PERM_SHM_HEALTH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define PERM_HEALTH_WORKERS  128
+#define PERM_HEALTH_TOLD     512
+
+
+#define PERM_TABLE_LOADED      1
+#define PERM_TABLE_NOT_LOADED  2
+
+/* the table was found empty, and what emptied it may not have been told yet */
+
+#define PERM_DOUBT_FOUND    1
+
+/* something told that it may have been emptied, or loaded */
+
+#define PERM_DOUBT_TOLD     2
+
+/* it was told that everything was */
+
+#define PERM_DOUBT_FLUSHED  3
+
+
+typedef struct {
+    ngx_atomic_t    redis_up;        /* 1: every worker that said something
+                                        has its link */
+    ngx_atomic_t    redis_since;     /* unix seconds of the last change */
+    ngx_atomic_t    table;           /* PERM_TABLE_LOADED, 0: not known */
+    ngx_atomic_t    table_since;
+    ngx_atomic_t    table_doubt;     /* PERM_DOUBT_FOUND or so; 0: found
+                                        loaded since */
+    ngx_atomic_t    table_doubts;    /* counts how often it was told, or found
+                                        to be other than before */
+    ngx_atomic_t    tracking;        /* 1: changes are pushed */
+    ngx_atomic_t    tracking_since;
+    ngx_atomic_t    lag;             /* ms, the last heartbeat's */
+    ngx_atomic_t    lag_worst;       /* ms, since start */
+    ngx_atomic_t    hung;            /* counts hung servers found out by the
+                                        heartbeat; a change of it makes every
+                                        worker drop its link */
+    ngx_atomic_t    full;            /* unix seconds when recording was last
+                                        told to be out of room, 0: never */
+    uint64_t        told[PERM_HEALTH_TOLD];
+                                     /* of which unreadable grants: hashes */
+    u_char          down[PERM_HEALTH_WORKERS];
+} perm_health_t;
+
+
+/*
+ * up: this worker's link; table: 1 loaded, 0 not; tracking: 1, 0.  "doubts" is
+ * health->table_doubts as it was when the question was sent: an answer of
+ * before the last doubt says nothing.
+ */
+
+void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
+    ngx_uint_t up, ngx_log_t *log);
+void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
+    ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log);
+void perm_health_table_doubt(perm_health_t *health, ngx_uint_t doubt);
+void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
+    ngx_log_t *log);
+
+
+/* 1 when the unreadable grant with this hash was not told of yet, or long
+   ago: there is room for PERM_HEALTH_TOLD */
+
+ngx_uint_t perm_health_unreadable(perm_health_t *health, uint64_t hash);
+
+
+#endif /* _PERM_SHM_HEALTH_H_INCLUDED_ */

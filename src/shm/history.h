@@ -1,0 +1,59 @@
+
+/*
+ * The last minutes of the counters, in shared memory: what a page that was
+ * just opened needs to show rates, and whether refusals jumped.
+ */
+
+
+#ifndef _PERM_SHM_HISTORY_H_INCLUDED_
+#define _PERM_SHM_HISTORY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define PERM_HISTORY_STEP    5     /* seconds between two points */
+#define PERM_HISTORY_POINTS  132   /* 11 minutes */
+
+
+/* counters as they stood at that time, all since start */
+
+typedef struct {
+    time_t          time;        /* unix seconds */
+    ngx_uint_t      allow;
+    ngx_uint_t      deny;
+    ngx_uint_t      fail;
+    ngx_uint_t      would_deny;
+    ngx_uint_t      hit;
+    ngx_uint_t      miss;
+    ngx_uint_t      stale;
+} perm_history_point_t;
+
+
+typedef struct perm_history_s  perm_history_t;
+
+
+/* NULL when there is no room */
+
+perm_history_t *perm_history_create(ngx_slab_pool_t *shpool);
+
+
+/*
+ * One caller in all workers gets 1 per PERM_HISTORY_STEP: that one is to add
+ * a point.
+ */
+ngx_uint_t perm_history_due(perm_history_t *history, time_t now);
+
+void perm_history_add(perm_history_t *history, perm_history_point_t *point);
+
+
+/*
+ * Copies out the points of the time it covers, oldest first, into
+ * points[PERM_HISTORY_POINTS]; returns how many.  Takes no lock.
+ */
+ngx_uint_t perm_history_list(perm_history_t *history, time_t now,
+    perm_history_point_t *points);
+
+
+#endif /* _PERM_SHM_HISTORY_H_INCLUDED_ */

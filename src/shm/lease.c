@@ -1,0 +1,55 @@
+
+#include "shm/lease.h"
+
+
+/*
+ * "until" is written by the holder alone, "holder" changes by compare and
+ * swap.  A holder that slept through its term may believe in it for one more
+ * renewal: a duty must do no harm when done twice for that long.
+ */
+
+
+static ngx_uint_t
+perm_lease_free(perm_lease_t *lease, ngx_atomic_uint_t holder, ngx_msec_t now)
+{
+    if (holder == 0) {
+        return 1;
+    }
+
+    if ((ngx_msec_int_t) (now - (ngx_msec_t) lease->until) >= 0) {
+        return 1;
+    }
+
+    return kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH;
+}
+
+
+ngx_uint_t
+perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
+{
+    ngx_atomic_uint_t  holder;
+
+    holder = lease->holder;
+
+    if (holder != (ngx_atomic_uint_t) ngx_pid) {
+
+        if (!perm_lease_free(lease, holder, now)) {
+            return 0;
+        }
+
+        if (!ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)) {
+            return 0;
+        }
+    }
+
+    lease->until = now + PERM_LEASE_TERM;
+
+    return 1;
+}
+
+
+void
+perm_lease_release(perm_lease_t *lease)
+{
+    (void) ngx_atomic_cmp_set(&lease->holder, ngx_pid, 0);
+}

@@ -1,0 +1,83 @@
+
+/*
+ * The shared-memory table of last accesses: the newest second of each call
+ * that a grant allowed, until Redis has acknowledged it.
+ */
+
+
+#ifndef _PERM_SHM_RECORDER_H_INCLUDED_
+#define _PERM_SHM_RECORDER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/name.h"
+
+
+typedef struct perm_recorder_s  perm_recorder_t;
+
+
+/* one access out of the table, its names in "names" */
+
+typedef struct {
+    perm_tuple_t    tuple;
+    time_t          last;      /* unix seconds */
+    ngx_uint_t      slot;      /* where it was, for perm_recorder_flushed() */
+    uint32_t        version;
+    char            names[PERM_TUPLE_MAX];
+} perm_recorder_access_t;
+
+
+typedef struct {
+    ngx_uint_t      recorded;  /* seconds recorded, since start */
+    ngx_uint_t      flushed;   /* acknowledged by Redis, since start */
+    ngx_uint_t      dropped;   /* for want of room, since start */
+    ngx_uint_t      pending;
+    ngx_uint_t      capacity;
+    time_t          oldest;    /* unix seconds when the oldest pending one
+                                  turned pending, 0: none */
+} perm_recorder_stat_t;
+
+
+/* about "size" bytes of the slab pool; NULL when it does not fit */
+
+perm_recorder_t *perm_recorder_create(ngx_slab_pool_t *shpool, size_t size);
+
+
+/*
+ * Records an access.  A known call's newer second is one atomic store; a new
+ * call takes the zone's mutex for a moment.  It gets a slot that is not in
+ * use, a bigger one than it needs if that is all there is, or one whose access
+ * is flushed.  Returns NGX_OK, or NGX_DECLINED when there is no room: dropped
+ * and counted.  "hash" is perm_tuple_hash().  A call whose pending access is
+ * newer keeps that.  Nothing that was pending is lost when the caller is
+ * killed anywhere in here.
+ */
+ngx_int_t perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
+    uint64_t hash, time_t now);
+
+
+/*
+ * Copies out up to "n" pending accesses, walking on from *cursor (any value)
+ * without a lock over a bounded number of slots.  Returns how many;
+ * *cursor has wrapped to 0 when the end of the table was reached.
+ */
+ngx_uint_t perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
+    perm_recorder_access_t *accesses, ngx_uint_t n);
+
+
+/* Redis acknowledged it; a newer second recorded since then stays pending */
+
+void perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
+    uint32_t version, time_t last);
+
+
+/* cheap, unlike perm_recorder_stat(), which walks the whole table */
+
+ngx_uint_t perm_recorder_dropped(perm_recorder_t *recorder);
+
+void perm_recorder_stat(perm_recorder_t *recorder, perm_recorder_stat_t *stat);
+
+
+#endif /* _PERM_SHM_RECORDER_H_INCLUDED_ */

@@ -1,0 +1,134 @@
+
+#include "shm/stats.h"
+
+
+#define PERM_STATS_CELLS  64
+#define PERM_STATS_LINE   128   /* bytes: two cache lines, as the prefetcher
+                                   of the neighbour line takes them */
+
+#define PERM_STATS_STRIDE  ngx_align(sizeof(perm_stats_cell_t), PERM_STATS_LINE)
+
+
+struct perm_stats_s {
+    u_char  *cells;
+};
+
+
+perm_stats_t *
+perm_stats_create(ngx_slab_pool_t *shpool)
+{
+    u_char        *cells;
+    perm_stats_t  *stats;
+
+    stats = ngx_slab_calloc(shpool, sizeof(perm_stats_t));
+    if (stats == NULL) {
+        return NULL;
+    }
+
+    cells = ngx_slab_calloc(shpool, PERM_STATS_CELLS * PERM_STATS_STRIDE
+                                    + PERM_STATS_LINE);
+    if (cells == NULL) {
+        return NULL;
+    }
+
+    stats->cells = ngx_align_ptr(cells, PERM_STATS_LINE);
+
+    return stats;
+}
+
+
+perm_stats_cell_t *
+perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker)
+{
+    worker = ngx_min(worker, PERM_STATS_CELLS - 1);
+
+    return (perm_stats_cell_t *) (stats->cells + worker * PERM_STATS_STRIDE);
+}
+
+
+void
+perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
+    uint64_t usec)
+{
+    ngx_uint_t              i;
+    perm_histogram_cell_t  *h;
+
+    i = 0;
+
+    while (i < PERM_HISTOGRAM_BUCKETS - 1 && usec > ((uint64_t) 1 << i)) {
+        i++;
+    }
+
+    h = &cell->histograms[histogram];
+
+    perm_stats_add(&h->count[i], 1);
+    perm_stats_add(&h->sum, (ngx_atomic_uint_t) usec);
+}
+
+
+void
+perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now)
+{
+    ngx_atomic_uint_t  minute;
+    perm_age_cell_t   *a;
+
+    a = &cell->age;
+    minute = now / 60;
+
+    if (a->minute != minute) {
+        a->before = (a->minute + 1 == minute) ? a->oldest : 0;
+        a->oldest = 0;
+        a->minute = minute;
+    }
+
+    if (age > a->oldest) {
+        a->oldest = age;
+    }
+}
+
+
+static ngx_atomic_uint_t
+perm_stats_oldest(perm_age_cell_t *a, time_t now)
+{
+    ngx_atomic_uint_t  minute;
+
+    minute = now / 60;
+
+    if (a->minute == minute) {
+        return ngx_max(a->oldest, a->before);
+    }
+
+    return (a->minute + 1 == minute) ? a->oldest : 0;
+}
+
+
+/* up to its age a cell is counters and nothing else */
+
+void
+perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now)
+{
+    ngx_uint_t          i, k, counters;
+    ngx_atomic_t       *from, *to;
+    ngx_atomic_uint_t   oldest;
+    perm_stats_cell_t  *cell;
+
+    ngx_memzero(sum, sizeof(perm_stats_cell_t));
+
+    to = (ngx_atomic_t *) sum;
+    counters = offsetof(perm_stats_cell_t, age) / sizeof(ngx_atomic_t);
+
+    for (i = 0; i < PERM_STATS_CELLS; i++) {
+        cell = perm_stats_cell(stats, i);
+        from = (ngx_atomic_t *) cell;
+
+        for (k = 0; k < counters; k++) {
+            to[k] += from[k];
+        }
+
+        oldest = perm_stats_oldest(&cell->age, now);
+
+        if (oldest > sum->age.oldest) {
+            sum->age.oldest = oldest;
+        }
+    }
+}

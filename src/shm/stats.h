@@ -1,0 +1,118 @@
+
+/*
+ * Counters and histograms in shared memory, one padded cell a worker, added
+ * to atomically (two generations of workers share cells during a reload).
+ */
+
+
+#ifndef _PERM_SHM_STATS_H_INCLUDED_
+#define _PERM_SHM_STATS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/decision.h"
+#include "redis/client.h"
+
+
+typedef enum {
+    PERM_CACHE_NONE = 0,       /* no lookup was needed */
+    PERM_CACHE_HIT,
+    PERM_CACHE_MISS,
+    PERM_CACHE_STALE,
+    PERM_CACHE_STATUSES
+} perm_cache_status_t;
+
+
+typedef enum {
+    PERM_HISTOGRAM_HIT = 0,    /* the check, sampled 1 in 64 */
+    PERM_HISTOGRAM_MISS,       /* the check, every one */
+    PERM_HISTOGRAM_REDIS,      /* a command to its reply */
+    PERM_HISTOGRAMS
+} perm_histogram_t;
+
+
+#define PERM_HISTOGRAM_BUCKETS  24   /* bucket i counts usec <= 2^i; the last
+                                        one all the rest */
+
+typedef struct {
+    ngx_atomic_t    count[PERM_HISTOGRAM_BUCKETS];
+    ngx_atomic_t    sum;       /* usec */
+} perm_histogram_cell_t;
+
+
+/* the age of the oldest answer that decided, this minute and the one before */
+
+typedef struct {
+    ngx_atomic_t    minute;    /* unix */
+    ngx_atomic_t    oldest;    /* ms */
+    ngx_atomic_t    before;    /* ms */
+} perm_age_cell_t;
+
+
+/* counters, and then what cannot be added up */
+
+typedef struct {
+    /* [dry_run][outcome][reason]; dry_run is 1 for a request that dry run
+       let through although its outcome is not "allow" */
+    ngx_atomic_t           requests[2][3][PERM_REASONS];
+    ngx_atomic_t           cache[PERM_CACHE_STATUSES];
+    perm_redis_stat_t      redis;
+    ngx_atomic_t           unreadable_grants;
+    ngx_atomic_t           limited;        /* lookups over the limit */
+    ngx_atomic_t           refreshes;      /* ahead of an entry's end */
+    ngx_atomic_t           invalidations;  /* keys reported as changed */
+    perm_histogram_cell_t  histograms[PERM_HISTOGRAMS];
+
+    perm_age_cell_t        age;
+} perm_stats_cell_t;
+
+
+typedef struct perm_stats_s  perm_stats_t;
+
+
+/* NULL when the zone has no room for it */
+
+perm_stats_t *perm_stats_create(ngx_slab_pool_t *shpool);
+
+/* this worker's cell; workers beyond the cells share the last one */
+
+perm_stats_cell_t *perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker);
+
+
+/* any counter of a cell */
+
+#define perm_stats_add(counter, n)                                            \
+    ((void) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED))
+
+
+/* a decided request: two additions to lines that no other worker writes */
+
+static ngx_inline void
+perm_stats_count(perm_stats_cell_t *cell, ngx_uint_t dry_run,
+    perm_outcome_t outcome, perm_reason_t reason, perm_cache_status_t cache)
+{
+    perm_stats_add(&cell->requests[dry_run][outcome][reason], 1);
+    perm_stats_add(&cell->cache[cache], 1);
+}
+
+
+void perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
+    uint64_t usec);
+
+
+/* age: ms, of a cached answer that decided; hits may be sampled */
+
+void perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now);
+
+
+/*
+ * Adds the cells up, without a lock: what is counted meanwhile may or may not
+ * be in the sum, and no counter ever goes back.
+ */
+
+void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now);
+
+
+#endif /* _PERM_SHM_STATS_H_INCLUDED_ */

@@ -1,0 +1,87 @@
+
+#include "shm/trylock.h"
+
+
+#define PERM_TRYLOCK_SPINS  16
+#define PERM_TRYLOCK_READS  8
+
+
+/* a system call: at most one a second for whoever is turned away */
+
+static ngx_uint_t
+perm_trylock_dead(ngx_atomic_uint_t holder)
+{
+    static time_t  asked;
+
+    if (asked == ngx_time()) {
+        return 0;
+    }
+
+    asked = ngx_time();
+
+    return kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH;
+}
+
+
+ngx_uint_t
+perm_trylock_enter(perm_trylock_t *guard)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  holder;
+
+    for (i = 0; i < PERM_TRYLOCK_SPINS; i++) {
+
+        if (guard->holder == 0
+            && ngx_atomic_cmp_set(&guard->holder, 0, ngx_pid))
+        {
+            return 1;
+        }
+
+        ngx_cpu_pause();
+    }
+
+    holder = guard->holder;
+
+    /* this process does not hold it: a former one with the same pid did */
+
+    if (holder == (ngx_atomic_uint_t) ngx_pid
+        || (holder != 0 && perm_trylock_dead(holder)))
+    {
+        return ngx_atomic_cmp_set(&guard->holder, holder, ngx_pid);
+    }
+
+    return 0;
+}
+
+
+void
+perm_trylock_leave(perm_trylock_t *guard)
+{
+    (void) ngx_atomic_cmp_set(&guard->holder, ngx_pid, 0);
+}
+
+
+ngx_int_t
+perm_trylock_read(void *copy, void *record, size_t size, ngx_atomic_t *sequence)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  before;
+
+    for (i = 0; i < PERM_TRYLOCK_READS; i++) {
+
+        before = __atomic_load_n(sequence, __ATOMIC_ACQUIRE);
+
+        if ((before & 1) == 0) {
+            ngx_memcpy(copy, record, size);
+            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+            if (__atomic_load_n(sequence, __ATOMIC_RELAXED) == before) {
+                return NGX_OK;
+            }
+        }
+
+        ngx_cpu_pause();
+    }
+
+    return NGX_BUSY;
+}

@@ -1,0 +1,216 @@
+
+#include "shm/zone.h"
+
+
+/* percent of what is left after the counters and lists */
+
+#define PERM_ZONE_CACHE      67
+#define PERM_ZONE_RECORDER   30
+
+/* a list's share of a small zone: one in so many bytes */
+
+#define PERM_ZONE_HEAVY_SHARE  25
+
+
+static ngx_int_t perm_zone_reuse(ngx_shm_zone_t *shm_zone,
+    perm_zone_conf_t *old);
+static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
+static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, size_t size,
+    perm_zone_t *zone);
+static uint64_t perm_zone_seed(void);
+
+
+ngx_shm_zone_t *
+perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf, void *tag)
+{
+    ngx_shm_zone_t    *shm_zone;
+    static ngx_str_t   name = ngx_string("app_permission");
+
+    shm_zone = ngx_shared_memory_add(cf, &name, conf->size, tag);
+
+    if (shm_zone) {
+        shm_zone->init = perm_zone_init;
+        shm_zone->data = conf;
+    }
+
+    return shm_zone;
+}
+
+
+ngx_int_t
+perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t         dropped;
+    perm_zone_t       *zone, *former;
+    ngx_slab_pool_t   *shpool;
+    perm_zone_conf_t  *conf;
+
+    if (data) {
+        return perm_zone_reuse(shm_zone, data);
+    }
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    conf = shm_zone->data;
+
+    if (shm_zone->shm.exists) {
+        conf->zone = shpool->data;
+        return NGX_OK;
+    }
+
+    if (perm_zone_create(shm_zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    zone = conf->zone;
+    former = perm_zone_migrate_former(shm_zone);
+
+    if (former) {
+
+        /* which knows more than the file, what was revoked above all */
+
+        perm_zone_migrate(zone, former, shm_zone->shm.log);
+
+    } else if (conf->state.len && !ngx_test_config) {
+        perm_state_read(&conf->state, zone->cache, zone->recorder, zone->seed,
+                        shm_zone->shm.log);
+    }
+
+    dropped = perm_recorder_dropped(zone->recorder);
+
+    if (dropped) {
+        ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                      "app_permission: no room for %ui pending accesses of "
+                      "before, which are lost if they were not sent yet: "
+                      "enlarge \"app_permission_zone\"", dropped);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_zone_reuse(ngx_shm_zone_t *shm_zone, perm_zone_conf_t *old)
+{
+    perm_zone_conf_t  *conf;
+
+    if (old->zone->layout != PERM_ZONE_LAYOUT) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "the zone of \"app_permission_zone\" was laid out by "
+                      "another version of the module: restart nginx instead "
+                      "of reloading it");
+        return NGX_ERROR;
+    }
+
+    conf = shm_zone->data;
+    conf->zone = old->zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_zone_create(ngx_shm_zone_t *shm_zone)
+{
+    perm_zone_t       *zone;
+    ngx_slab_pool_t   *shpool;
+    perm_zone_conf_t  *conf;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    conf = shm_zone->data;
+
+    zone = ngx_slab_calloc(shpool, sizeof(perm_zone_t));
+
+    if (zone == NULL
+        || perm_zone_fill(shpool, shm_zone->shm.size, zone) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "\"app_permission_zone\" of %uz bytes is too small, "
+                      "the minimum is %dk", shm_zone->shm.size,
+                      PERM_ZONE_MIN / 1024);
+        return NGX_ERROR;
+    }
+
+    shpool->data = zone;
+    conf->zone = zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_zone_fill(ngx_slab_pool_t *shpool, size_t size, perm_zone_t *zone)
+{
+    size_t      left;
+    ngx_uint_t  top;
+
+    zone->layout = PERM_ZONE_LAYOUT;
+    zone->seed = perm_zone_seed();
+    zone->created = ngx_time();
+
+    top = size / PERM_ZONE_HEAVY_SHARE / sizeof(perm_heavy_hitters_entry_t);
+    top = ngx_min(top, PERM_HEAVY_HITTERS_SIZE);
+
+    zone->stats = perm_stats_create(shpool);
+    zone->refused = perm_heavy_hitters_create(shpool, top);
+    zone->would_deny = perm_heavy_hitters_create(shpool, top);
+    zone->expiring = perm_expiring_create(shpool, PERM_EXPIRING_MAX);
+    zone->resources = perm_resources_create(shpool, PERM_RESOURCES_MAX);
+    zone->history = perm_history_create(shpool);
+
+    if (zone->stats == NULL || zone->refused == NULL
+        || zone->would_deny == NULL || zone->expiring == NULL
+        || zone->resources == NULL || zone->history == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    left = shpool->pfree * ngx_pagesize;
+
+    zone->cache = perm_cache_create(shpool, left / 100 * PERM_ZONE_CACHE,
+                                    zone->seed);
+    zone->recorder = perm_recorder_create(shpool,
+                                          left / 100 * PERM_ZONE_RECORDER);
+
+    return (zone->cache && zone->recorder) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* what collides must not be known to those who choose app codes */
+
+static uint64_t
+perm_zone_seed(void)
+{
+    uint64_t        seed, noise;
+    ngx_fd_t        fd;
+    struct timeval  tv;
+
+    ngx_gettimeofday(&tv);
+
+    seed = ((uint64_t) ngx_random() << 32) ^ (uint64_t) ngx_random()
+           ^ ((uint64_t) tv.tv_usec << 20) ^ ((uint64_t) ngx_pid << 40);
+
+    fd = ngx_open_file((u_char *) "/dev/urandom", NGX_FILE_RDONLY,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd != NGX_INVALID_FILE) {
+
+        if (read(fd, &noise, sizeof(uint64_t)) == sizeof(uint64_t)) {
+            seed ^= noise;
+        }
+
+        (void) ngx_close_file(fd);
+    }
+
+    return seed;
+}
+
+
+ngx_uint_t
+perm_zone_unchanged(perm_zone_t *zone, perm_tuple_t *tuple,
+    perm_cache_entry_t *entry)
+{
+    return entry->unchanged
+           || (zone->health.table == PERM_TABLE_NOT_LOADED
+               && perm_decide(entry->grants, ngx_time()).outcome == PERM_ALLOW
+               && perm_cache_excused(zone->cache, tuple, entry));
+}

@@ -1,0 +1,97 @@
+
+/*
+ * What is in the shared-memory zone.  No pointer to configuration, code or
+ * events: two generations of workers, and builds, share it.
+ */
+
+
+#ifndef _PERM_SHM_ZONE_H_INCLUDED_
+#define _PERM_SHM_ZONE_H_INCLUDED_
+
+
+#include "shm/cache.h"
+#include "shm/expiring.h"
+#include "shm/health.h"
+#include "shm/history.h"
+#include "shm/lease.h"
+#include "shm/rate_limit.h"
+#include "shm/recorder.h"
+#include "shm/resources.h"
+#include "state/files.h"
+#include "shm/stats.h"
+#include "shm/heavy_hitters.h"
+
+
+#define PERM_ZONE_LAYOUT 6               /* of everything in the zone */
+#define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
+#define PERM_HEAVY_HITTERS_SIZE    256             /* entries of each list */
+
+
+typedef struct {
+    ngx_uint_t             layout;       /* of this build, first */
+    uint64_t               seed;         /* of every hash */
+    time_t                 created;      /* unix seconds */
+    ngx_atomic_t           replaced;     /* a reload made another one: what
+                                            workers that are left have in here
+                                            is not for the state file */
+
+    perm_cache_t          *cache;
+    perm_recorder_t       *recorder;
+    perm_stats_t          *stats;
+    perm_heavy_hitters_t  *refused;
+    perm_heavy_hitters_t  *would_deny;   /* dry run */
+    perm_expiring_t       *expiring;
+    perm_resources_t *resources;
+    perm_history_t    *history;
+
+    perm_rate_limit_t  limit;            /* of lookups of unknown keys */
+    perm_lease_t       flushing;
+    perm_lease_t       tracking;
+    perm_health_t      health;
+} perm_zone_t;
+
+
+/*
+ * Was nothing reported since that would make the entry out of date?  Where the
+ * table is not loaded, what is reported since then is its loading.
+ */
+
+ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_tuple_t *tuple,
+    perm_cache_entry_t *entry);
+
+
+typedef struct {
+    perm_zone_t      *zone;              /* first: what a reload reads */
+    size_t            size;              /* bytes */
+    ngx_str_t         state;             /* file, len 0: none */
+} perm_zone_conf_t;
+
+
+/*
+ * Adds the zone.  A reload takes it over, also with another prefix or database
+ * in the configuration: a wrong one is an outage, and locks nobody out.  NULL:
+ * memory is out, or what nginx has to say is in the log.
+ */
+
+ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
+    void *tag);
+
+
+/* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
+
+ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+
+/*
+ * inherit.c, in the master, while a configuration is read.  The zone of the
+ * configuration before when this is not the same memory, or NULL.
+ */
+
+perm_zone_t *perm_zone_migrate_former(ngx_shm_zone_t *shm_zone);
+
+/* takes known grants, untrusted, and pending accesses over, and logs that */
+void perm_zone_migrate(perm_zone_t *zone, perm_zone_t *former,
+    ngx_log_t *log);
+
+
+#endif /* _PERM_SHM_ZONE_H_INCLUDED_ */

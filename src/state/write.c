@@ -1,0 +1,288 @@
+
+#include "state/write.h"
+
+
+typedef enum {
+    PERM_STATE_GRANTS = 0,
+    PERM_STATE_ACCESSES,
+    PERM_STATE_END
+} perm_state_phase_t;
+
+
+static ngx_int_t perm_state_write_grants(perm_state_write_t *writer,
+    perm_cache_t *cache, ngx_uint_t loading);
+static void perm_state_put_grant(perm_state_write_t *writer,
+    perm_tuple_t *tuple, perm_cache_entry_t *entry);
+static void perm_state_write_accesses(perm_state_write_t *writer,
+    perm_recorder_t *recorder);
+static void perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
+    perm_state_record_t *record);
+static ngx_int_t perm_state_write_buffer(perm_state_write_t *writer);
+static ngx_int_t perm_state_finish(perm_state_write_t *writer);
+static ngx_int_t perm_state_pwrite(ngx_fd_t fd, void *data, size_t len,
+    off_t offset);
+
+
+ngx_int_t
+perm_state_write_start(perm_state_write_t *writer, ngx_fd_t fd,
+    uint64_t generation)
+{
+    perm_state_header_t  *header;
+
+    writer->fd = fd;
+    writer->phase = PERM_STATE_GRANTS;
+    writer->cursor = 0;
+    writer->offset = sizeof(perm_state_header_t);
+    writer->used = 0;
+
+    header = &writer->header;
+
+    ngx_memzero(header, sizeof(perm_state_header_t));
+    ngx_memcpy(header->magic, PERM_STATE_UNFINISHED, 8);
+    header->byte_order = PERM_STATE_BYTE_ORDER;
+    header->version = PERM_STATE_VERSION;
+    header->generation = generation;
+    header->saved = perm_state_now();
+    header->checksum = generation;
+
+    return perm_state_pwrite(fd, header, sizeof(perm_state_header_t), 0);
+}
+
+
+ngx_int_t
+perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
+    perm_recorder_t *recorder, ngx_uint_t loading)
+{
+    ngx_int_t  rc;
+
+    switch (writer->phase) {
+
+    case PERM_STATE_GRANTS:
+
+        rc = perm_state_write_grants(writer, cache, loading);
+
+        if (rc == NGX_DONE) {
+            writer->phase = PERM_STATE_ACCESSES;
+            writer->cursor = 0;
+        }
+
+        break;
+
+    case PERM_STATE_ACCESSES:
+
+        perm_state_write_accesses(writer, recorder);
+
+        if (writer->cursor == 0) {
+            writer->phase = PERM_STATE_END;
+        }
+
+        break;
+
+    default:
+        return perm_state_finish(writer);
+    }
+
+    if (perm_state_write_buffer(writer) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+perm_state_write_grants(perm_state_write_t *writer, perm_cache_t *cache,
+    ngx_uint_t loading)
+{
+    char                 names[PERM_TUPLE_MAX];
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    perm_tuple_t         tuple;
+    perm_cache_entry_t   entry;
+
+    for (i = 0; i < PERM_STATE_ENTRIES; i++) {
+
+        rc = perm_cache_next(cache, &writer->cursor, &tuple, names, &entry);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* a denial helps nobody, and what changed must not come back */
+
+        if ((entry.grants.gateway >= 0 || entry.grants.resource >= 0)
+            && (entry.unchanged
+                || (loading && perm_cache_excused(cache, &tuple, &entry))))
+        {
+            perm_state_put_grant(writer, &tuple, &entry);
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+perm_state_put_grant(perm_state_write_t *writer, perm_tuple_t *tuple,
+    perm_cache_entry_t *entry)
+{
+    int64_t              age;
+    perm_state_record_t  record;
+
+    age = (int64_t) ngx_current_msec - entry->fetched;
+
+    ngx_memzero(&record, sizeof(perm_state_record_t));
+    record.kind = PERM_STATE_GRANT;
+    record.time = perm_state_now() - ngx_max(age, 0);
+    record.gateway = entry->grants.gateway;
+    record.resource = entry->grants.resource;
+
+    perm_state_put(writer, tuple, &record);
+
+    writer->header.grants++;
+}
+
+
+static void
+perm_state_write_accesses(perm_state_write_t *writer,
+    perm_recorder_t *recorder)
+{
+    ngx_uint_t           i, n;
+    perm_state_record_t  record;
+
+    n = perm_recorder_take(recorder, &writer->cursor, writer->accesses,
+                           PERM_STATE_BATCH);
+
+    for (i = 0; i < n; i++) {
+        ngx_memzero(&record, sizeof(perm_state_record_t));
+        record.kind = PERM_STATE_ACCESS;
+        record.time = writer->accesses[i].last;
+
+        perm_state_put(writer, &writer->accesses[i].tuple, &record);
+    }
+
+    writer->header.accesses += n;
+}
+
+
+/* the buffer has room for all records of one step */
+
+static void
+perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
+    perm_state_record_t *record)
+{
+    size_t   len;
+    u_char  *p;
+
+    record->gateway_len = (uint8_t) tuple->gateway.len;
+    record->app_len = (uint8_t) tuple->app.len;
+    record->resource_len = (uint16_t) tuple->resource.len;
+
+    len = perm_state_padded(sizeof(perm_state_record_t)
+                            + perm_tuple_len(tuple));
+
+    p = writer->buffer + writer->used;
+
+    ngx_memzero(p + len - 8, 8);
+    p = ngx_cpymem(p, record, sizeof(perm_state_record_t));
+    perm_tuple_put(tuple, (char *) p);
+
+    writer->used += len;
+}
+
+
+static ngx_int_t
+perm_state_write_buffer(perm_state_write_t *writer)
+{
+    if (writer->used == 0) {
+        return NGX_OK;
+    }
+
+    if (perm_state_pwrite(writer->fd, writer->buffer, writer->used,
+                          writer->offset)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    writer->header.checksum = perm_state_checksum(writer->header.checksum,
+                                                  writer->buffer,
+                                                  writer->used);
+    writer->offset += writer->used;
+    writer->used = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_state_finish(perm_state_write_t *writer)
+{
+    perm_state_header_t  *header;
+
+    if (ftruncate(writer->fd, writer->offset) == -1) {
+        return NGX_ERROR;
+    }
+
+    header = &writer->header;
+
+    ngx_memcpy(header->magic, PERM_STATE_MAGIC, 8);
+    header->length = (uint64_t) writer->offset;
+    header->self = perm_state_header_checksum(header);
+
+    return perm_state_pwrite(writer->fd, header, sizeof(perm_state_header_t),
+                             0);
+}
+
+
+static ngx_int_t
+perm_state_pwrite(ngx_fd_t fd, void *data, size_t len, off_t offset)
+{
+    u_char   *p;
+    ssize_t   n;
+
+    p = data;
+
+    while (len) {
+        n = pwrite(fd, p, len, offset);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            if (n == 0) {
+                ngx_set_errno(NGX_ENOSPC);
+            }
+
+            return NGX_ERROR;
+        }
+
+        p += n;
+        offset += n;
+        len -= (size_t) n;
+    }
+
+    return NGX_OK;
+}
+
+
+uint64_t
+perm_state_write_generation(ngx_fd_t fd)
+{
+    perm_state_header_t  header;
+
+    if (pread(fd, &header, sizeof(perm_state_header_t), 0)
+        != (ssize_t) sizeof(perm_state_header_t))
+    {
+        return 0;
+    }
+
+    if (ngx_memcmp(header.magic, PERM_STATE_MAGIC, 8) != 0
+        || header.self != perm_state_header_checksum(&header))
+    {
+        return 0;
+    }
+
+    return header.generation;
+}

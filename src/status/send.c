@@ -1,0 +1,132 @@
+
+#include "status/send.h"
+
+
+static void perm_send_type(ngx_http_request_t *r, ngx_str_t *type);
+
+
+static ngx_str_t  perm_type_json = ngx_string("application/json");
+
+
+ngx_int_t
+perm_send_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+perm_send_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    perm_writer_t *w)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *out;
+
+    static ngx_str_t  no_store = ngx_string("no-store");
+    static ngx_str_t  nosniff = ngx_string("nosniff");
+
+    out = perm_writer_finish(w);
+
+    if (out == NULL
+        || perm_send_header(r, "Cache-Control", &no_store) != NGX_OK
+        || perm_send_header(r, "X-Content-Type-Options", &nosniff)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = w->size;
+    perm_send_type(r, type);
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, out);
+}
+
+
+static void
+perm_send_type(ngx_http_request_t *r, ngx_str_t *type)
+{
+    u_char  *p, *last;
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    last = type->data + type->len;
+    p = ngx_strlchr(type->data, last, ';');
+
+    if (p) {
+        /* told apart, so that "charset" adds no second one */
+        r->headers_out.content_type_len = p - type->data;
+        ngx_str_set(&r->headers_out.charset, "utf-8");
+    }
+}
+
+
+ngx_int_t
+perm_send_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
+{
+    perm_str_t     message;
+    perm_writer_t  w;
+
+    message.data = text;
+    message.len = ngx_strlen(text);
+
+    perm_writer_init(&w, r->pool);
+
+    perm_write(&w, "{\"error\":");
+    perm_write_json(&w, message);
+    perm_write(&w, "}" CRLF);
+
+    return perm_send_send(r, status, &perm_type_json, &w);
+}
+
+
+ngx_int_t
+perm_send_argument(ngx_http_request_t *r, char *name, perm_str_t *value)
+{
+    u_char     *dst, *src;
+    ngx_str_t   raw;
+
+    value->len = 0;
+    value->data = NULL;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    dst = ngx_pnalloc(r->pool, raw.len + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = (char *) dst;
+
+    src = raw.data;
+    ngx_unescape_uri(&dst, &src, raw.len, 0);
+
+    value->len = dst - (u_char *) value->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,195 @@
+
+#include "status/writer.h"
+
+
+#define PERM_WRITER_BUFFER  8192   /* bytes */
+#define PERM_WRITER_ESCAPE  6      /* bytes of the longest: \u0000, &quot; */
+
+
+static ngx_int_t perm_writer_link(perm_writer_t *w, ngx_buf_t *b);
+static ngx_int_t perm_writer_room(perm_writer_t *w, size_t size);
+
+
+void
+perm_writer_init(perm_writer_t *w, ngx_pool_t *pool)
+{
+    ngx_memzero(w, sizeof(perm_writer_t));
+
+    w->pool = pool;
+    w->last = &w->first;
+}
+
+
+static ngx_int_t
+perm_writer_link(perm_writer_t *w, ngx_buf_t *b)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(w->pool);
+
+    if (b == NULL || cl == NULL) {
+        w->failed = 1;
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    *w->last = cl;
+    w->last = &cl->next;
+
+    return NGX_OK;
+}
+
+
+/* there are "size" bytes to write to, or the writer has failed */
+
+static ngx_int_t
+perm_writer_room(perm_writer_t *w, size_t size)
+{
+    if (w->failed) {
+        return NGX_ERROR;
+    }
+
+    if (w->buf && (size_t) (w->buf->end - w->buf->last) >= size) {
+        return NGX_OK;
+    }
+
+    if (w->size > PERM_WRITER_MAX) {
+        w->failed = 1;
+        return NGX_ERROR;
+    }
+
+    w->buf = ngx_create_temp_buf(w->pool, ngx_max(PERM_WRITER_BUFFER, size));
+
+    return perm_writer_link(w, w->buf);
+}
+
+
+void ngx_cdecl
+perm_write(perm_writer_t *w, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    if (perm_writer_room(w, PERM_WRITER_LINE) != NGX_OK) {
+        return;
+    }
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(w->buf->last, w->buf->last + PERM_WRITER_LINE, fmt,
+                      args);
+    va_end(args);
+
+    w->size += p - w->buf->last;
+    w->buf->last = p;
+}
+
+
+void
+perm_write_static(perm_writer_t *w, const char *text, size_t len)
+{
+    ngx_buf_t  *b;
+
+    if (w->failed || len == 0) {
+        return;
+    }
+
+    b = ngx_calloc_buf(w->pool);
+
+    if (perm_writer_link(w, b) != NGX_OK) {
+        return;
+    }
+
+    b->pos = (u_char *) text;
+    b->last = b->pos + len;
+    b->start = b->pos;
+    b->end = b->last;
+    b->memory = 1;
+
+    w->buf = NULL;
+    w->size += len;
+}
+
+
+/*
+ * "<" could end a script element; bytes that are not ASCII are told as what
+ * they are, since they may be no UTF-8.
+ */
+
+void
+perm_write_json(perm_writer_t *w, perm_str_t text)
+{
+    size_t   i;
+    u_char   ch, *p;
+
+    if (text.data == NULL) {
+        perm_write(w, "null");
+        return;
+    }
+
+    if (perm_writer_room(w, text.len * PERM_WRITER_ESCAPE + 2) != NGX_OK) {
+        return;
+    }
+
+    p = w->buf->last;
+    *p++ = '"';
+
+    for (i = 0; i < text.len; i++) {
+        ch = (u_char) text.data[i];
+
+        if (ch < 0x20 || ch > 0x7e || ch == '<' || ch == '>' || ch == '&') {
+            p = ngx_sprintf(p, "\\u%04xd", (ngx_int_t) ch);
+            continue;
+        }
+
+        if (ch == '"' || ch == '\\') {
+            *p++ = '\\';
+        }
+
+        *p++ = ch;
+    }
+
+    *p++ = '"';
+
+    w->size += p - w->buf->last;
+    w->buf->last = p;
+}
+
+
+void
+perm_write_html(perm_writer_t *w, perm_str_t text)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = text.len * PERM_WRITER_ESCAPE;
+
+    if (perm_writer_room(w, len) != NGX_OK) {
+        return;
+    }
+
+    p = (u_char *) ngx_escape_html(w->buf->last, (u_char *) text.data,
+                                   text.len);
+
+    w->size += p - w->buf->last;
+    w->buf->last = p;
+}
+
+
+ngx_chain_t *
+perm_writer_finish(perm_writer_t *w)
+{
+    ngx_chain_t  *cl;
+
+    if (w->failed || w->first == NULL) {
+        return NULL;
+    }
+
+    for (cl = w->first; cl->next; cl = cl->next) { /* void */ }
+
+    cl->buf->last_buf = 1;
+    cl->buf->last_in_chain = 1;
+
+    return w->first;
+}

@@ -1,0 +1,65 @@
+
+/*
+ * (gateway, resource, app) -> both grants, out of Redis and into the cache.
+ * One of these in a worker; waiters for the same call share one lookup.
+ */
+
+
+#ifndef _PERM_SYNC_FETCH_H_INCLUDED_
+#define _PERM_SYNC_FETCH_H_INCLUDED_
+
+
+#include "http/conf.h"
+#include "redis/client.h"
+
+
+#define PERM_FETCH_LATE  100   /* ms */
+
+
+typedef struct perm_fetch_waiter_s  perm_fetch_waiter_t;
+
+
+typedef enum {
+    PERM_FETCHED = 0,
+    PERM_FETCH_IMPOSSIBLE      /* link down, time-out, error reply, table not
+                                  loaded, over the limit */
+} perm_fetch_result_t;
+
+
+/* "grants" only with PERM_FETCHED; never called on perm_fetch()'s stack */
+
+typedef void (*perm_fetch_pt)(void *data, perm_fetch_result_t result,
+    perm_grants_t *grants);
+
+
+perm_fetch_t *perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle);
+void perm_fetch_destroy(perm_fetch_t *fetch);
+
+
+/*
+ * Looks a call up.  "known": the cache holds a grant for it, so that the
+ * limit of unknown keys does not apply.  With a NULL handler it only refreshes
+ * the cache.  Returns NGX_AGAIN with *waiter set, NGX_OK without a handler, or
+ * NGX_DECLINED when a lookup is impossible now; the handler is not called
+ * then.
+ */
+ngx_int_t perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
+    ngx_uint_t known, perm_fetch_pt handler, void *data,
+    perm_fetch_waiter_t **waiter);
+
+/* an answer has been due for PERM_FETCH_LATE ms: it may never come */
+ngx_uint_t perm_fetch_late(perm_fetch_t *fetch);
+
+/* the handler will not be called; the lookup goes on and fills the cache */
+void perm_fetch_cancel(perm_fetch_waiter_t *waiter);
+
+
+/* asks whether the table is loaded, for health; comes to nothing while DOWN */
+void perm_fetch_table(perm_fetch_t *fetch);
+
+
+/* this worker's link, for the flush and the status */
+perm_redis_client_t *perm_fetch_redis(perm_fetch_t *fetch);
+
+
+#endif /* _PERM_SYNC_FETCH_H_INCLUDED_ */

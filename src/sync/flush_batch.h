@@ -1,0 +1,49 @@
+
+/*
+ * Pending accesses to Redis: one walk over the recorder's table at a time, in
+ * small steps, with a bounded number of commands on their way.
+ */
+
+
+#ifndef _PERM_SYNC_FLUSH_BATCH_H_INCLUDED_
+#define _PERM_SYNC_FLUSH_BATCH_H_INCLUDED_
+
+
+#include "shm/recorder.h"
+#include "redis/client.h"
+
+
+typedef struct perm_flush_batch_s  perm_flush_batch_t;
+
+
+/* NULL when memory is out; "prefix" is of the keys and outlives the sender */
+
+perm_flush_batch_t *perm_flush_batch_create(perm_recorder_t *recorder,
+    perm_redis_client_t *redis, ngx_str_t *prefix, ngx_log_t *log);
+
+/* what is on its way stays pending */
+void perm_flush_batch_destroy(perm_flush_batch_t *batch);
+
+
+/* begins a walk over the whole table */
+
+void perm_flush_batch_start(perm_flush_batch_t *batch);
+
+
+/*
+ * Sends the next few.  NGX_AGAIN: call again in a moment; NGX_OK: the walk is
+ * over and everything was answered that could be sent: in a cluster a master
+ * may be down; NGX_DECLINED: the link is down, or a link was lost, and another
+ * walk is due when it is up; NGX_ERROR: given up, because Redis refuses one
+ * after the other.  What was not acknowledged stays pending.  Refusals are
+ * logged once per change of state.
+ */
+ngx_int_t perm_flush_batch_step(perm_flush_batch_t *batch);
+
+
+/* commands without an answer yet */
+
+ngx_uint_t perm_flush_batch_outstanding(perm_flush_batch_t *batch);
+
+
+#endif /* _PERM_SYNC_FLUSH_BATCH_H_INCLUDED_ */

@@ -1,0 +1,20 @@
+
+/*
+ * Pushed invalidations into the cache: one worker at a time keeps the
+ * tracking connections for all.
+ */
+
+
+#ifndef _PERM_SYNC_INVALIDATOR_H_INCLUDED_
+#define _PERM_SYNC_INVALIDATOR_H_INCLUDED_
+
+
+#include "http/conf.h"
+
+
+perm_invalidator_t *perm_invalidator_create(perm_main_conf_t *pmcf,
+    ngx_cycle_t *cycle);
+void perm_invalidator_destroy(perm_invalidator_t *invalidator);
+
+
+#endif /* _PERM_SYNC_INVALIDATOR_H_INCLUDED_ */
