@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#include "cli/args.h"
-#include "cli/output.h"
+#include "cli/util/args.h"
+#include "cli/util/output.h"
 #include "cli/wire/client.h"
 #include "core/grant_key.h"
 

@@ -1,5 +1,5 @@
 
-#include "shm/cache_slot.h"
+#include "shm/cache_priv.h"
 
 
 #define PERM_CACHE_TRIES  64   /* while another process writes the slot */

@@ -1,5 +1,5 @@
 
-#include "shm/cache_slot.h"
+#include "shm/cache_priv.h"
 
 
 #define PERM_CACHE_WALK         1024   /* slots a call of perm_cache_next() */

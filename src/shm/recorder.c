@@ -1,5 +1,5 @@
 
-#include "shm/recorder_slot.h"
+#include "shm/recorder_priv.h"
 
 
 #define PERM_RECORDER_NONE  UINT32_MAX

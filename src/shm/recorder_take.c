@@ -1,5 +1,5 @@
 
-#include "shm/recorder_slot.h"
+#include "shm/recorder_priv.h"
 
 
 #define PERM_RECORDER_WALK  65536   /* slots a call */

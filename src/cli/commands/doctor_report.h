@@ -8,7 +8,7 @@
 #define _PERM_CLI_COMMANDS_DOCTOR_REPORT_H_INCLUDED_
 
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 typedef enum {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/commands/http.h"
-#include "cli/output.h"
+#include "cli/util/output.h"
 #include "cli/wire/socket.h"
 #include "core/json.h"
 

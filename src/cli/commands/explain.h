@@ -8,7 +8,7 @@
 #define _PERM_CLI_COMMANDS_EXPLAIN_H_INCLUDED_
 
 
-#include "cli/args.h"
+#include "cli/util/args.h"
 #include "core/decision.h"
 
 

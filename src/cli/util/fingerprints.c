@@ -10,7 +10,7 @@
 
 #include <openssl/evp.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 #define PRINT_SIZE  16

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 #define READ_SIZE  65536

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 /*

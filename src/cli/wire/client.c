@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 #define WINDOW         2048    /* commands on their way to one server */

@@ -7,7 +7,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 
 void

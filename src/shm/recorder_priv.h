@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _PERM_SHM_RECORDER_SLOT_H_INCLUDED_
-#define _PERM_SHM_RECORDER_SLOT_H_INCLUDED_
+#ifndef _PERM_SHM_RECORDER_PRIV_H_INCLUDED_
+#define _PERM_SHM_RECORDER_PRIV_H_INCLUDED_
 
 
 #include "shm/slots.h"
@@ -59,4 +59,4 @@ struct perm_recorder_s {
     ((perm_recorder_slot_t *) perm_slots_at(class, i))
 
 
-#endif /* _PERM_SHM_RECORDER_SLOT_H_INCLUDED_ */
+#endif /* _PERM_SHM_RECORDER_PRIV_H_INCLUDED_ */

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _PERM_SHM_CACHE_SLOT_H_INCLUDED_
-#define _PERM_SHM_CACHE_SLOT_H_INCLUDED_
+#ifndef _PERM_SHM_CACHE_PRIV_H_INCLUDED_
+#define _PERM_SHM_CACHE_PRIV_H_INCLUDED_
 
 
 #include "shm/slots.h"
@@ -147,4 +147,4 @@ perm_cache_valid(perm_cache_slot_t *slot, uint64_t state)
 }
 
 
-#endif /* _PERM_SHM_CACHE_SLOT_H_INCLUDED_ */
+#endif /* _PERM_SHM_CACHE_PRIV_H_INCLUDED_ */

@@ -1,5 +1,5 @@
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 
-#include "cli/args.h"
+#include "cli/util/args.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/output.h"
+#include "cli/util/output.h"
 #include "core/json.h"
 #include "core/time.h"
 
