@@ -27,7 +27,7 @@ all: module cli
 
 # nginx's configure writes where it stands, so it stands in a tree of links
 
-MODULE_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.c)))
+MODULE_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.[ch])))
 
 module: $(TREE)/objs/Makefile
 	@echo 'building $(notdir $(MODULE))'
