@@ -5,7 +5,7 @@
 #include "sync/grants_reply.h"
 #include "status/explain_json.h"
 #include "sync/fetch.h"
-#include "status/send.h"
+#include "http/send.h"
 
 
 typedef enum {
@@ -344,7 +344,7 @@ perm_explain_send(perm_explain_t *e)
     perm_writer_init(&w, e->request->pool);
     perm_explain_json(&w, &e->tuple, e->plcf, &e->cache, &e->redis);
 
-    return perm_send_send(e->request, NGX_HTTP_OK, &type, &w);
+    return perm_send_content(e->request, NGX_HTTP_OK, &type, &w);
 }
 
 

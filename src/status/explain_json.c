@@ -26,7 +26,7 @@ void
 perm_explain_json(perm_writer_t *w, perm_tuple_t *tuple, perm_loc_conf_t *plcf,
     perm_explain_cache_t *cache, perm_explain_redis_t *redis)
 {
-    perm_write(w, "{\"now\":%T,", ngx_time());
+    perm_writer_put(w, "{\"now\":%T,", ngx_time());
 
     perm_explain_name(w, "gateway", tuple->gateway);
     perm_explain_name(w, "resource", tuple->resource);
@@ -37,7 +37,7 @@ perm_explain_json(perm_writer_t *w, perm_tuple_t *tuple, perm_loc_conf_t *plcf,
     perm_explain_redis_json(w, redis);
     perm_explain_differs(w, cache, redis);
 
-    perm_write(w, "}" CRLF);
+    perm_writer_put(w, "}" CRLF);
 }
 
 
@@ -68,7 +68,7 @@ perm_explain_now(perm_writer_t *w, perm_loc_conf_t *plcf,
     }
 
     perm_explain_decision(w, &decision);
-    perm_write(w, ",\"by\":\"%s\"", by);
+    perm_writer_put(w, ",\"by\":\"%s\"", by);
 }
 
 
@@ -95,11 +95,11 @@ perm_explain_cache_json(perm_writer_t *w, perm_loc_conf_t *plcf,
     perm_cache_entry_t  *entry;
 
     if (!cache->found) {
-        perm_write(w, ",\"cache\":{\"found\":false,"
-                   "\"current_generation\":{\"epoch\":%uD,"
-                   "\"change\":[%uD,%uD]}}",
-                   cache->generation.epoch, cache->generation.change[0],
-                   cache->generation.change[1]);
+        perm_writer_put(w, ",\"cache\":{\"found\":false,"
+                        "\"current_generation\":{\"epoch\":%uD,"
+                        "\"change\":[%uD,%uD]}}",
+                        cache->generation.epoch, cache->generation.change[0],
+                        cache->generation.change[1]);
         return;
     }
 
@@ -107,51 +107,53 @@ perm_explain_cache_json(perm_writer_t *w, perm_loc_conf_t *plcf,
     valid = (cache->decision.outcome == PERM_ALLOW) ? plcf->valid
                                                     : plcf->valid_denied;
 
-    perm_write(w, ",\"cache\":{\"found\":true,\"state\":\"%s\","
-               "\"trusted\":%s,\"unchanged\":%s,\"stale_allowed\":%s,"
-               "\"age_ms\":%L,\"valid_until\":%L,",
-               perm_explain_state(cache), perm_explain_bool[entry->trusted],
-               perm_explain_bool[entry->unchanged],
-               perm_explain_bool[cache->stale], cache->age,
-               (int64_t) ngx_time() + (valid - cache->age) / 1000);
+    perm_writer_put(w, ",\"cache\":{\"found\":true,\"state\":\"%s\","
+                    "\"trusted\":%s,\"unchanged\":%s,\"stale_allowed\":%s,"
+                    "\"age_ms\":%L,\"valid_until\":%L,",
+                    perm_explain_state(cache),
+                    perm_explain_bool[entry->trusted],
+                    perm_explain_bool[entry->unchanged],
+                    perm_explain_bool[cache->stale], cache->age,
+                    (int64_t) ngx_time() + (valid - cache->age) / 1000);
 
-    perm_write(w, "\"generation\":{\"epoch\":%uD,\"change\":[%uD,%uD]},"
-               "\"current_generation\":{\"epoch\":%uD,\"change\":[%uD,%uD]},",
-               entry->generation.epoch, entry->generation.change[0],
-               entry->generation.change[1],
-               cache->generation.epoch, cache->generation.change[0],
-               cache->generation.change[1]);
+    perm_writer_put(w, "\"generation\":{\"epoch\":%uD,\"change\":[%uD,%uD]},"
+                    "\"current_generation\":{\"epoch\":%uD,"
+                    "\"change\":[%uD,%uD]},",
+                    entry->generation.epoch, entry->generation.change[0],
+                    entry->generation.change[1],
+                    cache->generation.epoch, cache->generation.change[0],
+                    cache->generation.change[1]);
 
     perm_explain_expires(w, "gateway_expires", entry->grants.gateway);
     perm_explain_expires(w, "resource_expires", entry->grants.resource);
     perm_explain_decision(w, &cache->decision);
 
-    perm_write(w, "}");
+    perm_writer_put(w, "}");
 }
 
 
 static void
 perm_explain_redis_json(perm_writer_t *w, perm_explain_redis_t *redis)
 {
-    perm_write(w, ",\"redis\":{\"answered\":%s,",
-               perm_explain_bool[redis->answered]);
+    perm_writer_put(w, ",\"redis\":{\"answered\":%s,",
+                    perm_explain_bool[redis->answered]);
 
     if (redis->answered) {
-        perm_write(w, "\"took_ms\":%M,\"table_loaded\":%s,", redis->took,
-                   perm_explain_bool[redis->loaded != 0]);
+        perm_writer_put(w, "\"took_ms\":%M,\"table_loaded\":%s,", redis->took,
+                        perm_explain_bool[redis->loaded != 0]);
 
         perm_explain_expires(w, "gateway_expires", redis->grants.gateway);
         perm_explain_expires(w, "resource_expires", redis->grants.resource);
 
     } else {
-        perm_write(w, "\"error\":");
-        perm_write_json(w, redis->error);
-        perm_write(w, ",");
+        perm_writer_put(w, "\"error\":");
+        perm_writer_json(w, redis->error);
+        perm_writer_put(w, ",");
     }
 
     perm_explain_decision(w, &redis->decision);
 
-    perm_write(w, "}");
+    perm_writer_put(w, "}");
 }
 
 
@@ -166,42 +168,42 @@ perm_explain_differs(perm_writer_t *w, perm_explain_cache_t *cache,
 
     comma = "";
 
-    perm_write(w, ",\"differs\":[");
+    perm_writer_put(w, ",\"differs\":[");
 
     if (cache->found && redis->answered) {
         one = &cache->entry.grants;
         two = &redis->grants;
 
         if (one->gateway != two->gateway) {
-            perm_write(w, "\"gateway_expires\"");
+            perm_writer_put(w, "\"gateway_expires\"");
             comma = ",";
         }
 
         if (one->resource != two->resource) {
-            perm_write(w, "%s\"resource_expires\"", comma);
+            perm_writer_put(w, "%s\"resource_expires\"", comma);
             comma = ",";
         }
 
         if (cache->decision.outcome != redis->decision.outcome) {
-            perm_write(w, "%s\"decision\"", comma);
+            perm_writer_put(w, "%s\"decision\"", comma);
             comma = ",";
         }
 
         if (cache->decision.reason != redis->decision.reason) {
-            perm_write(w, "%s\"reason\"", comma);
+            perm_writer_put(w, "%s\"reason\"", comma);
         }
     }
 
-    perm_write(w, "]");
+    perm_writer_put(w, "]");
 }
 
 
 static void
 perm_explain_name(perm_writer_t *w, const char *member, perm_str_t name)
 {
-    perm_write(w, "\"%s\":", member);
-    perm_write_json(w, name);
-    perm_write(w, ",");
+    perm_writer_put(w, "\"%s\":", member);
+    perm_writer_json(w, name);
+    perm_writer_put(w, ",");
 }
 
 
@@ -211,13 +213,13 @@ static void
 perm_explain_expires(perm_writer_t *w, const char *member, int64_t expires)
 {
     if (expires == PERM_GRANT_UNREADABLE) {
-        perm_write(w, "\"%s\":\"unreadable\",", member);
+        perm_writer_put(w, "\"%s\":\"unreadable\",", member);
 
     } else if (expires < 0) {
-        perm_write(w, "\"%s\":null,", member);
+        perm_writer_put(w, "\"%s\":null,", member);
 
     } else {
-        perm_write(w, "\"%s\":%L,", member, expires);
+        perm_writer_put(w, "\"%s\":%L,", member, expires);
     }
 }
 
@@ -230,6 +232,6 @@ perm_explain_decision(perm_writer_t *w, perm_decision_t *decision)
     outcome = perm_outcome_name(decision->outcome);
     reason = perm_reason_name(decision->reason);
 
-    perm_write(w, "\"decision\":\"%*s\",\"reason\":\"%*s\"", outcome.len,
-               outcome.data, reason.len, reason.data);
+    perm_writer_put(w, "\"decision\":\"%*s\",\"reason\":\"%*s\"", outcome.len,
+                    outcome.data, reason.len, reason.data);
 }

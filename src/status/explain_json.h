@@ -9,7 +9,7 @@
 
 
 #include "http/conf.h"
-#include "status/writer.h"
+#include "http/writer.h"
 
 
 typedef struct {

@@ -9,7 +9,7 @@
 
 
 #include "status/snapshot.h"
-#include "status/writer.h"
+#include "http/writer.h"
 
 
 #define PERM_STATUS_LIST      50    /* entries of a list, unless asked for */

@@ -15,14 +15,14 @@ perm_list_expiring(perm_writer_t *w, perm_snapshot_t *s,
     ngx_uint_t              i, n, listed;
     perm_expiring_entry_t  *entries, *e;
 
-    perm_write(w, "{\"within_days\":{");
+    perm_writer_put(w, "{\"within_days\":{");
 
     for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
-        perm_write(w, "%s\"%ui\":%ui", i ? "," : "", perm_expiring_days[i],
-                   s->expiring[i]);
+        perm_writer_put(w, "%s\"%ui\":%ui", i ? "," : "", perm_expiring_days[i],
+                        s->expiring[i]);
     }
 
-    perm_write(w, "},\"left_out\":%ui,\"grants\":[", s->expiring_missed);
+    perm_writer_put(w, "},\"left_out\":%ui,\"grants\":[", s->expiring_missed);
 
     entries = ngx_palloc(w->pool,
                          PERM_EXPIRING_MAX * sizeof(perm_expiring_entry_t));
@@ -42,16 +42,16 @@ perm_list_expiring(perm_writer_t *w, perm_snapshot_t *s,
             continue;
         }
 
-        perm_write(w, "%s{", comma);
+        perm_writer_put(w, "%s{", comma);
         perm_list_name(w, "gateway", e->tuple.gateway);
         perm_list_name(w, "resource", e->tuple.resource);
         perm_list_name(w, "app", e->tuple.app);
-        perm_write(w, "\"expires\":%L,\"seen\":%T}", e->expires, e->seen);
+        perm_writer_put(w, "\"expires\":%L,\"seen\":%T}", e->expires, e->seen);
         comma = ",";
         listed++;
     }
 
-    perm_write(w, "]}");
+    perm_writer_put(w, "]}");
 }
 
 
@@ -74,7 +74,7 @@ perm_list_top(perm_writer_t *w, perm_heavy_hitters_t *top,
     listed = 0;
     comma = "";
 
-    perm_write(w, "[");
+    perm_writer_put(w, "[");
 
     for (i = 0; i < n && listed < query->limit; i++) {
         e = &entries[i];
@@ -85,18 +85,18 @@ perm_list_top(perm_writer_t *w, perm_heavy_hitters_t *top,
 
         reason = perm_reason_name(e->reason);
 
-        perm_write(w, "%s{", comma);
+        perm_writer_put(w, "%s{", comma);
         perm_list_name(w, "gateway", e->tuple.gateway);
         perm_list_name(w, "resource", e->tuple.resource);
         perm_list_name(w, "app", e->tuple.app);
-        perm_write(w, "\"reason\":\"%*s\",\"count\":%ui,\"error\":%ui,"
-                   "\"first\":%T,\"last\":%T}", reason.len, reason.data,
-                   e->count, e->error, e->first, e->last);
+        perm_writer_put(w, "\"reason\":\"%*s\",\"count\":%ui,\"error\":%ui,"
+                        "\"first\":%T,\"last\":%T}", reason.len, reason.data,
+                        e->count, e->error, e->first, e->last);
         comma = ",";
         listed++;
     }
 
-    perm_write(w, "]");
+    perm_writer_put(w, "]");
 }
 
 
@@ -119,7 +119,7 @@ perm_list_resources(perm_writer_t *w, perm_resources_t *resources,
     listed = 0;
     comma = "";
 
-    perm_write(w, "[");
+    perm_writer_put(w, "[");
 
     for (i = 0; i < n && listed < query->limit; i++) {
         e = &entries[i];
@@ -128,20 +128,20 @@ perm_list_resources(perm_writer_t *w, perm_resources_t *resources,
             continue;
         }
 
-        perm_write(w, "%s{", comma);
+        perm_writer_put(w, "%s{", comma);
         perm_list_name(w, "gateway", e->tuple.gateway);
         perm_list_name(w, "resource", e->tuple.resource);
-        perm_write(w, "\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%ui,"
-                   "\"denied\":%ui,\"failed\":%ui,\"would_deny\":%ui,"
-                   "\"first\":%T,\"last\":%T}",
-                   e->policy == PERM_POLICY_OPEN ? "open" : "required",
-                   e->dry_run ? "true" : "false", e->allowed, e->denied,
-                   e->failed, e->would_deny, e->first, e->last);
+        perm_writer_put(w, "\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%ui,"
+                        "\"denied\":%ui,\"failed\":%ui,\"would_deny\":%ui,"
+                        "\"first\":%T,\"last\":%T}",
+                        e->policy == PERM_POLICY_OPEN ? "open" : "required",
+                        e->dry_run ? "true" : "false", e->allowed, e->denied,
+                        e->failed, e->would_deny, e->first, e->last);
         comma = ",";
         listed++;
     }
 
-    perm_write(w, "]");
+    perm_writer_put(w, "]");
 }
 
 
@@ -174,7 +174,7 @@ perm_list_name(perm_writer_t *w, char *member, perm_str_t name)
         name.data = NULL;
     }
 
-    perm_write(w, "\"%s\":", member);
-    perm_write_json(w, name);
-    perm_write(w, ",");
+    perm_writer_put(w, "\"%s\":", member);
+    perm_writer_json(w, name);
+    perm_writer_put(w, ",");
 }

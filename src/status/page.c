@@ -14,7 +14,7 @@
 
 
 #define perm_page_static(w, text)                                             \
-    perm_write_static(w, text, sizeof(text) - 1)
+    perm_writer_static(w, text, sizeof(text) - 1)
 
 
 static void perm_page_head(perm_writer_t *w, u_char *nonce);
@@ -38,50 +38,51 @@ perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
     host.data = (char *) ngx_cycle->hostname.data;
     host.len = ngx_cycle->hostname.len;
 
-    perm_write(w, "<body>\n<header><b>App permission</b><span>");
-    perm_write_html(w, host);
-    perm_write(w, "</span><span id=\"live\">as of this moment</span>"
-               "</header>\n<main>\n");
+    perm_writer_put(w, "<body>\n<header><b>App permission</b><span>");
+    perm_writer_html(w, host);
+    perm_writer_put(w, "</span><span id=\"live\">as of this moment</span>"
+                    "</header>\n<main>\n");
 
     perm_page_verdict(w, s);
     perm_page_numbers(w, s);
 
-    perm_write(w, "<div class=\"parts\" id=\"parts\"></div>\n"
-               "<div class=\"figures\" id=\"figures\"></div>\n");
+    perm_writer_put(w, "<div class=\"parts\" id=\"parts\"></div>\n"
+                    "<div class=\"figures\" id=\"figures\"></div>\n");
     perm_page_static(w, perm_page_body);
 
-    perm_write(w, "</main>\n<footer>The same as "
-               "<a href=\"?format=json\">JSON</a> and for "
-               "<a href=\"?format=prometheus\">Prometheus</a>. "
-               "Counts are of all workers, since the zone was made.</footer>\n"
-               "<script type=\"application/json\" id=\"data\">");
+    perm_writer_put(w, "</main>\n<footer>The same as "
+                    "<a href=\"?format=json\">JSON</a> and for "
+                    "<a href=\"?format=prometheus\">Prometheus</a>. "
+                    "Counts are of all workers, since the zone was made."
+                    "</footer>\n"
+                    "<script type=\"application/json\" id=\"data\">");
     perm_status_json(w, s, zone, query);
 
-    perm_write(w, "</script>\n<script nonce=\"%*s\">\n",
-               (size_t) PERM_NONCE_LEN, nonce);
+    perm_writer_put(w, "</script>\n<script nonce=\"%*s\">\n",
+                    (size_t) PERM_NONCE_LEN, nonce);
     perm_page_static(w, perm_page_script_verdict);
     perm_page_static(w, perm_page_script_figures);
     perm_page_static(w, perm_page_script_tables);
 
-    perm_write(w, "</script>\n</body>\n</html>\n");
+    perm_writer_put(w, "</script>\n</body>\n</html>\n");
 }
 
 
 static void
 perm_page_head(perm_writer_t *w, u_char *nonce)
 {
-    perm_write(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-               "<meta charset=\"utf-8\">\n"
-               "<meta name=\"viewport\" "
-               "content=\"width=device-width, initial-scale=1\">\n"
-               "<meta name=\"color-scheme\" content=\"light dark\">\n"
-               "<noscript><meta http-equiv=\"refresh\" content=\"5\">"
-               "</noscript>\n"
-               "<link rel=\"icon\" href=\"data:,\">\n"
-               "<title>App permission</title>\n<style nonce=\"%*s\">\n",
-               (size_t) PERM_NONCE_LEN, nonce);
+    perm_writer_put(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
+                    "<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" "
+                    "content=\"width=device-width, initial-scale=1\">\n"
+                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
+                    "<noscript><meta http-equiv=\"refresh\" content=\"5\">"
+                    "</noscript>\n"
+                    "<link rel=\"icon\" href=\"data:,\">\n"
+                    "<title>App permission</title>\n<style nonce=\"%*s\">\n",
+                    (size_t) PERM_NONCE_LEN, nonce);
     perm_page_static(w, perm_page_style);
-    perm_write(w, "</style>\n</head>\n");
+    perm_writer_put(w, "</style>\n</head>\n");
 }
 
 
@@ -94,24 +95,24 @@ perm_page_verdict(perm_writer_t *w, perm_snapshot_t *s)
     worst = s->nalerts ? s->alerts[0].severity : PERM_ALERT_NOTE;
     serious = (worst != PERM_ALERT_NOTE);
 
-    perm_write(w, "<section id=\"verdict\" class=\"%s\" role=\"status\">",
-               perm_page_severities[worst]);
+    perm_writer_put(w, "<section id=\"verdict\" class=\"%s\" role=\"status\">",
+                    perm_page_severities[worst]);
 
     if (serious) {
         perm_page_problem(w, &s->alerts[0], 1);
 
     } else {
-        perm_write(w, "<div class=\"mark\">In order</div>"
-                   "<h1>Every check is being decided.</h1>");
+        perm_writer_put(w, "<div class=\"mark\">In order</div>"
+                        "<h1>Every check is being decided.</h1>");
     }
 
-    perm_write(w, "<ul>");
+    perm_writer_put(w, "<ul>");
 
     for (i = serious; i < s->nalerts; i++) {
         perm_page_problem(w, &s->alerts[i], 0);
     }
 
-    perm_write(w, "</ul></section>\n");
+    perm_writer_put(w, "</ul></section>\n");
 }
 
 
@@ -127,20 +128,20 @@ perm_page_problem(perm_writer_t *w, perm_alert_t *alert, ngx_uint_t first)
     advice.len = ngx_strlen(alert->advice);
 
     if (first) {
-        perm_write(w, "<h1>");
-        perm_write_html(w, text);
-        perm_write(w, ".</h1><p>");
-        perm_write_html(w, advice);
-        perm_write(w, "</p>");
+        perm_writer_put(w, "<h1>");
+        perm_writer_html(w, text);
+        perm_writer_put(w, ".</h1><p>");
+        perm_writer_html(w, advice);
+        perm_writer_put(w, "</p>");
         return;
     }
 
-    perm_write(w, "<li class=\"%s\"><b>",
-               perm_page_severities[alert->severity]);
-    perm_write_html(w, text);
-    perm_write(w, ".</b><span>");
-    perm_write_html(w, advice);
-    perm_write(w, "</span></li>");
+    perm_writer_put(w, "<li class=\"%s\"><b>",
+                    perm_page_severities[alert->severity]);
+    perm_writer_html(w, text);
+    perm_writer_put(w, ".</b><span>");
+    perm_writer_html(w, advice);
+    perm_writer_put(w, "</span></li>");
 }
 
 
@@ -151,28 +152,28 @@ perm_page_numbers(perm_writer_t *w, perm_snapshot_t *s)
 {
     static const char  *loaded[] = { "not asked yet", "loaded", "not loaded" };
 
-    perm_write(w, "<noscript><table><tbody>\n"
-               "<tr><th>Allowed</th><td>%ui</td></tr>\n"
-               "<tr><th>Denied</th><td>%ui</td></tr>\n"
-               "<tr><th>Failed</th><td>%ui</td></tr>\n"
-               "<tr><th>Let through by dry run</th><td>%ui</td></tr>\n",
-               s->allow, s->deny, s->fail, s->would_deny);
+    perm_writer_put(w, "<noscript><table><tbody>\n"
+                    "<tr><th>Allowed</th><td>%ui</td></tr>\n"
+                    "<tr><th>Denied</th><td>%ui</td></tr>\n"
+                    "<tr><th>Failed</th><td>%ui</td></tr>\n"
+                    "<tr><th>Let through by dry run</th><td>%ui</td></tr>\n",
+                    s->allow, s->deny, s->fail, s->would_deny);
 
-    perm_write(w, "<tr><th>Cache hits, misses, stale</th>"
-               "<td>%uA, %uA, %uA</td></tr>\n"
-               "<tr><th>Redis</th><td>%s</td></tr>\n"
-               "<tr><th>Grant table</th><td>%s</td></tr>\n"
-               "<tr><th>Changes of grants</th><td>%s</td></tr>\n",
-               s->stats.cache[PERM_CACHE_HIT],
-               s->stats.cache[PERM_CACHE_MISS],
-               s->stats.cache[PERM_CACHE_STALE],
-               s->health.redis_up ? "up" : "down",
-               loaded[s->health.table < 3 ? s->health.table : 0],
-               s->health.tracking ? "pushed" : "not pushed");
+    perm_writer_put(w, "<tr><th>Cache hits, misses, stale</th>"
+                    "<td>%uA, %uA, %uA</td></tr>\n"
+                    "<tr><th>Redis</th><td>%s</td></tr>\n"
+                    "<tr><th>Grant table</th><td>%s</td></tr>\n"
+                    "<tr><th>Changes of grants</th><td>%s</td></tr>\n",
+                    s->stats.cache[PERM_CACHE_HIT],
+                    s->stats.cache[PERM_CACHE_MISS],
+                    s->stats.cache[PERM_CACHE_STALE],
+                    s->health.redis_up ? "up" : "down",
+                    loaded[s->health.table < 3 ? s->health.table : 0],
+                    s->health.tracking ? "pushed" : "not pushed");
 
-    perm_write(w, "<tr><th>Last accesses pending</th><td>%ui</td></tr>\n"
-               "<tr><th>Last accesses dropped</th><td>%ui</td></tr>\n"
-               "<tr><th>Grants ending within a day</th><td>%ui</td></tr>\n"
-               "</tbody></table></noscript>\n",
-               s->access.pending, s->access.dropped, s->expiring[0]);
+    perm_writer_put(w, "<tr><th>Last accesses pending</th><td>%ui</td></tr>\n"
+                    "<tr><th>Last accesses dropped</th><td>%ui</td></tr>\n"
+                    "<tr><th>Grants ending within a day</th><td>%ui</td></tr>\n"
+                    "</tbody></table></noscript>\n",
+                    s->access.pending, s->access.dropped, s->expiring[0]);
 }

@@ -44,8 +44,8 @@ static void
 perm_metric(perm_writer_t *w, const char *name, const char *type,
     const char *help)
 {
-    perm_write(w, "# HELP app_permission_%s %s\n"
-               "# TYPE app_permission_%s %s\n", name, help, name, type);
+    perm_writer_put(w, "# HELP app_permission_%s %s\n"
+                    "# TYPE app_permission_%s %s\n", name, help, name, type);
 }
 
 
@@ -56,7 +56,7 @@ perm_metric_value(perm_writer_t *w, const char *name, const char *type,
     const char *help, ngx_uint_t value)
 {
     perm_metric(w, name, type, help);
-    perm_write(w, "app_permission_%s %ui\n", name, value);
+    perm_writer_put(w, "app_permission_%s %ui\n", name, value);
 }
 
 
@@ -67,8 +67,8 @@ perm_metric_msec(perm_writer_t *w, const char *name, const char *help,
     ngx_uint_t msec)
 {
     perm_metric(w, name, "gauge", help);
-    perm_write(w, "app_permission_%s %ui.%03ui\n", name, msec / 1000,
-               msec % 1000);
+    perm_writer_put(w, "app_permission_%s %ui.%03ui\n", name, msec / 1000,
+                    msec % 1000);
 }
 
 
@@ -93,8 +93,8 @@ perm_metric_requests(perm_writer_t *w, perm_snapshot_t *s)
                 "Grants in use that end within so many days.");
 
     for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
-        perm_write(w, "app_permission_grants_expiring{days=\"%ui\"} %ui\n",
-                   perm_expiring_days[i], s->expiring[i]);
+        perm_writer_put(w, "app_permission_grants_expiring{days=\"%ui\"} %ui\n",
+                        perm_expiring_days[i], s->expiring[i]);
     }
 }
 
@@ -117,9 +117,9 @@ perm_metric_reasons(perm_writer_t *w, const char *name,
 
             reason = perm_reason_name(k);
 
-            perm_write(w, "app_permission_%s{decision=\"%*s\",reason=\"%*s\"} "
-                       "%uA\n", name, outcome.len, outcome.data, reason.len,
-                       reason.data, counts[i][k]);
+            perm_writer_put(w, "app_permission_%s{decision=\"%*s\","
+                            "reason=\"%*s\"} %uA\n", name, outcome.len,
+                            outcome.data, reason.len, reason.data, counts[i][k]);
         }
     }
 }
@@ -130,12 +130,14 @@ perm_metric_cache(perm_writer_t *w, perm_snapshot_t *s)
 {
     perm_metric(w, "cache_lookups_total", "counter",
                 "Checks that needed a grant, by where it came from.");
-    perm_write(w, "app_permission_cache_lookups_total{result=\"hit\"} %uA\n"
-               "app_permission_cache_lookups_total{result=\"miss\"} %uA\n"
-               "app_permission_cache_lookups_total{result=\"stale\"} %uA\n",
-               s->stats.cache[PERM_CACHE_HIT],
-               s->stats.cache[PERM_CACHE_MISS],
-               s->stats.cache[PERM_CACHE_STALE]);
+    perm_writer_put(w,
+                    "app_permission_cache_lookups_total{result=\"hit\"} %uA\n"
+                    "app_permission_cache_lookups_total{result=\"miss\"} %uA\n"
+                    "app_permission_cache_lookups_total{result=\"stale\"} "
+                    "%uA\n",
+                    s->stats.cache[PERM_CACHE_HIT],
+                    s->stats.cache[PERM_CACHE_MISS],
+                    s->stats.cache[PERM_CACHE_STALE]);
 
     perm_metric_value(w, "cache_entries", "gauge",
                       "Calls in the cache.", s->cache.entries);
@@ -267,8 +269,8 @@ perm_metric_histogram(perm_writer_t *w, const char *name, const char *label,
         n += h->count[i];
         bound = (uint64_t) 1 << i;
 
-        perm_write(w, "app_permission_%s_bucket{%sle=\"%uL.%06uL\"} %ui\n",
-                   name, label, bound / PERM_USEC, bound % PERM_USEC, n);
+        perm_writer_put(w, "app_permission_%s_bucket{%sle=\"%uL.%06uL\"} %ui\n",
+                        name, label, bound / PERM_USEC, bound % PERM_USEC, n);
     }
 
     n += h->count[i];
@@ -279,11 +281,11 @@ perm_metric_histogram(perm_writer_t *w, const char *name, const char *label,
     close = len ? "}" : "";
     len = len ? len - 1 : 0;
 
-    perm_write(w, "app_permission_%s_bucket{%sle=\"+Inf\"} %ui\n"
-               "app_permission_%s_sum%s%*s%s %uA.%06uA\n"
-               "app_permission_%s_count%s%*s%s %ui\n",
-               name, label, n,
-               name, open, len, label, close, h->sum / PERM_USEC,
-               h->sum % PERM_USEC,
-               name, open, len, label, close, n);
+    perm_writer_put(w, "app_permission_%s_bucket{%sle=\"+Inf\"} %ui\n"
+                    "app_permission_%s_sum%s%*s%s %uA.%06uA\n"
+                    "app_permission_%s_count%s%*s%s %ui\n",
+                    name, label, n,
+                    name, open, len, label, close, h->sum / PERM_USEC,
+                    h->sum % PERM_USEC,
+                    name, open, len, label, close, n);
 }

@@ -4,7 +4,7 @@
 #include "status/explain.h"
 #include "status/accept.h"
 #include "status/form.h"
-#include "status/send.h"
+#include "http/send.h"
 
 
 typedef enum {
@@ -97,8 +97,8 @@ perm_status_handler(ngx_http_request_t *r)
     if (would_deny && form == PERM_FORM_JSON) {
         perm_writer_init(&w, r->pool);
         perm_status_would_deny(&w, pmcf->zone.zone, &query);
-        return perm_send_send(r, NGX_HTTP_OK,
-                              &perm_status_types[PERM_FORM_JSON], &w);
+        return perm_send_content(r, NGX_HTTP_OK,
+                                 &perm_status_types[PERM_FORM_JSON], &w);
     }
 
     return perm_status_answer(r, form, &query);
@@ -234,7 +234,7 @@ perm_status_answer(ngx_http_request_t *r, perm_form_t form,
         perm_status_json(&w, s, zone, query);
     }
 
-    return perm_send_send(r, NGX_HTTP_OK, &perm_status_types[form], &w);
+    return perm_send_content(r, NGX_HTTP_OK, &perm_status_types[form], &w);
 }
 
 

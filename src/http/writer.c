@@ -1,5 +1,5 @@
 
-#include "status/writer.h"
+#include "http/writer.h"
 
 
 #define PERM_WRITER_BUFFER  8192   /* bytes */
@@ -67,7 +67,7 @@ perm_writer_room(perm_writer_t *w, size_t size)
 
 
 void ngx_cdecl
-perm_write(perm_writer_t *w, const char *fmt, ...)
+perm_writer_put(perm_writer_t *w, const char *fmt, ...)
 {
     u_char   *p;
     va_list   args;
@@ -87,7 +87,7 @@ perm_write(perm_writer_t *w, const char *fmt, ...)
 
 
 void
-perm_write_static(perm_writer_t *w, const char *text, size_t len)
+perm_writer_static(perm_writer_t *w, const char *text, size_t len)
 {
     ngx_buf_t  *b;
 
@@ -118,13 +118,13 @@ perm_write_static(perm_writer_t *w, const char *text, size_t len)
  */
 
 void
-perm_write_json(perm_writer_t *w, perm_str_t text)
+perm_writer_json(perm_writer_t *w, perm_str_t text)
 {
     size_t   i;
     u_char   ch, *p;
 
     if (text.data == NULL) {
-        perm_write(w, "null");
+        perm_writer_put(w, "null");
         return;
     }
 
@@ -158,7 +158,7 @@ perm_write_json(perm_writer_t *w, perm_str_t text)
 
 
 void
-perm_write_html(perm_writer_t *w, perm_str_t text)
+perm_writer_html(perm_writer_t *w, perm_str_t text)
 {
     size_t   len;
     u_char  *p;

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _PERM_STATUS_WRITER_H_INCLUDED_
-#define _PERM_STATUS_WRITER_H_INCLUDED_
+#ifndef _PERM_HTTP_WRITER_H_INCLUDED_
+#define _PERM_HTTP_WRITER_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -14,7 +14,7 @@
 #include "core/name.h"
 
 
-#define PERM_WRITER_LINE  1024              /* bytes of one perm_write() */
+#define PERM_WRITER_LINE  1024              /* bytes of one put */
 #define PERM_WRITER_MAX   (1024 * 1024)     /* bytes of all of it */
 
 
@@ -33,22 +33,22 @@ void perm_writer_init(perm_writer_t *w, ngx_pool_t *pool);
 
 /* ngx_sprintf() of at most PERM_WRITER_LINE bytes */
 
-void ngx_cdecl perm_write(perm_writer_t *w, const char *fmt, ...);
+void ngx_cdecl perm_writer_put(perm_writer_t *w, const char *fmt, ...);
 
 /* constant text, not copied */
 
-void perm_write_static(perm_writer_t *w, const char *text, size_t len);
+void perm_writer_static(perm_writer_t *w, const char *text, size_t len);
 
 
 /*
  * A JSON string with its quotes: valid JSON whatever the bytes, also within
  * a script element of a page.  NULL data: null.
  */
-void perm_write_json(perm_writer_t *w, perm_str_t text);
+void perm_writer_json(perm_writer_t *w, perm_str_t text);
 
 /* text of an HTML element or of an attribute in quotes */
 
-void perm_write_html(perm_writer_t *w, perm_str_t text);
+void perm_writer_html(perm_writer_t *w, perm_str_t text);
 
 
 /* marks the last buffer; the chain, or NULL when the writer failed */
@@ -56,4 +56,4 @@ void perm_write_html(perm_writer_t *w, perm_str_t text);
 ngx_chain_t *perm_writer_finish(perm_writer_t *w);
 
 
-#endif /* _PERM_STATUS_WRITER_H_INCLUDED_ */
+#endif /* _PERM_HTTP_WRITER_H_INCLUDED_ */

@@ -1,5 +1,5 @@
 
-#include "status/send.h"
+#include "http/send.h"
 
 
 static void perm_send_type(ngx_http_request_t *r, ngx_str_t *type);
@@ -31,7 +31,7 @@ perm_send_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 
 
 ngx_int_t
-perm_send_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+perm_send_content(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     perm_writer_t *w)
 {
     ngx_int_t     rc;
@@ -95,11 +95,11 @@ perm_send_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
 
     perm_writer_init(&w, r->pool);
 
-    perm_write(&w, "{\"error\":");
-    perm_write_json(&w, message);
-    perm_write(&w, "}" CRLF);
+    perm_writer_put(&w, "{\"error\":");
+    perm_writer_json(&w, message);
+    perm_writer_put(&w, "}" CRLF);
 
-    return perm_send_send(r, status, &perm_type_json, &w);
+    return perm_send_content(r, status, &perm_type_json, &w);
 }
 
 
