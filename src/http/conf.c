@@ -30,10 +30,10 @@ perm_main_conf_create(ngx_conf_t *cf)
         return NULL;
     }
 
-    perm_redis_conf_create(&pmcf->redis);
+    perm_redis_conf_create(&pmcf->sync.redis);
 
-    pmcf->flush = NGX_CONF_UNSET_MSEC;
-    pmcf->limit.rate = NGX_CONF_UNSET_UINT;
+    pmcf->sync.flush = NGX_CONF_UNSET_MSEC;
+    pmcf->sync.limit.rate = NGX_CONF_UNSET_UINT;
 
     return pmcf;
 }
@@ -44,15 +44,15 @@ perm_main_conf_init(ngx_conf_t *cf, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
-    if (pmcf->zone.size == 0) {
-        pmcf->zone.size = PERM_ZONE_DEFAULT;
+    if (pmcf->sync.zone.size == 0) {
+        pmcf->sync.zone.size = PERM_ZONE_DEFAULT;
     }
 
-    ngx_conf_init_msec_value(pmcf->flush, PERM_FLUSH);
+    ngx_conf_init_msec_value(pmcf->sync.flush, PERM_FLUSH);
 
-    if (pmcf->limit.rate == NGX_CONF_UNSET_UINT) {
-        pmcf->limit.rate = PERM_LIMIT;
-        pmcf->limit.burst = PERM_LIMIT;
+    if (pmcf->sync.limit.rate == NGX_CONF_UNSET_UINT) {
+        pmcf->sync.limit.rate = PERM_LIMIT;
+        pmcf->sync.limit.burst = PERM_LIMIT;
     }
 
     return NGX_CONF_OK;
@@ -126,7 +126,7 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     if (conf->policy != PERM_POLICY_OFF && conf->stale) {
         pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_app_permission_module);
-        pmcf->stale = 1;
+        pmcf->sync.stale = 1;
     }
 
     if (conf->valid == NGX_CONF_UNSET_MSEC

@@ -13,15 +13,8 @@
 #include <ngx_http.h>
 
 #include "core/decision.h"
-#include "state/files.h"
 #include "http/complex_value.h"
-#include "shm/zone.h"
-#include "redis/conf.h"
-
-
-typedef struct perm_fetch_s   perm_fetch_t;
-typedef struct perm_flush_s   perm_flush_t;
-typedef struct perm_invalidator_s   perm_invalidator_t;
+#include "sync/sync.h"
 
 
 typedef enum {
@@ -32,24 +25,17 @@ typedef enum {
 
 
 typedef struct {
-    perm_redis_conf_t       redis;
+    perm_sync_conf_t        sync;
     ngx_shm_zone_t         *shm_zone;
-    perm_zone_conf_t        zone;
-    ngx_msec_t              flush;         /* ms between flushes */
-    perm_rate_limit_conf_t  limit;         /* lookups of unknown keys */
     ngx_uint_t              used;          /* somewhere: a zone is needed */
     ngx_uint_t              required;      /* a policy may be "required" */
     ngx_uint_t              complete;      /* a location has what it needs */
-    ngx_uint_t              stale;         /* one uses stale answers */
     char                   *missing;       /* the directive one has not */
-    perm_state_files_t     *state;         /* NULL: no state= */
     ngx_int_t               ctx_index;     /* the variable of perm_ctx_t */
 
     /* of this worker, from init_process on */
-    perm_stats_cell_t     *stats;
-    perm_fetch_t          *fetch;          /* NULL: no Redis configured */
-    perm_flush_t          *flusher;
-    perm_invalidator_t    *invalidator;
+    perm_stats_cell_t      *stats;
+    perm_sync_t            *worker;        /* NULL: no Redis configured */
 } perm_main_conf_t;
 
 

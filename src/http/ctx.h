@@ -9,7 +9,6 @@
 
 
 #include "http/conf.h"
-#include "sync/fetch.h"
 
 
 typedef enum {

@@ -100,7 +100,7 @@ perm_denial_log_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     }
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
 
     top = plcf->dry_run ? zone->would_deny : zone->refused;
     hash = perm_tuple_hash(&tuple, zone->seed);

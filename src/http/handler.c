@@ -138,7 +138,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_cache_entry_t   entry;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
     tuple = &ctx->tuple;
 
     ctx->hash = perm_tuple_hash(tuple, zone->seed);
@@ -159,8 +159,8 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
         known = perm_handler_known(r, plcf, ctx, &entry);
 
-        if (known && perm_fetch_late(pmcf->fetch)) {
-            (void) perm_fetch(pmcf->fetch, tuple, ctx->hash, live, NULL,
+        if (known && perm_fetch_late(pmcf->worker->fetch)) {
+            (void) perm_fetch(pmcf->worker->fetch, tuple, ctx->hash, live, NULL,
                               NULL, NULL);
             return perm_handler_stale(r, plcf, ctx, &entry);
         }
@@ -175,7 +175,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         ctx->started = perm_metrics_clock();
     }
 
-    rc = perm_fetch(pmcf->fetch, tuple, ctx->hash, live,
+    rc = perm_fetch(pmcf->worker->fetch, tuple, ctx->hash, live,
                     perm_suspend_answered, r, &ctx->waiter);
 
     if (rc == NGX_AGAIN) {
@@ -222,11 +222,11 @@ perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         age = (int64_t) ngx_current_msec - entry->fetched;
 
         if (age > (int64_t) (plcf->valid - plcf->valid / 4)
-            && perm_cache_claim(pmcf->zone.zone->cache, entry,
+            && perm_cache_claim(pmcf->sync.zone.zone->cache, entry,
                                 ngx_current_msec, PERM_REFRESH_RETRY))
         {
             (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, 1);
-            (void) perm_fetch(pmcf->fetch, &ctx->tuple, ctx->hash, 1,
+            (void) perm_fetch(pmcf->worker->fetch, &ctx->tuple, ctx->hash, 1,
                               NULL, NULL, NULL);
         }
 
@@ -251,7 +251,7 @@ perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     if (!plcf->stale
-        || !perm_zone_unchanged(pmcf->zone.zone, &ctx->tuple, entry))
+        || !perm_zone_unchanged(pmcf->sync.zone.zone, &ctx->tuple, entry))
     {
         return 0;
     }
@@ -276,7 +276,7 @@ perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     return entry->trusted
-           && pmcf->zone.zone->health.tracking
+           && pmcf->sync.zone.zone->health.tracking
            && perm_handler_valid(plcf, ctx) > 0
            && perm_handler_fit(r, plcf, ctx, entry);
 }
@@ -319,7 +319,7 @@ perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
-    if (perm_cache_lookup(pmcf->zone.zone->cache, &ctx->tuple, ctx->hash,
+    if (perm_cache_lookup(pmcf->sync.zone.zone->cache, &ctx->tuple, ctx->hash,
                           ngx_current_msec, &entry)
         == NGX_OK)
     {
@@ -395,7 +395,7 @@ static void
 perm_handler_record(perm_main_conf_t *pmcf, perm_ctx_t *ctx,
     perm_cache_entry_t *entry)
 {
-    (void) perm_recorder_record(pmcf->zone.zone->recorder, &ctx->tuple,
+    (void) perm_recorder_record(pmcf->sync.zone.zone->recorder, &ctx->tuple,
                                 ctx->hash, ngx_time());
 
     if (entry != NULL) {

@@ -52,7 +52,7 @@ perm_metrics_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
 
     if (ctx->started && ctx->cache != PERM_CACHE_NONE) {
         perm_stats_time(pmcf->stats,

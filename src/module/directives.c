@@ -212,7 +212,7 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    if (pmcf->zone.size) {
+    if (pmcf->sync.zone.size) {
         return "is duplicate";
     }
 
@@ -235,12 +235,12 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pmcf->zone.size = size;
+    pmcf->sync.zone.size = size;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (!perm_directive_prefix(&value[i], "state=", &pmcf->zone.state)
-            || pmcf->zone.state.len == 0)
+        if (!perm_directive_prefix(&value[i], "state=", &pmcf->sync.zone.state)
+            || pmcf->sync.zone.state.len == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in "
@@ -249,8 +249,8 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_conf_full_name(cf->cycle, &pmcf->zone.state, 0) != NGX_OK
-            || perm_state_files_test(cf->pool, &pmcf->zone.state, cf->log)
+        if (ngx_conf_full_name(cf->cycle, &pmcf->sync.zone.state, 0) != NGX_OK
+            || perm_state_files_test(cf->pool, &pmcf->sync.zone.state, cf->log)
                != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -271,7 +271,7 @@ perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     const char        *error;
     perm_redis_url_t  *url;
 
-    if (pmcf->redis.url) {
+    if (pmcf->sync.redis.url) {
         return "is duplicate";
     }
 
@@ -295,7 +295,7 @@ perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pmcf->redis.url = url;
+    pmcf->sync.redis.url = url;
 
     return NGX_CONF_OK;
 }
@@ -311,7 +311,7 @@ perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = ngx_conf_set_msec_slot(cf, cmd, conf);
 
-    if (rv == NGX_CONF_OK && pmcf->flush == 0) {
+    if (rv == NGX_CONF_OK && pmcf->sync.flush == 0) {
         value = cf->args->elts;
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"app_permission_flush\": "
@@ -332,7 +332,7 @@ perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t    rate, burst;
     ngx_str_t   *value, text;
 
-    if (pmcf->limit.rate != NGX_CONF_UNSET_UINT) {
+    if (pmcf->sync.limit.rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
@@ -340,8 +340,8 @@ perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     text = value[1];
 
     if (cf->args->nelts == 2 && ngx_strcmp(text.data, "off") == 0) {
-        pmcf->limit.rate = 0;
-        pmcf->limit.burst = 0;
+        pmcf->sync.limit.rate = 0;
+        pmcf->sync.limit.burst = 0;
         return NGX_CONF_OK;
     }
 
@@ -381,8 +381,8 @@ perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    pmcf->limit.rate = rate;
-    pmcf->limit.burst = burst;
+    pmcf->sync.limit.rate = rate;
+    pmcf->sync.limit.burst = burst;
 
     return NGX_CONF_OK;
 }

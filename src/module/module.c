@@ -6,20 +6,15 @@
 #include "http/ctx.h"
 #include "http/conf.h"
 #include "module/directives.h"
-#include "sync/fetch.h"
-#include "sync/flush.h"
 #include "http/handler.h"
 #include "status/status.h"
 #include "http/variables.h"
-#include "sync/invalidator.h"
 
-
-#define PERM_LAST_FLUSH  2000   /* ms, of an exiting worker */
 
 #define PERM_ANYWHERE                                                         \
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
-#define PERM_REDIS(field)  offsetof(perm_main_conf_t, redis.field)
+#define PERM_REDIS(field)  offsetof(perm_main_conf_t, sync.redis.field)
 #define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
 
 
@@ -212,7 +207,7 @@ static ngx_command_t  perm_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       perm_directive_flush,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(perm_main_conf_t, flush),
+      offsetof(perm_main_conf_t, sync.flush),
       NULL },
 
     { ngx_string("app_permission_lookup_limit"),
@@ -283,7 +278,7 @@ perm_postconfiguration(ngx_conf_t *cf)
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_app_permission_module);
 
-    if (pmcf->required && pmcf->redis.url == NULL) {
+    if (pmcf->required && pmcf->sync.redis.url == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "a policy may be \"required\", which needs "
                       "\"app_permission_redis\" in the http block, as in "
@@ -306,7 +301,7 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    pmcf->shm_zone = perm_zone_add(cf, &pmcf->zone,
+    pmcf->shm_zone = perm_zone_add(cf, &pmcf->sync.zone,
                                    &ngx_http_app_permission_module);
     if (pmcf->shm_zone == NULL) {
         return NGX_ERROR;
@@ -321,7 +316,7 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (pmcf->redis.url == NULL) {
+    if (pmcf->sync.redis.url == NULL) {
         return NGX_OK;
     }
 
@@ -330,11 +325,11 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
     /* without the directive there is a resolver that knows no server */
 
     if (clcf->resolver && clcf->resolver->connections.nelts) {
-        pmcf->redis.resolver = clcf->resolver;
-        pmcf->redis.resolver_timeout = clcf->resolver_timeout;
+        pmcf->sync.redis.resolver = clcf->resolver;
+        pmcf->sync.redis.resolver_timeout = clcf->resolver_timeout;
     }
 
-    return perm_redis_conf_init(cf, &pmcf->redis);
+    return perm_redis_conf_init(cf, &pmcf->sync.redis);
 }
 
 
@@ -375,14 +370,14 @@ perm_init_module(ngx_cycle_t *cycle)
         former->replaced = 1;
     }
 
-    if (pmcf->zone.state.len == 0) {
+    if (pmcf->sync.zone.state.len == 0) {
         return NGX_OK;
     }
 
-    pmcf->state = perm_state_files_open(cycle->pool, &pmcf->zone.state,
+    pmcf->sync.state = perm_state_files_open(cycle->pool, &pmcf->sync.zone.state,
                                         cycle->log);
 
-    if (pmcf->state || !ngx_is_init_cycle(cycle->old_cycle)) {
+    if (pmcf->sync.state || !ngx_is_init_cycle(cycle->old_cycle)) {
         /* nginx that runs goes on: an error here would end its master */
         return NGX_OK;
     }
@@ -406,27 +401,16 @@ perm_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    pmcf->stats = perm_stats_cell(pmcf->zone.zone->stats, ngx_worker);
+    pmcf->stats = perm_stats_cell(pmcf->sync.zone.zone->stats, ngx_worker);
     perm_status_start(cycle);
 
-    if (pmcf->redis.url == NULL) {
+    if (pmcf->sync.redis.url == NULL) {
         return NGX_OK;
     }
 
-    pmcf->fetch = perm_fetch_create(pmcf, cycle);
-    if (pmcf->fetch == NULL) {
-        return NGX_ERROR;
-    }
+    pmcf->worker = perm_sync_start(&pmcf->sync, cycle);
 
-    pmcf->flusher = perm_flush_create(pmcf, perm_fetch_redis(pmcf->fetch),
-                                      cycle);
-    if (pmcf->flusher == NULL) {
-        return NGX_ERROR;
-    }
-
-    pmcf->invalidator = perm_invalidator_create(pmcf, cycle);
-
-    return pmcf->invalidator ? NGX_OK : NGX_ERROR;
+    return pmcf->worker ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -437,23 +421,9 @@ perm_exit_process(ngx_cycle_t *cycle)
 
     pmcf = perm_cycle_conf(cycle);
 
-    if (pmcf == NULL) {
-        return;
-    }
-
-    if (pmcf->invalidator) {
-        perm_invalidator_destroy(pmcf->invalidator);
-        pmcf->invalidator = NULL;
-    }
-
-    if (pmcf->flusher) {
-        perm_flush_finish(pmcf->flusher, PERM_LAST_FLUSH);
-        pmcf->flusher = NULL;
-    }
-
-    if (pmcf->fetch) {
-        perm_fetch_destroy(pmcf->fetch);
-        pmcf->fetch = NULL;
+    if (pmcf && pmcf->worker) {
+        perm_sync_stop(pmcf->worker);
+        pmcf->worker = NULL;
     }
 }
 
@@ -468,13 +438,13 @@ perm_exit_master(ngx_cycle_t *cycle)
 
     pmcf = perm_cycle_conf(cycle);
 
-    if (pmcf == NULL || pmcf->state == NULL) {
+    if (pmcf == NULL || pmcf->sync.state == NULL) {
         return;
     }
 
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
 
-    (void) perm_state_files_save(&pmcf->zone.state, zone->cache, zone->recorder,
+    (void) perm_state_files_save(&pmcf->sync.zone.state, zone->cache, zone->recorder,
                                  zone->health.table == PERM_TABLE_NOT_LOADED,
                                  cycle->log);
 }

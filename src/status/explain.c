@@ -4,7 +4,6 @@
 #include "core/grant_key.h"
 #include "sync/grants_reply.h"
 #include "status/explain_json.h"
-#include "sync/fetch.h"
 #include "http/send.h"
 
 
@@ -115,7 +114,7 @@ perm_explain_cached(perm_explain_t *e)
     perm_zone_t           *zone;
     perm_explain_cache_t  *cache;
 
-    zone = e->pmcf->zone.zone;
+    zone = e->pmcf->sync.zone.zone;
     cache = &e->cache;
     hash = perm_tuple_hash(&e->tuple, zone->seed);
 
@@ -155,15 +154,15 @@ perm_explain_ask(perm_explain_t *e)
 
     e->redis.decision = perm_decide_unavailable(e->plcf->on_error_allow);
 
-    if (e->pmcf->fetch == NULL) {
+    if (e->pmcf->worker == NULL) {
         e->redis.error = (perm_str_t) perm_string("no Redis is configured");
         return NGX_DECLINED;
     }
 
-    redis = perm_fetch_redis(e->pmcf->fetch);
+    redis = perm_fetch_redis(e->pmcf->worker->fetch);
 
-    prefix.data = (char *) e->pmcf->redis.prefix.data;
-    prefix.len = e->pmcf->redis.prefix.len;
+    prefix.data = (char *) e->pmcf->sync.redis.prefix.data;
+    prefix.len = e->pmcf->sync.redis.prefix.len;
 
     ngx_str_set(&argv[0], "HMGET");
     argv[1].data = (u_char *) grants_key;

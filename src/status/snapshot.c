@@ -24,11 +24,11 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
         return NULL;
     }
 
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
 
     s->now = ngx_time();
     s->created = zone->created;
-    s->redis = (pmcf->redis.url != NULL);
+    s->redis = (pmcf->sync.redis.url != NULL);
 
     perm_stats_sum(zone->stats, &s->stats, s->now);
     perm_snapshot_totals(s);
@@ -48,7 +48,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->npoints = perm_history_list(zone->history, s->now, s->points);
     perm_snapshot_rates(s);
 
-    perm_alerts_find(s, pmcf->flush);
+    perm_alerts_find(s, pmcf->sync.flush);
 
     return s;
 }

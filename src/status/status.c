@@ -68,7 +68,7 @@ perm_status_handler(ngx_http_request_t *r)
         return perm_explain(r);
     }
 
-    perm_snapshot_note(pmcf->zone.zone);
+    perm_snapshot_note(pmcf->sync.zone.zone);
 
     if (perm_status_form(r, &form) != NGX_OK
         || perm_status_list(r, &would_deny) != NGX_OK)
@@ -96,7 +96,7 @@ perm_status_handler(ngx_http_request_t *r)
 
     if (would_deny && form == PERM_FORM_JSON) {
         perm_writer_init(&w, r->pool);
-        perm_status_would_deny(&w, pmcf->zone.zone, &query);
+        perm_status_would_deny(&w, pmcf->sync.zone.zone, &query);
         return perm_send_content(r, NGX_HTTP_OK,
                                  &perm_status_types[PERM_FORM_JSON], &w);
     }
@@ -205,7 +205,7 @@ perm_status_answer(ngx_http_request_t *r, perm_form_t form,
     perm_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->zone.zone;
+    zone = pmcf->sync.zone.zone;
 
     s = perm_snapshot_take(pmcf, r->pool);
     if (s == NULL) {
@@ -319,11 +319,11 @@ perm_status_sample(ngx_event_t *ev)
     pmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_app_permission_module);
 
-    if (ngx_exiting || pmcf == NULL || pmcf->zone.zone == NULL) {
+    if (ngx_exiting || pmcf == NULL || pmcf->sync.zone.zone == NULL) {
         return;
     }
 
-    perm_snapshot_note(pmcf->zone.zone);
+    perm_snapshot_note(pmcf->sync.zone.zone);
 
     ngx_add_timer(ev, PERM_HISTORY_STEP * 1000);
 }

@@ -21,7 +21,7 @@ static void perm_fetch_store(perm_pending_t *pending);
 
 
 perm_fetch_t *
-perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
+perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 {
     perm_str_t     prefix;
     perm_fetch_t  *fetch;
@@ -31,8 +31,9 @@ perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
         return NULL;
     }
 
-    fetch->pmcf = pmcf;
-    fetch->zone = pmcf->zone.zone;
+    fetch->conf = conf;
+    fetch->zone = conf->zone.zone;
+    fetch->stats = perm_stats_cell(fetch->zone->stats, ngx_worker);
     fetch->log = cycle->log;
     fetch->worker = ngx_worker;
     fetch->hung = fetch->zone->health.hung;
@@ -44,12 +45,12 @@ perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
     fetch->meta.data = fetch;
     fetch->meta.log = cycle->log;
 
-    prefix.data = (char *) pmcf->redis.prefix.data;
-    prefix.len = pmcf->redis.prefix.len;
+    prefix.data = (char *) conf->redis.prefix.data;
+    prefix.len = conf->redis.prefix.len;
     fetch->meta_len = perm_meta_key((char *) fetch->meta_key, prefix);
 
-    fetch->redis = perm_redis_client_create(&pmcf->redis, cycle->log,
-                                            &pmcf->stats->redis, perm_fetch_link,
+    fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
+                                            &fetch->stats->redis, perm_fetch_link,
                                             fetch);
     if (fetch->redis == NULL) {
         return NULL;
@@ -93,7 +94,7 @@ perm_fetch_timing(void *data, uint64_t usec)
 {
     perm_fetch_t *fetch = data;
 
-    perm_stats_time(fetch->pmcf->stats, PERM_HISTOGRAM_REDIS, usec);
+    perm_stats_time(fetch->stats, PERM_HISTOGRAM_REDIS, usec);
 }
 
 
@@ -184,7 +185,7 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     ngx_int_t        wait;
     perm_pending_t  *pending;
 
-    wait = perm_fetch_place(fetch, known, fetch->pmcf->redis.timeout);
+    wait = perm_fetch_place(fetch, known, fetch->conf->redis.timeout);
 
     if (wait == NGX_ERROR) {
         return NULL;
@@ -227,11 +228,11 @@ perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
         return 0;
     }
 
-    wait = perm_rate_limit_take(&fetch->zone->limit, &fetch->pmcf->limit,
+    wait = perm_rate_limit_take(&fetch->zone->limit, &fetch->conf->limit,
                                 ngx_current_msec, max);
 
     if (wait != 0) {
-        (void) ngx_atomic_fetch_add(&fetch->pmcf->stats->limited, 1);
+        (void) ngx_atomic_fetch_add(&fetch->stats->limited, 1);
     }
 
     return wait;
@@ -266,8 +267,8 @@ perm_fetch_send(perm_pending_t *pending)
     fetch = pending->fetch;
     tuple = &pending->tuple;
 
-    prefix.data = (char *) fetch->pmcf->redis.prefix.data;
-    prefix.len = fetch->pmcf->redis.prefix.len;
+    prefix.data = (char *) fetch->conf->redis.prefix.data;
+    prefix.len = fetch->conf->redis.prefix.len;
 
     ngx_str_set(&argv[0], "HMGET");
     argv[1].data = buf;
@@ -318,7 +319,7 @@ perm_fetch_reply(void *data, redisReply *reply)
         pending->generation.untold = !perm_redis_client_tracked(fetch->redis);
 
         if (perm_redis_reply_error(reply, "WRONGTYPE")) {
-            perm_log_once_wrong_type(fetch->pmcf, &pending->tuple, fetch->log);
+            perm_log_once_wrong_type(fetch->conf, &pending->tuple, fetch->log);
 
         } else {
             perm_grants_reply_log(&fetch->answers, reply, rc, "HMGET",
@@ -381,7 +382,7 @@ perm_fetch_again(perm_pending_t *pending)
 
     if (pending->sends == 1) {
         pending->due = (ngx_msec_t) pending->fetched
-                      + pending->fetch->pmcf->redis.timeout;
+                      + pending->fetch->conf->redis.timeout;
     }
 
     left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
@@ -437,8 +438,8 @@ perm_fetch_store(perm_pending_t *pending)
 
     fetch = pending->fetch;
 
-    perm_log_once_grants(fetch->pmcf, &pending->tuple, &pending->grants,
-                         fetch->log);
+    perm_log_once_grants(fetch->conf, fetch->stats, &pending->tuple,
+                         &pending->grants, fetch->log);
 
     live = perm_decide(pending->grants, ngx_time()).outcome == PERM_ALLOW;
 

@@ -9,13 +9,14 @@
 #define _PERM_SYNC_FETCH_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include "sync/sync_conf.h"
 #include "redis/client.h"
 
 
 #define PERM_FETCH_LATE  100   /* ms */
 
 
+typedef struct perm_fetch_s         perm_fetch_t;
 typedef struct perm_fetch_waiter_s  perm_fetch_waiter_t;
 
 
@@ -32,7 +33,7 @@ typedef void (*perm_fetch_pt)(void *data, perm_fetch_result_t result,
     perm_grants_t *grants);
 
 
-perm_fetch_t *perm_fetch_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle);
+perm_fetch_t *perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle);
 void perm_fetch_destroy(perm_fetch_t *fetch);
 
 

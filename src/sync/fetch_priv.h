@@ -15,8 +15,9 @@
 
 
 struct perm_fetch_s {
-    perm_main_conf_t        *pmcf;
+    perm_sync_conf_t        *conf;
     perm_zone_t             *zone;
+    perm_stats_cell_t       *stats;     /* of this worker */
     perm_redis_client_t     *redis;
     ngx_log_t               *log;
     ngx_uint_t               worker;

@@ -112,7 +112,7 @@ perm_fetch_table_reply(void *data, redisReply *reply)
             }
 
             perm_health_table(&zone->health, loaded, batch->doubts,
-                              &fetch->pmcf->redis.prefix, fetch->log);
+                              &fetch->conf->redis.prefix, fetch->log);
             rc = loaded ? NGX_OK : NGX_DECLINED;
 
         } else if (rc == NGX_ERROR) {

@@ -13,7 +13,7 @@
 
 
 struct perm_flush_s {
-    perm_main_conf_t     *pmcf;
+    perm_sync_conf_t     *conf;
     perm_zone_t          *zone;
     perm_redis_client_t  *redis;       /* NULL: only the state file */
     perm_flush_batch_t   *batch;       /* NULL likewise */
@@ -45,7 +45,7 @@ static void perm_flush_full(perm_flush_t *flush);
 
 
 perm_flush_t *
-perm_flush_create(perm_main_conf_t *pmcf, perm_redis_client_t *redis,
+perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *redis,
     ngx_cycle_t *cycle)
 {
     perm_flush_t  *flush;
@@ -55,15 +55,15 @@ perm_flush_create(perm_main_conf_t *pmcf, perm_redis_client_t *redis,
         return NULL;
     }
 
-    flush->pmcf = pmcf;
-    flush->zone = pmcf->zone.zone;
+    flush->conf = conf;
+    flush->zone = conf->zone.zone;
     flush->redis = redis;
     flush->log = cycle->log;
     flush->dropped = perm_recorder_dropped(flush->zone->recorder);
 
     if (redis) {
         flush->batch = perm_flush_batch_create(flush->zone->recorder, redis,
-                                               &pmcf->redis.prefix, cycle->log);
+                                               &conf->redis.prefix, cycle->log);
         if (flush->batch == NULL) {
             ngx_free(flush);
             return NULL;
@@ -137,7 +137,7 @@ perm_flush_turn(ngx_event_t *ev)
         perm_flush_batch_start(flush->batch);
     }
 
-    if (flush->pmcf->state
+    if (flush->conf->state
         && !flush->zone->replaced
         && !flush->writing
         && (ngx_msec_int_t) (now - flush->snapshot_due) >= 0)
@@ -160,7 +160,7 @@ perm_flush_stop(perm_flush_t *flush)
 
     if (flush->writing) {
         flush->writing = 0;
-        perm_state_files_abandon(flush->pmcf->state);
+        perm_state_files_abandon(flush->conf->state);
     }
 }
 
@@ -236,7 +236,7 @@ perm_flush_send(perm_flush_t *flush)
 
     now = ngx_current_msec;
     took = now - flush->started;
-    interval = flush->pmcf->flush;
+    interval = flush->conf->flush;
 
     switch (rc) {
 
@@ -260,11 +260,11 @@ perm_flush_write(perm_flush_t *flush)
 {
     if (flush->zone->replaced) {
         flush->writing = 0;
-        perm_state_files_abandon(flush->pmcf->state);
+        perm_state_files_abandon(flush->conf->state);
         return;
     }
 
-    if (perm_state_files_write(flush->pmcf->state, flush->zone->cache,
+    if (perm_state_files_write(flush->conf->state, flush->zone->cache,
                                flush->zone->recorder,
                                flush->zone->health.table == PERM_TABLE_NOT_LOADED,
                                flush->log)

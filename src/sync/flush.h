@@ -9,11 +9,14 @@
 #define _PERM_SYNC_FLUSH_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include "sync/sync_conf.h"
 #include "redis/client.h"
 
 
-perm_flush_t *perm_flush_create(perm_main_conf_t *pmcf,
+typedef struct perm_flush_s  perm_flush_t;
+
+
+perm_flush_t *perm_flush_create(perm_sync_conf_t *conf,
     perm_redis_client_t *redis, ngx_cycle_t *cycle);
 
 /* in exit_process: a last flush, for at most "msec" ms, and gone */

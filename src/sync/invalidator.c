@@ -3,7 +3,6 @@
 
 #include "core/grant_key.h"
 #include "sync/revalidate.h"
-#include "sync/fetch.h"
 #include "redis/tracking.h"
 
 
@@ -25,7 +24,9 @@
 
 
 struct perm_invalidator_s {
-    perm_main_conf_t       *pmcf;
+    perm_sync_conf_t       *conf;
+    perm_fetch_t           *fetch;
+    perm_stats_cell_t      *stats;
     perm_zone_t            *zone;
     ngx_log_t              *log;
     ngx_event_t             timer;
@@ -86,7 +87,7 @@ perm_invalidator_doubt(perm_invalidator_t *invalidator, ngx_uint_t doubt)
     perm_cache_distrust(invalidator->zone->cache);
     perm_invalidator_excuse(invalidator);
     perm_health_table_doubt(&invalidator->zone->health, doubt);
-    perm_fetch_table(invalidator->pmcf->fetch);
+    perm_fetch_table(invalidator->fetch);
     perm_revalidate_start(invalidator->revalidate);
 }
 
@@ -124,8 +125,8 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
         name.len = key->len;
         name.data = (const char *) key->data;
 
-        prefix.len = invalidator->pmcf->redis.prefix.len;
-        prefix.data = (const char *) invalidator->pmcf->redis.prefix.data;
+        prefix.len = invalidator->conf->redis.prefix.len;
+        prefix.data = (const char *) invalidator->conf->redis.prefix.data;
 
         if (!perm_grant_key_parse(name, PERM_KEY_GRANTS, prefix, &gateway,
                                   &app))
@@ -137,7 +138,7 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
         perm_revalidate_start(invalidator->revalidate);
     }
 
-    (void) ngx_atomic_fetch_add(&invalidator->pmcf->stats->invalidations, 1);
+    (void) ngx_atomic_fetch_add(&invalidator->stats->invalidations, 1);
 }
 
 
@@ -281,7 +282,7 @@ perm_invalidator_begin(perm_invalidator_t *invalidator)
     invalidator->since = ngx_current_msec;
     invalidator->distrusted = ngx_current_msec;
     invalidator->tracking =
-        perm_redis_tracking_start(&invalidator->pmcf->redis, invalidator->log,
+        perm_redis_tracking_start(&invalidator->conf->redis, invalidator->log,
                                   invalidator->prefixes,
                                   PERM_INVALIDATOR_PREFIXES,
                                   &perm_invalidator_handlers, invalidator);
@@ -405,7 +406,7 @@ perm_invalidator_names(perm_invalidator_t *invalidator, ngx_pool_t *pool)
     u_char     *p;
     ngx_str_t  *prefix;
 
-    prefix = &invalidator->pmcf->redis.prefix;
+    prefix = &invalidator->conf->redis.prefix;
 
     p = ngx_pnalloc(pool, 2 * prefix->len + sizeof("grants:meta") - 1);
     if (p == NULL) {
@@ -427,27 +428,23 @@ perm_invalidator_names(perm_invalidator_t *invalidator, ngx_pool_t *pool)
 
 
 perm_invalidator_t *
-perm_invalidator_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
+perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
+    ngx_cycle_t *cycle)
 {
     perm_invalidator_t  *invalidator;
-
-    if (pmcf->redis.url == NULL
-        || (ngx_process != NGX_PROCESS_WORKER
-            && ngx_process != NGX_PROCESS_SINGLE))
-    {
-        return NULL;
-    }
 
     invalidator = ngx_pcalloc(cycle->pool, sizeof(perm_invalidator_t));
     if (invalidator == NULL) {
         return NULL;
     }
 
-    invalidator->pmcf = pmcf;
-    invalidator->zone = pmcf->zone.zone;
+    invalidator->conf = conf;
+    invalidator->fetch = fetch;
+    invalidator->zone = conf->zone.zone;
+    invalidator->stats = perm_stats_cell(invalidator->zone->stats, ngx_worker);
     invalidator->log = cycle->log;
 
-    invalidator->revalidate = perm_revalidate_create(pmcf, cycle);
+    invalidator->revalidate = perm_revalidate_create(conf, fetch, cycle);
 
     if (invalidator->revalidate == NULL
         || perm_invalidator_names(invalidator, cycle->pool) != NGX_OK)

@@ -9,11 +9,14 @@
 #define _PERM_SYNC_INVALIDATOR_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include "sync/fetch.h"
 
 
-perm_invalidator_t *perm_invalidator_create(perm_main_conf_t *pmcf,
-    ngx_cycle_t *cycle);
+typedef struct perm_invalidator_s  perm_invalidator_t;
+
+
+perm_invalidator_t *perm_invalidator_create(perm_sync_conf_t *conf,
+    perm_fetch_t *fetch, ngx_cycle_t *cycle);
 void perm_invalidator_destroy(perm_invalidator_t *invalidator);
 
 

@@ -9,18 +9,18 @@
 #define _PERM_SYNC_LOG_ONCE_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include "sync/sync_conf.h"
 
 
 /* unreadable ones, if there are: they count as absent.  Counted, too */
 
-void perm_log_once_grants(perm_main_conf_t *pmcf, perm_tuple_t *tuple,
-    perm_grants_t *grants, ngx_log_t *log);
+void perm_log_once_grants(perm_sync_conf_t *conf, perm_stats_cell_t *stats,
+    perm_tuple_t *tuple, perm_grants_t *grants, ngx_log_t *log);
 
 
 /* not a hash where the grants should be */
 
-void perm_log_once_wrong_type(perm_main_conf_t *pmcf, perm_tuple_t *tuple,
+void perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     ngx_log_t *log);
 
 

@@ -1,8 +1,6 @@
 
 #include "sync/revalidate.h"
 
-#include "sync/fetch.h"
-
 
 /* changes come in bursts, and calls see to most of it by themselves */
 
@@ -19,7 +17,9 @@
 
 
 struct perm_revalidate_s {
-    perm_main_conf_t  *pmcf;
+    perm_sync_conf_t  *conf;
+    perm_fetch_t      *fetch;
+    perm_stats_cell_t *stats;
     ngx_event_t        timer;
     ngx_uint_t         cursor;       /* of the pass */
     ngx_msec_t         retry;        /* ms */
@@ -74,13 +74,11 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
     ngx_uint_t            end, tried;
     perm_tuple_t          tuple;
     perm_zone_t          *zone;
-    perm_main_conf_t     *pmcf;
     perm_cache_entry_t    entry;
     perm_fetch_waiter_t  *waiter;
     char                  names[PERM_TUPLE_MAX];
 
-    pmcf = revalidate->pmcf;
-    zone = pmcf->zone.zone;
+    zone = revalidate->conf->zone.zone;
 
     tried = 0;
     rc = NGX_AGAIN;
@@ -109,8 +107,8 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
             continue;
         }
 
-        if (perm_fetch(pmcf->fetch, &tuple, perm_tuple_hash(&tuple, zone->seed),
-                       1, perm_revalidate_answered, revalidate, &waiter)
+        if (perm_fetch(revalidate->fetch, &tuple,
+                       perm_tuple_hash(&tuple, zone->seed), 1, perm_revalidate_answered, revalidate, &waiter)
             != NGX_AGAIN)
         {
             /* in a cluster those of other masters have their turn */
@@ -121,7 +119,7 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
         tried++;
     }
 
-    (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, tried);
+    (void) ngx_atomic_fetch_add(&revalidate->stats->refreshes, tried);
 
     return (rc == NGX_DONE) ? NGX_DONE : NGX_AGAIN;
 }
@@ -134,7 +132,7 @@ perm_revalidate_pass(perm_revalidate_t *revalidate)
 {
     if (!revalidate->running) {
 
-        if (perm_redis_client_state(perm_fetch_redis(revalidate->pmcf->fetch))
+        if (perm_redis_client_state(perm_fetch_redis(revalidate->fetch))
             == PERM_REDIS_DOWN)
         {
             return PERM_REVALIDATE_DELAY;
@@ -181,7 +179,8 @@ perm_revalidate_timer(ngx_event_t *ev)
 
 
 perm_revalidate_t *
-perm_revalidate_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
+perm_revalidate_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
+    ngx_cycle_t *cycle)
 {
     perm_revalidate_t  *revalidate;
 
@@ -190,7 +189,9 @@ perm_revalidate_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
         return NULL;
     }
 
-    revalidate->pmcf = pmcf;
+    revalidate->conf = conf;
+    revalidate->fetch = fetch;
+    revalidate->stats = perm_stats_cell(conf->zone.zone->stats, ngx_worker);
     revalidate->stopped = 1;
 
     revalidate->timer.handler = perm_revalidate_timer;
@@ -205,7 +206,7 @@ perm_revalidate_create(perm_main_conf_t *pmcf, ngx_cycle_t *cycle)
 static void
 perm_revalidate_begin(perm_revalidate_t *revalidate, ngx_msec_t delay)
 {
-    if (!revalidate->pmcf->stale) {
+    if (!revalidate->conf->stale) {
         return;
     }
 

@@ -11,7 +11,7 @@
 #define _PERM_SYNC_REVALIDATE_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include "sync/fetch.h"
 
 
 typedef struct perm_revalidate_s  perm_revalidate_t;
@@ -19,8 +19,8 @@ typedef struct perm_revalidate_s  perm_revalidate_t;
 
 /* lives as long as the cycle; NULL when memory is out */
 
-perm_revalidate_t *perm_revalidate_create(perm_main_conf_t *pmcf,
-    ngx_cycle_t *cycle);
+perm_revalidate_t *perm_revalidate_create(perm_sync_conf_t *conf,
+    perm_fetch_t *fetch, ngx_cycle_t *cycle);
 
 
 /*

@@ -1,0 +1,30 @@
+
+/*
+ * What the configuration says of shared memory and Redis.  The directives of
+ * the http floor fill it in; it lives as long as its cycle.
+ */
+
+
+#ifndef _PERM_SYNC_SYNC_CONF_H_INCLUDED_
+#define _PERM_SYNC_SYNC_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "redis/conf.h"
+#include "shm/zone.h"
+#include "state/files.h"
+
+
+typedef struct {
+    perm_redis_conf_t       redis;       /* redis.url NULL: none configured */
+    perm_zone_conf_t        zone;
+    perm_rate_limit_conf_t  limit;       /* lookups of keys not known here */
+    ngx_msec_t              flush;       /* ms between flushes of accesses */
+    ngx_uint_t              stale;       /* 1: a location uses stale answers */
+    perm_state_files_t     *state;       /* NULL: no state= */
+} perm_sync_conf_t;
+
+
+#endif /* _PERM_SYNC_SYNC_CONF_H_INCLUDED_ */
