@@ -218,7 +218,7 @@ configure(perm_cli_t *cli)
     text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX", &name);
     cli->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
 
-    if (!perm_prefix_valid(cli->prefix)) {
+    if (!perm_grant_key_prefix_valid(cli->prefix)) {
         perm_fatal(PERM_EXIT_USAGE, "%s \"%s\": not up to 128 bytes of "
                    "printable ASCII without blanks, quotes and {}*?[]\\", name,
                    perm_escape(cli->prefix));

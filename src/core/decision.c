@@ -46,7 +46,7 @@ decision(perm_outcome_t outcome, perm_reason_t reason, int64_t expires)
 
 
 perm_policy_t
-perm_policy_parse(perm_str_t text)
+perm_decision_policy(perm_str_t text)
 {
     if (text_is(text, "required")) {
         return PERM_POLICY_REQUIRED;
@@ -65,7 +65,7 @@ perm_policy_parse(perm_str_t text)
 
 
 int
-perm_decide_early(perm_policy_t policy, perm_str_t gateway,
+perm_decision_early(perm_policy_t policy, perm_str_t gateway,
     perm_str_t resource, perm_str_t app, perm_decision_t *d)
 {
     if (policy == PERM_POLICY_OPEN) {
@@ -74,8 +74,8 @@ perm_decide_early(perm_policy_t policy, perm_str_t gateway,
     }
 
     if (policy != PERM_POLICY_REQUIRED
-        || !perm_gateway_name_valid(gateway)
-        || !perm_resource_name_valid(resource))
+        || !perm_name_gateway_valid(gateway)
+        || !perm_name_resource_valid(resource))
     {
         *d = decision(PERM_FAIL, PERM_BAD_CONFIG, PERM_GRANT_ABSENT);
         return 1;
@@ -86,7 +86,7 @@ perm_decide_early(perm_policy_t policy, perm_str_t gateway,
         return 1;
     }
 
-    if (!perm_app_name_valid(app)) {
+    if (!perm_name_app_valid(app)) {
         *d = decision(PERM_DENY, PERM_INVALID_APP, PERM_GRANT_ABSENT);
         return 1;
     }
@@ -96,7 +96,7 @@ perm_decide_early(perm_policy_t policy, perm_str_t gateway,
 
 
 perm_decision_t
-perm_decide(perm_grants_t grants, int64_t now)
+perm_decision_make(perm_grants_t grants, int64_t now)
 {
     if (perm_grant_live(grants.gateway, now)) {
         return decision(PERM_ALLOW, PERM_GATEWAY_GRANT, grants.gateway);
@@ -121,7 +121,7 @@ perm_decide(perm_grants_t grants, int64_t now)
 
 
 perm_decision_t
-perm_decide_unavailable(int allow)
+perm_decision_unavailable(int allow)
 {
     return decision(allow ? PERM_ALLOW : PERM_FAIL, PERM_UNAVAILABLE,
                     PERM_GRANT_ABSENT);
@@ -129,14 +129,14 @@ perm_decide_unavailable(int allow)
 
 
 perm_str_t
-perm_outcome_name(perm_outcome_t outcome)
+perm_decision_outcome_name(perm_outcome_t outcome)
 {
     return outcome_names[outcome];
 }
 
 
 perm_str_t
-perm_reason_name(perm_reason_t reason)
+perm_decision_reason_name(perm_reason_t reason)
 {
     return reason_names[reason];
 }

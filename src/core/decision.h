@@ -60,7 +60,7 @@ typedef struct {
 
 /* "off", "open" or "required"; anything else is PERM_POLICY_INVALID */
 
-perm_policy_t perm_policy_parse(perm_str_t text);
+perm_policy_t perm_decision_policy(perm_str_t text);
 
 
 /*
@@ -68,33 +68,34 @@ perm_policy_t perm_policy_parse(perm_str_t text);
  * settle.  Returns 1 with *decision filled, or 0 when grants have to be
  * looked up.  The policy is not PERM_POLICY_OFF.
  */
-int perm_decide_early(perm_policy_t policy, perm_str_t gateway,
+int perm_decision_early(perm_policy_t policy, perm_str_t gateway,
     perm_str_t resource, perm_str_t app, perm_decision_t *decision);
 
 
 /* The decision of valid names under PERM_POLICY_REQUIRED; now: unix seconds */
 
-perm_decision_t perm_decide(perm_grants_t grants, int64_t now);
+perm_decision_t perm_decision_make(perm_grants_t grants, int64_t now);
+
+
+/* 1 when that decision is PERM_ALLOW */
+
+static inline int
+perm_decision_allows(perm_grants_t grants, int64_t now)
+{
+    return perm_grant_live(grants.gateway, now)
+           || perm_grant_live(grants.resource, now);
+}
 
 
 /* The decision when the lookup is impossible and nothing is known */
 
-perm_decision_t perm_decide_unavailable(int allow);
-
-
-/* 1 when a grant with this expiry allows at "now": expires > now, strictly */
-
-static inline int
-perm_grant_live(int64_t expires, int64_t now)
-{
-    return expires >= 0 && expires > now;
-}
+perm_decision_t perm_decision_unavailable(int allow);
 
 
 /* "allow", and "no_grant", as the variables and the status spell them */
 
-perm_str_t perm_outcome_name(perm_outcome_t outcome);
-perm_str_t perm_reason_name(perm_reason_t reason);
+perm_str_t perm_decision_outcome_name(perm_outcome_t outcome);
+perm_str_t perm_decision_reason_name(perm_reason_t reason);
 
 
 #endif /* _PERM_CORE_DECISION_H_INCLUDED_ */

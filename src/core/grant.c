@@ -126,18 +126,6 @@ quote(char *out, const char *text)
 }
 
 
-static perm_str_t
-str(const char *text)
-{
-    perm_str_t  s;
-
-    s.data = text;
-    s.len = strlen(text);
-
-    return s;
-}
-
-
 char *
 perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
     int64_t granted)
@@ -155,8 +143,8 @@ perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
     n = 0;
 
     snprintf(expires_text, sizeof(expires_text), "%lld", (long long) expires);
-    set[n].name = str("\"expires\"");
-    set[n++].value = str(expires_text);
+    set[n].name = perm_str("\"expires\"");
+    set[n++].value = perm_str(expires_text);
 
     if (type != NULL) {
         quoted = malloc(strlen(type) * 6 + 3);
@@ -165,15 +153,15 @@ perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
         }
 
         quote(quoted, type);
-        set[n].name = str("\"type\"");
-        set[n++].value = str(quoted);
+        set[n].name = perm_str("\"type\"");
+        set[n++].value = perm_str(quoted);
     }
 
     if (granted >= 0) {
         snprintf(granted_text, sizeof(granted_text), "%lld",
                  (long long) granted);
-        set[n].name = str("\"granted\"");
-        set[n++].value = str(granted_text);
+        set[n].name = perm_str("\"granted\"");
+        set[n++].value = perm_str(granted_text);
     }
 
     value = perm_json_merge(old, set, n);

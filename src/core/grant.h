@@ -23,6 +23,15 @@
 #define PERM_GRANT_PERMANENT   INT64_C(4102444800)
 
 
+/* 1 when a grant with this expiry allows at "now": expires > now, strictly */
+
+static inline int
+perm_grant_live(int64_t expires, int64_t now)
+{
+    return expires >= 0 && expires > now;
+}
+
+
 /*
  * Reads the expiry out of a grant value as it is in Redis: a JSON number, or
  * an object with a number "expires".  Returns unix seconds, a fraction rounded

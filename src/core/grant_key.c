@@ -18,7 +18,7 @@ append(char *p, const char *data, size_t len)
 
 
 int
-perm_prefix_valid(perm_str_t prefix)
+perm_grant_key_prefix_valid(perm_str_t prefix)
 {
     size_t  i;
     char    c;
@@ -58,7 +58,7 @@ perm_grant_key(char *key, perm_key_kind_t kind, perm_str_t prefix,
 
 
 size_t
-perm_meta_key(char *key, perm_str_t prefix)
+perm_grant_key_meta(char *key, perm_str_t prefix)
 {
     char  *p;
 
@@ -104,12 +104,12 @@ perm_grant_key_parse(perm_str_t key, perm_key_kind_t kind, perm_str_t prefix,
     app->data = colon + 1;
     app->len = last - colon - 1;
 
-    return perm_gateway_name_valid(*gateway) && perm_app_name_valid(*app);
+    return perm_name_gateway_valid(*gateway) && perm_name_app_valid(*app);
 }
 
 
 unsigned
-perm_key_slot(perm_str_t key)
+perm_grant_key_slot(perm_str_t key)
 {
     size_t       i;
     unsigned     bit, crc;

@@ -39,7 +39,7 @@ typedef enum {
  * (they would move the cluster hash tag), blanks and glob characters.
  * Returns 1 when it is valid.
  */
-int perm_prefix_valid(perm_str_t prefix);
+int perm_grant_key_prefix_valid(perm_str_t prefix);
 
 
 /*
@@ -49,7 +49,7 @@ int perm_prefix_valid(perm_str_t prefix);
  */
 size_t perm_grant_key(char *key, perm_key_kind_t kind, perm_str_t prefix,
     perm_str_t gateway, perm_str_t app);
-size_t perm_meta_key(char *key, perm_str_t prefix);
+size_t perm_grant_key_meta(char *key, perm_str_t prefix);
 
 
 /*
@@ -65,7 +65,7 @@ int perm_grant_key_parse(perm_str_t key, perm_key_kind_t kind,
  * its hash tag, or of all of it.
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
-unsigned perm_key_slot(perm_str_t key);
+unsigned perm_grant_key_slot(perm_str_t key);
 
 
 #endif /* _PERM_CORE_GRANT_KEY_H_INCLUDED_ */

@@ -47,14 +47,14 @@ name_valid(perm_str_t name, size_t max)
 
 
 int
-perm_gateway_name_valid(perm_str_t name)
+perm_name_gateway_valid(perm_str_t name)
 {
     return name_valid(name, PERM_GATEWAY_MAX);
 }
 
 
 int
-perm_resource_name_valid(perm_str_t name)
+perm_name_resource_valid(perm_str_t name)
 {
     if (name.len == 1 && name.data[0] == '-') {
         return 0;
@@ -65,7 +65,7 @@ perm_resource_name_valid(perm_str_t name)
 
 
 int
-perm_app_name_valid(perm_str_t name)
+perm_name_app_valid(perm_str_t name)
 {
     return name_valid(name, PERM_APP_MAX);
 }

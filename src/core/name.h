@@ -8,7 +8,7 @@
 #define _PERM_CORE_NAME_H_INCLUDED_
 
 
-#include <stddef.h>
+#include <string.h>
 
 
 #define PERM_GATEWAY_MAX   64   /* bytes */
@@ -25,6 +25,18 @@ typedef struct {
 
 
 #define perm_string(s)  { sizeof(s) - 1, s }
+
+
+static inline perm_str_t
+perm_str(const char *text)
+{
+    perm_str_t  s;
+
+    s.len = strlen(text);
+    s.data = text;
+
+    return s;
+}
 
 
 /* an app's call of a resource of a gateway: what grants and accesses are of */
@@ -45,9 +57,9 @@ typedef struct {
  * a JSON string, a log line or a header, which is what the rest relies on.
  * A resource is never the single byte "-": that stands for the whole gateway.
  */
-int perm_gateway_name_valid(perm_str_t name);
-int perm_resource_name_valid(perm_str_t name);
-int perm_app_name_valid(perm_str_t name);
+int perm_name_gateway_valid(perm_str_t name);
+int perm_name_resource_valid(perm_str_t name);
+int perm_name_app_valid(perm_str_t name);
 
 
 #endif /* _PERM_CORE_NAME_H_INCLUDED_ */

@@ -12,7 +12,8 @@ static const char *const  renewal_names[] = {
 
 
 perm_renewal_t
-perm_renew(int64_t expires, int64_t last, int64_t term, int64_t *renewed)
+perm_renewal_decide(int64_t expires, int64_t last, int64_t term,
+    int64_t *renewed)
 {
     *renewed = expires;
 

@@ -31,7 +31,7 @@ typedef enum {
  * is the old one.  There is no "now": the result does not depend on when or
  * how often the job runs.
  */
-perm_renewal_t perm_renew(int64_t expires, int64_t last, int64_t term,
+perm_renewal_t perm_renewal_decide(int64_t expires, int64_t last, int64_t term,
     int64_t *renewed);
 
 

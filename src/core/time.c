@@ -270,7 +270,7 @@ perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE])
 
 
 int64_t
-perm_span_parse(perm_str_t text)
+perm_time_span_parse(perm_str_t text)
 {
     int64_t        sum, value, unit;
     perm_reader_t  reader;

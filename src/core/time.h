@@ -34,7 +34,7 @@ void perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE]);
  * Reads a span as "180d", "36h" or "1d12h": numbers, each with its unit s, m,
  * h or d; "0" needs none.  Returns 0 to PERM_TIME_MAX seconds, or -1.
  */
-int64_t perm_span_parse(perm_str_t text);
+int64_t perm_time_span_parse(perm_str_t text);
 
 
 #endif /* _PERM_CORE_TIME_H_INCLUDED_ */

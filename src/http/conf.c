@@ -159,15 +159,15 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
     perm_main_conf_t          *pmcf;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (perm_loc_conf_valid(cf, &conf->gateway, perm_gateway_name_valid,
+    if (perm_loc_conf_valid(cf, &conf->gateway, perm_name_gateway_valid,
                             "app_permission_gateway", PERM_GATEWAY_MAX, "")
         != NGX_OK
-        || perm_loc_conf_valid(cf, &conf->resource, perm_resource_name_valid,
+        || perm_loc_conf_valid(cf, &conf->resource, perm_name_resource_valid,
                                "app_permission_resource", PERM_RESOURCE_MAX,
                                ", and not \"-\" alone, which stands for "
                                "the whole gateway")
            != NGX_OK
-        || perm_loc_conf_valid(cf, &conf->app, perm_app_name_valid,
+        || perm_loc_conf_valid(cf, &conf->app, perm_name_app_valid,
                                "app_permission_app", PERM_APP_MAX, "")
            != NGX_OK)
     {

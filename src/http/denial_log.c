@@ -43,7 +43,7 @@ perm_denial_log_log(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                                    PERM_GATEWAY_MAX);
     resource = perm_denial_log_name(resource_buf, ctx->tuple.resource,
                                     PERM_RESOURCE_MAX);
-    reason = perm_reason_name(ctx->decision.reason);
+    reason = perm_decision_reason_name(ctx->decision.reason);
 
     if (ctx->decision.outcome == PERM_DENY) {
         verb = plcf->dry_run ? "would deny" : "denied";
@@ -89,13 +89,13 @@ perm_denial_log_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 
     tuple = ctx->tuple;
 
-    if (!perm_gateway_name_valid(tuple.gateway)
-        || !perm_resource_name_valid(tuple.resource))
+    if (!perm_name_gateway_valid(tuple.gateway)
+        || !perm_name_resource_valid(tuple.resource))
     {
         return;
     }
 
-    if (!perm_app_name_valid(tuple.app)) {
+    if (!perm_name_app_valid(tuple.app)) {
         tuple.app.len = 0;
     }
 

@@ -119,8 +119,8 @@ perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
         return perm_handler_lookup(r, plcf, ctx);
     }
 
-    (void) perm_decide_early(ctx->policy, tuple->gateway, tuple->resource,
-                             tuple->app, &ctx->decision);
+    (void) perm_decision_early(ctx->policy, tuple->gateway, tuple->resource,
+                               tuple->app, &ctx->decision);
 
     return perm_handler_decided(r, plcf, ctx);
 }
@@ -149,7 +149,7 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                            &entry);
 
     if (rc == NGX_OK) {
-        ctx->decision = perm_decide(entry.grants, ngx_time());
+        ctx->decision = perm_decision_make(entry.grants, ngx_time());
 
         if (perm_handler_fresh(plcf, ctx, &entry)) {
             return perm_handler_hit(r, plcf, ctx, &entry);
@@ -165,8 +165,8 @@ perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
             return perm_handler_stale(r, plcf, ctx, &entry);
         }
 
-    } else if (perm_decide_early(ctx->policy, tuple->gateway, tuple->resource,
-                                 tuple->app, &ctx->decision))
+    } else if (perm_decision_early(ctx->policy, tuple->gateway, tuple->resource,
+                                   tuple->app, &ctx->decision))
     {
         return perm_handler_decided(r, plcf, ctx);
     }
@@ -323,7 +323,7 @@ perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
                           ngx_current_msec, &entry)
         == NGX_OK)
     {
-        ctx->decision = perm_decide(entry.grants, ngx_time());
+        ctx->decision = perm_decision_make(entry.grants, ngx_time());
 
         if (perm_handler_fit(r, plcf, ctx, &entry)) {
             return perm_handler_stale(r, plcf, ctx, &entry);
@@ -331,7 +331,7 @@ perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     }
 
     ctx->cache = PERM_CACHE_MISS;
-    ctx->decision = perm_decide_unavailable(plcf->on_error_allow);
+    ctx->decision = perm_decision_unavailable(plcf->on_error_allow);
 
     return perm_handler_decided(r, plcf, ctx);
 }

@@ -90,8 +90,8 @@ perm_metrics_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
 {
     ngx_uint_t  weight;
 
-    if (!perm_gateway_name_valid(ctx->tuple.gateway)
-        || !perm_resource_name_valid(ctx->tuple.resource))
+    if (!perm_name_gateway_valid(ctx->tuple.gateway)
+        || !perm_name_resource_valid(ctx->tuple.resource))
     {
         return;
     }

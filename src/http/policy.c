@@ -41,7 +41,7 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
             return NGX_ERROR;
         }
 
-        ctx->policy = perm_policy_parse(text);
+        ctx->policy = perm_decision_policy(text);
 
         if (r->internal
             && (ctx->policy == PERM_POLICY_OPEN
@@ -94,7 +94,7 @@ perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return policy;
     }
 
-    now = (rc == NGX_OK) ? perm_policy_parse(text) : PERM_POLICY_INVALID;
+    now = (rc == NGX_OK) ? perm_decision_policy(text) : PERM_POLICY_INVALID;
 
     perm_policy_restore_captures(r, saved);
 

@@ -207,7 +207,7 @@ perm_response_problem(ngx_http_request_t *r, perm_grants_reply_t *answer,
         return NGX_ERROR;
     }
 
-    type = perm_reason_name(ctx->decision.reason);
+    type = perm_decision_reason_name(ctx->decision.reason);
 
     body->data = ngx_pnalloc(r->pool, answer->message.len + reason.len
                                       + PERM_TUPLE_MAX + 256);
@@ -222,11 +222,11 @@ perm_response_problem(ngx_http_request_t *r, perm_grants_reply_t *answer,
                     &answer->message, &reason);
 
     p = perm_response_member(p, "gateway", ctx->tuple.gateway,
-                             perm_gateway_name_valid(ctx->tuple.gateway));
+                             perm_name_gateway_valid(ctx->tuple.gateway));
     p = perm_response_member(p, "resource", ctx->tuple.resource,
-                             perm_resource_name_valid(ctx->tuple.resource));
+                             perm_name_resource_valid(ctx->tuple.resource));
     p = perm_response_member(p, "app", ctx->tuple.app,
-                             perm_app_name_valid(ctx->tuple.app));
+                             perm_name_app_valid(ctx->tuple.app));
     *p++ = '}';
 
     body->len = p - body->data;

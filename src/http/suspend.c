@@ -91,7 +91,7 @@ perm_suspend_answered(void *data, perm_fetch_result_t result,
 
     if (result == PERM_FETCHED) {
         ctx->cache = PERM_CACHE_MISS;
-        ctx->decision = perm_decide(*grants, ngx_time());
+        ctx->decision = perm_decision_make(*grants, ngx_time());
     }
 
     perm_suspend_abandoned(ctx);

@@ -113,11 +113,11 @@ perm_variable_word(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     switch (data) {
 
     case PERM_VARIABLE_DECISION:
-        word = perm_outcome_name(ctx->decision.outcome);
+        word = perm_decision_outcome_name(ctx->decision.outcome);
         break;
 
     case PERM_VARIABLE_REASON:
-        word = perm_reason_name(ctx->decision.reason);
+        word = perm_decision_reason_name(ctx->decision.reason);
         break;
 
     default: /* PERM_VARIABLE_CACHE */

@@ -62,7 +62,7 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    plcf->policy = perm_policy_parse(plcf->policy_value.text);
+    plcf->policy = perm_decision_policy(plcf->policy_value.text);
 
     if (plcf->policy == PERM_POLICY_INVALID) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

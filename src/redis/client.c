@@ -385,7 +385,7 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
     if (redis->cluster) {
         name.data = (const char *) key->data;
         name.len = key->len;
-        command->slot = perm_key_slot(name);
+        command->slot = perm_grant_key_slot(name);
     }
 
     if (redis->state == PERM_REDIS_CONNECTING

@@ -35,7 +35,7 @@ perm_redis_conf_prefix(ngx_conf_t *cf, perm_redis_conf_t *conf)
     prefix.len = conf->prefix.len;
     prefix.data = (const char *) conf->prefix.data;
 
-    if (!perm_prefix_valid(prefix)) {
+    if (!perm_grant_key_prefix_valid(prefix)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid prefix \"%V\" in "
                            "\"app_permission_redis_prefix\": use at most %d "

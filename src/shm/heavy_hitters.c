@@ -83,15 +83,15 @@ perm_heavy_hitters_normalize(perm_tuple_t *tuple, uint64_t hash,
         return hash + reason;
     }
 
-    if (!perm_gateway_name_valid(tuple->gateway)) {
+    if (!perm_name_gateway_valid(tuple->gateway)) {
         tuple->gateway.len = 0;
     }
 
-    if (!perm_resource_name_valid(tuple->resource)) {
+    if (!perm_name_resource_valid(tuple->resource)) {
         tuple->resource.len = 0;
     }
 
-    if (!perm_app_name_valid(tuple->app)) {
+    if (!perm_name_app_valid(tuple->app)) {
         tuple->app.len = 0;
     }
 

@@ -125,8 +125,8 @@ perm_resources_note(perm_resources_t *resources, perm_tuple_t *tuple,
     ngx_atomic_uint_t       hash;
     perm_resources_slot_t  *slot;
 
-    if (!perm_gateway_name_valid(tuple->gateway)
-        || !perm_resource_name_valid(tuple->resource))
+    if (!perm_name_gateway_valid(tuple->gateway)
+        || !perm_name_resource_valid(tuple->resource))
     {
         return;
     }

@@ -211,6 +211,6 @@ perm_zone_unchanged(perm_zone_t *zone, perm_tuple_t *tuple,
 {
     return entry->unchanged
            || (zone->health.table == PERM_TABLE_NOT_LOADED
-               && perm_decide(entry->grants, ngx_time()).outcome == PERM_ALLOW
+               && perm_decision_allows(entry->grants, ngx_time())
                && perm_cache_excused(zone->cache, tuple, entry));
 }

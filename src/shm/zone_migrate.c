@@ -91,7 +91,7 @@ perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
             continue;
         }
 
-        live = (perm_decide(entry.grants, ngx_time()).outcome == PERM_ALLOW);
+        live = perm_decision_allows(entry.grants, ngx_time());
 
         /* of the epoch before: fit as stale, until Redis says more */
 

@@ -332,9 +332,9 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
 
     perm_tuple_point(tuple, (char *) p + sizeof(perm_state_record_t));
 
-    if (!perm_gateway_name_valid(tuple->gateway)
-        || !perm_app_name_valid(tuple->app)
-        || !perm_resource_name_valid(tuple->resource))
+    if (!perm_name_gateway_valid(tuple->gateway)
+        || !perm_name_app_valid(tuple->app)
+        || !perm_name_resource_valid(tuple->resource))
     {
         return "a name in it is not valid";
     }
@@ -450,8 +450,7 @@ perm_state_apply_grant(perm_state_loader_t *loader,
     grants.gateway = record->gateway;
     grants.resource = record->resource;
 
-    live = perm_grant_live(grants.gateway, loader->now / 1000)
-           || perm_grant_live(grants.resource, loader->now / 1000);
+    live = perm_decision_allows(grants, loader->now / 1000);
 
     /* of the epoch before: fit as stale, until Redis says more */
 

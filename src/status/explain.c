@@ -95,9 +95,9 @@ perm_explain_call(ngx_http_request_t *r, perm_tuple_t *tuple)
         return NGX_ERROR;
     }
 
-    if (!perm_gateway_name_valid(tuple->gateway)
-        || !perm_resource_name_valid(tuple->resource)
-        || !perm_app_name_valid(tuple->app))
+    if (!perm_name_gateway_valid(tuple->gateway)
+        || !perm_name_resource_valid(tuple->resource)
+        || !perm_name_app_valid(tuple->app))
     {
         return NGX_DECLINED;
     }
@@ -130,7 +130,7 @@ perm_explain_cached(perm_explain_t *e)
 
     cache->found = 1;
     cache->age = (int64_t) ngx_current_msec - cache->entry.fetched;
-    cache->decision = perm_decide(cache->entry.grants, ngx_time());
+    cache->decision = perm_decision_make(cache->entry.grants, ngx_time());
 
     valid = (cache->decision.outcome == PERM_ALLOW) ? e->plcf->valid
                                                     : e->plcf->valid_denied;
@@ -152,7 +152,7 @@ perm_explain_ask(perm_explain_t *e)
     perm_str_t            prefix;
     perm_redis_client_t  *redis;
 
-    e->redis.decision = perm_decide_unavailable(e->plcf->on_error_allow);
+    e->redis.decision = perm_decision_unavailable(e->plcf->on_error_allow);
 
     if (e->pmcf->worker == NULL) {
         e->redis.error = (perm_str_t) perm_string("no Redis is configured");
@@ -179,7 +179,7 @@ perm_explain_ask(perm_explain_t *e)
 
     ngx_str_set(&argv[0], "HGET");
     argv[1].data = (u_char *) meta_key;
-    argv[1].len = perm_meta_key(meta_key, prefix);
+    argv[1].len = perm_grant_key_meta(meta_key, prefix);
     ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
 
     e->commands[PERM_ASK_META] = perm_redis_client_send(redis, &argv[1], 3,
@@ -325,7 +325,7 @@ perm_explain_answered(perm_explain_t *e)
     e->redis.took = ngx_current_msec - e->asked;
 
     if (e->redis.answered && e->redis.loaded) {
-        e->redis.decision = perm_decide(e->redis.grants, ngx_time());
+        e->redis.decision = perm_decision_make(e->redis.grants, ngx_time());
     }
 
     ngx_http_finalize_request(r, perm_explain_send(e));

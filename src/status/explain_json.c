@@ -64,7 +64,7 @@ perm_explain_now(perm_writer_t *w, perm_loc_conf_t *plcf,
 
     } else {
         by = "on_error";
-        decision = perm_decide_unavailable(plcf->on_error_allow);
+        decision = perm_decision_unavailable(plcf->on_error_allow);
     }
 
     perm_explain_decision(w, &decision);
@@ -229,8 +229,8 @@ perm_explain_decision(perm_writer_t *w, perm_decision_t *decision)
 {
     perm_str_t  outcome, reason;
 
-    outcome = perm_outcome_name(decision->outcome);
-    reason = perm_reason_name(decision->reason);
+    outcome = perm_decision_outcome_name(decision->outcome);
+    reason = perm_decision_reason_name(decision->reason);
 
     perm_writer_put(w, "\"decision\":\"%*s\",\"reason\":\"%*s\"", outcome.len,
                     outcome.data, reason.len, reason.data);

@@ -126,7 +126,7 @@ perm_json_reasons(perm_writer_t *w, ngx_atomic_t *counts,
     perm_str_t             name;
     perm_status_reason_t  *r;
 
-    name = perm_outcome_name(outcome);
+    name = perm_decision_outcome_name(outcome);
     perm_writer_put(w, "\"%*s\":{", name.len, name.data);
 
     comma = "";
@@ -135,7 +135,7 @@ perm_json_reasons(perm_writer_t *w, ngx_atomic_t *counts,
         r = &perm_status_reasons[i];
 
         if (r->outcome == outcome) {
-            name = perm_reason_name(r->reason);
+            name = perm_decision_reason_name(r->reason);
             perm_writer_put(w, "%s\"%*s\":%uA", comma, name.len, name.data,
                             counts[r->reason]);
             comma = ",";

@@ -83,7 +83,7 @@ perm_list_top(perm_writer_t *w, perm_heavy_hitters_t *top,
             continue;
         }
 
-        reason = perm_reason_name(e->reason);
+        reason = perm_decision_reason_name(e->reason);
 
         perm_writer_put(w, "%s{", comma);
         perm_list_name(w, "gateway", e->tuple.gateway);

@@ -107,7 +107,7 @@ perm_metric_reasons(perm_writer_t *w, const char *name,
     perm_str_t  outcome, reason;
 
     for (i = first; i <= PERM_FAIL; i++) {
-        outcome = perm_outcome_name(i);
+        outcome = perm_decision_outcome_name(i);
 
         for (k = 0; k < PERM_REASONS; k++) {
 
@@ -115,7 +115,7 @@ perm_metric_reasons(perm_writer_t *w, const char *name,
                 continue;
             }
 
-            reason = perm_reason_name(k);
+            reason = perm_decision_reason_name(k);
 
             perm_writer_put(w, "app_permission_%s{decision=\"%*s\","
                             "reason=\"%*s\"} %uA\n", name, outcome.len,

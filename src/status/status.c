@@ -155,8 +155,8 @@ perm_status_query(ngx_http_request_t *r, perm_status_query_t *query)
         return NGX_ERROR;
     }
 
-    if ((query->gateway.len && !perm_gateway_name_valid(query->gateway))
-        || (query->resource.len && !perm_resource_name_valid(query->resource)))
+    if ((query->gateway.len && !perm_name_gateway_valid(query->gateway))
+        || (query->resource.len && !perm_name_resource_valid(query->resource)))
     {
         return NGX_DECLINED;
     }

@@ -47,7 +47,7 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 
     prefix.data = (char *) conf->redis.prefix.data;
     prefix.len = conf->redis.prefix.len;
-    fetch->meta_len = perm_meta_key((char *) fetch->meta_key, prefix);
+    fetch->meta_len = perm_grant_key_meta((char *) fetch->meta_key, prefix);
 
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
                                             &fetch->stats->redis, perm_fetch_link,
@@ -441,7 +441,7 @@ perm_fetch_store(perm_pending_t *pending)
     perm_log_once_grants(fetch->conf, fetch->stats, &pending->tuple,
                          &pending->grants, fetch->log);
 
-    live = perm_decide(pending->grants, ngx_time()).outcome == PERM_ALLOW;
+    live = perm_decision_allows(pending->grants, ngx_time());
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
                      pending->grants, live, pending->fetched,

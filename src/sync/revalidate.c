@@ -101,8 +101,7 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
 
         if (entry.unchanged
             && (revalidate->gap
-                || perm_decide(entry.grants, ngx_time()).outcome
-                   != PERM_ALLOW))
+                || !perm_decision_allows(entry.grants, ngx_time())))
         {
             continue;
         }

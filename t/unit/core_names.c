@@ -22,9 +22,9 @@ names(void)
         good = c && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                            "0123456789._~@/+-", c) != NULL;
 
-        if (perm_app_name_valid(name) != good
-            || perm_gateway_name_valid(name) != good
-            || perm_resource_name_valid(name) != good)
+        if (perm_name_app_valid(name) != good
+            || perm_name_gateway_valid(name) != good
+            || perm_name_resource_valid(name) != good)
         {
             break;
         }
@@ -36,21 +36,21 @@ names(void)
     name.data = text;
 
     name.len = 64;
-    ok(perm_gateway_name_valid(name), "the longest gateway");
+    ok(perm_name_gateway_valid(name), "the longest gateway");
     name.len = 65;
-    ok(!perm_gateway_name_valid(name), "one byte more");
+    ok(!perm_name_gateway_valid(name), "one byte more");
     name.len = 128;
-    ok(perm_app_name_valid(name), "the longest app");
+    ok(perm_name_app_valid(name), "the longest app");
     name.len = 129;
-    ok(!perm_app_name_valid(name), "one byte more");
+    ok(!perm_name_app_valid(name), "one byte more");
     name.len = 256;
-    ok(perm_resource_name_valid(name), "the longest resource");
+    ok(perm_name_resource_valid(name), "the longest resource");
     name.len = 257;
-    ok(!perm_resource_name_valid(name), "one byte more");
+    ok(!perm_name_resource_valid(name), "one byte more");
 
-    ok(!perm_app_name_valid(str("")), "no name");
-    ok(!perm_resource_name_valid(str("-")), "the whole gateway is no resource");
-    ok(perm_app_name_valid(str("-")), "an app may be called so");
+    ok(!perm_name_app_valid(str("")), "no name");
+    ok(!perm_name_resource_valid(str("-")), "the whole gateway is no resource");
+    ok(perm_name_app_valid(str("-")), "an app may be called so");
 }
 
 
@@ -65,7 +65,7 @@ keys(void)
     len = perm_grant_key(text, PERM_KEY_GRANTS, str("p:"), str("g"), str("a"));
     ok(strcmp(text, "p:grants:{g:a}") == 0 && len == strlen(text), "%s", text);
 
-    len = perm_meta_key(text, str("p:"));
+    len = perm_grant_key_meta(text, str("p:"));
     ok(strcmp(text, "p:meta") == 0 && len == 6, "%s", text);
 
     memset(g, 'g', sizeof(g));
@@ -102,20 +102,23 @@ keys(void)
 
     /* of the cluster specification, and of CLUSTER KEYSLOT */
 
-    ok(perm_key_slot(str("123456789")) == 12739, "slot of 123456789");
-    ok(perm_key_slot(str("foo")) == 12182, "slot of foo");
-    ok(perm_key_slot(str("{user1000}.following"))
-       == perm_key_slot(str("user1000")), "the hash tag");
-    ok(perm_key_slot(str("foo{}{bar}")) != perm_key_slot(str("bar")),
+    ok(perm_grant_key_slot(str("123456789")) == 12739, "slot of 123456789");
+    ok(perm_grant_key_slot(str("foo")) == 12182, "slot of foo");
+    ok(perm_grant_key_slot(str("{user1000}.following"))
+       == perm_grant_key_slot(str("user1000")), "the hash tag");
+    ok(perm_grant_key_slot(str("foo{}{bar}"))
+       != perm_grant_key_slot(str("bar")),
        "an empty one is none");
-    ok(perm_key_slot(str("foo{{bar}}zap")) == perm_key_slot(str("{bar")),
+    ok(perm_grant_key_slot(str("foo{{bar}}zap"))
+       == perm_grant_key_slot(str("{bar")),
        "to the first closing brace");
 
-    ok(perm_prefix_valid(str("")) && perm_prefix_valid(str("a:b/c-")),
-       "prefixes");
-    ok(!perm_prefix_valid(str("a{b")) && !perm_prefix_valid(str("a*"))
-       && !perm_prefix_valid(str("a b")) && !perm_prefix_valid(str("\xc3\xa9")),
-       "none");
+    ok(perm_grant_key_prefix_valid(str("")), "no prefix");
+    ok(perm_grant_key_prefix_valid(str("a:b/c-")), "a prefix");
+    ok(!perm_grant_key_prefix_valid(str("a{b")), "a brace is none");
+    ok(!perm_grant_key_prefix_valid(str("a*")), "a glob is none");
+    ok(!perm_grant_key_prefix_valid(str("a b")), "a blank is none");
+    ok(!perm_grant_key_prefix_valid(str("\xc3\xa9")), "a letter is none");
 }
 
 
@@ -208,11 +211,11 @@ decides(int64_t gateway, int64_t resource, perm_outcome_t outcome,
 
     grants.gateway = gateway;
     grants.resource = resource;
-    decision = perm_decide(grants, 1000);
+    decision = perm_decision_make(grants, 1000);
 
     ok(decision.outcome == outcome && decision.reason == reason,
        "gateway %lld, resource %lld: %s", (long long) gateway,
-       (long long) resource, perm_reason_name(decision.reason).data);
+       (long long) resource, perm_decision_reason_name(decision.reason).data);
 }
 
 

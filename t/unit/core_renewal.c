@@ -17,14 +17,14 @@ renews(int64_t expires, int64_t last, int64_t term, perm_renewal_t result,
     int64_t         renewed, again;
     perm_renewal_t  got;
 
-    got = perm_renew(expires, last, term, &renewed);
+    got = perm_renewal_decide(expires, last, term, &renewed);
 
     ok(got == result && renewed == expected,
        "expires %lld, last %lld, term %lld: %s, %lld", (long long) expires,
        (long long) last, (long long) term, perm_renewal_name(got),
        (long long) renewed);
 
-    ok(perm_renew(renewed, last, term, &again) != PERM_RENEWED
+    ok(perm_renewal_decide(renewed, last, term, &again) != PERM_RENEWED
        && again == renewed, "the same when run twice");
 }
 
@@ -40,8 +40,8 @@ time_is(const char *text, int64_t expected)
 static void
 span_is(const char *text, int64_t expected)
 {
-    ok(perm_span_parse(str(text)) == expected, "span %s: %lld", text,
-       (long long) perm_span_parse(str(text)));
+    ok(perm_time_span_parse(str(text)) == expected, "span %s: %lld", text,
+       (long long) perm_time_span_parse(str(text)));
 }
 
 

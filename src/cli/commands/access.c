@@ -64,7 +64,7 @@ print_page(perm_cli_t *cli, const perm_access_page_t *page)
         resource = perm_scan_reply_str(items->element[i]);
         last = perm_table_score(items->element[i + 1]);
 
-        if (last < 0 || !perm_resource_name_valid(resource)) {
+        if (last < 0 || !perm_name_resource_valid(resource)) {
             perm_warn("\"%s\", member \"%s\": no last access; skipped",
                       perm_escape(page->key), perm_escape(resource));
 

@@ -106,13 +106,13 @@ look_up(perm_cli_t *cli, perm_check_t *check)
     perm_table_open(cli);
 
     if (!cli->loaded) {
-        check->decision = perm_decide_unavailable(0);
+        check->decision = perm_decision_unavailable(0);
         return;
     }
 
     grants.gateway = check->gateway.expires;
     grants.resource = check->resource.expires;
-    check->decision = perm_decide(grants, cli->now);
+    check->decision = perm_decision_make(grants, cli->now);
 }
 
 
@@ -160,9 +160,9 @@ print_json(const perm_cli_t *cli, const perm_check_t *check)
     perm_object_string(stdout, "resource", cli->args.resource);
     perm_object_string(stdout, "app", cli->args.app);
     perm_object_string(stdout, "decision",
-                       perm_outcome_name(check->decision.outcome));
+                       perm_decision_outcome_name(check->decision.outcome));
     perm_object_string(stdout, "reason",
-                       perm_reason_name(check->decision.reason));
+                       perm_decision_reason_name(check->decision.reason));
     perm_object_number(stdout, "expires", check->decision.expires);
     print_found_json(cli, "gateway_grant", &check->gateway);
     print_found_json(cli, "resource_grant", &check->resource);
@@ -201,8 +201,8 @@ static void
 print_text(const perm_cli_t *cli, const perm_check_t *check)
 {
     printf("%-16s%s (%s)\n", "decision",
-           perm_outcome_name(check->decision.outcome).data,
-           perm_reason_name(check->decision.reason).data);
+           perm_decision_outcome_name(check->decision.outcome).data,
+           perm_decision_reason_name(check->decision.reason).data);
 
     print_found(cli, "gateway grant", &check->gateway);
     print_found(cli, "resource grant", &check->resource);
@@ -237,8 +237,8 @@ run_check(perm_cli_t *cli)
     check.gateway.granted = check.resource.granted = PERM_GRANT_ABSENT;
     check.last = check.gateway_last = PERM_GRANT_ABSENT;
 
-    if (!perm_decide_early(PERM_POLICY_REQUIRED, args->gateway, args->resource,
-                           args->app, &check.decision))
+    if (!perm_decision_early(PERM_POLICY_REQUIRED, args->gateway,
+                             args->resource, args->app, &check.decision))
     {
         look_up(cli, &check);
         perm_table_warn_unloaded(cli);

@@ -31,7 +31,7 @@ check_meta(perm_cli_t *cli, perm_doctor_report_t *report)
     static perm_wire_command_t  request;
 
     name.data = key;
-    name.len = perm_meta_key(key, cli->prefix);
+    name.len = perm_grant_key_meta(key, cli->prefix);
 
     perm_wire_command_begin(&request, "HGET");
     perm_wire_command_key(&request, name);

@@ -91,7 +91,7 @@ end_of(const perm_expiring_t *expiring, int64_t expires, int64_t last)
 {
     int64_t  renewed;
 
-    (void) perm_renew(expires, last, expiring->term, &renewed);
+    (void) perm_renewal_decide(expires, last, expiring->term, &renewed);
 
     return renewed;
 }

@@ -135,9 +135,9 @@ compare(perm_str_t answer, const perm_decision_t *decision,
     int  differs;
 
     differs = compare_word(answer, "decision",
-                           perm_outcome_name(decision->outcome));
+                           perm_decision_outcome_name(decision->outcome));
     differs |= compare_word(answer, "reason",
-                            perm_reason_name(decision->reason));
+                            perm_decision_reason_name(decision->reason));
 
     differs |= compare_end(answer, "cache", "gateway_expires",
                            grants->gateway);

@@ -104,7 +104,7 @@ decide(const perm_renew_run_t *run, perm_renew_item_t *item, int64_t expires,
     item->expires = expires;
     item->last = last;
 
-    renewal = perm_renew(expires, last, run->term, &item->renewed);
+    renewal = perm_renewal_decide(expires, last, run->term, &item->renewed);
     item->result = perm_renewal_name(renewal);
 
     return renewal == PERM_RENEWED;

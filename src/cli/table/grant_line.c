@@ -47,7 +47,7 @@ read_gateway(perm_line_reader_t *reader, perm_str_t value)
     perm_grant_line_t  *line = reader->line;
 
     if (read_name(reader, value, &line->gateway, PERM_GATEWAY_MAX) != NULL
-        || !perm_gateway_name_valid(line->gateway))
+        || !perm_name_gateway_valid(line->gateway))
     {
         return "\"gateway\" is no name of a gateway";
     }
@@ -66,7 +66,7 @@ read_resource(perm_line_reader_t *reader, perm_str_t value)
     }
 
     if (read_name(reader, value, &line->resource, PERM_RESOURCE_MAX) != NULL
-        || !perm_resource_name_valid(line->resource))
+        || !perm_name_resource_valid(line->resource))
     {
         return "\"resource\" is no name of a resource; null or none is the "
                "whole gateway";
@@ -82,7 +82,7 @@ read_app(perm_line_reader_t *reader, perm_str_t value)
     perm_grant_line_t  *line = reader->line;
 
     if (read_name(reader, value, &line->app, PERM_APP_MAX) != NULL
-        || !perm_app_name_valid(line->app))
+        || !perm_name_app_valid(line->app))
     {
         return "\"app\" is no name of an app";
     }

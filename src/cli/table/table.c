@@ -27,7 +27,7 @@ meta_key(const perm_cli_t *cli)
     static char  text[PERM_KEY_MAX];
 
     key.data = text;
-    key.len = perm_meta_key(text, cli->prefix);
+    key.len = perm_grant_key_meta(text, cli->prefix);
 
     return key;
 }

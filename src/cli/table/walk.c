@@ -117,7 +117,7 @@ read_row(perm_walker_t *walker, const perm_page_t *page, perm_str_t field,
     if (field.len == 1 && field.data[0] == '-') {
         row->resource.len = 0;
 
-    } else if (!perm_resource_name_valid(field)) {
+    } else if (!perm_name_resource_valid(field)) {
         perm_warn("\"%s\", field \"%s\": no name of a resource; skipped",
                   perm_escape(page->key), perm_escape(field));
         return 0;

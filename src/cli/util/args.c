@@ -167,18 +167,18 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
 
     case PERM_ARG_GATEWAY:
         *(perm_str_t *) member = text;
-        return perm_gateway_name_valid(text)
+        return perm_name_gateway_valid(text)
                ? NULL : "not 1 to 64 bytes of " NAME_BYTES;
 
     case PERM_ARG_RESOURCE:
         *(perm_str_t *) member = text;
-        return perm_resource_name_valid(text)
+        return perm_name_resource_valid(text)
                ? NULL : "not 1 to 256 bytes of " NAME_BYTES
                         ", nor may it be \"-\" alone";
 
     case PERM_ARG_APP:
         *(perm_str_t *) member = text;
-        return perm_app_name_valid(text)
+        return perm_name_app_valid(text)
                ? NULL : "not 1 to 128 bytes of " NAME_BYTES;
 
     case PERM_ARG_NAME:
@@ -198,7 +198,7 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
                                   "2027-03-01T00:00:00Z";
 
     case PERM_ARG_SPAN:
-        seconds = perm_span_parse(text);
+        seconds = perm_time_span_parse(text);
         *(int64_t *) member = seconds;
         return (seconds >= 0) ? NULL : "not a span as in 180d, 36h, 5m or 7s";
 

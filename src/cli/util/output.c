@@ -25,18 +25,6 @@ static int             first_member;
 static int             progress_shown;
 
 
-perm_str_t
-perm_str(const char *text)
-{
-    perm_str_t  s;
-
-    s.data = text;
-    s.len = strlen(text);
-
-    return s;
-}
-
-
 static void
 message(const char *fmt, va_list args)
 {

@@ -88,7 +88,4 @@ extern volatile sig_atomic_t  perm_interrupted;
 void perm_catch_interrupt(void);
 
 
-perm_str_t perm_str(const char *text);
-
-
 #endif /* _PERM_CLI_OUTPUT_H_INCLUDED_ */

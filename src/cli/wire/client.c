@@ -352,7 +352,7 @@ perm_client_send(perm_client_t *client, perm_node_t *node,
 
     pending = perm_alloc(sizeof(perm_pending_t));
     pending->command = perm_wire_command_format(request, &pending->len);
-    pending->slot = request->key.len ? perm_key_slot(request->key)
+    pending->slot = request->key.len ? perm_grant_key_slot(request->key)
                                      : PERM_CLUSTER_SLOTS;
     pending->flags = flags;
     pending->attempts = 0;
