@@ -16,7 +16,8 @@
 #include "core/name.h"
 
 
-#define PERM_JSON_DEPTH  64   /* arrays and objects in each other */
+#define PERM_JSON_DEPTH   64   /* arrays and objects in each other */
+#define PERM_JSON_ESCAPE  6    /* bytes that one byte escaped takes at most */
 
 
 /* texts as they stand: the name with its quotes and escapes */
@@ -73,6 +74,15 @@ double perm_json_number(perm_str_t value);
  */
 char *perm_json_merge(perm_str_t object, const perm_json_member_t *set,
     unsigned n);
+
+
+/*
+ * Writes the text as the inside of a JSON string, without the quotes and a
+ * NUL, into "out" of PERM_JSON_ESCAPE bytes for each byte of the text.
+ * Returns the number of bytes written.  Control bytes, DEL and "<" (it could
+ * end a script element) become \u00XX, bytes that are no UTF-8 \ufffd.
+ */
+size_t perm_json_escape(char *out, perm_str_t text);
 
 
 #endif /* _PERM_CORE_JSON_H_INCLUDED_ */

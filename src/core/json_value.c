@@ -2,6 +2,7 @@
 #include "core/json.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -363,4 +364,79 @@ perm_json_merge(perm_str_t object, const perm_json_member_t *set, unsigned n)
     *p = '\0';
 
     return out;
+}
+
+
+/* the bytes of the UTF-8 sequence at the text's beginning, 0 for no such */
+
+static size_t
+utf8_length(perm_str_t text)
+{
+    size_t                i, n;
+    uint32_t              code;
+    const unsigned char  *p;
+
+    static const uint32_t  lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+    p = (const unsigned char *) text.data;
+
+    if (p[0] < 0x80) {
+        return 1;
+    }
+
+    n = (p[0] >= 0xf0) ? 4 : (p[0] >= 0xe0) ? 3 : 2;
+
+    if (p[0] < 0xc0 || p[0] >= 0xf8 || text.len < n) {
+        return 0;
+    }
+
+    code = p[0] & (0xffu >> (n + 1));
+
+    for (i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+
+        code = code << 6 | (p[i] & 0x3f);
+    }
+
+    /* neither overlong, nor a surrogate, nor beyond Unicode */
+
+    return (code < lowest[n] || (code >= 0xd800 && code <= 0xdfff)
+            || code > 0x10ffff) ? 0 : n;
+}
+
+
+size_t
+perm_json_escape(char *out, perm_str_t text)
+{
+    char           *p;
+    size_t          n;
+    unsigned char   c;
+
+    static const char  hex[] = "0123456789abcdef";
+
+    for (p = out; text.len; text.data += n, text.len -= n) {
+        c = (unsigned char) text.data[0];
+        n = utf8_length(text);
+
+        if (n == 0) {
+            p = memcpy(p, "\\ufffd", 6) + 6;
+            n = 1;
+
+        } else if (c < ' ' || c == 0x7f || c == '<') {
+            p = memcpy(p, "\\u00", 4) + 4;
+            *p++ = hex[c >> 4];
+            *p++ = hex[c & 0xf];
+
+        } else {
+            if (c == '"' || c == '\\') {
+                *p++ = '\\';
+            }
+
+            p = memcpy(p, text.data, n) + n;
+        }
+    }
+
+    return p - out;
 }
