@@ -66,10 +66,6 @@ usage('the whole gateway by name', qr/--resource "-": /, 'grant', @ga,
 usage('empty resource', qr/--resource "": /, 'grant', @ga, '--resource', '');
 usage('days', qr/--days "-1": not a whole number/, 'grant', @ga, '--days=-1');
 usage('days', qr/--days "1\.5": /, 'grant', @ga, '--days', '1.5');
-for ('foo', '', 'https://h/', 'http://h:0/') {
-    usage("gateway URL \"$_\"", qr/^app-permission: --gateway-url "\Q$_\E": the URL/,
-          'check', @ga, '--resource', 'r', '--gateway-url', $_);
-}
 usage('too many days', qr/--days "99999999": too large: at most 9999999 days/,
       'grant', @ga, '--days', '99999999');
 usage('too many days left', qr/--days "1,99999999": too large: at most 9999999/,

@@ -6,7 +6,7 @@ _app_permission()
     local -A options=(
         [grant]="--gateway --resource --app --days --expires --type"
         [revoke]="--gateway --resource --app"
-        [check]="--gateway --resource --app --gateway-url"
+        [check]="--gateway --resource --app"
         [list]="--gateway --app --expired --unused-since"
         [import]="--replace --allow-empty"
         [export]=""
@@ -54,7 +54,7 @@ _app_permission()
             redis+sentinel:// redis+cluster://" -- "$cur"))
         return
         ;;
-    --gateway|--resource|--app|--days|--expires|--type|--gateway-url|\
+    --gateway|--resource|--app|--days|--expires|--type|\
     --unused-since|--since|--term|--expired-for|--prefix|--user|--tls-name|\
     --timeout)
         return

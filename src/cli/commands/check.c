@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands/explain.h"
-#include "cli/commands/http.h"
 #include "cli/table/table.h"
 #include "core/decision.h"
 
@@ -20,8 +18,6 @@ static const perm_option_t  check_options[] = {
     { "--gateway", "G", "the gateway", PERM_ARG_NAME, OFFSET(gateway), 1 },
     { "--resource", "R", "the resource", PERM_ARG_NAME, OFFSET(resource), 1 },
     { "--app", "A", "the app", PERM_ARG_NAME, OFFSET(app), 1 },
-    { "--gateway-url", "URL", "status location of a running gateway, to ask "
-      "it too", PERM_ARG_TEXT, OFFSET(gateway_url), 0 },
     PERM_OPTION_END
 };
 
@@ -168,6 +164,7 @@ print_json(const perm_cli_t *cli, const perm_check_t *check)
     print_found_json(cli, "resource_grant", &check->resource);
     perm_object_number(stdout, "last_access", check->last);
     perm_object_number(stdout, "gateway_last_access", check->gateway_last);
+    perm_object_end(stdout, "\n");
 }
 
 
@@ -216,21 +213,10 @@ print_text(const perm_cli_t *cli, const perm_check_t *check)
 static perm_exit_t
 run_check(perm_cli_t *cli)
 {
-    int                 differs;
-    const char         *wrong;
     perm_check_t        check;
-    perm_grants_t       grants;
     const perm_args_t  *args;
 
     args = &cli->args;
-    differs = 0;
-
-    wrong = args->gateway_url ? perm_http_url_wrong(args->gateway_url) : NULL;
-
-    if (wrong != NULL) {
-        perm_fatal(PERM_EXIT_USAGE, "--gateway-url \"%s\": %s",
-                   perm_escape_text(args->gateway_url), wrong);
-    }
 
     memset(&check, 0, sizeof(perm_check_t));
     check.gateway.expires = check.resource.expires = PERM_GRANT_ABSENT;
@@ -250,22 +236,12 @@ run_check(perm_cli_t *cli)
         print_text(cli, &check);
     }
 
-    if (args->gateway_url != NULL) {
-        grants.gateway = check.gateway.expires;
-        grants.resource = check.resource.expires;
-        differs = perm_explain(args, &check.decision, &grants);
-    }
-
-    if (args->json) {
-        perm_object_end(stdout, "\n");
-    }
-
     if (check.reply != NULL) {
         freeReplyObject(check.reply);
     }
 
-    return (check.decision.outcome == PERM_ALLOW && !differs) ? PERM_EXIT_DONE
-                                                              : PERM_EXIT_NO;
+    return (check.decision.outcome == PERM_ALLOW) ? PERM_EXIT_DONE
+                                                  : PERM_EXIT_NO;
 }
 
 
@@ -273,9 +249,7 @@ const perm_command_t  perm_check_command = {
     "check", "",
     "whether an app may call a resource, and why",
     "Says what a gateway with the policy \"required\" decides now, which\n"
-    "grants there are and when the app was last let through. With\n"
-    "--gateway-url it also asks a running gateway, over plain HTTP, and\n"
-    "says where it differs. Exit status 1: not allowed, or the gateway\n"
-    "differs.",
+    "grants there are and when the app was last let through. Exit status 1:\n"
+    "not allowed.",
     check_options, 1, 0, run_check
 };

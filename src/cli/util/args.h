@@ -61,7 +61,6 @@ typedef struct {
     const char      *type;
     const char      *file;
     const char      *notify;
-    const char      *gateway_url;
     int64_t          days;
     int64_t          expires;
     int64_t          since;
