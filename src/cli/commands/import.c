@@ -14,7 +14,6 @@
 #include "cli/table/batch.h"
 #include "cli/util/line_reader.h"
 #include "cli/util/fingerprints.h"
-#include "cli/commands/import_replace.h"
 
 
 #define OFFSET(member)  offsetof(perm_args_t, member)
@@ -34,12 +33,16 @@ typedef struct {
     uint64_t              size;        /* of the file, or 0 */
     uint64_t              good;
     uint64_t              bad;
+    uint64_t              compared;    /* grants of the table */
     uint64_t              removed;
     uint64_t              settled;     /* lines done for good */
     perm_batch_counts_t   counts;
     perm_batch_t         *batch;
-    perm_fingerprints_t  *prints;      /* with --replace */
+    perm_fingerprints_t   grants;      /* of the file, with --replace */
 } perm_import_t;
+
+
+static perm_wire_command_t  request;
 
 
 static void
@@ -137,11 +140,11 @@ take_line(perm_cli_t *cli, perm_import_t *import, perm_str_t text)
         write_batch(cli, import);
     }
 
-    if (import->prints != NULL) {
+    if (cli->args.replace) {
         grant.gateway = line.gateway;
         grant.resource = line.resource;
         grant.app = line.app;
-        perm_fingerprints_add(import->prints, &grant);
+        perm_fingerprints_add(&import->grants, &grant);
     }
 }
 
@@ -225,6 +228,65 @@ report(const perm_cli_t *cli, const perm_import_t *import)
 }
 
 
+static int
+count_removed(void *data, redisReply *reply)
+{
+    uint64_t  *removed = data;
+
+    *removed += (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+
+    return 0;
+}
+
+
+static void
+remove_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
+{
+    size_t          i;
+    perm_tuple_t    grant;
+    perm_import_t  *import = data;
+
+    for (i = 0; i < n && !perm_interrupted; i++) {
+        grant.gateway = rows[i].gateway;
+        grant.resource = rows[i].resource;
+        grant.app = rows[i].app;
+
+        if (perm_fingerprints_has(&import->grants, &grant)) {
+            continue;
+        }
+
+        perm_wire_command_begin(&request, "HDEL");
+        perm_wire_command_key(&request, rows[i].key);
+        perm_wire_command_add(&request, rows[i].field);
+        perm_client_send(cli->client, NULL, &request, 0, count_removed,
+                         &import->removed);
+    }
+
+    perm_client_wait(cli->client);
+
+    import->compared += n;
+    perm_progress("compared", import->compared, 0);
+}
+
+
+/* removes every grant of the table that is not in the file */
+
+static void
+replace(perm_cli_t *cli, perm_import_t *import)
+{
+    perm_walk_t  walk;
+
+    perm_fingerprints_sort(&import->grants);
+
+    memset(&walk, 0, sizeof(perm_walk_t));
+    walk.unreadable = 1;
+    walk.rows = remove_rows;
+    walk.data = import;
+
+    (void) perm_walk(cli, &walk);
+}
+
+
 /* the rest of the file's lines are written: what is not in it may go */
 
 static perm_exit_t
@@ -240,14 +302,13 @@ finish(perm_cli_t *cli, perm_import_t *import)
         return PERM_EXIT_NO;
     }
 
-    if (import->prints != NULL) {
+    if (cli->args.replace) {
         if (import->bad) {
             perm_warn("nothing was removed, as lines were refused");
             complete = 0;
 
         } else {
-            perm_fingerprints_seal(import->prints);
-            import->removed = perm_import_replace(cli, import->prints);
+            replace(cli, import);
         }
     }
 
@@ -270,10 +331,6 @@ run_import(perm_cli_t *cli)
     open_file(&import, cli->args.file);
     import.batch = perm_batch_new();
 
-    if (cli->args.replace) {
-        import.prints = perm_fingerprints_new();
-    }
-
     perm_catch_interrupt();
     perm_at_fatal(tell_stopped, &import);
 
@@ -293,9 +350,7 @@ run_import(perm_cli_t *cli)
     perm_line_reader_free(&import.lines);
     perm_batch_free(import.batch);
 
-    if (import.prints != NULL) {
-        perm_fingerprints_free(import.prints);
-    }
+    free(import.grants.list);
 
     return status;
 }

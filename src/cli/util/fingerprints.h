@@ -1,7 +1,6 @@
 
 /*
- * The set of grants a file holds, in bounded memory however many: sorted
- * fingerprints of 128 bits, in a temporary file when they are too many.
+ * The set of grants that a file holds: 16 bytes of SHA-256 for each, sorted.
  */
 
 
@@ -12,23 +11,33 @@
 #include "core/name.h"
 
 
-typedef struct perm_fingerprints_s  perm_fingerprints_t;
+#define PERM_FINGERPRINT_SIZE  16
 
 
-/* resource.len 0 stands for the whole gateway in these */
+typedef struct {
+    unsigned char  bytes[PERM_FINGERPRINT_SIZE];
+} perm_fingerprint_t;
 
-perm_fingerprints_t *perm_fingerprints_new(void);
-void perm_fingerprints_add(perm_fingerprints_t *prints,
+
+/* begins zeroed */
+
+typedef struct {
+    perm_fingerprint_t  *list;
+    size_t               n;
+    size_t               size;   /* fingerprints that "list" has room for */
+} perm_fingerprints_t;
+
+
+/*
+ * Names are valid; resource.len 0 is the whole gateway.  perm_fingerprints_add()
+ * ends the program when memory is out.  perm_fingerprints_sort() stands between
+ * the last grant that is added and the first call of perm_fingerprints_has(),
+ * which returns 1 when the grant is in the set.
+ */
+void perm_fingerprints_add(perm_fingerprints_t *set, const perm_tuple_t *grant);
+void perm_fingerprints_sort(perm_fingerprints_t *set);
+int perm_fingerprints_has(const perm_fingerprints_t *set,
     const perm_tuple_t *grant);
-
-/* Ends the adding; needed once, before the first question */
-
-void perm_fingerprints_seal(perm_fingerprints_t *prints);
-
-int perm_fingerprints_has(perm_fingerprints_t *prints,
-    const perm_tuple_t *grant);
-
-void perm_fingerprints_free(perm_fingerprints_t *prints);
 
 
 #endif /* _PERM_CLI_UTIL_FINGERPRINTS_H_INCLUDED_ */
