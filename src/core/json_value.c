@@ -421,11 +421,13 @@ perm_json_escape(char *out, perm_str_t text)
         n = utf8_length(text);
 
         if (n == 0) {
-            p = memcpy(p, "\\ufffd", 6) + 6;
+            memcpy(p, "\\ufffd", 6);
+            p += 6;
             n = 1;
 
         } else if (c < ' ' || c == 0x7f || c == '<') {
-            p = memcpy(p, "\\u00", 4) + 4;
+            memcpy(p, "\\u00", 4);
+            p += 4;
             *p++ = hex[c >> 4];
             *p++ = hex[c & 0xf];
 
@@ -434,7 +436,8 @@ perm_json_escape(char *out, perm_str_t text)
                 *p++ = '\\';
             }
 
-            p = memcpy(p, text.data, n) + n;
+            memcpy(p, text.data, n);
+            p += n;
         }
     }
 
