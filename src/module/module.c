@@ -9,6 +9,8 @@
 #include "http/handler.h"
 #include "status/status.h"
 #include "http/variables.h"
+#include "shm/zone_migrate.h"
+#include "state/read.h"
 
 
 #define PERM_ANYWHERE                                                         \
@@ -21,6 +23,7 @@
 static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf);
+static void perm_zone_created(ngx_shm_zone_t *shm_zone);
 static ngx_int_t perm_add_handler(ngx_conf_t *cf);
 static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
@@ -301,6 +304,7 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
+    pmcf->sync.zone.created = perm_zone_created;
     pmcf->shm_zone = perm_zone_add(cf, &pmcf->sync.zone,
                                    &ngx_http_app_permission_module);
     if (pmcf->shm_zone == NULL) {
@@ -330,6 +334,28 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
     }
 
     return perm_redis_conf_init(cf, &pmcf->sync.redis);
+}
+
+
+/* the zone before knows more than the state file: what was revoked since */
+
+static void
+perm_zone_created(ngx_shm_zone_t *shm_zone)
+{
+    perm_zone_t       *zone, *former;
+    perm_zone_conf_t  *conf;
+
+    conf = shm_zone->data;
+    zone = conf->zone;
+    former = perm_zone_migrate_former(shm_zone);
+
+    if (former) {
+        perm_zone_migrate(zone, former, shm_zone->shm.log);
+
+    } else if (conf->state.len && !ngx_test_config) {
+        perm_state_read(&conf->state, zone->cache, zone->recorder, zone->seed,
+                        shm_zone->shm.log);
+    }
 }
 
 

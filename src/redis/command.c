@@ -104,11 +104,11 @@ perm_redis_command_count(perm_redis_command_t *command, redisReply *reply)
     if (meter->stat != NULL) {
 
         if (reply != NULL) {
-            (void) ngx_atomic_fetch_add(&meter->stat->commands, 1);
+            (void) ngx_atomic_fetch_add(meter->stat->commands, 1);
         }
 
         if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-            (void) ngx_atomic_fetch_add(&meter->stat->errors, 1);
+            (void) ngx_atomic_fetch_add(meter->stat->errors, 1);
         }
     }
 

@@ -35,16 +35,18 @@ typedef ngx_int_t (*perm_redis_intercept_pt)(perm_redis_command_t *command,
     redisReply *reply);
 
 
+/* the caller's counters */
+
 typedef struct {
-    ngx_atomic_t     commands;  /* commands answered, errors included */
-    ngx_atomic_t     errors;    /* error replies, time-outs, lost links */
+    ngx_atomic_t    *commands;  /* commands answered, errors included */
+    ngx_atomic_t    *errors;    /* error replies, time-outs, lost links */
 } perm_redis_stat_t;
 
 
 /* who counts commands and measures their time */
 
 typedef struct {
-    perm_redis_stat_t     *stat;     /* may be NULL */
+    perm_redis_stat_t     *stat;     /* lives as long; may be NULL */
     perm_redis_timing_pt   timing;   /* may be NULL */
     void                  *data;     /* of timing */
 } perm_redis_meter_t;

@@ -13,7 +13,6 @@
 #include <ngx_core.h>
 
 #include "core/decision.h"
-#include "redis/client.h"
 
 
 typedef enum {
@@ -58,7 +57,10 @@ typedef struct {
        let through although its outcome is not "allow" */
     ngx_atomic_t           requests[2][3][PERM_REASONS];
     ngx_atomic_t           cache[PERM_CACHE_STATUSES];
-    perm_redis_stat_t      redis;
+    struct {
+        ngx_atomic_t       commands;       /* answered, errors included */
+        ngx_atomic_t       errors;         /* and time-outs, lost links */
+    } redis;
     ngx_atomic_t           unreadable_grants;
     ngx_atomic_t           limited;        /* lookups over the limit */
     ngx_atomic_t           refreshes;      /* ahead of an entry's end */

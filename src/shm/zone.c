@@ -41,7 +41,6 @@ ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_uint_t         dropped;
-    perm_zone_t       *zone, *former;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t  *conf;
 
@@ -61,21 +60,11 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    zone = conf->zone;
-    former = perm_zone_migrate_former(shm_zone);
-
-    if (former) {
-
-        /* which knows more than the file, what was revoked above all */
-
-        perm_zone_migrate(zone, former, shm_zone->shm.log);
-
-    } else if (conf->state.len && !ngx_test_config) {
-        perm_state_read(&conf->state, zone->cache, zone->recorder, zone->seed,
-                        shm_zone->shm.log);
+    if (conf->created) {
+        conf->created(shm_zone);
     }
 
-    dropped = perm_recorder_dropped(zone->recorder);
+    dropped = perm_recorder_dropped(conf->zone->recorder);
 
     if (dropped) {
         ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,

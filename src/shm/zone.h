@@ -17,7 +17,6 @@
 #include "shm/rate_limit.h"
 #include "shm/recorder.h"
 #include "shm/resources.h"
-#include "state/files.h"
 #include "shm/stats.h"
 #include "shm/heavy_hitters.h"
 
@@ -64,6 +63,9 @@ typedef struct {
     perm_zone_t      *zone;              /* first: what a reload reads */
     size_t            size;              /* bytes */
     ngx_str_t         state;             /* file, len 0: none */
+
+    /* fills a zone that was just laid out; NULL: it stays empty */
+    void            (*created)(ngx_shm_zone_t *shm_zone);
 } perm_zone_conf_t;
 
 
@@ -80,18 +82,6 @@ ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-
-
-/*
- * inherit.c, in the master, while a configuration is read.  The zone of the
- * configuration before when this is not the same memory, or NULL.
- */
-
-perm_zone_t *perm_zone_migrate_former(ngx_shm_zone_t *shm_zone);
-
-/* takes known grants, untrusted, and pending accesses over, and logs that */
-void perm_zone_migrate(perm_zone_t *zone, perm_zone_t *former,
-    ngx_log_t *log);
 
 
 #endif /* _PERM_SHM_ZONE_H_INCLUDED_ */

@@ -1,5 +1,5 @@
 
-#include "shm/zone.h"
+#include "shm/zone_migrate.h"
 
 
 #define PERM_ZONE_MIGRATE_ACCESSES  64   /* a call */

@@ -1,4 +1,6 @@
 
+#include "state/files.h"
+
 #include "state/write.h"
 
 #define PERM_STATE_PAUSE  1000   /* ms: a snapshot that lay still is old */

@@ -39,16 +39,6 @@ ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
 
 
 /*
- * Loads the newest whole file into an empty cache and recorder.  Entries come
- * back untrusted: fit as stale only.  A damaged or foreign file is renamed to
- * "file.bad" with one line in the log that says what was wrong; its whole twin
- * serves.  Never fails the start.
- */
-void perm_state_read(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log);
-
-
-/*
  * "loading": the grant table is being loaded, and what was reported as changed
  * for that reason (see perm_cache_excuse()) is known still.
  *

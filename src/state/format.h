@@ -14,7 +14,6 @@
 
 
 #include "shm/tuple.h"
-#include "state/files.h"
 
 
 #define PERM_STATE_MAGIC       "apppermS"

@@ -1,4 +1,6 @@
 
+#include "state/read.h"
+
 #include "state/format.h"
 
 #include "core/grant.h"

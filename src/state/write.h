@@ -8,6 +8,8 @@
 #define _PERM_STATE_WRITE_H_INCLUDED_
 
 
+#include "shm/cache.h"
+#include "shm/recorder.h"
 #include "state/format.h"
 
 

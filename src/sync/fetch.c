@@ -49,8 +49,11 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     prefix.len = conf->redis.prefix.len;
     fetch->meta_len = perm_grant_key_meta((char *) fetch->meta_key, prefix);
 
+    fetch->stat.commands = &fetch->stats->redis.commands;
+    fetch->stat.errors = &fetch->stats->redis.errors;
+
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
-                                            &fetch->stats->redis, perm_fetch_link,
+                                            &fetch->stat, perm_fetch_link,
                                             fetch);
     if (fetch->redis == NULL) {
         return NULL;

@@ -19,6 +19,7 @@ struct perm_fetch_s {
     perm_zone_t             *zone;
     perm_stats_cell_t       *stats;     /* of this worker */
     perm_redis_client_t     *redis;
+    perm_redis_stat_t        stat;      /* this worker's cell */
     ngx_log_t               *log;
     ngx_uint_t               worker;
     ngx_atomic_uint_t        hung;      /* of health, when last looked at */
