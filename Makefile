@@ -58,7 +58,7 @@ $(MODULE): module
 CLI_CFLAGS := -std=gnu99 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
               -Wno-unused-parameter -Isrc $(CFLAGS)
 CLI_LIBS   := -l:libhiredis.a -lcjson -lssl -lcrypto -lm
-CLI_SRC    := $(wildcard src/cli/*.c src/cli/*/*.c src/core/*.c)
+CLI_SRC    := $(wildcard src/cli/*.c src/cli/*/*.c src/resp/*.c src/core/*.c)
 CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC))
 
 cli: $(CLI)

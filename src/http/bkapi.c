@@ -4,7 +4,7 @@
 #include <cjson/cJSON.h>
 
 #include "core/json.h"
-#include "http/escape.h"
+#include "resp/printable.h"
 
 
 static ngx_table_elt_t *perm_bkapi_header(ngx_http_request_t *r);
@@ -47,13 +47,14 @@ perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app)
         text.data = code->valuestring;
         text.len = ngx_strlen(code->valuestring);
 
-        app->data = ngx_pnalloc(r->pool, PERM_ESCAPED_BYTE * text.len + 1);
+        app->data = ngx_pnalloc(r->pool, PERM_PRINTABLE_SIZE(text.len));
 
         if (app->data == NULL) {
             rc = NGX_ERROR;
 
         } else {
-            app->len = perm_escape(app->data, text) - app->data;
+            app->len = perm_printable((char *) app->data,
+                                      PERM_PRINTABLE_SIZE(text.len), text, 1);
         }
     }
 

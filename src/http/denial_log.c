@@ -1,7 +1,7 @@
 
 #include "http/denial_log.h"
 
-#include "http/escape.h"
+#include "resp/printable.h"
 
 
 static void perm_denial_log_log(ngx_http_request_t *r, perm_loc_conf_t *plcf,
@@ -32,9 +32,9 @@ perm_denial_log_log(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     perm_ctx_t *ctx)
 {
     char        *verb;
-    u_char       app_buf[PERM_ESCAPED_BYTE * PERM_APP_MAX];
-    u_char       gateway_buf[PERM_ESCAPED_BYTE * PERM_GATEWAY_MAX];
-    u_char       resource_buf[PERM_ESCAPED_BYTE * PERM_RESOURCE_MAX];
+    u_char       app_buf[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
+    u_char       gateway_buf[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
+    u_char       resource_buf[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
     ngx_str_t    app, gateway, resource;
     perm_str_t   reason;
 
@@ -71,7 +71,8 @@ perm_denial_log_name(u_char *buf, perm_str_t name, size_t max)
     }
 
     escaped.data = buf;
-    escaped.len = perm_escape(buf, name) - buf;
+    escaped.len = perm_printable((char *) buf, PERM_PRINTABLE_SIZE(max), name,
+                                 1);
 
     return escaped;
 }

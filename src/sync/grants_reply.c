@@ -2,7 +2,7 @@
 #include "sync/grants_reply.h"
 
 #include "core/grant_key.h"
-#include "http/escape.h"
+#include "resp/printable.h"
 
 
 #define PERM_GRANTS_REPLY_SHOWN  128   /* bytes of an error that the log shows */
@@ -86,7 +86,7 @@ void
 perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
     ngx_int_t rc, char *command, ngx_log_t *log)
 {
-    u_char      shown[PERM_ESCAPED_BYTE * PERM_GRANTS_REPLY_SHOWN], *last;
+    char        shown[PERM_PRINTABLE_SIZE(PERM_GRANTS_REPLY_SHOWN)];
     size_t      len;
     uint32_t    hash;
     perm_str_t  error;
@@ -125,12 +125,11 @@ perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
         return;
     }
 
-    last = perm_escape(shown, error);
+    (void) perm_printable(shown, sizeof(shown), error, 1);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: Redis answered %s with \"%*s\"%s", command,
-                  (size_t) (last - shown), shown,
-                  perm_grants_reply_advice(error));
+                  "app_permission: Redis answered %s with \"%s\"%s", command,
+                  shown, perm_grants_reply_advice(error));
 }
 
 

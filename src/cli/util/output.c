@@ -10,6 +10,7 @@
 #include "core/grant.h"
 #include "core/json.h"
 #include "core/time.h"
+#include "resp/printable.h"
 
 
 #define ESCAPE_SIZE   512
@@ -100,38 +101,14 @@ perm_realloc(void *p, size_t size)
 const char *
 perm_escape(perm_str_t bytes)
 {
-    char           *out, *p;
-    size_t          i;
-    unsigned char   c;
+    char            *out;
 
     static char      buffers[ESCAPES][ESCAPE_SIZE];
     static unsigned  turn;
 
     out = buffers[turn++ % ESCAPES];
-    p = out;
 
-    for (i = 0; i < bytes.len; i++) {
-
-        if (p - out > ESCAPE_SIZE - 8) {
-            strcpy(p, "...");
-            return out;
-        }
-
-        c = (unsigned char) bytes.data[i];
-
-        if (c < ' ' || c > '~') {
-            p += sprintf(p, "\\x%02x", c);
-
-        } else {
-            if (c == '\\') {
-                *p++ = '\\';
-            }
-
-            *p++ = (char) c;
-        }
-    }
-
-    *p = '\0';
+    (void) perm_printable(out, ESCAPE_SIZE, bytes, 0);
 
     return out;
 }
