@@ -77,8 +77,7 @@ perm_suspend_patience(ngx_http_request_t *r, perm_ctx_t *ctx)
 
 
 void
-perm_suspend_answered(void *data, perm_fetch_result_t result,
-    perm_grants_t *grants)
+perm_suspend_answered(void *data, perm_fetch_reply_t *reply)
 {
     ngx_http_request_t *r = data;
 
@@ -87,11 +86,11 @@ perm_suspend_answered(void *data, perm_fetch_result_t result,
     ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
     ctx->waiter = NULL;
-    ctx->result = result;
+    ctx->result = reply->result;
 
-    if (result == PERM_FETCHED) {
+    if (reply->result == PERM_FETCHED) {
         ctx->cache = PERM_CACHE_MISS;
-        ctx->decision = perm_decision_make(*grants, ngx_time());
+        ctx->decision = perm_decision_make(reply->grants, ngx_time());
     }
 
     perm_suspend_abandoned(ctx);

@@ -22,8 +22,7 @@ ngx_int_t perm_suspend(ngx_http_request_t *r, perm_ctx_t *ctx,
 
 /* a perm_fetch_pt; "data" is the request */
 
-void perm_suspend_answered(void *data, perm_fetch_result_t result,
-    perm_grants_t *grants);
+void perm_suspend_answered(void *data, perm_fetch_reply_t *reply);
 
 
 #endif /* _PERM_HTTP_SUSPEND_H_INCLUDED_ */

@@ -9,7 +9,7 @@ static void perm_fetch_timing(void *data, uint64_t usec);
 static perm_pending_t *perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple,
     uint64_t hash);
 static perm_pending_t *perm_fetch_start(perm_fetch_t *fetch,
-    perm_tuple_t *tuple, uint64_t hash, ngx_uint_t known);
+    perm_tuple_t *tuple, uint64_t hash, ngx_uint_t flags);
 static ngx_int_t perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known,
     ngx_msec_t max);
 static void perm_fetch_delayed(ngx_event_t *ev);
@@ -103,7 +103,7 @@ perm_fetch_timing(void *data, uint64_t usec)
 
 ngx_int_t
 perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t known, perm_fetch_pt handler, void *data,
+    ngx_uint_t flags, perm_fetch_pt handler, void *data,
     perm_fetch_waiter_t **waiter)
 {
     perm_pending_t  *pending;
@@ -120,11 +120,15 @@ perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     pending = perm_fetch_join(fetch, tuple, hash);
 
     if (pending == NULL) {
-        pending = perm_fetch_start(fetch, tuple, hash, known);
+        pending = perm_fetch_start(fetch, tuple, hash, flags);
 
         if (pending == NULL) {
             return NGX_DECLINED;
         }
+    }
+
+    if (!(flags & PERM_FETCH_PEEK)) {
+        pending->store = 1;
     }
 
     if (handler == NULL) {
@@ -183,11 +187,13 @@ perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash)
 
 static perm_pending_t *
 perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t known)
+    ngx_uint_t flags)
 {
     ngx_int_t        wait;
+    ngx_uint_t       known;
     perm_pending_t  *pending;
 
+    known = flags & PERM_FETCH_KNOWN;
     wait = perm_fetch_place(fetch, known, fetch->conf->redis.timeout);
 
     if (wait == NGX_ERROR) {
@@ -200,7 +206,7 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     }
 
     pending->fetch = fetch;
-    pending->known = known ? 1 : 0;
+    pending->known = known;
 
     if (wait) {
         pending->delayed = 1;
@@ -250,7 +256,7 @@ perm_fetch_delayed(ngx_event_t *ev)
     pending->delayed = 0;
 
     if (perm_fetch_send(pending) != NGX_OK) {
-        pending->result = PERM_FETCH_IMPOSSIBLE;
+        perm_fetch_failed(pending, NULL, NGX_ERROR);
         pending->answered = 1;
         pending->checked = 1;
         perm_fetch_settle(pending);
@@ -318,7 +324,7 @@ perm_fetch_reply(void *data, redisReply *reply)
     rc = NGX_ERROR;
 
     if (reply) {
-        rc = perm_grants_reply_parse(reply, &pending->grants);
+        rc = perm_grants_reply_parse(reply, &pending->reply.grants);
         pending->generation.untold = !perm_redis_client_tracked(fetch->redis);
 
         if (perm_redis_reply_error(reply, "WRONGTYPE")) {
@@ -337,11 +343,34 @@ perm_fetch_reply(void *data, redisReply *reply)
     pending->answered = 1;
 
     if (rc != NGX_OK) {
-        pending->result = PERM_FETCH_IMPOSSIBLE;
+        perm_fetch_failed(pending, reply, rc);
         pending->checked = 1;
     }
 
     perm_fetch_settle(pending);
+}
+
+
+void
+perm_fetch_failed(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
+{
+    perm_fetch_reply_t  *failed;
+
+    failed = &pending->reply;
+    failed->result = PERM_FETCH_IMPOSSIBLE;
+
+    if (reply == NULL) {
+        ngx_memcpy(failed->error, "no answer in time",
+                   sizeof("no answer in time"));
+
+    } else if (rc == NGX_ERROR) {
+        ngx_memcpy(failed->error, "an answer of a wrong type",
+                   sizeof("an answer of a wrong type"));
+
+    } else {
+        ngx_cpystrn((u_char *) failed->error, (u_char *) reply->str,
+                    PERM_FETCH_ERROR);
+    }
 }
 
 
@@ -356,7 +385,7 @@ perm_fetch_settle(perm_pending_t *pending)
         return;
     }
 
-    if (pending->result == PERM_FETCHED) {
+    if (pending->reply.result == PERM_FETCHED && pending->store) {
         perm_fetch_store(pending);
     }
 
@@ -379,7 +408,7 @@ perm_fetch_again(perm_pending_t *pending)
 
     pending->again = 0;
 
-    if (pending->result != PERM_FETCHED) {
+    if (pending->reply.result != PERM_FETCHED) {
         return NGX_DECLINED;
     }
 
@@ -397,7 +426,7 @@ perm_fetch_again(perm_pending_t *pending)
         || perm_fetch_place(pending->fetch, pending->known, 0) != 0
         || perm_fetch_send(pending) != NGX_OK)
     {
-        pending->result = PERM_FETCH_IMPOSSIBLE;
+        perm_fetch_failed(pending, NULL, NGX_ERROR);
         return NGX_DECLINED;
     }
 
@@ -424,12 +453,12 @@ perm_fetch_expired(ngx_event_t *ev)
     ngx_queue_remove(&pending->link);
     ngx_queue_init(&pending->link);
 
-    result = pending->result;
+    result = pending->reply.result;
 
-    pending->result = PERM_FETCH_IMPOSSIBLE;
+    perm_fetch_failed(pending, NULL, NGX_ERROR);
     perm_pending_tell(pending);
 
-    pending->result = result;
+    pending->reply.result = result;
 }
 
 
@@ -442,11 +471,11 @@ perm_fetch_store(perm_pending_t *pending)
     fetch = pending->fetch;
 
     perm_log_once_grants(fetch->conf, fetch->stats, &pending->tuple,
-                         &pending->grants, fetch->log);
+                         &pending->reply.grants, fetch->log);
 
-    live = perm_decision_allows(pending->grants, ngx_time());
+    live = perm_decision_allows(pending->reply.grants, ngx_time());
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
-                     pending->grants, live, pending->fetched,
+                     pending->reply.grants, live, pending->fetched,
                      pending->generation);
 }

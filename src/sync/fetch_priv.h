@@ -52,4 +52,13 @@ void perm_fetch_table_handler(ngx_event_t *ev);
 void perm_fetch_settle(perm_pending_t *pending);
 
 
+/*
+ * The lookup came to nothing, because of this reply; NULL: there is none.
+ * "rc": of perm_grants_reply_parse() or perm_grants_reply_loaded().
+ */
+
+void perm_fetch_failed(perm_pending_t *pending, redisReply *reply,
+    ngx_int_t rc);
+
+
 #endif /* _PERM_SYNC_FETCH_PRIV_H_INCLUDED_ */

@@ -19,7 +19,8 @@ typedef struct {
 
 static void perm_fetch_table_reply(void *data, redisReply *reply);
 static void perm_fetch_table_again(perm_batch_t *batch);
-static void perm_fetch_table_checked(ngx_queue_t *pendings, ngx_int_t rc);
+static void perm_fetch_table_checked(ngx_queue_t *pendings,
+    redisReply *reply, ngx_int_t rc);
 
 
 void
@@ -51,7 +52,7 @@ perm_fetch_table_handler(ngx_event_t *ev)
     batch = ngx_alloc(sizeof(perm_batch_t), fetch->log);
 
     if (batch == NULL) {
-        perm_fetch_table_checked(&fetch->unchecked, NGX_ERROR);
+        perm_fetch_table_checked(&fetch->unchecked, NULL, NGX_ERROR);
         return;
     }
 
@@ -113,14 +114,14 @@ perm_fetch_table_reply(void *data, redisReply *reply)
 
             perm_health_table(&zone->health, loaded, batch->doubts,
                               &fetch->conf->redis.prefix, fetch->log);
-            rc = loaded ? NGX_OK : NGX_DECLINED;
+            rc = loaded ? NGX_OK : NGX_ABORT;
 
         } else if (rc == NGX_ERROR) {
             perm_redis_client_drop(fetch->redis);
         }
     }
 
-    perm_fetch_table_checked(&batch->pendings, rc);
+    perm_fetch_table_checked(&batch->pendings, reply, rc);
 
     ngx_free(batch);
 }
@@ -147,10 +148,11 @@ perm_fetch_table_again(perm_batch_t *batch)
 }
 
 
-/* "rc" is NGX_OK when the table is loaded */
+/* "rc" is NGX_OK when the table is loaded, NGX_ABORT when it is not */
 
 static void
-perm_fetch_table_checked(ngx_queue_t *pendings, ngx_int_t rc)
+perm_fetch_table_checked(ngx_queue_t *pendings, redisReply *reply,
+    ngx_int_t rc)
 {
     ngx_queue_t     *q;
     perm_pending_t  *pending;
@@ -164,8 +166,14 @@ perm_fetch_table_checked(ngx_queue_t *pendings, ngx_int_t rc)
 
         pending->checked = 1;
 
-        if (rc != NGX_OK && !pending->again) {
-            pending->result = PERM_FETCH_IMPOSSIBLE;
+        if (rc == NGX_OK || pending->again) {
+            /* the table is loaded, or the lookup is sent again */
+
+        } else if (rc != NGX_ABORT) {
+            perm_fetch_failed(pending, reply, rc);
+
+        } else if (pending->reply.result == PERM_FETCHED) {
+            pending->reply.result = PERM_FETCH_NOT_LOADED;
         }
 
         perm_fetch_settle(pending);

@@ -155,7 +155,7 @@ perm_pending_tell(perm_pending_t *pending)
         waiter = *w;
         ngx_free(w);
 
-        waiter.handler(waiter.data, pending->result, &pending->grants);
+        waiter.handler(waiter.data, &pending->reply);
     }
 }
 

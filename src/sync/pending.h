@@ -35,9 +35,9 @@ typedef struct {
     int64_t               fetched;     /* ms, monotonic, likewise */
     ngx_msec_t            due;         /* ms, monotonic: whoever waits is told
                                           by then */
-    perm_grants_t         grants;
-    perm_fetch_result_t   result;
+    perm_fetch_reply_t    reply;
     unsigned              known:1;     /* the limit does not apply */
+    unsigned              store:1;     /* the cache gets the answer */
     unsigned              delayed:1;   /* by the limit, not sent yet */
     unsigned              answered:1;  /* the grants are here */
     unsigned              checked:1;   /* "meta" is, or is not needed */

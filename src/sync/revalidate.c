@@ -54,12 +54,11 @@ perm_revalidate_failed(perm_revalidate_t *revalidate)
 
 
 static void
-perm_revalidate_answered(void *data, perm_fetch_result_t result,
-    perm_grants_t *grants)
+perm_revalidate_answered(void *data, perm_fetch_reply_t *reply)
 {
     perm_revalidate_t *revalidate = data;
 
-    if (result != PERM_FETCHED) {
+    if (reply->result != PERM_FETCHED) {
         perm_revalidate_failed(revalidate);
     }
 }
@@ -107,7 +106,8 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
         }
 
         if (perm_fetch(revalidate->fetch, &tuple,
-                       perm_tuple_hash(&tuple, zone->seed), 1, perm_revalidate_answered, revalidate, &waiter)
+                       perm_tuple_hash(&tuple, zone->seed), PERM_FETCH_KNOWN,
+                       perm_revalidate_answered, revalidate, &waiter)
             != NGX_AGAIN)
         {
             /* in a cluster those of other masters have their turn */
