@@ -29,7 +29,9 @@ all: module cli
 
 MODULE_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.[ch])))
 
-module: $(TREE)/objs/Makefile
+PAGE       := $(TREE)/objs/ngx_http_app_permission_page.h
+
+module: $(TREE)/objs/Makefile $(PAGE)
 	@echo 'building $(notdir $(MODULE))'
 	+@$(MAKE) --no-print-directory -s -C $(TREE) -f objs/Makefile modules
 	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) \
@@ -40,6 +42,12 @@ $(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured
 	@CC="$(CC)" t/tools/nginx-configure $(NGINX_SRC) $(TREE) \
 	    --add-dynamic-module=$(CURDIR) > $(BUILD)/configure.log 2>&1 \
 	    || { cat $(BUILD)/configure.log >&2; exit 1; }
+
+# configure makes it first, this rule whenever the page has changed since
+
+$(PAGE): $(wildcard src/status/page.*) | $(TREE)/objs/Makefile
+	@sh src/status/page.sh > $@
+	@rm -f $(TREE)/objs/addon/status/page.o
 
 # changes when a source file comes or goes, or with the nginx to build for
 
@@ -131,7 +139,7 @@ help:
 	@echo 'make test           every test            TESTS="t/a.t t/b.t" for some'
 	@echo 'make test-browser   the status page in headless Chromium'
 	@echo 'make bench          measure'
-	@echo 'make check          layers, cppcheck, clang-tidy'
+	@echo 'make check          layers, status page, cppcheck, clang-tidy'
 	@echo 'make sanitize       all tests under AddressSanitizer and UBSan'
 	@echo 'make install-deps   every Debian package that any of these needs'
 	@echo 'make clean          remove $(BUILD)'

@@ -49,7 +49,7 @@ static void ngx_cdecl
 perm_alerts_add(perm_snapshot_t *s, perm_severity_t severity, const char *name,
     const char *advice, const char *fmt, ...)
 {
-    u_char        *p;
+    u_char        *p, *last;
     va_list        args;
     perm_alert_t  *alert;
 
@@ -64,9 +64,10 @@ perm_alerts_add(perm_snapshot_t *s, perm_severity_t severity, const char *name,
     alert->advice = advice;
 
     p = (u_char *) alert->text;
+    last = p + PERM_ALERT_TEXT_MAX - 1;
 
     va_start(args, fmt);
-    alert->len = ngx_vslprintf(p, p + PERM_ALERT_TEXT_MAX, fmt, args) - p;
+    *ngx_vslprintf(p, last, fmt, args) = '\0';
     va_end(args);
 }
 

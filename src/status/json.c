@@ -88,7 +88,6 @@ static void
 perm_json_problems(perm_writer_t *w, perm_snapshot_t *s)
 {
     ngx_uint_t     i;
-    perm_str_t     text;
     perm_alert_t  *alert;
 
     static const char  *severities[] = { "note", "warning", "error" };
@@ -102,14 +101,9 @@ perm_json_problems(perm_writer_t *w, perm_snapshot_t *s)
                         i ? "," : "", severities[alert->severity],
                         alert->name);
 
-        text.data = alert->text;
-        text.len = alert->len;
-        perm_writer_json(w, text);
-
-        text.data = alert->advice;
-        text.len = ngx_strlen(alert->advice);
+        perm_writer_json(w, perm_str(alert->text));
         perm_writer_put(w, ",\"advice\":");
-        perm_writer_json(w, text);
+        perm_writer_json(w, perm_str(alert->advice));
         perm_writer_put(w, "}");
     }
 

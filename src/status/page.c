@@ -1,179 +1,113 @@
 
 #include "status/form.h"
 
-#include "status/page_body.h"
-#include "status/page_script.h"
-#include "status/page_style.h"
-
 
 /*
- * The document holds the status itself, so that it is whole at once; its
- * script asks for the next one.  Without scripts the verdict and the numbers
- * below are what is shown, and the browser loads the page again and again.
+ * The page holds the status as JSON, so that it is complete at once; its
+ * script asks for the next status.  Without scripts the page shows the worst
+ * alert and a table of numbers, and the browser loads the page every 5 s.
  */
 
 
-#define perm_page_static(w, text)                                             \
-    perm_writer_static(w, text, sizeof(text) - 1)
+/* calls that page.html makes, see page.sh */
+
+#define perm_page_static(text)     perm_page_write(w, text, sizeof(text) - 1)
+#define perm_page_text(value)      perm_writer_html(w, value)
+#define perm_page_number(member)   perm_writer_put(w, "%ui",                  \
+                                                   (ngx_uint_t) s->member)
+#define perm_page_alerts()         perm_page_list(w, s, serious)
+#define perm_page_data()           perm_status_json(w, s, zone, query)
 
 
-static void perm_page_head(perm_writer_t *w, u_char *nonce);
-static void perm_page_verdict(perm_writer_t *w, perm_snapshot_t *s);
-static void perm_page_problem(perm_writer_t *w, perm_alert_t *alert,
+static void perm_page_write(perm_writer_t *w, const char *text, size_t len);
+static void perm_page_list(perm_writer_t *w, perm_snapshot_t *s,
     ngx_uint_t first);
-static void perm_page_numbers(perm_writer_t *w, perm_snapshot_t *s);
 
 
-static const char *perm_page_severities[] = { "note", "warning", "error" };
+static const perm_str_t  perm_page_severities[] = {
+    perm_string("note"),
+    perm_string("warning"),
+    perm_string("error")
+};
 
 
 void
 perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
-    perm_status_query_t *query, u_char *nonce)
+    perm_status_query_t *query, u_char *nonce_text)
 {
-    perm_str_t  host;
+    ngx_uint_t       serious;
+    perm_str_t       nonce, host, severity, mark, headline, advice, redis,
+                     table, changes;
+    perm_alert_t    *worst;
 
-    perm_page_head(w, nonce);
+    static const perm_str_t  marks[] = {
+        perm_string("In order"),
+        perm_string("Look at this"),
+        perm_string("Act now")
+    };
 
-    host.data = (char *) ngx_cycle->hostname.data;
+    static const perm_str_t  tables[] = {
+        perm_string("not asked yet"),
+        perm_string("loaded"),
+        perm_string("not loaded")
+    };
+
+    nonce.len = PERM_NONCE_LEN;
+    nonce.data = (char *) nonce_text;
+
     host.len = ngx_cycle->hostname.len;
+    host.data = (char *) ngx_cycle->hostname.data;
 
-    perm_writer_put(w, "<body>\n<header><b>App permission</b><span>");
-    perm_writer_html(w, host);
-    perm_writer_put(w, "</span><span id=\"live\">as of this moment</span>"
-                    "</header>\n<main>\n");
-
-    perm_page_verdict(w, s);
-    perm_page_numbers(w, s);
-
-    perm_writer_put(w, "<div class=\"parts\" id=\"parts\"></div>\n"
-                    "<div class=\"figures\" id=\"figures\"></div>\n");
-    perm_page_static(w, perm_page_body);
-
-    perm_writer_put(w, "</main>\n<footer>The same as "
-                    "<a href=\"?format=json\">JSON</a> and for "
-                    "<a href=\"?format=prometheus\">Prometheus</a>. "
-                    "Counts are of all workers, since the zone was made."
-                    "</footer>\n"
-                    "<script type=\"application/json\" id=\"data\">");
-    perm_status_json(w, s, zone, query);
-
-    perm_writer_put(w, "</script>\n<script nonce=\"%*s\">\n",
-                    (size_t) PERM_NONCE_LEN, nonce);
-    perm_page_static(w, perm_page_script_verdict);
-    perm_page_static(w, perm_page_script_figures);
-    perm_page_static(w, perm_page_script_tables);
-
-    perm_writer_put(w, "</script>\n</body>\n</html>\n");
-}
-
-
-static void
-perm_page_head(perm_writer_t *w, u_char *nonce)
-{
-    perm_writer_put(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-                    "<meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" "
-                    "content=\"width=device-width, initial-scale=1\">\n"
-                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                    "<noscript><meta http-equiv=\"refresh\" content=\"5\">"
-                    "</noscript>\n"
-                    "<link rel=\"icon\" href=\"data:,\">\n"
-                    "<title>App permission</title>\n<style nonce=\"%*s\">\n",
-                    (size_t) PERM_NONCE_LEN, nonce);
-    perm_page_static(w, perm_page_style);
-    perm_writer_put(w, "</style>\n</head>\n");
-}
-
-
-static void
-perm_page_verdict(perm_writer_t *w, perm_snapshot_t *s)
-{
-    ngx_uint_t        i, serious;
-    perm_severity_t   worst;
-
-    worst = s->nalerts ? s->alerts[0].severity : PERM_ALERT_NOTE;
-    serious = (worst != PERM_ALERT_NOTE);
-
-    perm_writer_put(w, "<section id=\"verdict\" class=\"%s\" role=\"status\">",
-                    perm_page_severities[worst]);
+    worst = &s->alerts[0];
+    serious = (s->nalerts && worst->severity != PERM_ALERT_NOTE);
 
     if (serious) {
-        perm_page_problem(w, &s->alerts[0], 1);
+        severity = perm_page_severities[worst->severity];
+        mark = marks[worst->severity];
+        headline = perm_str(worst->text);
+        advice = perm_str(worst->advice);
 
     } else {
-        perm_writer_put(w, "<div class=\"mark\">In order</div>"
-                        "<h1>Every check is being decided.</h1>");
+        severity = perm_page_severities[PERM_ALERT_NOTE];
+        mark = marks[PERM_ALERT_NOTE];
+        headline = perm_str("Every check is being decided");
+        advice = perm_str("");
     }
 
-    perm_writer_put(w, "<ul>");
+    redis = perm_str(s->health.redis_up ? "up" : "down");
+    table = tables[s->health.table < 3 ? s->health.table : 0];
+    changes = perm_str(s->health.tracking ? "pushed" : "not pushed");
 
-    for (i = serious; i < s->nalerts; i++) {
-        perm_page_problem(w, &s->alerts[i], 0);
-    }
-
-    perm_writer_put(w, "</ul></section>\n");
+#include "ngx_http_app_permission_page.h"
 }
 
 
 static void
-perm_page_problem(perm_writer_t *w, perm_alert_t *alert, ngx_uint_t first)
+perm_page_write(perm_writer_t *w, const char *text, size_t len)
 {
-    perm_str_t  text, advice;
-
-    text.data = alert->text;
-    text.len = alert->len;
-
-    advice.data = alert->advice;
-    advice.len = ngx_strlen(alert->advice);
-
-    if (first) {
-        perm_writer_put(w, "<h1>");
-        perm_writer_html(w, text);
-        perm_writer_put(w, ".</h1><p>");
-        perm_writer_html(w, advice);
-        perm_writer_put(w, "</p>");
+    if (len < PERM_WRITER_LINE) {
+        perm_writer_put(w, "%*s", len, text);
         return;
     }
 
-    perm_writer_put(w, "<li class=\"%s\"><b>",
-                    perm_page_severities[alert->severity]);
-    perm_writer_html(w, text);
-    perm_writer_put(w, ".</b><span>");
-    perm_writer_html(w, advice);
-    perm_writer_put(w, "</span></li>");
+    perm_writer_static(w, text, len);
 }
 
 
-/* for browsers without scripts */
-
 static void
-perm_page_numbers(perm_writer_t *w, perm_snapshot_t *s)
+perm_page_list(perm_writer_t *w, perm_snapshot_t *s, ngx_uint_t first)
 {
-    static const char  *loaded[] = { "not asked yet", "loaded", "not loaded" };
+    ngx_uint_t     i;
+    perm_alert_t  *alert;
 
-    perm_writer_put(w, "<noscript><table><tbody>\n"
-                    "<tr><th>Allowed</th><td>%ui</td></tr>\n"
-                    "<tr><th>Denied</th><td>%ui</td></tr>\n"
-                    "<tr><th>Failed</th><td>%ui</td></tr>\n"
-                    "<tr><th>Let through by dry run</th><td>%ui</td></tr>\n",
-                    s->allow, s->deny, s->fail, s->would_deny);
+    for (i = first; i < s->nalerts; i++) {
+        alert = &s->alerts[i];
 
-    perm_writer_put(w, "<tr><th>Cache hits, misses, stale</th>"
-                    "<td>%uA, %uA, %uA</td></tr>\n"
-                    "<tr><th>Redis</th><td>%s</td></tr>\n"
-                    "<tr><th>Grant table</th><td>%s</td></tr>\n"
-                    "<tr><th>Changes of grants</th><td>%s</td></tr>\n",
-                    s->stats.cache[PERM_CACHE_HIT],
-                    s->stats.cache[PERM_CACHE_MISS],
-                    s->stats.cache[PERM_CACHE_STALE],
-                    s->health.redis_up ? "up" : "down",
-                    loaded[s->health.table < 3 ? s->health.table : 0],
-                    s->health.tracking ? "pushed" : "not pushed");
-
-    perm_writer_put(w, "<tr><th>Last accesses pending</th><td>%ui</td></tr>\n"
-                    "<tr><th>Last accesses dropped</th><td>%ui</td></tr>\n"
-                    "<tr><th>Grants ending within a day</th><td>%ui</td></tr>\n"
-                    "</tbody></table></noscript>\n",
-                    s->access.pending, s->access.dropped, s->expiring[0]);
+        perm_writer_put(w, "<li class=\"%s\"><b>",
+                        perm_page_severities[alert->severity].data);
+        perm_writer_html(w, perm_str(alert->text));
+        perm_writer_put(w, ".</b><span>");
+        perm_writer_html(w, perm_str(alert->advice));
+        perm_writer_put(w, "</span></li>");
+    }
 }

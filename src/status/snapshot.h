@@ -29,7 +29,6 @@ typedef struct {
     perm_severity_t        severity;
     const char            *name;       /* for programs */
     const char            *advice;     /* what it means and what to do */
-    size_t                 len;
     char                   text[PERM_ALERT_TEXT_MAX];
 } perm_alert_t;
 

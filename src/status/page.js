@@ -1,0 +1,438 @@
+// Shows the status in the page's element "data", and then asks for a new one
+// every 2 seconds.  Text from outside becomes text nodes and attribute values,
+// never markup.
+
+'use strict';
+
+const LONG = 15;                // lines of a list of refusals
+const REFRESH = 2000;           // ms
+const TIMEOUT = 5000;           // ms
+const PERMANENT = 4102444800;   // unix seconds
+
+/** @type {(id: string) => any} */
+const $ = (id) => document.getElementById(id);
+
+
+// ---- elements
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== '') element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) =>
+    child !== '' && child !== null && child !== undefined));
+  return element;
+}
+
+const h = (tag, attributes, ...children) =>
+  fill(document.createElement(tag), attributes, children);
+const svg = (tag, attributes, ...children) =>
+  fill(document.createElementNS('http://www.w3.org/2000/svg', tag),
+    attributes, children);
+const show = (id, ...children) => $(id).replaceChildren(...children);
+const tag = (kind, text) => h('span', { class: 'tag ' + kind }, text);
+
+function bar(part, most, kind) {
+  const element = h('span', { class: 'bar ' + kind });
+  element.style.width = share(part, most) + '%';
+  return element;
+}
+
+// heads: [[title, class of the column], ...]; empty: shown without rows
+
+function table(id, heads, rows, empty) {
+  const cell = (content, i) => h('td', { class: heads[i][1] }, content);
+  show(id, h('table', {},
+    h('thead', {}, h('tr', {}, heads.map(([title, kind]) =>
+      h('th', { class: kind === 'n' ? 'n' : '' }, title)))),
+    h('tbody', {}, rows.length
+      ? rows.map((row) => h('tr', {}, row.map(cell)))
+      : h('tr', {}, h('td', { class: 'empty', colspan: heads.length },
+        empty)))));
+}
+
+function figure(name, value, unit, kind) {
+  return h('div', { class: kind },
+    h('div', { class: 'value' }, value, h('small', {}, ' ' + unit)),
+    h('div', { class: 'name' }, name));
+}
+
+
+// ---- numbers in words
+
+function count(n) {
+  if (n < 100000) return n.toLocaleString('en');
+  if (n < 1e7) return (n / 1e3).toFixed(0) + ' k';
+  if (n < 1e9) return (n / 1e6).toFixed(1) + ' M';
+  return (n / 1e9).toFixed(1) + ' G';
+}
+
+function rate(x) {
+  return x === 0 ? '0' : x < 10 ? x.toFixed(1) : count(Math.round(x));
+}
+
+function span(seconds) {
+  const sec = Math.max(0, Math.round(seconds));
+  if (sec < 120) return sec + ' s';
+  if (sec < 7200) return Math.floor(sec / 60) + ' min';
+  if (sec < 172800) return Math.floor(sec / 3600) + ' h';
+  return Math.floor(sec / 86400) + ' days';
+}
+
+function usec(us) {
+  if (us < 1000) return us + ' \u00b5s';
+  if (us < 1e6) return Math.round(us / 100) / 10 + ' ms';
+  return Math.round(us / 1e5) / 10 + ' s';
+}
+
+const share = (part, all) => all ? 100 * part / all : 0;
+
+function percent(x) {
+  if (x === 0 || x === 100) return x + ' %';
+  if (x < 0.01) return '< 0.01 %';
+  if (x > 99.99) return '> 99.99 %';
+  return x.toFixed(x > 99 || x < 1 ? 2 : 1) + ' %';
+}
+
+const words = (reason) => reason.replace(/_/g, ' ');
+const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+const ago = (d, time) => time ? span(d.now - time) + ' ago' : '';
+const date = (time, length) =>
+  new Date(time * 1000).toISOString().slice(0, length).replace('T', ' ');
+
+
+// ---- the verdict, the state of each part
+
+function verdict(d) {
+  const marks = { error: 'Act now', warning: 'Look at this' };
+  const [first] = d.problems;
+  const serious = first && first.severity !== 'note';
+  const others = serious ? d.problems.slice(1) : d.problems;
+  const calm = d.redis.configured
+    ? 'Redis answers, the grant table is loaded, changes of grants arrive '
+      + 'at once, last accesses reach Redis.'
+    : 'No Redis is configured: no resource asks for a grant.';
+
+  $('verdict').className = serious ? first.severity : 'note';
+  show('verdict',
+    h('div', { class: 'mark' }, serious ? marks[first.severity] : 'In order'),
+    h('h1', {}, serious ? first.text + '.' : 'Every check is being decided.'),
+    h('p', {}, serious ? first.advice : calm),
+    h('ul', {}, others.map((p) => h('li', { class: p.severity },
+      h('b', {}, p.text + '.'), h('span', {}, p.advice)))));
+  document.title = (serious ? '(!) ' + first.text : 'In order')
+    + ' - app permission';
+}
+
+function parts(d) {
+  const a = d.access, c = d.cache, i = d.invalidation;
+  const r = d.redis, t = d.table;
+  const severity = {};
+  for (const p of d.problems) severity[p.name] = p.severity;
+
+  const part = (name, kind, state, more) => h('div', { class: kind },
+    h('div', { class: 'name' }, name), h('div', { class: 'state' }, state),
+    h('div', { class: 'more' }, more));
+  const since = (x) => x.since ? 'for ' + span(d.now - x.since) + ', ' : '';
+
+  const redis = !r.configured ? ['unknown', 'not configured']
+    : severity.redis_unknown ? ['unknown', 'not reached yet']
+      : r.up ? ['good', 'up'] : ['error', 'down'];
+  const loaded = t.loaded === null ? ['unknown', 'not asked yet']
+    : t.loaded ? ['good', 'loaded'] : ['error', 'not loaded'];
+  const changes = i.active ? ['good', 'pushed']
+    : [r.configured ? 'warning' : 'unknown', 'not pushed'];
+
+  show('parts',
+    part('Redis', ...redis, since(r) + count(r.commands) + ' commands, '
+      + count(r.errors) + ' errors'),
+    part('Grant table', ...loaded, since(t) + (count(r.unreadable_grants)
+      + ' unreadable grants met')),
+    part('Changes of grants', ...changes, since(i) + count(i.received)
+      + ' received, lag ' + i.last_lag_ms + ' ms, worst ' + i.worst_lag_ms
+      + ' ms'),
+    part('Last accesses',
+      severity.access_dropped || severity.access_pending || 'good',
+      a.pending ? count(a.pending) + ' pending' : 'all in Redis',
+      (a.pending ? 'oldest ' + span(a.oldest_pending_seconds) + ', ' : '')
+        + count(a.flushed) + ' flushed, ' + count(a.dropped) + ' dropped'),
+    part('Cache', 'good',
+      count(c.entries) + ' of ' + count(c.capacity) + ' entries',
+      'oldest answer in use ' + span(c.oldest_answer_seconds) + ', '
+        + count(c.evicted) + ' evicted'));
+}
+
+
+// ---- rates and the chart, from the history's rows and one more for now
+
+const [TIME, ALLOW, DENY, FAIL, WOULD_DENY, HIT, MISS, STALE] =
+  [0, 1, 2, 3, 4, 5, 6, 7];
+
+function points(d) {
+  const q = d.requests, c = d.cache;
+  return d.history.rows.filter((row) => row[TIME] < d.now).concat([[d.now,
+    sum(q.allow), sum(q.deny), sum(q.fail), q.dry_run_denied, c.hit, c.miss,
+    c.stale]]);
+}
+
+function figures(d) {
+  const rows = points(d), to = rows[rows.length - 1];
+  const from = rows.filter((row) => row[TIME] <= to[TIME] - 10).pop()
+    || rows[0];
+  const sec = Math.max(1, to[TIME] - from[TIME]);
+  const per = (...columns) => columns.reduce((all, i) =>
+    all + Math.max(0, to[i] - from[i]) / sec, 0);
+
+  const checks = per(ALLOW, DENY, FAIL, WOULD_DENY);
+  const lookups = per(HIT, MISS, STALE);
+  const refused = share(per(DENY, FAIL), checks);
+  const stale = per(STALE), hits = d.latency_us.hit;
+
+  show('figures',
+    figure('checks', rate(checks), 'a second', ''),
+    figure('refused, ' + percent(refused), rate(per(DENY, FAIL)), 'a second',
+      per(FAIL) ? 'error' : refused > 20 ? 'warning' : ''),
+    figure('let through by dry run', rate(per(WOULD_DENY)), 'a second', ''),
+    figure(stale ? 'decided by stale answers' : 'decided from the cache',
+      lookups ? percent(share(stale || per(HIT), lookups)) : '-', '',
+      stale ? 'warning' : ''),
+    figure('99 % of hits within', hits.count ? usec(hits.p99) : '-', '', ''),
+    figure('checks in all', count(to[ALLOW] + to[DENY] + to[FAIL]
+      + to[WOULD_DENY]), 'in ' + span(d.uptime_seconds), ''));
+}
+
+function chart(d) {
+  const SPAN = 600, height = 190, width = $('chart').clientWidth || 1000;
+  const kinds = Object.entries({ allow: ALLOW, would: WOULD_DENY, deny: DENY,
+    fail: FAIL });
+  const rows = points(d), bars = [];
+
+  for (let i = 1; i < rows.length; i++) {
+    const from = rows[i - 1], to = rows[i], sec = to[TIME] - from[TIME];
+    if (sec < 1 || sec > 60 || to[TIME] < d.now - SPAN) continue;
+    if (kinds.some(([, k]) => to[k] < from[k])) continue;   // a new zone
+    bars.push({ to: to[TIME], sec: sec,
+      rates: kinds.map(([, k]) => (to[k] - from[k]) / sec) });
+  }
+
+  const most = Math.max(1, ...bars.map((b) => sum(b.rates)));
+  const step = Math.pow(10, Math.floor(Math.log10(most)));
+  const top = Math.ceil(most / step) * step;
+  const x = (time) => width * (1 - (d.now - time) / SPAN);
+  const g = svg('g', {});
+
+  for (const y of [0, top / 2, top]) {
+    const at = height - height * y / top;
+    g.append(svg('line', { class: 'axis', x1: 0, x2: width, y1: at, y2: at }),
+      svg('text', { x: 0, y: at - 4 }, y ? rate(y) + '/s' : ''));
+  }
+
+  for (const b of bars) {
+    let at = height;
+    b.rates.forEach((value, i) => {
+      const tall = height * value / top;
+      if (!tall) return;
+      at -= tall;
+      g.append(svg('rect', { class: kinds[i][0], y: at, height: tall,
+        x: Math.max(0, x(b.to - b.sec)),
+        width: Math.max(1, width * b.sec / SPAN - 1) },
+      svg('title', {}, kinds[i][0] + ' ' + rate(value) + '/s')));
+    });
+  }
+
+  for (const minutes of [10, 5, 0]) {
+    g.append(svg('text', { x: x(d.now - minutes * 60), y: height + 16,
+      'text-anchor': { 10: 'start', 5: 'middle', 0: 'end' }[minutes] },
+    minutes ? minutes + ' min ago' : 'now'));
+  }
+
+  show('chart', svg('svg', { viewBox: `0 -14 ${width} ${height + 34}`,
+    role: 'img', 'aria-label': 'checks a second' }, g));
+}
+
+
+// ---- the tables
+
+function reasons(d) {
+  const q = d.requests;
+  const list = [
+    ['allowed: ', q.allow, 'allow'], ['denied: ', q.deny, 'deny'],
+    ['failed: ', q.fail, 'fail'], ['would deny: ', q.dry_run.deny, 'would'],
+    ['would fail: ', q.dry_run.fail, 'would'],
+  ].flatMap(([label, counts, kind]) => Object.entries(counts)
+    .filter(([, n]) => n)
+    .map(([reason, n]) => [label + words(reason), n, kind]));
+  const all = list.reduce((total, [, n]) => total + n, 0);
+
+  table('reasons', [['Decision', 'name'], ['Calls', 'n'], ['Share', 'n']],
+    list.map(([label, n, kind]) => [[label, bar(n, all, kind)], count(n),
+      percent(share(n, all))]), 'No call was checked yet.');
+}
+
+// bucket i has the durations up to 2^i microseconds
+
+function times(d) {
+  const names = { hit: 'Hit', miss: 'Miss', redis: 'Redis command' };
+  const width = $('times').clientWidth || 480;
+
+  show('times', ...Object.entries(names).map(([key, name]) => {
+    const l = d.latency_us[key], most = Math.max(1, ...l.buckets);
+    const step = width / l.buckets.length;
+    const g = svg('svg', { viewBox: `0 0 ${width} 62`, role: 'img',
+      'aria-label': name });
+
+    l.buckets.forEach((n, i) => {
+      const tall = n ? Math.max(2, 40 * n / most) : 1;
+      g.append(svg('rect', { class: n ? 'would' : 'axis', x: i * step,
+        width: step - 3, y: 42 - tall, height: tall },
+      svg('title', {}, count(n) + ' within ' + usec(Math.pow(2, i)))));
+      if (i % 6 === 0) {
+        g.append(svg('text', { x: i * step, y: 57 }, usec(Math.pow(2, i))));
+      }
+    });
+
+    return h('div', {}, name + ': ', h('b', {}, l.count
+      ? 'half within ' + usec(l.p50) + ', 99 % within ' + usec(l.p99)
+      : 'none yet'), g);
+  }));
+}
+
+function refusals(id, d, list, kind, empty) {
+  const most = Math.max(1, ...list.map((e) => e.count));
+  const lines = list.slice(0, LONG).map((e) => [
+    e.app || '(none or not valid)', e.gateway || '(not valid)',
+    e.resource || '(not valid)', words(e.reason),
+    [(e.error ? count(e.count - e.error) + ' to ' : '') + count(e.count),
+      bar(e.count - e.error, most, kind)],
+    ago(d, e.first), ago(d, e.last)]);
+
+  if (list.length > LONG) {
+    lines.push([h('span', { class: 'hint' },
+      'and at least ' + (list.length - LONG) + ' more'),
+    '', '', '', '', '', '']);
+  }
+  table(id, [['App', 'name'], ['Gateway', 'name'], ['Resource', 'name'],
+    ['Reason', ''], ['Calls', 'n'], ['First', ''], ['Last', '']],
+  lines, empty);
+}
+
+function resources(d) {
+  table('resources', [['Gateway', 'name'], ['Resource', 'name'],
+    ['Policy', ''], ['Allowed', 'n'], ['Denied', 'n'], ['Failed', 'n'],
+    ['Would be refused', 'n'], ['Last call', '']],
+  d.resources.map((e) => [e.gateway, e.resource,
+    [tag('', e.policy), ' ', e.dry_run ? tag('would', 'dry run') : ''],
+    count(e.allowed), count(e.denied), count(e.failed),
+    e.dry_run || e.would_deny ? count(e.would_deny) : '', ago(d, e.last)]),
+  'No call was checked yet.');
+}
+
+function expiring(d) {
+  const within = d.expiring.within_days;
+  show('windows', ...Object.keys(within).map((days) =>
+    figure('within ' + (days === '1' ? 'a day' : days + ' days'),
+      count(within[days]), '', days === '1' && within[days] ? 'warning'
+        : '')));
+  table('expiring', [['App', 'name'], ['Gateway', 'name'],
+    ['Grant on', 'name'], ['Ends', ''], ['In', 'n'], ['Seen', '']],
+  d.expiring.grants.map((e) => [e.app, e.gateway,
+    e.resource === '-' ? 'the whole gateway' : e.resource,
+    date(e.expires, 16) + ' UTC',
+    tag(e.expires - d.now < 86400 ? 'warning' : '', span(e.expires - d.now)),
+    ago(d, e.seen)]),
+  'No grant in use ends within 15 days.');
+}
+
+
+// ---- why a call is allowed or denied
+
+function explanation(e) {
+  const c = e.cache, r = e.redis;
+  const mark = (member, text) =>
+    e.differs.includes(member) ? tag('error', text) : text;
+  const decision = (side) =>
+    mark('decision', side.decision + ', ' + words(side.reason));
+  const end = (side, known, member) => {
+    const time = side[member];
+    if (!known) return '-';
+    return mark(member, time === null || time === undefined ? 'none'
+      : time === 'unreadable' ? time
+        : time >= PERMANENT ? 'permanent'
+          : date(time, 19) + (time > e.now ? ` (in ${span(time - e.now)})`
+            : ` (${span(e.now - time)} ago)`));
+  };
+
+  table('because', [['', ''], ['Cache here', 'name'], ['Redis now', 'name']], [
+    ['Decision', c.found ? decision(c) : '-', decision(r)],
+    ['Grant on the gateway ends', end(c, c.found, 'gateway_expires'),
+      end(r, r.answered, 'gateway_expires')],
+    ['Grant on the resource ends', end(c, c.found, 'resource_expires'),
+      end(r, r.answered, 'resource_expires')],
+    ['State', c.found ? c.state + ', ' + span(c.age_ms / 1000) + ' old'
+      : 'not in the cache', !r.answered ? r.error
+      : r.table_loaded ? 'table loaded' : 'table not loaded'],
+    ['A required call now', h('b', {}, `${e.decision}, ${words(e.reason)} `
+      + `(by ${words(e.by)})`), ''],
+  ], '');
+}
+
+$('explain').addEventListener('submit', async (event) => {
+  const failed = (text) => show('because', h('p', {}, text));
+  const query = ['gateway', 'resource', 'app'].map((name) => name + '='
+    + encodeURIComponent($('explain').elements[name].value)).join('&');
+  event.preventDefault();
+  try {
+    const response = await fetch(location.pathname.replace(/[/]$/, '')
+      + '/explain?' + query);
+    const e = await response.json();
+    if (e.error) failed(e.error); else explanation(e);
+  } catch (error) {
+    failed('No answer: is this status a prefix location?');
+  }
+});
+
+
+// ---- all of it, again and again
+
+function render(d) {
+  verdict(d);
+  parts(d);
+  figures(d);
+  chart(d);
+  reasons(d);
+  times(d);
+  refusals('refused', d, d.refused, 'deny', 'Nothing was refused.');
+  refusals('would', d, d.would_deny, 'would', 'Nothing would be refused.');
+  resources(d);
+  expiring(d);
+}
+
+let answered = Date.now();
+
+function late() {
+  const sec = (Date.now() - answered) / 1000;
+  $('live').textContent = sec < 10 ? 'updated every 2 s'
+    : 'no answer from this gateway for ' + span(sec);
+  $('live').className = sec < 10 ? '' : 'tag error';
+}
+
+async function refresh() {
+  if (document.hidden) {
+    answered = Date.now();
+  } else {
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), TIMEOUT);
+    try {
+      const response = await fetch(location.pathname + '?format=json',
+        { signal: abort.signal });
+      render(await response.json());
+      answered = Date.now();
+    } catch (error) { /* late() shows it */ }
+    clearTimeout(timer);
+  }
+  setTimeout(refresh, REFRESH);
+}
+
+render(JSON.parse($('data').textContent));
+setTimeout(refresh, REFRESH);
+setInterval(late, 1000);
