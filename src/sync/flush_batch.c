@@ -2,6 +2,9 @@
 #include "sync/flush_batch.h"
 
 #include "core/grant_key.h"
+#include "resp/advice.h"
+#include "resp/printable.h"
+#include "resp/reply.h"
 
 
 #define PERM_FLUSH_BATCH_BATCH    128    /* commands a step */
@@ -53,12 +56,6 @@ struct perm_flush_batch_s {
 };
 
 
-typedef struct {
-    ngx_str_t                error;      /* what the reply begins with */
-    char                    *advice;
-} perm_flush_batch_advice_t;
-
-
 static ngx_int_t perm_flush_batch_send(perm_flush_batch_t *batch,
     perm_recorder_access_t *access);
 static void perm_flush_batch_reply(void *data, redisReply *reply);
@@ -67,26 +64,6 @@ static void perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
 static void perm_flush_batch_refusal(perm_flush_batch_t *batch,
     redisReply *reply);
 static void perm_flush_batch_finished(perm_flush_batch_t *batch);
-
-
-static perm_flush_batch_advice_t  perm_flush_batch_advice[] = {
-    { ngx_string("OOM"),
-      "raise \"maxmemory\" of Redis" },
-    { ngx_string("READONLY"),
-      "this server is a replica: name its master in \"app_permission_redis\"" },
-    { ngx_string("NOPERM"),
-      "allow the user \"zadd\" on the access keys" },
-    { ngx_string("NOAUTH"),
-      "set the password of Redis" },
-    { ngx_string("MISCONF"),
-      "Redis cannot save to its disk, see its log" },
-    { ngx_string("NOREPLICAS"),
-      "Redis misses its replicas, see \"min-replicas-to-write\"" },
-    { ngx_string("ERR syntax"),
-      "ZADD with GT needs Redis 6.2 or later" },
-    { ngx_null_string,
-      "see the log of Redis" }
-};
 
 
 perm_flush_batch_t *
@@ -347,9 +324,9 @@ perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
 static void
 perm_flush_batch_refusal(perm_flush_batch_t *batch, redisReply *reply)
 {
-    size_t                      i, len;
-    u_char                      text[PERM_FLUSH_BATCH_TEXT];
-    perm_flush_batch_advice_t  *advice;
+    char         text[PERM_PRINTABLE_SIZE(PERM_FLUSH_BATCH_TEXT)];
+    perm_str_t   error;
+    const char  *advice;
 
     batch->failed = 1;
 
@@ -367,28 +344,20 @@ perm_flush_batch_refusal(perm_flush_batch_t *batch, redisReply *reply)
         return;
     }
 
-    len = ngx_min((size_t) reply->len, PERM_FLUSH_BATCH_TEXT);
+    error.data = reply->str;
+    error.len = ngx_min((size_t) reply->len, PERM_FLUSH_BATCH_TEXT);
+    (void) perm_printable(text, sizeof(text), error, 1);
 
-    for (i = 0; i < len; i++) {
-        text[i] = (u_char) reply->str[i];
+    advice = perm_advice_find(reply->str)->gateway;
 
-        if (text[i] < ' ' || text[i] > '~') {
-            text[i] = '?';
-        }
-    }
-
-    for (advice = perm_flush_batch_advice; advice->error.len; advice++) {
-        if (len >= advice->error.len
-            && ngx_memcmp(text, advice->error.data, advice->error.len) == 0)
-        {
-            break;
-        }
+    if (perm_reply_error(reply, "NOPERM")) {
+        advice = "allow the user \"zadd\" on the access keys";
     }
 
     ngx_log_error(NGX_LOG_ERR, batch->log, 0,
                   "app_permission: Redis refuses last accesses, they stay "
-                  "pending and are sent again: \"%*s\": %s",
-                  len, text, advice->advice);
+                  "pending and are sent again: \"%s\": %s",
+                  text, *advice ? advice : "see the log of Redis");
 }
 
 

@@ -2,6 +2,7 @@
 #include "sync/grants_reply.h"
 
 #include "core/grant_key.h"
+#include "resp/advice.h"
 #include "resp/printable.h"
 
 
@@ -10,7 +11,6 @@
 
 
 static int64_t perm_grants_reply_expires(redisReply *reply);
-static char *perm_grants_reply_advice(perm_str_t error);
 
 
 ngx_int_t
@@ -86,10 +86,11 @@ void
 perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
     ngx_int_t rc, char *command, ngx_log_t *log)
 {
-    char        shown[PERM_PRINTABLE_SIZE(PERM_GRANTS_REPLY_SHOWN)];
-    size_t      len;
-    uint32_t    hash;
-    perm_str_t  error;
+    char         shown[PERM_PRINTABLE_SIZE(PERM_GRANTS_REPLY_SHOWN)];
+    size_t       len;
+    uint32_t     hash;
+    perm_str_t   error;
+    const char  *advice;
 
     if (rc == NGX_OK) {
         answers->error = 0;
@@ -99,10 +100,12 @@ perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
     if (rc == NGX_ERROR) {
         error.data = "a reply of another type than it has";
         error.len = ngx_strlen(error.data);
+        advice = "";
 
     } else {
         error.data = reply->str;
         error.len = ngx_min((size_t) reply->len, PERM_GRANTS_REPLY_SHOWN);
+        advice = perm_advice_find(reply->str)->gateway;
     }
 
     /* the code and a bit more: the rest may name the key */
@@ -128,43 +131,6 @@ perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
     (void) perm_printable(shown, sizeof(shown), error, 1);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: Redis answered %s with \"%s\"%s", command,
-                  shown, perm_grants_reply_advice(error));
-}
-
-
-static char *
-perm_grants_reply_advice(perm_str_t error)
-{
-    ngx_uint_t  i;
-
-    static struct {
-        perm_str_t   code;
-        char        *advice;
-    } advice[] = {
-        { perm_string("NOPERM"),
-          ": its user needs the right, see \"ACL SETUSER\" in the manual" },
-        { perm_string("NOAUTH"),
-          ": set app_permission_redis_user and "
-          "app_permission_redis_password_file" },
-        { perm_string("WRONGTYPE"),
-          ": the key is not a hash of grants; check "
-          "app_permission_redis_prefix and who writes there" },
-        { perm_string("LOADING"), ": it will be ready soon" },
-        { perm_string("MASTERDOWN"),
-          ": it is a replica without its master; app_permission_redis "
-          "should name the master" },
-    };
-
-    for (i = 0; i < sizeof(advice) / sizeof(advice[0]); i++) {
-
-        if (error.len >= advice[i].code.len
-            && ngx_memcmp(error.data, advice[i].code.data, advice[i].code.len)
-               == 0)
-        {
-            return advice[i].advice;
-        }
-    }
-
-    return "";
+                  "app_permission: Redis answered %s with \"%s\"%s%s", command,
+                  shown, *advice ? ": " : "", advice);
 }

@@ -4,6 +4,7 @@
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
  * sources: src/shm/recorder_take.c
  * sources: src/sync/flush_batch.c
+ * sources: src/resp/advice.c src/resp/printable.c src/resp/reply.c
  */
 
 
@@ -275,7 +276,8 @@ test_refused(void)
 
     fresh(10);
     (void) walk("ERR bad\r\nthing\x01");
-    ok(stub_logged("\"ERR bad??thing?\""), "no control byte gets into the log");
+    ok(stub_logged("\"ERR bad\\x0d\\x0athing\\x01\""),
+       "no control byte gets into the log");
 }
 
 
