@@ -3,13 +3,8 @@
 # The cache: what is a hit, for how long, for whom; one lookup for many
 # waiters; a zone that is full.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::Load;
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -19,8 +14,7 @@ my $fake = $t->fake_redis(to => $redis);
 my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
                       app_permission_redis_timeout 5s;',
              server => <<'EOT');
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        %%DECISION%%
 
         location = /a { app_permission required; empty_gif; }
         location = /other {
@@ -35,19 +29,11 @@ my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
         }
 EOT
 
-sub outcome {
-    my ($app, $uri) = @_;
-    my $r = $t->get($uri // '/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
-sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
-
 # a grant whose own push is not on its way any more
 
 sub grant {
     my ($app, $expires) = @_;
-    $redis->grant('smoke', 'get_user', $app, $expires // time + 3600);
+    $redis->grant('smoke', 'get_user', $app, $expires // int(time) + 3600);
     $t->settled;
 }
 
@@ -58,15 +44,15 @@ ok $t->settled, 'changes are pushed';
 subtest 'hits' => sub {
     grant('demo');
 
-    is outcome('demo'), '200 allow/resource_grant MISS', 'the first: a miss';
-    is outcome('demo'), '200 allow/resource_grant HIT', 'the second: a hit';
-    is lookups('demo'), 1, 'one lookup';
+    is outcome('demo'), "$ALLOW MISS", 'the first: a miss';
+    is outcome('demo'), "$ALLOW HIT", 'the second: a hit';
+    is $fake->lookups('demo'), 1, 'one lookup';
 
-    is outcome('demo', '/other'), '403 deny/no_grant MISS',
+    is outcome('demo', '/other'), "$DENY MISS",
         'another resource: a miss';
-    is outcome('demo', '/other'), '403 deny/no_grant HIT',
+    is outcome('demo', '/other'), "$DENY HIT",
         'a cached denial is a hit too';
-    is lookups('demo'), 2, 'one lookup each';
+    is $fake->lookups('demo'), 2, 'one lookup each';
 
     my $cache = $t->status->{cache};
     is "$cache->{hit} $cache->{miss} $cache->{stale} $cache->{entries}",
@@ -78,7 +64,7 @@ subtest 'hits' => sub {
 
 sub lasts {
     my ($app, $decision) = @_;
-    my ($first, $before) = (time, lookups($app));
+    my $first = time;
 
     is outcome($app, '/short'), "$decision MISS", "$app: a miss";
     my ($hits, $other) = (0, '');
@@ -101,12 +87,11 @@ subtest 'cache_valid and denied' => sub {
     # a live one that nobody asks for meanwhile is not refreshed
 
     grant('idle');
-    is outcome('idle', '/short'), '200 allow/resource_grant MISS', 'idle';
-    my $until = time + 1.1;
-    wait_for(sub { time > $until });
-    is outcome('idle', '/short'), '200 allow/resource_grant MISS',
+    is outcome('idle', '/short'), "$ALLOW MISS", 'idle';
+    wait_until(time + 1.1);
+    is outcome('idle', '/short'), "$ALLOW MISS",
         'after cache_valid: a miss';
-    is outcome('idle', '/a'), '200 allow/resource_grant HIT',
+    is outcome('idle', '/a'), "$ALLOW HIT",
         'it is the location that says how old an answer may be';
 };
 
@@ -115,21 +100,21 @@ subtest 'a cached grant ends on time' => sub {
     my $expires = int(time) + 3;
     grant('ending', $expires);
 
-    is outcome('ending'), '200 allow/resource_grant MISS', 'live';
+    is outcome('ending'), "$ALLOW MISS", 'live';
     my (@wrong, $got);
     for ( ;; ) {
         my $before = time;
         $got = outcome('ending');
         my $after = time;
-        push @wrong, "$got at $before" if $got =~ /^200/ && $before >=
-            $expires + 0.02;
-        push @wrong, "$got at $before" if $got =~ /^403/ && $after < $expires;
+        push @wrong, "$got at $before"
+            if $got =~ /^200/ && $before >= $expires + 0.02
+                || $got =~ /^403/ && $after < $expires;
         last if $before > $expires + 0.3;
-        sleep 0.005;
+        wait_until(time + 0.005);
     }
     is "@wrong", '', 'not a moment longer, nor shorter';
     is $got, '403 deny/resource_grant_expired HIT', 'denied out of the cache';
-    is lookups('ending'), 1, 'by one lookup';
+    is $fake->lookups('ending'), 1, 'by one lookup';
 };
 
 
@@ -137,16 +122,10 @@ subtest 'concurrent misses share a lookup' => sub {
     grant('crowd');
     $fake->rules({ match => qr/^HMGET .*crowd/, delay => 0.2 });
 
-    my @c = map { $t->connect } 1 .. 50;
-    $_->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: crowd\r\n\r\n") for @c;
-    my %seen;
-    for (@c) {
-        my $r = $_->response;
-        $seen{"$r->{status} $r->{headers}{'x-decision'}"}++;
-    }
-    is_deeply \%seen, { '200 allow/resource_grant MISS' => 50 },
+    my @c = map { ask('crowd') } 1 .. 50;
+    is_deeply [map { answer($_) } @c], [("$ALLOW MISS") x 50],
         'all 50 have the answer';
-    is lookups('crowd'), 1, 'of one lookup';
+    is $fake->lookups('crowd'), 1, 'of one lookup';
     $fake->rules;
 };
 
@@ -155,29 +134,27 @@ subtest 'a client that leaves while it waits' => sub {
     grant($_) for qw(gone kept);
     $fake->rules({ match => qr/^HMGET .*gone/, delay => 0.3 });
 
-    my @c = map { $t->connect } 1 .. 5;
-    $_->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: gone\r\n\r\n") for @c;
-    wait_for(sub { lookups('gone') });
+    my @c = map { ask('gone') } 1 .. 5;
+    wait_for(sub { $fake->lookups('gone') });
     my $stays = pop @c;
     close $_->{socket} for @c;
 
-    is outcome('kept'), '200 allow/resource_grant MISS',
+    is outcome('kept'), "$ALLOW MISS",
         'one behind it on the same connection has its own answer';
-    is $stays->response->{status}, 200, 'one that stays has it too';
-    is lookups('gone'), 1, 'one lookup';
-    is outcome('gone'), '200 allow/resource_grant HIT', 'which was not wasted';
+    is answer($stays), "$ALLOW MISS", 'one that stays has it too';
+    is $fake->lookups('gone'), 1, 'one lookup';
+    is outcome('gone'), "$ALLOW HIT", 'which was not wasted';
     is scalar(grep { $_->{status} == 499 } $t->access(5)), 4,
         'those that left are logged as such';
 
     # all leave
 
     $fake->rules({ match => qr/^HMGET .*lonely/, delay => 0.3 });
-    my $c = $t->connect;
-    $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: lonely\r\n\r\n");
-    wait_for(sub { lookups('lonely') });
+    my $c = ask('lonely');
+    wait_for(sub { $fake->lookups('lonely') });
     close $c->{socket};
     wait_for(sub { outcome('lonely') =~ /HIT/ });
-    is outcome('lonely'), '403 deny/no_grant HIT',
+    is outcome('lonely'), "$DENY HIT",
         'the answer nobody waited for is cached';
     $fake->rules;
 };
@@ -217,38 +194,26 @@ subtest 'full' => sub {
 
     my @known = map { "known-$_" } 1 .. 200;
     my @many = map { "granted-$_" } 1 .. 8000;
-    $redis->{client}->pipeline(map { ['HSET',
-        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
-    } @known, @many);
+    $redis->allow(@known, @many);
 
-    my %load = (uri => '/a', rate => 1e9, connections => 8);
-    Perm::Load->start($t, %load, apps => \@known, pass => 1)->wait;
+    $t->once(\@known);
     my $capacity = $t->status->{cache}{capacity};
     cmp_ok $capacity, '>', 2000, "room for $capacity";
     cmp_ok $capacity, '<', 8000, '... and not for all';
 
     my @unknown = map { "unknown-$_" } 1 .. 8000;
-    my $seen = Perm::Load->start($t, %load, apps => \@unknown, pass => 1)
-        ->wait;
-    is_deeply $seen->{outcome}, { '403 deny/no_grant MISS' => 8000 },
-        '8000 unknown ones: denied, no error';
-
-    $seen = Perm::Load->start($t, %load, apps => \@known, pass => 1)->wait;
-    is_deeply $seen->{outcome}, { '200 allow/resource_grant HIT' => 200 },
-        'pushed none of the known ones out';
+    $t->all_are(\@unknown, "$DENY MISS", 'unknown ones: denied, no error');
+    $t->all_are(\@known, "$ALLOW HIT", 'pushed none of the known ones out');
 
     my $cache = $t->status->{cache};
     cmp_ok $cache->{evicted}, '>', 1000, 'evicted, and counted';
     cmp_ok $cache->{denied_entries}, '<', $capacity / 2,
         'denials have a share of their own';
 
-    $seen = Perm::Load->start($t, %load, apps => \@many, pass => 1)->wait;
-    is_deeply $seen->{outcome}, { '200 allow/resource_grant MISS' => 8000 },
-        '8000 more with a grant: no error';
+    $t->all_are(\@many, "$ALLOW MISS", 'as many with a grant: no error');
     $cache = $t->status->{cache};
     cmp_ok $cache->{entries}, '<=', $capacity, 'no more entries than room';
     cmp_ok $cache->{entries}, '>', $capacity * 0.8, 'the room is used';
-    $t->stop;
 };
 
 done_testing;

@@ -7,13 +7,8 @@
 # the workers may each be late, so that an answer does end before it is
 # renewed.
 
-use strict;
-use warnings;
-
-use Test::More;
 use Time::HiRes qw(time);
 
-use Perm::Load;
 use Perm::Test;
 
 my $VALID = 4;              # seconds; an answer is renewed after 3/4 of it
@@ -25,10 +20,7 @@ my $fake = $t->fake_redis(to => $redis);
 
 $t->nginx(workers => 2, http => 'app_permission_redis_timeout 3s;',
           server => <<"EOT");
-        add_header X-Decision
-"\$app_permission_decision/\$app_permission_reason \$app_permission_cache" always;
-        add_header X-Expires \$app_permission_expires always;
-        add_header X-Worker \$pid always;
+        %%DECISION%%
 
         app_permission required;
         location = /a     { app_permission_cache_valid ${VALID}s; empty_gif; }
@@ -37,30 +29,15 @@ EOT
 
 ok $t->settled, 'changes are pushed';
 
-my $ALLOW = '200 allow/resource_grant';
+my %worker = $t->worker_connections(2);
 
-my %worker;
-wait_for(sub {
-    my $c = $t->connect;
-    $c->send(Perm::Http->text('/a'));
-    $worker{$c->response->{headers}{'x-worker'}} = $c;
-    return keys %worker == 2;
-});
-is scalar(keys %worker), 2, 'a connection to each worker';
-
-sub lookups  { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
 sub answered { scalar $fake->answered(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
 
-# of each worker
-
-sub ask {
-    my ($uri, $app) = @_;
-    my $text = Perm::Http->text($uri, headers => { 'X-App' => $app // '' });
-    $_->send($text) for values %worker;
-    return map { $_->response } values %worker;
+sub ask_each {
+    my ($app, $uri) = @_;
+    ask($app, $uri, $_) for values %worker;
+    return map { answer($_) } values %worker;
 }
-
-sub decision { "$_[0]{status} " . ($_[0]{headers}{'x-decision'} // '') }
 
 
 # Calls of one whose answer is due to be renewed and has not ended yet, and one
@@ -73,14 +50,14 @@ sub attempt {
 
     my %saw;
     my $begun = time;
-    $saw{first} = decision($t->get('/a', app => $app));
+    $saw{first} = outcome($app);
     my $known = time;
     $fake->rules({ match => qr/^HMGET .*\{smoke:\Q$app\E\}/, %rule }) if %rule;
-    wait_for(sub { time > $known + $DUE + 0.02 });
-    $saw{lookups_before} = lookups($app);
+    wait_until($known + $DUE + 0.02);
+    $saw{lookups_before} = $fake->lookups($app);
 
     for (1 .. 10) {
-        $saw{due}{decision($_)}++ for ask('/a', $app);
+        $saw{due}{$_}++ for ask_each($app);
     }
     $saw{waited} = answered($app) > 1;
     return undef if time > $begun + $VALID;
@@ -88,13 +65,13 @@ sub attempt {
     # nobody asks meanwhile; a worker that says anything has read that answer
 
     $saw{answered} = wait_for(sub { answered($app) > 1 });
-    ask('/status');
+    ask_each($app, '/status');
     my $r = $t->get('/a', app => $app);
     return undef if time > $begun + $DUE + $VALID && $saw{answered};
 
     $saw{after} = decision($r);
     $saw{expires} = $r->{headers}{'x-expires'};
-    $saw{lookups} = lookups($app);
+    $saw{lookups} = $fake->lookups($app);
     return \%saw;
 }
 
@@ -111,8 +88,7 @@ sub in_use {
     $fake->rules;
     is $saw->{first}, "$ALLOW MISS", 'looked up';
     is $saw->{lookups_before}, 1, '... and not again before it is due';
-    is_deeply $saw->{due}, { "$ALLOW HIT" => 20 }, 'then each request is a hit'
-        or diag explain $saw->{due};
+    is_deeply $saw->{due}, { "$ALLOW HIT" => 20 }, 'then each request is a hit';
     ok $saw->{answered}, '... and it is asked for';
     is $saw->{after}, "$ALLOW HIT", '... and renewed';
     is $saw->{lookups}, 2, '... by one lookup of all workers';
@@ -139,8 +115,8 @@ subtest 'nobody waits, although Redis is slow' => sub {
 
 subtest 'what a refresh brings' => sub {
     my $renewed = $ends + 1000;
-    my $saw = in_use('renewed', $ends, reply => "*2\r\n\$-1\r\n\$"
-        . length($renewed) . "\r\n$renewed\r\n");
+    my $saw = in_use('renewed', $ends, 
+        reply => Perm::FakeRedis::grants(undef, $renewed));
     is $saw->{expires}, $renewed, 'the new end counts';
 };
 
@@ -149,15 +125,14 @@ sub during {
     my ($app, $seconds) = @_;
     $redis->grant('smoke', 'get_user', $app, $ends);
     $t->settled;
-    $t->get('/short', app => $app);
+    outcome($app, '/short');
 
-    my $load = Perm::Load->start($t, uri => '/short', apps => [$app],
-                                 connections => 8, rate => 800);
+    my $load = $t->load([$app], uri => '/short', connections => 8, rate => 800);
     my $begun = time;
-    my ($lookups, $refreshes) = (lookups($app), $t->status->{cache}{refreshes});
-    wait_for(sub { time - $begun > $seconds }, $seconds + 5);
+    my ($lookups, $refreshes) = ($fake->lookups($app), $t->status->{cache}{refreshes});
+    wait_until($begun + $seconds);
     my $seen = $load->stop;
-    $lookups = lookups($app) - $lookups;
+    $lookups = $fake->lookups($app) - $lookups;
     $refreshes = $t->status->{cache}{refreshes} - $refreshes;
     my $took = time - $begun;
     note sprintf '%d requests, %d lookups, %d refreshes in %.1f s', $seen->{n},
@@ -191,9 +166,8 @@ subtest 'Redis refuses the refresh' => sub {
         or diag explain $seen->{outcome};
     ok $seen->{outcome}{"$ALLOW STALE"}, '... and the answer has ended';
     $fake->rules;
-    ok wait_for(sub {
-        decision($t->get('/short', app => 'refused')) =~ /MISS/
-    }), 'asked for again';
+    ok wait_for(sub { outcome('refused', '/short') =~ /MISS/ }),
+        'asked for again';
 };
 
-$t->done;
+done_testing;

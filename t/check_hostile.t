@@ -3,12 +3,7 @@
 # Whatever an app code or a header holds: nothing is let in, injected into a
 # key, a header, a log line or a body, or crashed.
 
-use strict;
-use warnings;
-
-use JSON::PP;
-use MIME::Base64;
-use Test::More;
+use JSON::PP ();
 
 use Perm::Test;
 
@@ -47,8 +42,7 @@ sub server {
         large_client_header_buffers 8 64k;
         app_permission required;
         app_permission_error $format;
-        add_header X-Decision \$app_permission_decision/\$app_permission_reason
-            always;
+        %%DECISION%%
         add_header X-Code "[\$app_permission_bkapi_app_code]" always;
 
         location /header { proxy_pass %%BACKEND%%; }
@@ -89,154 +83,155 @@ sub harmless {
 
     my @lines = split /\r\n/, ($r->{raw} =~ /^(.*?)\r\n\r\n/s)[0] // '';
     my @odd = grep { !/^HTTP|^(Server|Date|Content-(Type|Length)|Connection
-                     |Transfer-Encoding|X-(Decision|Code)
+                     |Transfer-Encoding|X-(Decision|Expires|Worker|Code)
                      |X-Bkapi-Error-(Code|Message)):/xi } @lines;
     is "@odd", '', "$name: no header but ours";
-    ok eval { decode_json($r->{body}); 1 }, "$name: the body is JSON"
+    ok eval { json($r->{body}); 1 }, "$name: the body is JSON"
         or diag $r->{body};
 }
+
+sub escaped_json { $_[0] =~ s/([^ -~])/sprintf '\\u%04x', ord $1/ger }
+
+sub shown { substr($_[0], 0, 40) =~ s/[^ -~]/?/gr }
+
+# what comes of a header like this
+
+sub bkapi {
+    my ($json, $status, $name) = @_;
+    my $r = $t->get('/bkapi', headers => { 'X-Bkapi-Authorization' => $json });
+    is $r->{status}, $status, $name or diag $r->{headers}{'x-code'};
+    harmless($r, $name) if $status == 403;
+    return $r;
+}
+
+
+# JSON that is not what it should be
+
+my @json = ('', '{}', '[]', 'null', '"demo"', 'demo', '{"bk_app_code"',
+    '{"bk_app_code":}', '{"bk_app_code":null}', '{"bk_app_code":["demo"]}',
+    '{"bk_app_code":{"a":"demo"}}', '{"bk_app_code":1}',
+    '{"bk_app_code":true}', '{"BK_APP_CODE":"demo"}',
+    '{"a":{"bk_app_code":"demo"}}', '[{"bk_app_code":"demo"}]',
+    '{"bk_app_code":"demo"', '{"bk_app_code":"demo"}}',
+    '{"bk_app_code":"demo"} x', "{'bk_app_code':'demo'}",
+    '{"bk_app_code":"\ud800"}', '{"bk_app_code":"\u00"}',
+    '{"bk_app_code":"demo\u0000"}', '{"bk_app_code\u0000":"demo"}',
+    '{"bk_app_code":"' . 'x' x 30000 . '"}',
+    '[' x 30000, '{"a":' x 8000, '[' x 20000 . ']' x 20000,
+    '{"bk_app_code":' . '[' x 20000 . ']' x 20000 . '}',
+    '{"a":1' . ',"a":1' x 5000 . '}', '-', '{"bk_app_code":1e999999}');
+
+# bytes that only an escape can bring
+
+my @bytes = ("a\r\nX-Evil: 1", "a\nb", "\0", "demo\0", "\0demo",
+             "a\r\n\r\n<html>", "demo\r\n", "\x80", "");
+
 
 for my $format (qw(bkapi problem)) {
     $t->nginx(server => server($format));
     $fake->forget;
 
-    for (@apps) {
-        my ($app, $name) = @$_;
+    subtest "$format: invalid app codes" => sub {
+        for (@apps) {
+            my ($app, $name) = @$_;
 
-        unless ($app =~ /[\0\r\n]/) {
-            my $r = $t->get('/header', app => $app);
-            ok $r->{status} == 403 || $r->{status} == 400,
-                "$format, header: $name" or diag $r->{status};
-            harmless($r, "$format, header, $name") if $r->{status} == 403;
+            unless ($app =~ /[\0\r\n]/) {
+                my $r = $t->get('/header', app => $app);
+                ok $r->{status} == 403 || $r->{status} == 400, "header: $name"
+                    or diag $r->{status};
+                harmless($r, "header, $name") if $r->{status} == 403;
+            }
+
+            my $r = $t->get('/path/' . escaped($app));
+            is $r->{status}, 403, "path: $name";
+            is decision($r), '403 deny/invalid_app', "path, $name: reason";
+            harmless($r, "path, $name");
+
+            my $json = JSON::PP->new->latin1->encode(
+                { bk_app_code => $app, other => [1, { a => 'b' }] });
+            $r = bkapi(escaped_json($json), 403, "JSON: $name");
+            like $r->{headers}{'x-decision'}, qr{^deny/(invalid|no)_app },
+                "JSON, $name: reason";
         }
+    };
 
-        my $r = $t->get('/path/' . escaped($app));
-        is $r->{status}, 403, "$format, path: $name";
-        is $r->{headers}{'x-decision'}, 'deny/invalid_app',
-            "$format, path, $name: reason";
-        harmless($r, "$format, path, $name");
+    subtest "$format: bytes that need an escape" => sub {
+        for my $bytes (@bytes) {
+            my $shown = shown($bytes);
 
-        my $json = JSON::PP->new->latin1->encode(
-            { bk_app_code => $app, other => [1, { a => 'b' }] });
-        $json =~ s/([^ -~])/sprintf '\\u%04x', ord $1/ge;
-        $r = $t->get('/bkapi', headers => { 'X-Bkapi-Authorization' => $json });
-        is $r->{status}, 403, "$format, bkapi JSON: $name";
-        like $r->{headers}{'x-decision'}, qr{^deny/(invalid|no)_app$},
-            "$format, bkapi JSON, $name: reason";
-        harmless($r, "$format, bkapi JSON, $name");
-    }
+            # nginx itself refuses a NUL in a path
 
-    # bytes that only an escape can bring
-
-    for my $bytes ("a\r\nX-Evil: 1", "a\nb", "\0", "demo\0", "\0demo",
-                   "a\r\n\r\n<html>", "demo\r\n", "\x80", "")
-    {
-        (my $shown = $bytes) =~ s/[^ -~]/?/g;
-        my $r;
-
-        # nginx itself refuses a NUL in a path
-
-        my $nul = $bytes =~ /\0/;
-        for (['path', 403], ['resource', 500], ['gateway', 500]) {
-            my ($what, $status) = @$_;
-            $r = $t->get("/$what/" . escaped($bytes),
-                         $what eq 'path' ? () : (app => 'demo'));
-            is $r->{status}, $nul ? 400 : $status,
-                "$format, $what: \"$shown\"";
-            harmless($r, "$format, $what, \"$shown\"") unless $nul;
+            my $nul = $bytes =~ /\0/;
+            for (['path', 403], ['resource', 500], ['gateway', 500]) {
+                my ($what, $status) = @$_;
+                my $r = $t->get("/$what/" . escaped($bytes),
+                                $what eq 'path' ? () : (app => 'demo'));
+                is $r->{status}, $nul ? 400 : $status, "$what: \"$shown\"";
+                harmless($r, "$what: \"$shown\"") unless $nul;
+            }
+            bkapi('{"bk_app_code":"' . escaped_json($bytes) . '"}', 403,
+                  "JSON: \"$shown\"");
         }
+    };
 
-        (my $json = $bytes) =~ s/([^ -~])/sprintf '\\u%04x', ord $1/ge;
-        $r = $t->get('/bkapi', headers => {
-            'X-Bkapi-Authorization' => qq({"bk_app_code":"$json"}) });
-        is $r->{status}, 403, "$format, JSON: \"$shown\"";
-        harmless($r, "$format, JSON, \"$shown\"");
-    }
+    subtest "$format: JSON" => sub {
+        bkapi($_, 403, 'odd: ' . shown($_)) for @json;
 
-    # JSON that is not what it should be
+        my $r = bkapi('{"bk_app_code": "demo", "x": 1}', 200, 'right');
+        is $r->{headers}{'x-code'}, '[demo]', '... its variable';
+        bkapi('{"bk_app_\u0063ode": "dem\u006f"}', 200, 'needless escapes');
+    };
 
-    my @json = ('', '{}', '[]', 'null', '"demo"', 'demo', '{"bk_app_code"',
-        '{"bk_app_code":}', '{"bk_app_code":null}', '{"bk_app_code":["demo"]}',
-        '{"bk_app_code":{"a":"demo"}}', '{"bk_app_code":1}',
-        '{"bk_app_code":true}', '{"BK_APP_CODE":"demo"}',
-        '{"a":{"bk_app_code":"demo"}}', '[{"bk_app_code":"demo"}]',
-        '{"bk_app_code":"demo"', '{"bk_app_code":"demo"}}',
-        '{"bk_app_code":"demo"} x', "{'bk_app_code':'demo'}",
-        '{"bk_app_code":"\ud800"}', '{"bk_app_code":"\u00"}',
-        '{"bk_app_code":"demo\u0000"}', '{"bk_app_code\u0000":"demo"}',
-        '{"bk_app_code":"' . 'x' x 30000 . '"}',
-        '[' x 30000, '{"a":' x 8000, '[' x 20000 . ']' x 20000,
-        '{"bk_app_code":' . '[' x 20000 . ']' x 20000 . '}',
-        '{"a":1' . ',"a":1' x 5000 . '}', '-', '{"bk_app_code":1e999999}');
+    subtest "$format: a header twice" => sub {
+        for my $pair (['demo', 'other'], ['other', 'demo'], ['demo', ''],
+                      ['', 'demo'])
+        {
+            my $r = $t->get('/header',
+                            headers => [map { ['X-App', $_] } @$pair]);
+            my $first = $pair->[0] eq 'demo' ? qr/^(200|403)$/ : qr/^403$/;
+            like $r->{status}, $first, "X-App: @$pair";
 
-    for my $json (@json) {
-        my $shown = substr $json, 0, 40;
-        $shown =~ s/[^ -~]/?/g;
-        my $r = $t->get('/bkapi', headers => {
-            'X-Bkapi-Authorization' => $json });
-        is $r->{status}, 403, "$format, odd JSON: $shown"
-            or diag $r->{headers}{'x-code'};
-        harmless($r, "$format, odd JSON, $shown");
-    }
-
-    my $r = $t->get('/bkapi', headers => {
-        'X-Bkapi-Authorization' => '{"bk_app_code": "demo", "x": 1}' });
-    is $r->{status}, 200, "$format, JSON as it should be";
-    is $r->{headers}{'x-code'}, '[demo]', "$format, ... its variable";
-    $r = $t->get('/bkapi', headers => {
-        'X-Bkapi-Authorization' => '{"bk_app_\u0063ode": "dem\u006f"}' });
-    is $r->{status}, 200, "$format, JSON with needless escapes";
-
-    # twice the header
-
-    for my $pair (['demo', 'other'], ['other', 'demo'], ['demo', ''],
-                  ['', 'demo'])
-    {
-        $r = $t->get('/header', headers => [map { ['X-App', $_] } @$pair]);
-        my $first = $pair->[0] eq 'demo' ? qr/^(200|403)$/ : qr/^403$/;
-        like $r->{status}, $first, "$format, two headers: @$pair";
-
-        $r = $t->get('/bkapi', headers => [map { ['X-Bkapi-Authorization',
-            qq({"bk_app_code":"$_"})] } @$pair]);
-        is $r->{status}, 403, "$format, two JSON headers: @$pair";
-    }
+            $r = $t->get('/bkapi', headers => [map { ['X-Bkapi-Authorization',
+                qq({"bk_app_code":"$_"})] } @$pair]);
+            is $r->{status}, 403, "JSON: @$pair";
+        }
+    };
 
     # grants of the whole gateway are no resource named "-"
 
-    is $t->get('/resource/-', app => 'whole')->{status}, 500,
-        "$format, resource \"-\"";
-    is $t->get('/header', app => '')->{status}, 403, "$format, empty app";
-    is $t->get('/argument?app=demo&app=other')->{status}, 200,
-        "$format, the first of two arguments";
-    is $t->get('/argument?app=dem%6f')->{status}, 403,
-        "$format, arguments are not decoded";
+    subtest "$format: values that are nearly right" => sub {
+        is $t->get('/resource/-', app => 'whole')->{status}, 500,
+            'resource "-"';
+        is $t->get('/header', app => '')->{status}, 403, 'empty app';
+        is $t->get('/argument?app=demo&app=other')->{status}, 200,
+            'the first of two arguments';
+        is $t->get('/argument?app=dem%6f')->{status}, 403,
+            'arguments are not decoded';
+    };
 
-    # all that went to Redis for these were keys of valid names
+    subtest "$format: what Redis and the log got of it" => sub {
+        my @keys = map { (split ' ')[1] } $fake->commands(qr/^HMGET/i);
+        cmp_ok scalar(@keys), '>', 0, 'Redis was asked';
+        my @bad = grep {
+            !m<^app_permission:grants:\{[\w.~\@/+-]{1,64}:[\w.~\@/+-]{1,128}\}$>
+        } @keys;
+        is "@bad", '', '... for valid names only';
 
-    my @keys = map { (split ' ')[1] } $fake->commands(qr/^HMGET/i);
-    cmp_ok scalar(@keys), '>', 0, "$format: Redis was asked";
-    my @bad = grep {
-        !m<^app_permission:grants:\{[\w.~\@/+-]{1,64}:[\w.~\@/+-]{1,128}\}$>
-    } @keys;
-    is "@bad", '', "$format: only for valid names";
-
-    # the log: one line each, nothing raw
-
-    my @log = split /\n/, $t->log;
-    my @raw = grep { /[^ -~]/ } @log;
-    is scalar(@raw), 0, "$format: no byte of theirs is raw in the log"
-        or diag explain [@raw[0 .. 2]];
-    @bad = grep { !m{^\d{4}/\d\d/\d\d } } @log;
-    is "@bad", '', "$format: no line of theirs in the log";
-
-    is $t->{nginx}->quit, 0, "$format: quits";
+        my @log = split /\n/, $t->log;
+        is join("\n", grep { /[^ -~]/ } @log), '',
+            'no byte of theirs is raw in the log';
+        is join("\n", grep { !m{^\d{4}/\d\d/\d\d } } @log), '',
+            'no line of theirs is in the log';
+        is $t->{nginx}->quit, 0, 'nginx quits';
+    };
 }
 
-# the access log of every request is JSON still (escape=json), one a line
 
-my @lines = split /\n/, slurp($t->dir . '/access.log');
-my @bad = grep { !eval { JSON::PP->new->latin1->decode($_); 1 } } @lines;
-is scalar(@bad), 0, 'the access log is JSON' or diag $bad[0];
-ok !(grep { !/^\{/ } @lines), 'and no line of it is of somebody else';
+subtest 'the access log is JSON still, one object a line' => sub {
+    my @lines = split /\n/, slurp($t->dir . '/access.log');
+    my @bad = grep { !eval { JSON::PP->new->latin1->decode($_); 1 } } @lines;
+    is scalar(@bad), 0, 'JSON' or diag $bad[0];
+    ok !(grep { !/^\{/ } @lines), '... and no line of it is of somebody else';
+};
 
-$t->done;
+done_testing;

@@ -3,17 +3,12 @@
 # The check comes after every authentication step, whatever module does it and
 # whatever the order of load_module; nothing gets around it.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 
-$redis->grant('smoke', 'get_user', 'demo', time + 1000)
+$redis->allow('demo')
       ->grant('smoke', 'other', 'demo2', time + 1000);
 
 my $lua = $t->has_lua;
@@ -264,137 +259,145 @@ sub files {
     spew($t->dir . '/htpasswd', "demo:{PLAIN}secret\nother:{PLAIN}secret\n");
 }
 
-sub ok_as {
-    my ($uri, $status, $decision, $name, %o) = @_;
-    my $r = $t->get($uri, %o);
+sub basic { (headers => { Authorization => 'Basic ' . $_[0] }) }
+
+sub key_of { (headers => { 'X-Key' => $_[0] }) }
+
+my @upload = (method => 'POST', body => 'x' x 30000);
+
+sub is_as {
+    my ($status, $decision, $uri, $name, @get) = @_;
+    my $r = $t->get($uri, @get);
     is $r->{status}, $status, "$name: status";
     is $r->{headers}{'x-decision'}, $decision, "$name: decision"
         if defined $decision;
     return $r;
 }
 
-sub basic { { Authorization => 'Basic ' . $_[0] } }
-my $demo = basic('ZGVtbzpzZWNyZXQ=');
-my $other = basic('b3RoZXI6c2VjcmV0');
-my $wrong = basic('ZGVtbzp3cm9uZw==');
+# "demo" has the grant, and "other" has not
 
-my @no = (403, 'deny/no_grant');
-my @yes = (200, 'allow/resource_grant');
+sub allowed {
+    is_as(200, 'allow/resource_grant', @_, @_ > 2 ? () : (app => 'demo'));
+}
+
+sub denied {
+    is_as(403, 'deny/no_grant', @_, @_ > 2 ? () : (app => 'other'));
+}
+
 
 sub checks {
     my ($how) = @_;
 
-    ok_as('/auth_request', @yes, "$how, auth_request, granted",
-          headers => { 'X-Key' => 'demo' });
-    ok_as('/auth_request', @no, "$how, auth_request, not granted",
-          headers => { 'X-Key' => 'other' });
-    ok_as('/auth_request', 401, '/', "$how, auth_request refuses");
-    ok_as('/auth_request', @no, "$how, auth_request, POST", method => 'POST',
-          body => 'x' x 9000, headers => { 'X-Key' => 'other' });
-    ok_as('/auth_request_checked', @yes, "$how, the subrequest is not checked",
-          headers => { 'X-Key' => 'demo' });
-    ok_as('/auth_request_checked', @no, "$how, ... but the request is",
-          headers => { 'X-Key' => 'other' });
+    subtest "$how: auth_request" => sub {
+        allowed('/auth_request', 'granted', key_of('demo'));
+        denied('/auth_request', 'not granted', key_of('other'));
+        is_as(401, '/', '/auth_request', 'the service refuses');
+        denied('/auth_request', 'POST', @upload, key_of('other'));
+        allowed('/auth_request_checked', 'the subrequest is not checked',
+                key_of('demo'));
+        denied('/auth_request_checked', '... but the request is',
+               key_of('other'));
+    };
 
-    ok_as('/auth_basic', @yes, "$how, auth_basic, granted", headers => $demo);
-    ok_as('/auth_basic', @no, "$how, auth_basic, not granted",
-          headers => $other);
-    ok_as('/auth_basic', 401, '/', "$how, auth_basic refuses",
-          headers => $wrong);
+    subtest "$how: auth_basic" => sub {
+        allowed('/auth_basic', 'granted', basic('ZGVtbzpzZWNyZXQ='));
+        denied('/auth_basic', 'not granted', basic('b3RoZXI6c2VjcmV0'));
+        is_as(401, '/', '/auth_basic', 'a wrong password',
+              basic('ZGVtbzp3cm9uZw=='));
+    };
 
-    ok_as('/satisfy', @no, "$how, satisfy any", app => 'other');
-    ok_as('/satisfy', @yes, "$how, satisfy any, granted", app => 'demo');
-    ok_as('/forbidden', 403, '/', "$how, denied by address", app => 'demo');
+    subtest "$how: addresses, and satisfy any" => sub {
+        denied('/satisfy', 'satisfy any');
+        allowed('/satisfy', '... granted');
+        is_as(403, '/', '/forbidden', 'denied by address', app => 'demo');
+    };
 
-    ok_as('/mirror', @no, "$how, mirror", app => 'other');
-    ok_as('/mirror/post', @no, "$how, mirror, POST", app => 'other',
-          method => 'POST', body => 'payload');
-    ok_as('/mirror/yes', @yes, "$how, mirror, granted", app => 'demo');
-    ok wait_for(sub { grep { m{^/mirrored/mirror/yes} } $t->backend }),
-        "$how, granted requests are mirrored";
-    is_deeply [grep { m{/mirror(/post)?$} } $t->backend], [],
-        "$how, denied requests are neither proxied nor mirrored";
+    subtest "$how: mirror" => sub {
+        denied('/mirror', 'GET');
+        denied('/mirror/post', 'POST', method => 'POST', body => 'payload',
+               app => 'other');
+        allowed('/mirror/yes', 'granted');
+        ok wait_for(sub { grep { m{^/mirrored/mirror/yes} } $t->backend }),
+            'granted requests are mirrored';
+        is_deeply [grep { m{/mirror(/post)?$} } $t->backend], [],
+            'denied requests are neither proxied nor mirrored';
+    };
 
-    ok_as('/try', @no, "$how, try_files", app => 'other');
-    is ok_as('/try', @yes, "$how, try_files, granted", app => 'demo')->{body},
-        "hello\n", "$how, try_files serves";
-    ok_as('/try_fallback', @no, "$how, try_files to a named location",
-          app => 'other');
-    ok_as('/try_fallback', @no,
-          "$how, the named location's resource counts", app => 'demo');
-    ok_as('/try_internal', @no, "$how, try_files to a guarded location",
-          app => 'other');
-    ok_as('/try_internal', @yes, "$how, ... granted", app => 'demo');
+    subtest "$how: try_files" => sub {
+        denied('/try', 'a file');
+        is allowed('/try', '... granted')->{body}, "hello\n", '... is served';
+        denied('/try_fallback', 'to a named location');
+        denied('/try_fallback', '... whose resource counts', app => 'demo');
+        denied('/try_internal', 'to a guarded location');
+        allowed('/try_internal', '... granted');
+    };
 
-    ok_as('/rewritten', @no, "$how, rewrite", app => 'other');
-    ok_as('/unguarded/x', @no, "$how, rewrite out of an unguarded location",
-          app => 'other');
-    ok_as('/unguarded/x', @yes, "$how, ... granted", app => 'demo');
-    ok_as('/index/', @no, "$how, index into a guarded location",
-          app => 'other');
-    ok_as('/index/', @yes, "$how, ... granted", app => 'demo');
-    ok_as('/page', @no, "$how, error_page to a guarded location",
-          app => 'other');
-    ok_as('/page', 404, 'allow/resource_grant', "$how, ... granted",
-          app => 'demo');
-    ok_as('/page_named', @no, "$how, error_page to a named location",
-          app => 'demo');
-    ok_as('/page_named', 404, 'allow/resource_grant', "$how, ... granted",
-          app => 'demo2');
-    ok_as('/accel', @no, "$how, X-Accel-Redirect", app => 'other');
-    ok_as('/accel', @yes, "$how, X-Accel-Redirect, granted", app => 'demo');
-    ok_as('/accel_denied', @no, "$how, X-Accel-Redirect of a denied request",
-          app => 'other');
-
-    ok_as('/static/hello.txt', @no, "$how, static file", app => 'other');
-    ok_as('/static/hello.txt', @no, "$how, static file, HEAD",
-          app => 'other', method => 'HEAD');
-    ok_as('/static/hello.txt', @yes, "$how, static file, granted",
-          app => 'demo');
-    ok_as('/limited', @no, "$how, with limit_req", app => 'other');
-    ok_as('/limited', @yes, "$how, with limit_req, granted", app => 'demo');
-
-    is ok_as('/ssi/page', 200, 'allow/open', "$how, SSI", app => 'other')
-        ->{body}, "backend /guarded/included\n\n",
-        "$how, subrequests of an allowed request are not checked anew";
-
-    is ok_as('/returned', 200, undef, "$how, return", app => 'other')->{body},
-        "before the check\n", "$how, return acts before the check";
-
-    if ($dav) {
-        ok_as('/post_dav/file', @no, "$how, PUT", app => 'other',
-              method => 'PUT', body => 'x');
-        ok !-e $t->dir . '/dav/post_dav/file', "$how, denied PUT wrote nothing";
-        ok_as('/post_dav/file', 201, 'allow/resource_grant',
-              "$how, PUT, granted", app => 'demo', method => 'PUT',
-              body => 'x');
-        ok_as('/post_dav/file', @no, "$how, DELETE", app => 'other',
-              method => 'DELETE');
-        ok -e $t->dir . '/dav/post_dav/file', "$how, denied DELETE left it";
-        unlink $t->dir . '/dav/post_dav/file';
-    }
-
-    return unless $lua;
-
-    for my $phase (qw(lua_access lua_slow lua_rewrite)) {
-        ok_as("/$phase", @yes, "$how, $phase sets the app, granted",
-              headers => { 'X-Key' => 'demo' });
-        ok_as("/$phase", @no, "$how, $phase sets the app, not granted",
-              headers => { 'X-Key' => 'other' });
-        ok_as("/$phase", 403, 'deny/no_app', "$how, $phase sets no app",
+    subtest "$how: redirects" => sub {
+        denied('/rewritten', 'rewrite');
+        denied('/unguarded/x', 'rewrite out of an unguarded location');
+        allowed('/unguarded/x', '... granted');
+        denied('/index/', 'index into a guarded location');
+        allowed('/index/', '... granted');
+        denied('/page', 'error_page to a guarded location');
+        is_as(404, 'allow/resource_grant', '/page', '... granted',
               app => 'demo');
-    }
-    ok_as('/lua_refuses', 401, '/', "$how, Lua refuses", app => 'demo');
-    ok_as('/lua_content', @no, "$how, Lua content", app => 'other');
-    ok_as('/lua_content', @yes, "$how, Lua content, granted", app => 'demo');
-    ok_as('/lua_exec', @no, "$how, ngx.exec", app => 'other');
-    ok_as('/lua_exec', @yes, "$how, ngx.exec, granted", app => 'demo');
-    ok_as('/lua_named', @no, "$how, ngx.exec to a named location",
-          app => 'demo');
-    ok_as('/lua_body', @no, "$how, Lua reads the body", app => 'other',
-          method => 'POST', body => 'x' x 30000);
-    ok_as('/lua_body', @yes, "$how, Lua reads the body, granted",
-          app => 'demo', method => 'POST', body => 'x' x 30000);
+        denied('/page_named', 'error_page to a named location', app => 'demo');
+        is_as(404, 'allow/resource_grant', '/page_named', '... granted',
+              app => 'demo2');
+        denied('/accel', 'X-Accel-Redirect');
+        allowed('/accel', '... granted');
+        denied('/accel_denied', '... of a denied request');
+    };
+
+    subtest "$how: files and limits" => sub {
+        denied('/static/hello.txt', 'static file');
+        denied('/static/hello.txt', 'static file, HEAD', app => 'other',
+               method => 'HEAD');
+        allowed('/static/hello.txt', 'static file, granted');
+        denied('/limited', 'with limit_req');
+        allowed('/limited', 'with limit_req, granted');
+    };
+
+    subtest "$how: what is not checked" => sub {
+        is is_as(200, 'allow/open', '/ssi/page', 'SSI', app => 'other')->{body},
+            "backend /guarded/included\n\n",
+            'subrequests of an allowed request are not checked anew';
+        is is_as(200, undef, '/returned', 'return', app => 'other')->{body},
+            "before the check\n", 'return acts before the check';
+    };
+
+    subtest "$how: DAV" => sub {
+        plan skip_all => 'nginx without DAV' unless $dav;
+        my $file = $t->dir . '/dav/post_dav/file';
+        my @put = (method => 'PUT', body => 'x');
+
+        denied('/post_dav/file', 'PUT', @put, app => 'other');
+        ok !-e $file, '... wrote nothing';
+        is_as(201, 'allow/resource_grant', '/post_dav/file', 'PUT, granted',
+              @put, app => 'demo');
+        denied('/post_dav/file', 'DELETE', method => 'DELETE', app => 'other');
+        ok -e $file, '... left it';
+        unlink $file;
+    };
+
+    subtest "$how: Lua" => sub {
+        plan skip_all => 'nginx without Lua' unless $lua;
+        for my $phase (qw(lua_access lua_slow lua_rewrite)) {
+            allowed("/$phase", "$phase sets the app, granted", key_of('demo'));
+            denied("/$phase", "$phase sets the app, not granted",
+                   key_of('other'));
+            is_as(403, 'deny/no_app', "/$phase", "$phase sets no app",
+                  app => 'demo');
+        }
+        is_as(401, '/', '/lua_refuses', 'Lua refuses', app => 'demo');
+        denied('/lua_content', 'content');
+        allowed('/lua_content', '... granted');
+        denied('/lua_exec', 'ngx.exec');
+        allowed('/lua_exec', '... granted');
+        denied('/lua_named', 'ngx.exec to a named location', app => 'demo');
+        denied('/lua_body', 'Lua reads the body', @upload, app => 'other');
+        allowed('/lua_body', '... granted', @upload, app => 'demo');
+    };
 }
 
 files();
@@ -410,4 +413,4 @@ if ($lua) {
     checks('Lua loaded last');
 }
 
-$t->done;
+done_testing;

@@ -3,26 +3,19 @@
 # Where policy, gateway, resource and app come from: inheritance, maps,
 # variables; and what nginx -t refuses, naming the directive.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 
-$redis->grant('smoke', 'get_user', 'demo', time + 1000)
+$redis->allow('demo')
       ->grant('fire', 'put_out', 'demo', time + 1000)
       ->grant('fire', 'put_out', 'fixed', time + 1000);
 
 
 # ---- what is refused at nginx -t
 
-my $ok = 'app_permission required; proxy_pass %%BACKEND%%;';
-
-for (
+my @location = (
     ['app_permission sometimes;', qr/"sometimes".*"app_permission"/],
     ['app_permission;', qr/"app_permission"/],
     ['app_permission open open;', qr/"app_permission"/],
@@ -58,16 +51,9 @@ for (
     ['app_permission_redis %%REDIS%%;', qr/"app_permission_redis"/],
     ['if ($arg_x) { app_permission open; }', qr/"app_permission"/],
     ['app_permission_status on;', qr/"app_permission_status"/],
-) {
-    my ($text, $message) = @$_;
-    my ($status, $output) =
-        $t->config(server => "location / { $text }")->check;
-    (my $shown = $text) =~ s/(.{50}).*/$1.../;
-    is $status, 1, "refused in a location: $shown";
-    like $output, $message, '... and says which';
-}
+);
 
-for (
+my @http = (
     ['app_permission_zone 1k;', qr/"app_permission_zone"/],
     ['app_permission_zone much;', qr/"app_permission_zone"/],
     ['app_permission_zone 32m place=x;', qr/"place=x"/],
@@ -96,100 +82,99 @@ for (
     ['app_permission_lookup_limit 0r/s;', qr/"app_permission_lookup_limit"/],
     ['app_permission_lookup_limit 5r/s burst=x;',
      qr/"app_permission_lookup_limit"/],
-) {
-    my ($text, $message) = @$_;
-    my ($status, $output) = $t->config(setup => $text)->check;
-    is $status, 1, "refused in http: $text";
-    like $output, $message, '... and says which';
-    unlike $output, qr/secret/, '... and tells no password';
-}
+);
 
-my ($status, $output) = $t->config(setup => 'app_permission_app x;'
-    . 'app_permission_gateway x; app_permission_resource x;',
-    server => "location / { $ok }")->check;
-is $status, 1, 'required without Redis';
-like $output, qr/"app_permission_redis"/, '... names what is missing';
+subtest 'refused in a location' => sub {
+    for (@location) {
+        my ($text, $message) = @$_;
+        $t->refuses($text =~ s/(.{50}).*/$1.../r, $message,
+                    server => "location / { $text }");
+    }
+};
 
-($status, $output) = $t->config(setup => 'app_permission_app x;'
-    . 'app_permission_gateway x; app_permission_resource x;',
-    server => 'location / { app_permission $arg_p; }')->check;
-is $status, 1, 'a policy that may be required, without Redis';
-like $output, qr/"app_permission_redis"/, '... names what is missing';
+subtest 'refused in http' => sub {
+    for (@http) {
+        my ($text, $message) = @$_;
+        unlike $t->refuses($text, $message, setup => $text), qr/secret/,
+            '... and tells no password';
+    }
+};
+
+
+# which directives have to be there
+
+sub setup { join ' ', map { "app_permission_$_;" } @_ }
+
+my %all = (redis => 'redis %%REDIS%%', map { $_ => "$_ x" }
+                                            qw(app gateway resource));
+my $required = 'app_permission required; proxy_pass %%BACKEND%%;';
+my $listen = 'server { listen 127.0.0.1:%%PORT_bare%%;';
+
+subtest 'required without Redis' => sub {
+    my @setup = (setup => setup(map { $all{$_} } qw(app gateway resource)));
+    $t->refuses('for sure', qr/"app_permission_redis"/, @setup,
+                server => "location / { $required }");
+    $t->refuses('perhaps', qr/"app_permission_redis"/, @setup,
+                server => 'location / { app_permission $arg_p; }');
+};
 
 for my $missing (qw(app gateway resource)) {
-    my $setup = join ' ', 'app_permission_redis %%REDIS%%;',
-        map { "app_permission_$_ x;" } grep { $_ ne $missing }
-        qw(app gateway resource);
-    ($status, $output) = $t->config(setup => $setup,
-                                    server => "location / { $ok }")->check;
-    is $status, 1, "required without $missing";
-    like $output, qr/"app_permission_$missing"/, '... names what is missing';
+    subtest "required without $missing" => sub {
+        my @setup = (setup => setup(map { $all{$_} }
+                                    grep { $_ ne $missing } sort keys %all));
+        my $names = qr/"app_permission_$missing"/;
+        my $has = "location / { app_permission_$missing x; $required }";
 
-    # one that is inherited may be meant for locations that have the rest
+        $t->refuses('a location', $names, @setup,
+                    server => "location / { $required }");
 
-    for my $server ("app_permission required; location / { }",
-                    "location / { app_permission required; location /in { } }") {
-        ($status, $output) = $t->config(setup => $setup,
-                                        server => $server)->check;
-        is $status, 1, "required where no location has the $missing";
-        like $output, qr/"app_permission_$missing"/,
-            '... names what is missing';
-    }
+        # one that is inherited may be meant for locations that have the rest
 
-    ($status, $output) = $t->config(setup => $setup, server =>
-        "app_permission required; location / { app_permission_$missing x; }"
-        . " location /auth { }"
-    )->check;
-    is $status, 0, "required where one location has the $missing";
-    like $output, qr/warn.*"app_permission_$missing" in location "\/auth"/,
-        '... warns of the others';
+        $t->refuses('inherited, and no location has it', $names, @setup,
+                    server => $_)
+            for 'app_permission required; location / { }',
+                'location / { app_permission required; location /in { } }';
 
-    # a server without locations answers by itself
+        my ($status, $said) = $t->config(@setup, server =>
+            'app_permission required; location /auth { }'
+            . " location / { app_permission_$missing x; }")->check;
+        is $status, 0, 'inherited, and one location has it';
+        like $said, qr/warn.*"app_permission_$missing" in location "\/auth"/,
+            '... warns of the others';
 
-    ($status, $output) = $t->config(setup => $setup,
-        server => "location / { app_permission_$missing x; $ok }",
-        servers => 'server { listen 127.0.0.1:%%PORT_bare%%; root /;'
-            . ' app_permission required; }')->check;
-    is $status, 1, "required in a server that has no $missing";
-    like $output, qr/"app_permission_$missing"/, '... names what is missing';
+        # a server without locations answers by itself
 
-    # "if" and "limit_except" are no locations that could have it
+        $t->refuses('a server without locations', $names, @setup,
+            server => $has,
+            servers => "$listen root /;$_ app_permission required; }")
+            for '', ' if ($arg_x) { set $x 1; }';
 
-    for my $inner ('if ($arg_x) { set $x 1; }',
-                   'limit_except GET { deny all; }') {
-        ($status, $output) = $t->config(setup => $setup, server =>
-            "location / { app_permission_$missing x; $ok }"
-            . " location = /in { $ok $inner }")->check;
-        is $status, 1, "required without $missing around $inner";
-        like $output, qr/"app_permission_$missing"/,
-            '... names what is missing';
-    }
+        # "if" and "limit_except" are no locations that could have it
 
-    ($status, $output) = $t->config(setup => $setup,
-        server => "location / { app_permission_$missing x; $ok }",
-        servers => 'server { listen 127.0.0.1:%%PORT_bare%%; root /;'
-            . ' if ($arg_x) { set $x 1; } app_permission required; }')->check;
-    is $status, 1, "required in a server with \"if\" that has no $missing";
-    like $output, qr/"app_permission_$missing"/, '... names what is missing';
+        $t->refuses("around $_", $names, @setup,
+                    server => "$has location = /in { $required $_ }")
+            for 'if ($arg_x) { set $x 1; }', 'limit_except GET { deny all; }';
+    };
 }
 
-($status, $output) = $t->config(setup => 'app_permission_redis %%REDIS%%;'
-    . 'app_permission_app x; app_permission_gateway x;'
-    . 'app_permission_resource x; app_permission required;',
-    servers => 'server { listen 127.0.0.1:%%PORT_bare%%; return 301 /; }'
-        . 'server { listen 127.0.0.1:%%PORT_bare%%; server_name b; root /;'
-        . ' app_permission required; }')->check;
-is $status, 0, 'servers without locations that have all' or diag $output;
 
-for my $fine (
-    'app_permission off;', 'app_permission open;',
-    'app_permission_cache_valid 5m;', 'app_permission_cache_valid denied=0;',
-    'app_permission_cache_valid 1s denied=1s;',
-    'app_permission_cache_stale off;', 'app_permission_cache_stale 7d;',
-) {
-    ($status, $output) = $t->config(server => "location / { $fine }")->check;
-    is $status, 0, "taken: $fine" or diag $output;
+sub taken {
+    my ($name, %o) = @_;
+    my ($status, $said) = $t->config(%o)->check;
+    is $status, 0, "taken: $name" or diag $said;
 }
+
+subtest 'taken' => sub {
+    taken('servers without locations that have all',
+        setup => setup(values %all) . ' app_permission required;',
+        servers => "$listen return 301 /; }"
+            . "$listen server_name b; root /; app_permission required; }");
+    taken($_, server => "location / { $_ }") for
+        'app_permission off;', 'app_permission open;',
+        'app_permission_cache_valid 5m;', 'app_permission_cache_valid denied=0;',
+        'app_permission_cache_valid 1s denied=1s;',
+        'app_permission_cache_stale off;', 'app_permission_cache_stale 7d;';
+};
 
 
 # ---- inheritance, maps, variables
@@ -282,13 +267,7 @@ EOT
         }
 EOS
 
-sub outcome {
-    my ($uri, %o) = @_;
-    my $r = $t->get($uri, %o);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
-for (
+my @calls = (
     ['/inherits',            'demo',  '200 allow/resource_grant'],
     ['/inherits',            'other', '403 deny/no_grant'],
     ['/inherits/deeper',     'demo',  '200 allow/resource_grant'],
@@ -323,25 +302,21 @@ for (
     ['/dry',                 '{}',    '200 deny/invalid_app'],
     ['/dry/not',             'other', '403 deny/no_grant'],
     ['/dry/bad',             'demo',  '200 fail/bad_config'],
-) {
-    my ($uri, $app, $expected) = @$_;
-    is outcome($uri, app => $app), $expected,
-        "$uri as " . ($app // 'nobody');
-}
+);
 
-is outcome('/key', headers => { 'X-Key' => 'key-1' }),
-    '200 allow/resource_grant', 'app by a map of the key';
+subtest 'inheritance, maps, variables' => sub {
+    is outcome($_->[1], $_->[0]), $_->[2], "$_->[0] as " . ($_->[1] // 'nobody')
+        for @calls;
+    is outcome(undef, '/key', headers => { 'X-Key' => 'key-1' }), $ALLOW,
+        'app by a map of the key';
+};
 
+subtest 'nothing the client says picks policy, gateway or resource' => sub {
+    is outcome('other', '/inherits', headers => { $_ => 'open' }), $DENY,
+        "not by $_" for qw(X-Policy X-Gateway X-Resource App-Permission
+                           X-App-Permission X-Original-URI X-Rewrite-URL);
+    is outcome('other', '/inherits?app_permission=open&r=open&gw=fire'), $DENY,
+        'not by arguments';
+};
 
-# nothing the client says picks policy, gateway or resource
-
-for my $header (qw(X-Policy X-Gateway X-Resource App-Permission
-                   X-App-Permission X-Original-URI X-Rewrite-URL)) {
-    is outcome('/inherits', app => 'other',
-               headers => { $header => 'open' }),
-        '403 deny/no_grant', "not by $header";
-}
-is outcome('/inherits?app_permission=open&r=open&gw=fire', app => 'other'),
-    '403 deny/no_grant', 'not by arguments';
-
-$t->done;
+done_testing;

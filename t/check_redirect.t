@@ -4,28 +4,19 @@
 # there, and nothing of the check before is left.  Nor is anything of a check
 # left to the location it is in.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $ends = int(time) + 1000;
 
-$redis->grant('smoke', 'b', 'demo', $ends);
-$redis->grant('smoke', 'realname', 'real', $ends);
-$redis->grant('smoke', 'p', 'other', $ends);
+$redis->grant('smoke', 'b', 'demo', $ends)
+      ->grant('smoke', 'realname', 'real', $ends)
+      ->grant('smoke', 'p', 'other', $ends);
 
 # the map is not "volatile", and its regular expressions have captures
 
-$t->nginx(setup => <<'SETUP', server => <<'EOT', http => <<'HTTP');
-app_permission_redis %%REDIS%%;
-        app_permission_app $http_x_app;
-        app_permission_gateway smoke;
-SETUP
+$t->nginx(server => <<'EOT', http => <<'HTTP');
         add_header X-Decision
  "$app_permission_decision/$app_permission_reason/$resource" always;
         add_header X-Code "[$app_permission_bkapi_app_code]" always;
@@ -111,12 +102,6 @@ EOT
 HTTP
 ok $t->settled, 'ready';
 
-sub outcome {
-    my ($uri, $app, %o) = @_;
-    my $r = $t->get($uri, app => $app, %o);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
 sub headers {
     my ($name, $uri, $app) = @_;
     return map { $_->[1] } grep { lc $_->[0] eq lc $name }
@@ -124,84 +109,87 @@ sub headers {
 }
 
 
-is outcome('/b', 'nobody'), '403 deny/no_grant/b', 'asks for a grant';
-is outcome('/b', 'demo'), '200 allow/resource_grant/b', '... and has it';
+subtest 'it asks where it goes' => sub {
+    is outcome('nobody', '/b'), '403 deny/no_grant/b', 'asks for a grant';
+    is outcome('demo', '/b'), '200 allow/resource_grant/b', '... and has it';
 
-for ('/open', '/off', '/error') {
-    is outcome($_, 'nobody'), '403 deny/no_grant/b',
-        "from $_ to there: it asks, too";
-    like outcome($_, 'demo'), qr{^\d+ allow/resource_grant/b$},
-        '... and has it';
-}
-is outcome('/back', 'nobody'), '403 deny/no_grant/b',
-    'what is asked for first is asked for';
-is outcome('/by', 'nobody'), '403 deny/no_grant/',
-    'maps of the URI: those of where it goes';
-is outcome('/by', 'demo'), '200 allow/resource_grant/', '... and has it';
-is outcome('/auth', 'nobody'), '403 deny/no_grant/',
-    'a policy that a subrequest gave stays';
-is outcome('/auth', 'demo'), '200 allow/resource_grant/', '... with a grant';
-for ('/early', '/over') {
-    is outcome($_, 'nobody'), '403 deny/no_grant/',
-        "... also where it was read before: $_";
-    is outcome($_, 'demo'), '200 allow/resource_grant/', '... with a grant';
-}
-is outcome("$_/b", 'demo'), '500 fail/bad_config/', "$_: no policy" for
-    '/unset', '/empty';
-is outcome($_, 'demo'), '500 fail/bad_config/', "... nor from $_" for
-    '/unset', '/empty';
+    for ('/open', '/off', '/error') {
+        is outcome('nobody', $_), '403 deny/no_grant/b',
+            "from $_ to there: it asks, too";
+        like outcome('demo', $_), qr{^\d+ allow/resource_grant/b$},
+            '... and has it';
+    }
+    is outcome('nobody', '/back'), '403 deny/no_grant/b',
+        'what is asked for first is asked for';
+    is outcome('nobody', '/by'), '403 deny/no_grant/',
+        'maps of the URI: those of where it goes';
+    is outcome('demo', '/by'), '200 allow/resource_grant/', '... and has it';
+};
 
 
-# the header says when the grant ends that allowed
-
-is scalar(my @once = headers('X-App-Permission-Expires-In', '/twice', 'demo')),
-    1, 'allowed twice: one header';
-is scalar(@once = headers('X-App-Permission-Expires-In', '/b', 'demo')), 1,
-    '... as when it is allowed once';
-is outcome('/leave/x', 'demo'), '403 deny/no_grant/c',
-    'allowed, and denied where it went';
-is_deeply [headers('X-App-Permission-Expires-In', '/leave/x', 'demo')], [],
-    '... without the header';
-
-
-# $1 is the location's, whatever a map found meanwhile
-
-is outcome('/api/realname', 'real'), '200 allow/resource_grant/',
-    'the resource is what the location captured';
-is outcome('/api/realname', 'other'), '403 deny/no_grant/',
-    '... and not what the policy did';
-is_deeply [headers('X-Capture', '/api/realname', 'real')], ['[realname]'],
-    '... also behind the check';
+subtest 'a policy that a subrequest gave stays' => sub {
+    for ('/auth', '/early', '/over') {
+        is outcome('nobody', $_), '403 deny/no_grant/', "$_: denied";
+        is outcome('demo', $_), '200 allow/resource_grant/',
+            '... allowed with a grant';
+    }
+    for ('/unset', '/empty') {
+        is outcome('demo', "$_/b"), '500 fail/bad_config/', "$_: no policy";
+        is outcome('demo', $_), '500 fail/bad_config/', "... nor from $_";
+    }
+};
 
 
-# the variable of a header that nothing has verified
-
-my %code = (headers => { 'X-Bkapi-Authorization' => '{"bk_app_code":"demo"}' });
-is $t->get('/b', app => 'demo', %code)->{headers}{'x-code'}, '[demo]',
-    'the app code that the header names';
-is $t->get('/free', app => 'demo', %code)->{headers}{'x-code'}, '[]',
-    '... empty where the module is off';
-is $t->get('/off', app => 'demo', %code)->{headers}{'x-code'}, '[demo]',
-    '... not where it went from there';
-for my $text ("\xef\xbb\xbf{\"bk_app_code\":\"demo\"}",
-              '{"bk_app_code":"demo","x":01}', '{"bk_app_code":"demo","x":1.}',
-              "{\"bk_app_code\":\"demo\",\"x\":\"\t\"}",
-              "{\"bk_app_code\":\"demo\",\"x\":\"\xff\"}")
-{
-    my $r = $t->get('/b', app => 'demo',
-                    headers => { 'X-Bkapi-Authorization' => $text });
-    is $r->{headers}{'x-code'}, '[]', "not JSON: $text";
-}
+subtest 'the header says when the grant ends that allowed' => sub {
+    my $header = 'X-App-Permission-Expires-In';
+    is scalar(my @once = headers($header, '/twice', 'demo')), 1,
+        'allowed twice: one header';
+    is scalar(@once = headers($header, '/b', 'demo')), 1,
+        '... as when it is allowed once';
+    is outcome('demo', '/leave/x'), '403 deny/no_grant/c',
+        'allowed, and denied where it went';
+    is_deeply [headers($header, '/leave/x', 'demo')], [],
+        '... without the header';
+};
 
 
-# a request that is none has nginx's own answer, and nothing of ours
+subtest '$1 is the location\'s, whatever a map found meanwhile' => sub {
+    is outcome('real', '/api/realname'), '200 allow/resource_grant/',
+        'the resource is what the location captured';
+    is outcome('other', '/api/realname'), '403 deny/no_grant/',
+        '... and not what the policy did';
+    is_deeply [headers('X-Capture', '/api/realname', 'real')], ['[realname]'],
+        '... also behind the check';
+};
 
-my $c = $t->connect;
-$c->send("POST /b HTTP/1.1\r\nHost: a\r\nX-App: nobody\r\n"
-         . "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nZZ\r\n");
-my $r = $c->response;
-is $r->{status}, 400, 'a body that is none';
-is_deeply [grep { /^x-bkapi/ } keys %{$r->{headers}}], [],
-    '... is not what the app is told of';
 
-$t->done;
+subtest 'the app code of a header that nothing has verified' => sub {
+    my $code = sub {
+        my ($uri, $json) = @_;
+        return $t->get($uri, app => 'demo', headers => {
+            'X-Bkapi-Authorization' => $json })->{headers}{'x-code'};
+    };
+    my $json = '{"bk_app_code":"demo"}';
+
+    is $code->('/b', $json), '[demo]', 'the one that it names';
+    is $code->('/free', $json), '[]', '... empty where the module is off';
+    is $code->('/off', $json), '[demo]', '... not where it went from there';
+    is $code->('/b', $_), '[]', "not JSON: $_"
+        for "\xef\xbb\xbf{\"bk_app_code\":\"demo\"}",
+            '{"bk_app_code":"demo","x":01}', '{"bk_app_code":"demo","x":1.}',
+            "{\"bk_app_code\":\"demo\",\"x\":\"\t\"}",
+            "{\"bk_app_code\":\"demo\",\"x\":\"\xff\"}";
+};
+
+
+subtest 'a request that is none has nginx\'s own answer' => sub {
+    my $c = $t->connect;
+    $c->send("POST /b HTTP/1.1\r\nHost: a\r\nX-App: nobody\r\n"
+             . "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nZZ\r\n");
+    my $r = $c->response;
+    is $r->{status}, 400, 'a body that is none';
+    is_deeply [grep { /^x-bkapi/ } keys %{$r->{headers}}], [],
+        '... is not what the app is told of';
+};
+
+done_testing;

@@ -3,13 +3,7 @@
 # Reload under load: no request fails, the cache is kept.  Quit: nothing is
 # left open.
 
-use strict;
-use warnings;
-
-use IO::Select;
-use POSIX ();
-use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes ();
 
 use Perm::Test;
 use Perm::Util qw(reap);
@@ -26,6 +20,7 @@ sub load {
     return $pid if $pid;
 
     my ($calls, $wrong, $again, %kept) = (0, '', 0);
+    open my $progress, '>', "$file.calls";
 
     until (-e "$file.end") {
         for my $app (qw(demo other open)) {
@@ -38,8 +33,7 @@ sub load {
                 # two requests: then the request is sent anew, as clients do
                 my $c = $kept{$app} // $t->connect;
                 my $new = !$kept{$app};
-                $c->send(Perm::Http->text($uri,
-                    headers => { 'X-App' => $app }));
+                ask($app, $uri, $c);
                 $r = $c->response;
                 if (!$r && !$new && $c->{buffer} eq '') {
                     $again++;
@@ -56,6 +50,7 @@ sub load {
 
             my $got = $r ? $r->{status} : 'nothing';
             $wrong .= "$app: $got, not $status\n" if $got ne $status;
+            syswrite $progress, '.';
         }
     }
 
@@ -65,9 +60,9 @@ sub load {
 
 
 for my $workers (1, 2) {
+    my $with = "$workers worker(s)";
     my $t = Perm::Test->new;
-    my $redis = $t->redis->load;
-    $redis->grant('smoke', 'get_user', 'demo', time + 1000 | 0);
+    my $redis = $t->redis->load->allow('demo');
 
     my %conf = (workers => $workers, server => <<'EOT');
         app_permission_cache_valid 10m denied=10m;
@@ -75,101 +70,92 @@ for my $workers (1, 2) {
                              proxy_pass %%BACKEND%%; }
         location /open     { app_permission open; proxy_pass %%BACKEND%%; }
 EOT
+    my $status = sub { $t->get('/required', app => $_[0])->{status} };
     $t->nginx(%conf);
-    ok $t->settled, "$workers worker(s): Redis is there";
-    $t->get('/required', app => 'demo');
-    $t->get('/required', app => 'other');
-    my $before = $t->status;
 
-    my $file = $t->dir . '/load';
-    my $child = load($t, $file);
+    subtest "$with: reloads under load" => sub {
+        ok $t->settled, 'Redis is there';
+        $status->($_) for 'demo', 'other';
+        my $before = $t->status;
+        my $file = $t->dir . '/load';
+        my $child = load($t, $file);
+        my $more = sub { my $n = length slurp("$file.calls");
+                         wait_for(sub { (-s "$file.calls" || 0) > $n + 20 }) };
 
-    for (1 .. 8) {
-        sleep 0.1;
-        ok $t->reload, "$workers worker(s): reload $_";
-    }
+        for (1 .. 8) {
+            $more->();
+            ok $t->reload, "reload $_";
+        }
 
-    ok !$t->config(%conf, http => 'app_permission_flush never;')->reload,
-        "$workers worker(s): a broken configuration is refused";
-    $t->{nginx}->allow(qr/app_permission_flush/);
-    $t->config(%conf);
+        ok !$t->config(%conf, http => 'app_permission_flush never;')->reload,
+            'a broken configuration is refused';
+        $t->{nginx}->allow(qr/app_permission_flush/);
+        $t->config(%conf);
 
-    sleep 0.2;
-    spew("$file.end", '');
-    is reap($child, 10), 0, "$workers worker(s): every answer was right";
-    my ($calls, $again) = split ' ', (my $text = slurp($file));
-    cmp_ok $calls, '>', 100, "$workers worker(s): $calls calls, $again anew";
-    diag substr $text, 0, 500 if $text =~ /\n./;
+        $more->();
+        spew("$file.end", '');
+        is reap($child, 10), 0, 'every answer was right';
+        my ($calls, $again) = split ' ', (my $text = slurp($file));
+        cmp_ok $calls, '>', 100, "$calls calls, $again anew";
+        diag substr $text, 0, 500 if $text =~ /\n./;
 
-    my $s = $t->status;
-    my $kinds = $s->{requests};
-    cmp_ok $kinds->{allow}{resource_grant}, '>',
-        $before->{requests}{allow}{resource_grant},
-        "$workers worker(s): counters go on";
-    is $kinds->{fail}{unavailable}, 0, "$workers worker(s): no failure";
-    cmp_ok $s->{cache}{entries}, '>=', 2, "$workers worker(s): cache kept";
+        my $s = $t->status;
+        cmp_ok $s->{requests}{allow}{resource_grant}, '>',
+            $before->{requests}{allow}{resource_grant}, 'counters go on';
+        is $s->{requests}{fail}{unavailable}, 0, 'no failure';
+        cmp_ok $s->{cache}{entries}, '>=', 2, 'cache kept';
+    };
 
-    # another size takes another zone: told, and served
+    subtest "$with: another size takes another zone" => sub {
+        ok $t->config(%conf, http => 'app_permission_zone 8m;')->reload,
+            'reloaded';
+        is $status->('demo'), 200, '... serves';
+    };
 
-    ok $t->config(%conf, http => 'app_permission_zone 8m;')->reload,
-        "$workers worker(s): another zone size";
-    is $t->get('/required', app => 'demo')->{status}, 200,
-        "$workers worker(s): ... serves";
-
-    # out of use and back in use
-
-    ok $t->config(setup => '', server => <<'EOT')->reload,
+    subtest "$with: out of use and back in use" => sub {
+        ok $t->config(setup => '', server => <<'EOT')->reload, 'not in use';
         location /required { proxy_pass %%BACKEND%%; }
         location /status { return 204; }
 EOT
-        "$workers worker(s): not configured any more";
-    is $t->get('/required')->{status}, 200, "$workers worker(s): open";
-    ok $t->config(%conf)->reload, "$workers worker(s): configured again";
-    is $t->get('/required', app => 'other')->{status}, 403,
-        "$workers worker(s): checks again";
+        is $status->(), 200, 'open';
+        ok $t->config(%conf)->reload, 'configured again';
+        is $status->('other'), 403, 'checks again';
+    };
 
-    # quit with a request that waits for Redis, and kept connections
+    subtest "$with: quits with a request that waits for Redis" => sub {
+        my $kept = ask('demo', '/required');
+        is $kept->response->{status}, 200, 'a kept connection';
 
-    my $kept = $t->connect;
-    $kept->send(Perm::Http->text('/required',
-                                 headers => { 'X-App' => 'demo' }));
-    is $kept->response->{status}, 200, "$workers worker(s): a kept connection";
+        $redis->pause;
+        my $waiting = ask('cold', '/required');
+        undef(my $gone = ask('colder', '/required'));
 
-    $redis->pause;
-    my $waiting = $t->connect;
-    $waiting->send(Perm::Http->text('/required',
-                                    headers => { 'X-App' => 'cold' }));
-    my $gone = $t->connect;
-    $gone->send(Perm::Http->text('/required',
-                                 headers => { 'X-App' => 'colder' }));
-    undef $gone;
-    sleep 0.1;
-    $t->{nginx}->signal('QUIT');
-    my $r = $waiting->response;
-    is $r && $r->{status}, 503,
-        "$workers worker(s): who waited gets an answer while quitting";
-    $redis->resume;
+        # a Redis that hangs cannot tell that it was asked
 
-    my $status = reap($t->{nginx}{pid}, 15);
-    $t->{nginx}{pid} = undef;
-    is $status, 0, "$workers worker(s): quits";
-    is join("\n", $t->log_lines(qr/open socket|leak|exited on signal/)), '',
-        "$workers worker(s): no open socket";
-    $t->stop;
+        wait_until(Time::HiRes::time() + 0.1);
+        $t->{nginx}->signal('QUIT');
+        my $r = $waiting->response;
+        is $r && $r->{status}, 503, 'who waited gets an answer while quitting';
+        $redis->resume;
+
+        is reap($t->{nginx}{pid}, 15), 0, 'quits';
+        $t->{nginx}{pid} = undef;
+        is join("\n", $t->log_lines(qr/open socket|leak|exited on signal/)), '',
+            'no open socket';
+        $t->stop;
+    };
 }
 
 
-# An upgrade of the module without a restart.  Under its old path it is not even
-# loaded; from another one it is, and has a zone of its own: two builds never
-# share one, whatever their layouts are.
+# Under its old path a module is not even loaded; from another one it is, and
+# has a zone of its own: two builds never share one, whatever their layouts are.
 
-SKIP: {
+subtest 'an upgrade of the module without a restart' => sub {
     my $module = $Perm::Nginx::MODULE;
-    skip 'the module is in the binary', 1 if $module eq '';
+    plan skip_all => 'the module is in the binary' if $module eq '';
 
     my $t = Perm::Test->new;
-    my $redis = $t->redis->load;
-    $redis->grant('smoke', 'get_user', 'demo', time + 1000 | 0);
+    my $redis = $t->redis->load->allow('demo');
     my %conf = (workers => 2, server => 'location / {
         app_permission required; proxy_pass %%BACKEND%%; }');
     my $dir = $t->dir;
@@ -186,7 +172,7 @@ SKIP: {
     $upgrade->('one');
     $t->nginx(%conf);
     ok $t->settled, 'a module of its own';
-    is $t->get('/', app => 'demo')->{status}, 200, '... checks';
+    is outcome('demo'), 200, '... checks';
     is $t->status->{cache}{entries}, 1, '... and knows a call';
 
     $upgrade->('one');
@@ -199,28 +185,27 @@ SKIP: {
     ok $t->config(%conf)->reload, 'under another path: reloaded';
     is $loaded->(), 'two.so', '... with it';
     is $t->status->{cache}{entries}, 0, '... and with a zone of its own';
-    is $t->get('/', app => 'demo')->{status}, 200, '... checks';
-    is $t->get('/', app => 'other')->{status}, 403, '... and denies';
+    is outcome('demo'), 200, '... checks';
+    is outcome('other'), 403, '... and denies';
     $t->stop;
-}
+};
 
 
-# fast stop, and reopen of logs
+subtest 'other signals, and no master process' => sub {
+    my $t = Perm::Test->new;
+    $t->redis->load;
+    my %conf = (server => 'location / { app_permission required;
+                                        proxy_pass %%BACKEND%%; }');
+    $t->nginx(%conf, workers => 2);
+    is outcome('x'), 403, 'up';
+    $t->{nginx}->signal('USR1');
+    is outcome('x'), 403, 'logs reopened';
+    is $t->{nginx}->quit('TERM'), 0, 'fast stop';
 
-my $t = Perm::Test->new;
-my $redis = $t->redis->load;
-$t->nginx(workers => 2, server =>
-    'location / { app_permission required; proxy_pass %%BACKEND%%; }');
-is $t->get('/', app => 'x')->{status}, 403, 'up';
-$t->{nginx}->signal('USR1');
-is $t->get('/', app => 'x')->{status}, 403, 'logs reopened';
-is $t->{nginx}->quit('TERM'), 0, 'fast stop';
+    # as debuggers and profilers run it
 
+    $t->nginx(%conf, main => 'master_process off;');
+    is outcome('x'), 403, 'master_process off';
+};
 
-# without a master process, as debuggers and profilers run it
-
-$t->nginx(main => "master_process off;", server =>
-    'location / { app_permission required; proxy_pass %%BACKEND%%; }');
-is $t->get('/', app => 'x')->{status}, 403, 'master_process off';
-
-$t->done;
+done_testing;

@@ -4,101 +4,81 @@
 # is known goes on deciding, what is pending is written later, and what was
 # revoked stays so.
 
-use strict;
-use warnings;
-
-use Test::More;
 use Time::HiRes qw(time);
 
-use Perm::Load;
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT');
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        %%DECISION%%
         app_permission_cache_valid 1h;
         app_permission required;
         location = /a { empty_gif; }
 EOT
 
-my $ALLOW = '200 allow/resource_grant';
-my $UNKNOWN = '503 fail/unavailable MISS';
-
-sub outcome {
-    my ($t, $app) = @_;
-    my $r = $t->get('/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
 
 for my $state ('', ' state=%%DIR%%/state') {
-    my $t = Perm::Test->new;
-    my $redis = $t->redis->load;
-    my $with = $state ? 'with state=' : 'without state=';
+    subtest $state ? 'with state=' : 'without state=' => sub {
+        my $t = Perm::Test->new;
+        my $redis = $t->redis->load;
 
-    my $zone = sub { (%nginx, http => "app_permission_flush 1h;
-                      app_permission_zone $_[0]$state;") };
+        my $zone = sub { (%nginx, http => "app_permission_flush 1h;
+                          app_permission_zone $_[0]$state;") };
 
-    # the state of a run before: it knows what is revoked now
+        # the state of a run before: it knows what is revoked now
 
-    if ($state) {
-        $redis->grant('smoke', 'get_user', 'gone', time + 3600);
-        $t->nginx($zone->('4m'));
-        $t->settled;
-        like outcome($t, 'gone'), qr/^$ALLOW/, "$with: a run before";
-        is $t->{nginx}->quit, 0, '... which quits';
-    }
+        if ($state) {
+            $redis->allow('gone');
+            $t->nginx($zone->('4m'));
+            $t->settled;
+            like outcome('gone'), qr/^$ALLOW/, 'a run before';
+            is $t->{nginx}->quit, 0, '... which quits';
+        }
 
-    $redis->grant('smoke', 'get_user', $_, time + 3600)
-        for 'demo', 'gone', 'twin', 'x' x 128;
-    $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
-    $state ? $t->start : $t->nginx($zone->('4m'));
-    ok $t->settled, "$with: ready";
-    my $begun = int time;
-    for ('demo', 'gone', 'twin', 'x' x 128) {
-        ok wait_for(sub { outcome($t, $_) eq "$ALLOW HIT" }), "$_: known";
-    }
-    my $known = time;
-    is outcome($t, 'nobody'), '403 deny/no_grant MISS', 'nobody: denied';
-    my $received = $t->status->{invalidation}{received};
-    $redis->revoke('smoke', 'get_user', 'gone');
-    ok wait_for(sub { $t->status->{invalidation}{received} > $received }),
-        'gone: revoked';
-    $redis->stop;
-    ok wait_for(sub { !$t->status->{redis}{up} }), 'Redis is down';
+        $redis->allow('demo', 'gone', 'twin', 'x' x 128);
+        $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
+        $state ? $t->start : $t->nginx($zone->('4m'));
+        ok $t->settled, 'ready';
+        my $begun = int time;
+        for ('demo', 'gone', 'twin', 'x' x 128) {
+            ok wait_for(sub { outcome($_) eq "$ALLOW HIT" }), "$_: known";
+        }
+        my $known = time;
+        is outcome('nobody'), "$DENY MISS", 'nobody: denied';
+        ok $t->revoke('gone'), 'gone: revoked';
+        $redis->stop;
+        ok $t->down, 'Redis is down';
 
-    ok $t->config($zone->('8m'))->reload, "$with: a bigger zone";
-    like $t->log, qr/3 grants and 4 accesses moved/, '... takes over';
-    is outcome($t, $_), "$ALLOW STALE", "$_: stale" for 'twin', 'x' x 128;
-    unlike outcome($t, 'gone'), qr/^200/, 'gone: not allowed';
-    is outcome($t, 'nobody'), $UNKNOWN, 'nobody: not known';
+        ok $t->config($zone->('8m'))->reload, 'a bigger zone';
+        like $t->log, qr/3 grants and 4 accesses moved/, '... takes over';
+        is outcome($_), "$ALLOW STALE", "$_: stale" for 'twin', 'x' x 128;
+        unlike outcome('gone'), qr/^200/, 'gone: not allowed';
+        is outcome('nobody'), $UNKNOWN, 'nobody: not known';
 
-    ok $t->config($zone->('2m'))->reload, "$with: a smaller one";
-    is outcome($t, 'twin'), "$ALLOW STALE", 'twin: stale';
-    unlike outcome($t, 'gone'), qr/^200/, 'gone: not allowed';
+        ok $t->config($zone->('2m'))->reload, 'a smaller one';
+        is outcome('twin'), "$ALLOW STALE", 'twin: stale';
+        unlike outcome('gone'), qr/^200/, 'gone: not allowed';
 
-    # with another worker number, which keeps the zone, it is the same one
+        # with another worker number, which keeps the zone, it is the same one
 
-    ok $t->config($zone->('2m'), workers => 1)->reload, "$with: the same size";
-    is scalar($t->log_lines(qr/moved to the zone/)), 2, '... nothing moves';
+        ok $t->config($zone->('2m'), workers => 1)->reload, 'the same size';
+        is scalar($t->log_lines(qr/moved to the zone/)), 2, '... nothing moves';
 
-    # how it was when nginx ended
+        # how it was when nginx ended
 
-    $redis->run;
-    $redis->cmd('ACL', 'SETUSER', 'default', '+zadd');
-    $redis->grant('smoke', 'get_user', $_, time + 3600)
-        for 'demo', 'twin', 'x' x 128;
-    $redis->load;
-    ok $t->settled, 'Redis is back';
-    is $t->{nginx}->quit, 0, "$with: quits";
-    my $access = $redis->access('smoke', 'get_user', 'demo');
-    ok $access && $access >= $begun && $access <= $known,
-        'what was pending is written as it was' or diag $access // 'none';
-    ok $redis->access('smoke', 'get_user', 'gone'),
-        '... also of who was revoked later';
-    $t->no_alerts;
+        $redis->run;
+        $redis->cmd('ACL', 'SETUSER', 'default', '+zadd');
+        $redis->allow('demo', 'twin', 'x' x 128);
+        $redis->load;
+        ok $t->settled, 'Redis is back';
+        is $t->{nginx}->quit, 0, 'quits';
+        my $access = $redis->access('smoke', 'get_user', 'demo');
+        ok $access && $access >= $begun && $access <= $known,
+            'what was pending is written as it was' or diag $access // 'none';
+        ok $redis->access('smoke', 'get_user', 'gone'),
+            '... also of who was revoked later';
+        $t->stop;
+    };
 }
-
 
 
 # a zone that is too small for all of it says so, and keeps what it can
@@ -110,22 +90,18 @@ subtest 'more than the new one has room for' => sub {
                       app_permission_zone $_[0];") };
     my $t = Perm::Test->new;
     my $redis = $t->redis->load;
-    $redis->{client}->pipeline(map { ['HSET',
-        "app_permission:grants:{smoke:$_}", 'get_user', int(time) + 3600]
-    } @apps);
+    $redis->allow(@apps);
     $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
     $t->nginx($zone->('8m'));
     ok $t->settled, 'ready';
-    my $seen = Perm::Load->start($t, uri => '/a', apps => \@apps, pass => 1,
-                                 rate => 1e9)->wait;
-    is $seen->{outcome}{"$ALLOW MISS"}, 4000, 'all are known';
+    $t->all_are(\@apps, "$ALLOW MISS", 'all are known');
     my $s = $t->status;
     is $s->{access}{dropped}, 0, '... and recorded';
     ok !grep({ $_->{name} =~ /cache_full|access_dropped/ } @{$s->{problems}}),
         '... in time';
 
     $redis->stop;
-    ok wait_for(sub { !$t->status->{redis}{up} }), 'Redis is down';
+    ok $t->down, 'Redis is down';
     ok $t->config($zone->('1m'))->reload, 'a small zone';
     $s = $t->status;
     my ($pending, $dropped) = @{$s->{access}}{qw(pending dropped)};
@@ -139,8 +115,7 @@ subtest 'more than the new one has room for' => sub {
     like join("\n", $t->log_lines(qr/moved to the zone/)),
         qr/ $s->{cache}{entries} grants and $pending accesses moved/,
         'what moved is what is there';
-    is $t->{nginx}->quit, 0, 'quits';
-    $t->no_alerts;
+    $t->stop;
 };
 
 done_testing;

@@ -2,12 +2,6 @@
 
 # What the caller sees: status, headers and body to the byte.
 
-use strict;
-use warnings;
-
-use JSON::PP;
-use Test::More;
-
 use Perm::Http2;
 use Perm::Test;
 
@@ -115,215 +109,201 @@ my @cases = (
      . ' [reason="policy, gateway or resource is not set"]', 'bad_config'],
 );
 
-sub answers {
-    for (@cases) {
-        my ($app, $path, $status, $code, $name, $message, $reason) = @$_;
+my $denied = bkapi(@{$cases[0]}[3 .. 5]);
+my $type = 'application/json; charset=utf-8';
 
+sub header { $_[0]{headers}{lc $_[1]} }
+
+for (@cases) {
+    my ($app, $path, $status, $code, $name, $message, $reason) = @$_;
+
+    subtest "$reason: bkapi" => sub {
         my $r = $t->get($path, app => $app);
-        is $r->{status}, $status, "$reason: status";
-        is $r->{body}, bkapi($code, $name, $message), "$reason: body";
-        is $r->{headers}{'content-type'}, 'application/json; charset=utf-8',
-            "$reason: type";
-        is $r->{headers}{'x-bkapi-error-code'}, $code, "$reason: code";
-        is $r->{headers}{'x-bkapi-error-message'}, $message,
-            "$reason: message";
-        is_deeply decode_json($r->{body}), { code => $code,
-            code_name => $name, message => $message, data => undef,
-            result => JSON::PP::false }, "$reason: the members, read back";
+        is $r->{status}, $status, 'status';
+        is $r->{body}, bkapi($code, $name, $message), 'body';
+        is header($r, 'Content-Type'), $type, 'type';
+        is header($r, 'X-Bkapi-Error-Code'), $code, 'code';
+        is header($r, 'X-Bkapi-Error-Message'), $message, 'message';
+        is_deeply json($r->{body}), { code => $code, code_name => $name,
+            message => $message, data => undef, result => JSON::PP::false },
+            'the members, read back';
 
         my $head = $t->get($path, app => $app, method => 'HEAD');
-        is $head->{status}, $status, "$reason: HEAD";
-        is $head->{body}, '', "$reason: HEAD has no body";
-        is $head->{headers}{'x-bkapi-error-code'}, $code,
-            "$reason: HEAD has the headers";
-        is $head->{headers}{'content-length'}, length $r->{body},
-            "$reason: HEAD says how long the body is";
+        is $head->{status}, $status, 'HEAD';
+        is $head->{body}, '', 'HEAD has no body';
+        is header($head, 'X-Bkapi-Error-Code'), $code, 'HEAD has the headers';
+        is header($head, 'Content-Length'), length $r->{body},
+            'HEAD says how long the body is';
+    };
 
-        # RFC 9457
-
-        my $problem = $status == 500 ? '/bad/problem' : '/problem';
-        $r = $t->get($problem, app => $app);
-        is $r->{status}, $status, "$reason: problem";
-        is $r->{headers}{'content-type'}, 'application/problem+json',
-            "$reason: problem type";
-        my $p = eval { decode_json($r->{body}) } // {};
-        is $p->{type}, "urn:app-permission:$reason", "$reason: urn";
-        is $p->{status}, $status, "$reason: problem status";
-        ok length $p->{title} && length $p->{detail},
-            "$reason: title and detail";
-        my $known = $reason !~ /app$/ ? $app : undef;
-        is $p->{app}, $known, "$reason: app where known";
-        is $p->{gateway}, 'smoke', "$reason: gateway";
+    subtest "$reason: problem, as in RFC 9457" => sub {
+        my $r = $t->get($status == 500 ? '/bad/problem' : '/problem',
+                        app => $app);
+        is $r->{status}, $status, 'status';
+        is header($r, 'Content-Type'), 'application/problem+json', 'type';
+        my $p = eval { json($r->{body}) } // {};
+        is $p->{type}, "urn:app-permission:$reason", 'urn';
+        is $p->{status}, $status, 'status';
+        ok length $p->{title} && length $p->{detail}, 'title and detail';
+        is $p->{app}, $reason !~ /app$/ ? $app : undef, 'app where known';
+        is $p->{gateway}, 'smoke', 'gateway';
         is $p->{resource}, $status == 500 ? undef : 'get_user',
-            "$reason: resource where known";
-        unlike $r->{raw}, qr/evil/, "$reason: what is not valid is not echoed";
-        ok !exists $r->{headers}{'x-bkapi-error-code'},
-            "$reason: no bkapi headers";
+            'resource where known';
+        unlike $r->{raw}, qr/evil/, 'what is not valid is not echoed';
+        is header($r, 'X-Bkapi-Error-Code'), undef, 'no bkapi headers';
+    };
 
-        # the bare status
-
-        $r = $t->get($status == 500 ? '/bad/off' : '/off', app => $app);
-        is $r->{status}, $status, "$reason: off";
-        like $r->{body}, qr/<html>/, "$reason: nginx's own page";
-        ok !exists $r->{headers}{'x-bkapi-error-code'},
-            "$reason: off has no headers";
-    }
+    subtest "$reason: the bare status" => sub {
+        my $r = $t->get($status == 500 ? '/bad/off' : '/off', app => $app);
+        is $r->{status}, $status, 'off';
+        like $r->{body}, qr/<html>/, 'nginx\'s own page';
+        is header($r, 'X-Bkapi-Error-Code'), undef, 'no headers';
+    };
 }
 
-answers();
 
-is $t->get('/charset', app => 'demo')->{headers}{'content-type'},
-    'application/json; charset=utf-8', 'the type with "charset" around it';
+subtest 'versions' => sub {
+    is header($t->get('/charset', app => 'demo'), 'Content-Type'), $type,
+        'the type with "charset" around it';
 
+    my $c = $t->connect;
+    $c->send("GET /bkapi HTTP/1.0\r\nX-App: demo\r\n\r\n");
+    my $r = $c->response;
+    is $r->{status}, 403, 'HTTP/1.0';
+    is $r->{body}, $denied, 'HTTP/1.0 body';
+    ok $c->closed, 'HTTP/1.0 connection is closed';
+};
 
-# versions and connections
-
-my $c = $t->connect;
-$c->send("GET /bkapi HTTP/1.0\r\nX-App: demo\r\n\r\n");
-my $r = $c->response;
-is $r->{status}, 403, 'HTTP/1.0';
-is $r->{body}, bkapi(@{$cases[0]}[3 .. 5]), 'HTTP/1.0 body';
-ok $c->closed, 'HTTP/1.0 connection is closed';
 
 for my $format ('/bkapi', '/problem', '/off') {
-    $c = $t->connect;
-    for (1 .. 3) {
-        $c->send(Perm::Http->text($format, headers => { 'X-App' => 'demo' }));
-        is $c->response->{status}, 403, "$format: keep-alive, denied";
-        $c->send(Perm::Http->text($format, headers => { 'X-App' => 'good' }));
-        is $c->response->{status}, 200, "$format: keep-alive, allowed";
-    }
+    subtest "$format: kept connections" => sub {
+        my $c = $t->connect;
+        for (1 .. 3) {
+            is ask('demo', $format, $c)->response->{status}, 403, 'denied';
+            is ask('good', $format, $c)->response->{status}, 200, 'allowed';
+        }
 
-    # bodies nobody reads
+        # bodies nobody reads
 
-    $c->send(Perm::Http->text($format, method => 'POST', body => 'x' x 5000,
-             headers => { 'X-App' => 'demo' })
-           . Perm::Http->text($format, headers => { 'X-App' => 'good' }));
-    is $c->response->{status}, 403, "$format: POST, denied";
-    is $c->response->{status}, 200, "$format: the next, pipelined";
+        my $good = Perm::Http->text($format, app => 'good');
+        $c->send(Perm::Http->text($format, method => 'POST', app => 'demo',
+                                  body => 'x' x 5000) . $good);
+        is $c->response->{status}, 403, 'POST, denied';
+        is $c->response->{status}, 200, 'the next, pipelined';
 
-    $c->send("POST $format HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
-           . "Transfer-Encoding: chunked\r\n\r\n");
-    is $c->response->{status}, 403, "$format: denied before the body came";
-    $c->send("5\r\nhello\r\n0\r\n\r\n"
-           . Perm::Http->text($format, headers => { 'X-App' => 'good' }));
-    my $next = $c->response;
-    is $next->{status}, 200, "$format: body discarded, connection kept";
+        $c->send("POST $format HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
+               . "Transfer-Encoding: chunked\r\n\r\n");
+        is $c->response->{status}, 403, 'denied before the body came';
+        $c->send("5\r\nhello\r\n0\r\n\r\n$good");
+        is $c->response->{status}, 200, 'body discarded, connection kept';
+    };
 }
 
-$c = $t->connect;
-$c->send("POST /bkapi HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
-       . "Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n");
-is $c->response->{status}, 403, 'no body is asked for: no 100 Continue';
 
-# a cold key suspends the request: pipelining and bodies meanwhile
+subtest 'bodies' => sub {
+    my $c = $t->connect;
+    $c->send("POST /bkapi HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
+           . "Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n");
+    is $c->response->{status}, 403, 'no body is asked for: no 100 Continue';
 
-$redis->grant('smoke', undef, "cold$_", $now + 1000) for 1 .. 20;
-$c = $t->connect;
-$c->send(join '', map { Perm::Http->text('/upload', method => 'POST',
-    body => 'y' x 20000, headers => { 'X-App' => "cold$_" }) } 1 .. 20);
-is join(' ', map { ($c->response // {})->{status} // '-' } 1 .. 20),
-    join(' ', (200) x 20), '20 POSTs with cold keys, pipelined';
+    # a cold key suspends the request: pipelining and bodies meanwhile
 
+    $redis->grant('smoke', undef, "cold$_", $now + 1000) for 1 .. 20;
+    $c = $t->connect;
+    $c->send(join '', map { Perm::Http->text('/upload', method => 'POST',
+        body => 'y' x 20000, app => "cold$_") } 1 .. 20);
+    is join(' ', map { ($c->response // {})->{status} // '-' } 1 .. 20),
+        join(' ', (200) x 20), '20 POSTs with cold keys, pipelined';
+};
 
-# HTTP/2
 
 my $h2 = Perm::Http2->connect($t->port('h2'));
-my $denied = bkapi(@{$cases[0]}[3 .. 5]);
 
 for my $round (1, 2) {
-    $r = $h2->response($h2->request('/bkapi', headers => { 'X-App' => 'good' }));
-    is $r->{status}, 200, 'HTTP/2: allowed';
-    is $r->{body}, "backend /bkapi\n", 'HTTP/2: the backend answers';
+    subtest "HTTP/2, round $round" => sub {
+        my $r = $h2->get('/bkapi', app => 'good');
+        is $r->{status}, 200, 'allowed';
+        is $r->{body}, "backend /bkapi\n", 'the backend answers';
 
-    $r = $h2->response($h2->request('/bkapi', headers => { 'X-App' => 'demo' }));
-    is $r->{status}, 403, 'HTTP/2: denied';
-    is $r->{body}, $denied, 'HTTP/2: body';
+        for (['GET', $denied], ['HEAD', ''],
+             ['POST', $denied, body => 'x' x 40000])
+        {
+            my ($method, $body, @more) = @$_;
+            $r = $h2->get('/bkapi', app => 'demo', method => $method, @more);
+            is $r->{status}, 403, "$method: denied";
+            is $r->{body}, $body, "$method: body";
+        }
 
-    $r = $h2->response($h2->request('/bkapi', method => 'HEAD',
-                                    headers => { 'X-App' => 'demo' }));
-    is $r->{status}, 403, 'HTTP/2 HEAD: denied';
-    is $r->{body}, '', 'HTTP/2 HEAD: no body';
+        # the body comes after the answer
 
-    $r = $h2->response($h2->request('/bkapi', method => 'POST',
-        body => 'x' x 40000, headers => { 'X-App' => 'demo' }));
-    is $r->{status}, 403, 'HTTP/2 POST: denied';
-    is $r->{body}, $denied, 'HTTP/2 POST: body';
+        my $id = $h2->request('/bkapi', method => 'POST', open => 1,
+                              app => 'demo');
+        is $h2->response($id)->{status}, 403, 'denied before the body came';
+        $h2->data($id, 'late', 1);
 
-    # the body comes after the answer
+        # cold keys suspend; many streams at once
 
-    my $id = $h2->request('/bkapi', method => 'POST', open => 1,
-                          headers => { 'X-App' => 'demo' });
-    $r = $h2->response($id);
-    is $r->{status}, 403, 'HTTP/2: denied before the body came';
-    $h2->data($id, 'late', 1);
-
-    # cold keys suspend; many streams at once
-
-    my @ids = map { $h2->request('/bkapi', method => 'POST', body => 'z' x 500,
-        headers => { 'X-App' => "cold$_.h2.$round" }) } 1 .. 20;
-    is join(' ', map { $h2->response($_)->{status} } @ids),
-        join(' ', (403) x 20), 'HTTP/2: 20 streams with cold keys';
+        my @ids = map { $h2->request('/bkapi', method => 'POST',
+            body => 'z' x 500, app => "cold$_.h2.$round") } 1 .. 20;
+        is join(' ', map { $h2->response($_)->{status} } @ids),
+            join(' ', (403) x 20), '20 streams with cold keys';
+    };
 }
 
-# clients that give up while their key is looked up
-
-for (1 .. 5) {
-    my $gone = Perm::Http2->connect($t->port('h2'));
-    my $id = $gone->request('/bkapi', headers => { 'X-App' => "left$_" });
-    $gone->frame(3, 0, $id, pack 'N', 8);
-    undef $gone;
-}
-$r = $h2->response($h2->request('/bkapi', headers => { 'X-App' => 'good' }));
-is $r->{status}, 200, 'HTTP/2: others go on';
-undef $h2;
+subtest 'HTTP/2 clients that give up while their key is looked up' => sub {
+    for (1 .. 5) {
+        my $gone = Perm::Http2->connect($t->port('h2'));
+        my $id = $gone->request('/bkapi', app => "left$_");
+        $gone->frame(3, 0, $id, pack 'N', 8);
+    }
+    is $h2->get('/bkapi', app => 'good')->{status}, 200, 'others go on';
+    undef $h2;
+};
 
 
-# error_page works with "off", and only there
-
-$r = $t->get('/page', app => 'demo');
-is $r->{body}, "see the manual\n", 'error_page: its page';
-is $r->{status}, 200, 'error_page: its status';
-$r = $t->get('/named', app => 'demo');
-is $r->{body}, "named\n", 'error_page: a named location';
-$r = $t->get('/bkapi_page', app => 'demo');
-is $r->{body}, bkapi(@{$cases[0]}[3 .. 5]), 'bkapi: the answer stays';
-
-
-# X-App-Permission-Expires-In
-
-my $left = $now + 1000 - time;
-$r = $t->get('/expires', app => 'good');
-my $in = $r->{headers}{'x-app-permission-expires-in'};
-ok defined $in && $in =~ /^\d+$/ && $in <= $left && $in >= $left - 5,
-    'seconds of the grant' or diag $in;
-ok !exists $t->get('/expires', app => 'ever')
-    ->{headers}{'x-app-permission-expires-in'}, 'none when permanent';
-ok !exists $t->get('/expires', app => 'demo')
-    ->{headers}{'x-app-permission-expires-in'}, 'none when denied';
-ok !exists $t->get('/expires/open', app => 'good')
-    ->{headers}{'x-app-permission-expires-in'}, 'none when open';
-ok !exists $t->get('/expires/dry', app => 'demo')
-    ->{headers}{'x-app-permission-expires-in'}, 'none when dry run denied';
-ok !exists $t->get('/bkapi', app => 'good')
-    ->{headers}{'x-app-permission-expires-in'}, 'off by default';
-$r = $t->get('/bkapi', app => 'good');
-is $r->{body}, "backend /bkapi\n", 'allowed: the backend answers';
-ok !(grep { /bkapi/i } keys %{$r->{headers}}), '... without our headers';
+subtest 'error_page works with "off", and only there' => sub {
+    my $r = $t->get('/page', app => 'demo');
+    is $r->{body}, "see the manual\n", 'its page';
+    is $r->{status}, 200, 'its status';
+    is $t->get('/named', app => 'demo')->{body}, "named\n", 'a named location';
+    is $t->get('/bkapi_page', app => 'demo')->{body}, $denied,
+        'bkapi: the answer stays';
+};
 
 
-# without Redis: 503
+subtest 'X-App-Permission-Expires-In' => sub {
+    my $in = sub { header($t->get($_[0], app => $_[1]),
+                          'X-App-Permission-Expires-In') };
+    my $left = $now + 1000 - time;
+    my $got = $in->('/expires', 'good');
+    ok defined $got && $got =~ /^\d+$/ && $got <= $left && $got >= $left - 5,
+        'seconds of the grant' or diag $got;
+    for (['/expires', 'ever', 'permanent'], ['/expires', 'demo', 'denied'],
+         ['/expires/open', 'good', 'open'], ['/bkapi', 'good', 'not asked for'],
+         ['/expires/dry', 'demo', 'dry run denied'])
+    {
+        is $in->(@$_), undef, "none when $_->[2]";
+    }
+};
 
-$redis->stop;
-$r = $t->get('/bkapi', app => 'unheard-of');
-is $r->{status}, 503, 'unavailable: status';
-is $r->{body}, bkapi(1650300, 'SERVICE_UNAVAILABLE',
-    'Service Unavailable [reason="permission lookup failed"]'),
-    'unavailable: body';
-is $r->{headers}{'x-bkapi-error-code'}, 1650300, 'unavailable: code';
-$r = $t->get('/problem', app => 'unheard-of');
-is $r->{status}, 503, 'unavailable: problem';
-is decode_json($r->{body})->{type}, 'urn:app-permission:unavailable',
-    'unavailable: urn';
 
-$t->done;
+subtest 'allowed' => sub {
+    my $r = $t->get('/bkapi', app => 'good');
+    is $r->{body}, "backend /bkapi\n", 'the backend answers';
+    ok !(grep { /bkapi/i } keys %{$r->{headers}}), '... without our headers';
+};
+
+
+subtest 'without Redis: 503' => sub {
+    $redis->stop;
+    my $r = $t->get('/bkapi', app => 'unheard-of');
+    is $r->{status}, 503, 'status';
+    is $r->{body}, bkapi(1650300, 'SERVICE_UNAVAILABLE',
+        'Service Unavailable [reason="permission lookup failed"]'), 'body';
+    is header($r, 'X-Bkapi-Error-Code'), 1650300, 'code';
+    $r = $t->get('/problem', app => 'unheard-of');
+    is $r->{status}, 503, 'problem';
+    is json($r->{body})->{type}, 'urn:app-permission:unavailable', 'urn';
+};
+
+done_testing;

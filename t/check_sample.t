@@ -2,12 +2,6 @@
 
 # The files in conf.d, as operators copy them, do what they say.
 
-use strict;
-use warnings;
-
-use JSON::PP;
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -48,78 +42,78 @@ sub call {
     return $o{whole} ? $r : $r->{status};
 }
 
-for (
-    ['/users/7',    'partner', 200], ['/users/7',    'demo',    200],
-    ['/users/7',    'nobody',  403], ['/users/7',    'late',    403],
-    ['/users/7',    'stranger', 401], ['/users/7',   undef,     401],
-    ['/users',      'partner', 200], ['/users',      'demo',    403],
-    ['/orders/',    'partner', 200], ['/orders/1/2', 'demo',    403],
-    ['/status',     'nobody',  200], ['/status',     undef,     401],
-    ['/reports/1',  'nobody',  200], ['/health',     undef,     200],
-    ['/elsewhere',  'partner', 404], ['/users/x',    'partner', 404],
-    ['/_authenticate', 'demo', 404],
-) {
-    my ($path, $key, $status) = @$_;
-    is call($path, $key), $status, "$path with the key of " . ($key // 'none');
-}
+subtest 'who gets through' => sub {
+    is call($_->[0], $_->[1]), $_->[2],
+        "$_->[0] with the key of " . ($_->[1] // 'none') for (
+        ['/users/7',    'partner', 200], ['/users/7',    'demo',    200],
+        ['/users/7',    'nobody',  403], ['/users/7',    'late',    403],
+        ['/users/7',    'stranger', 401], ['/users/7',   undef,     401],
+        ['/users',      'partner', 200], ['/users',      'demo',    403],
+        ['/orders/',    'partner', 200], ['/orders/1/2', 'demo',    403],
+        ['/status',     'nobody',  200], ['/status',     undef,     401],
+        ['/reports/1',  'nobody',  200], ['/health',     undef,     200],
+        ['/elsewhere',  'partner', 404], ['/users/x',    'partner', 404],
+        ['/_authenticate', 'demo', 404]);
 
-my $r = call('/users/7', 'demo', whole => 1);
-ok $r->{headers}{'x-app-permission-expires-in'} > 900, 'expires header';
-$r = call('/users/7', 'nobody', whole => 1);
-is $r->{headers}{'x-bkapi-error-code'}, 1640301, 'refused as bkapi';
-is call('/users/7', 'demo', method => 'POST', body => 'x' x 100000), 200,
-    'with a body';
+    my $r = call('/users/7', 'demo', whole => 1);
+    ok $r->{headers}{'x-app-permission-expires-in'} > 900, 'expires header';
+    $r = call('/users/7', 'nobody', whole => 1);
+    is $r->{headers}{'x-bkapi-error-code'}, 1640301, 'refused as bkapi';
+    is call('/users/7', 'demo', method => 'POST', body => 'x' x 100000), 200,
+        'with a body';
+};
 
-# one line of JSON a request, with who and why
 
-my @lines;
-ok wait_for(sub {
-    @lines = split /\n/, slurp("$dir/logs/smoke.json");
-    return @lines >= 20;
-}), 'the log';
-my @entries = map { decode_json($_) } @lines;
-my ($dry) = grep { $_->{uri} eq '/reports/1' } @entries;
-is "$dry->{app} $dry->{resource} $dry->{decision} $dry->{reason}",
-    'nobody get_report deny no_grant', 'dry run in the log';
+subtest 'one line of JSON a request, with who and why' => sub {
+    my @lines;
+    ok wait_for(sub {
+        @lines = split /\n/, slurp("$dir/logs/smoke.json");
+        return @lines >= 20;
+    }), 'the log';
+    my ($dry) = grep { $_->{uri} eq '/reports/1' } map { json($_) } @lines;
+    is "$dry->{app} $dry->{resource} $dry->{decision} $dry->{reason}",
+        'nobody get_report deny no_grant', 'dry run in the log';
+};
 
-# the status, for this machine only
 
-$r = $t->get('/app-permission', port => $t->port('sample1'));
-is $r->{status}, 200, 'status';
-cmp_ok decode_json($r->{body})->{requests}{dry_run_denied}, '>=', 1,
-    'it counts';
+subtest 'the status, for this machine only' => sub {
+    my $r = $t->get('/app-permission', port => $t->port('sample1'));
+    is $r->{status}, 200, 'status';
+    cmp_ok json($r->{body})->{requests}{dry_run_denied}, '>=', 1, 'it counts';
+};
 
-# the mail about grants that end
 
-my $end = $now + 3 * 86400;
-$redis->grant('smoke', undef, 'mail-me', $end)
-      ->grant('fire', 'put_out', 'mail-me', $end + 3600)
-      ->grant('smoke', undef, 'nobody-knows', $end);
-spew("$dir/contacts", "# app address\nmail-me dev\@example.org\n");
-spew("$dir/sendmail", "#!/bin/sh\ncat > $dir/mail\n");
-chmod 0755, "$dir/sendmail";
+subtest 'the mail about grants that end' => sub {
+    my $end = $now + 3 * 86400;
+    $redis->grant('smoke', undef, 'mail-me', $end)
+          ->grant('fire', 'put_out', 'mail-me', $end + 3600)
+          ->grant('smoke', undef, 'nobody-knows', $end);
+    spew("$dir/contacts", "# app address\nmail-me dev\@example.org\n");
+    spew("$dir/sendmail", "#!/bin/sh\ncat > $dir/mail\n");
+    chmod 0755, "$dir/sendmail";
 
-my ($status, $out, $err) = do {
     local $ENV{MAIL_CONTACTS} = "$dir/contacts";
     local $ENV{SENDMAIL} = "$dir/sendmail";
-    $t->cli('expiring', '--days', '2,3', '--notify',
-            "$Perm::Test::ROOT/conf.d/renewal/expiring-mail");
+    my ($out, $err) = $t->cli_is(1, 'one of two could not be told', 'expiring',
+        '--days', '2,3', '--notify',
+        "$Perm::Test::ROOT/conf.d/renewal/expiring-mail");
+    like $err, qr/no address for "nobody-knows"/, '... and says why';
+    my $mail = slurp("$dir/mail");
+    like $mail, qr/^To: dev\@example.org$/m, 'to';
+    like $mail, qr/^Subject: .*mail-me loses permissions in [23] days$/m,
+        'subject';
+    like $mail, qr{smoke / all resources\n +ends 20\d\d-.*never used},
+        'the gateway grant';
+    like $mail, qr{fire / put_out\n}, 'the resource grant';
 };
-is $status, 1, 'one of two could not be told';
-like $err, qr/no address for "nobody-knows"/, '... and says why';
-my $mail = slurp("$dir/mail");
-like $mail, qr/^To: dev\@example.org$/m, 'the mail: to';
-like $mail, qr/^Subject: .*mail-me loses permissions in [23] days$/m,
-    'the mail: subject';
-like $mail, qr{smoke / all resources\n +ends 20\d\d-.*never used},
-    'the mail: the gateway grant';
-like $mail, qr{fire / put_out\n}, 'the mail: the resource grant';
 
-if ($lua) {
+
+subtest 'with Lua' => sub {
+    plan skip_all => 'nginx without Lua' unless $lua;
     $port = $t->port('sample4');
-    is call('/users/7', 'demo'), 200, 'Lua: granted';
-    is call('/users/7', 'other'), 403, 'Lua: not granted';
-    is call('/users/7', 'nobody'), 401, 'Lua: not authenticated';
-}
+    is call('/users/7', 'demo'), 200, 'granted';
+    is call('/users/7', 'other'), 403, 'not granted';
+    is call('/users/7', 'nobody'), 401, 'not authenticated';
+};
 
-$t->done;
+done_testing;

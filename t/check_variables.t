@@ -3,11 +3,6 @@
 # The variables, in the log, in headers and towards the backend; and the line
 # of a refused call.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -77,101 +72,96 @@ sub logged {
 
 my $e1 = $expires + 1;
 
-for (
-    ['/required', 'whole', "allow gateway_grant MISS $expires"],
-    ['/required', 'whole', "allow gateway_grant HIT $expires"],
-    ['/required', 'demo',  "allow resource_grant MISS $e1"],
-    ['/required', 'demo',  "allow resource_grant HIT $e1"],
-    ['/required', 'ever',  'allow resource_grant MISS 4102444800'],
-    ['/required', 'gone',  'deny resource_grant_expired MISS -'],
-    ['/required', 'gone',  'deny resource_grant_expired HIT -'],
-    ['/required', 'other', 'deny no_grant MISS -'],
-    ['/required', 'other', 'deny no_grant HIT -'],
-    ['/required', undef,   'deny no_app - -'],
-    ['/required', 'a b',   'deny invalid_app - -'],
-    ['/open',     'demo',  'allow open - -'],
-    ['/off',      'demo',  '- - - -'],
-    ['/dry',      'demo',  "allow resource_grant HIT $e1"],
-    ['/dry',      'other', 'deny no_grant HIT -'],
-    ['/bad',      'demo',  'fail bad_config - -'],
-    ['/moves',    'demo',  "allow resource_grant HIT $e1"],
-    ['/moves',    'other', 'deny no_grant HIT -'],
-    ['/moves_off', 'demo', 'allow open - -'],
-    ['/page',     'other', 'deny no_grant HIT -'],
-) {
-    my ($uri, $app, $expected) = @$_;
-    is logged($uri, app => $app), $expected,
-        "$uri as " . ($app // 'nobody');
-}
+subtest 'who and why' => sub {
+    is logged($_->[0], app => $_->[1]), $_->[2],
+        "$_->[0] as " . ($_->[1] // 'nobody') for (
+        ['/required', 'whole', "allow gateway_grant MISS $expires"],
+        ['/required', 'whole', "allow gateway_grant HIT $expires"],
+        ['/required', 'demo',  "allow resource_grant MISS $e1"],
+        ['/required', 'demo',  "allow resource_grant HIT $e1"],
+        ['/required', 'ever',  'allow resource_grant MISS 4102444800'],
+        ['/required', 'gone',  'deny resource_grant_expired MISS -'],
+        ['/required', 'gone',  'deny resource_grant_expired HIT -'],
+        ['/required', 'other', 'deny no_grant MISS -'],
+        ['/required', 'other', 'deny no_grant HIT -'],
+        ['/required', undef,   'deny no_app - -'],
+        ['/required', 'a b',   'deny invalid_app - -'],
+        ['/open',     'demo',  'allow open - -'],
+        ['/off',      'demo',  '- - - -'],
+        ['/dry',      'demo',  "allow resource_grant HIT $e1"],
+        ['/dry',      'other', 'deny no_grant HIT -'],
+        ['/bad',      'demo',  'fail bad_config - -'],
+        ['/moves',    'demo',  "allow resource_grant HIT $e1"],
+        ['/moves',    'other', 'deny no_grant HIT -'],
+        ['/moves_off', 'demo', 'allow open - -'],
+        ['/page',     'other', 'deny no_grant HIT -']);
+};
 
 
-# outage: STALE for what is known, on_error for the rest
-
-is logged('/allow', app => 'demo'), "allow resource_grant HIT $e1",
-    'before the outage';
-$redis->stop;
-ok wait_for(sub {
-    logged('/allow', app => 'demo') eq "allow resource_grant STALE $e1"
-}), 'known: STALE';
-is logged('/allow', app => 'unheard-of'), 'allow unavailable MISS -',
-    'not known, on_error allow';
-is logged('/required', app => 'unheard-of'), 'fail unavailable MISS -',
-    'not known, on_error deny';
-$redis->run->load;
-ok wait_for(sub {
-    $n++;
-    $t->get('/required', app => 'none-yet')->{status} == 403;
-}), 'Redis is back';
-
-
-# an app code out of JSON that nothing has verified
-
-for (
-    ['{"bk_app_code":"demo"}', 'demo'],
-    ['{"a":1,"bk_app_code":"x","b":{"bk_app_code":"y"}}', 'x'],
-    ['{"bk_app_code":""}', ''],
-    ['{"bk_app_code":7}', ''],
-    ['nonsense', ''],
-) {
-    my ($json, $code) = @$_;
-    $t->get('/open', headers => { 'X-Bkapi-Authorization' => $json });
-    is entry()->{app_permission_bkapi_app_code}, $code,
-        "bk_app_code of $json";
-}
-$t->get('/open');
-is entry()->{app_permission_bkapi_app_code}, '',
-    'no X-Bkapi-Authorization';
+subtest 'an outage: STALE for what is known, on_error for the rest' => sub {
+    is logged('/allow', app => 'demo'), "allow resource_grant HIT $e1",
+        'before it';
+    $redis->stop;
+    ok wait_for(sub {
+        logged('/allow', app => 'demo') eq "allow resource_grant STALE $e1"
+    }), 'known: STALE';
+    is logged('/allow', app => 'unheard-of'), 'allow unavailable MISS -',
+        'not known, on_error allow';
+    is logged('/required', app => 'unheard-of'), 'fail unavailable MISS -',
+        'not known, on_error deny';
+    $redis->run->load;
+    ok wait_for(sub {
+        $n++;
+        $t->get('/required', app => 'none-yet')->{status} == 403;
+    }), 'Redis is back';
+};
 
 
-# the line of a refused call, one each, at its level
+subtest 'an app code out of JSON that nothing has verified' => sub {
+    for (
+        ['{"bk_app_code":"demo"}', 'demo'],
+        ['{"a":1,"bk_app_code":"x","b":{"bk_app_code":"y"}}', 'x'],
+        ['{"bk_app_code":""}', ''],
+        ['{"bk_app_code":7}', ''],
+        ['nonsense', ''],
+    ) {
+        my ($json, $code) = @$_;
+        $t->get('/open', headers => { 'X-Bkapi-Authorization' => $json });
+        is entry()->{app_permission_bkapi_app_code}, $code, "of $json";
+    }
+    $t->get('/open');
+    is entry()->{app_permission_bkapi_app_code}, '', 'no such header';
+};
+
+
+# one each, at its level
 
 sub lines {
-    my ($mark, $uri, %o) = @_;
-    $t->get($uri, %o);
-    $t->get('/off');
-    ok wait_for(sub { $t->log_lines(qr/\Q$mark/) }), "$uri: logged"
-        or return [];
-    return [$t->log_lines(qr/\Q$mark/)];
+    my ($uri, $app) = @_;
+    my $mark = qr/app "\Q$app\E"/;
+    $t->get($_, app => $app) for $uri, '/off';
+    ok $t->wait_log($mark), "$uri: logged";
+    return [$t->log_lines($mark)];
 }
 
-my $lines = lines('app "first"', '/required', app => 'first');
-is @$lines, 1, 'one line';
-like $lines->[0], qr/\[warn\]/, 'warn by default';
-like $lines->[0], qr/denied: no_grant/, 'the reason';
-like $lines->[0], qr/gateway "smoke", resource "get_user"/,
-    'gateway and resource';
-like $lines->[0], qr{request: "GET /required HTTP/1.1"}, 'the request';
+subtest 'the line of a refused call' => sub {
+    my $lines = lines('/required', 'first');
+    is @$lines, 1, 'one line';
+    like $lines->[0], qr/\[warn\]/, 'warn by default';
+    like $lines->[0], qr/denied: no_grant/, 'the reason';
+    like $lines->[0], qr/gateway "smoke", resource "get_user"/,
+        'gateway and resource';
+    like $lines->[0], qr{request: "GET /required HTTP/1.1"}, 'the request';
 
-for my $level (qw(error notice info)) {
-    $lines = lines("app \"$level\"", "/level/$level", app => $level);
-    is @$lines, 1, "$level: one line";
-    like $lines->[0], qr/\[$level\]/, "$level: at its level";
-}
+    for my $level (qw(error notice info)) {
+        $lines = lines("/level/$level", $level);
+        is @$lines, 1, "$level: one line";
+        like $lines->[0], qr/\[$level\]/, "$level: at its level";
+    }
 
-$lines = lines('app "would"', '/dry', app => 'would');
-like $lines->[0], qr/would/, 'dry run says so';
+    like lines('/dry', 'trial')->[0], qr/would/, 'dry run says so';
+    is scalar($t->log_lines(qr/app "demo"/)), 1,
+        'allowed requests log nothing but what bad_config did';
+};
 
-is scalar($t->log_lines(qr/app "demo"/)), 1,
-    'allowed requests log nothing but what bad_config did';
-
-$t->done;
+done_testing;

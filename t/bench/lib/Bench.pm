@@ -27,8 +27,8 @@ use Exporter 'import';
 use JSON::PP ();
 use POSIX ();
 
-use Perm::Test;
-use Perm::Util qw(build_dir reap spawn);
+use Perm::Test ();
+use Perm::Util qw(wait_for build_dir reap slurp spawn spew);
 
 our @EXPORT = qw(section row median quantile commas decimals
                  wait_for slurp spew);

@@ -11,8 +11,7 @@ package Perm::Cluster;
 #   $c->masters                     # by what a node says now
 #   $c->replica_of($node)
 #   $c->owner($key)  $c->owners(@keys)   # the master that has its slot
-#   $c->cmd($key, 'HGET', ...)      # at it
-#   $c->each([$key, 'ZSCORE', ...], ...)   # replies, one connection a node
+#   $c->load->grant(...)            # what is in it: see Perm::Table
 #   $c->add                         # one node more, without slots
 #   $c->move($slot, $from, $to)     # with all its keys
 #   $c->move_begin(...)  $c->move_keys(...)  $c->move_end(...)
@@ -23,7 +22,10 @@ use strict;
 use warnings;
 
 use Perm::Redis;
+use Perm::Table;
 use Perm::Util qw(wait_for);
+
+our @ISA = qw(Perm::Table);
 
 
 sub start {
@@ -182,13 +184,16 @@ sub owners {
 sub owner { ($_[0]->owners($_[1]))[0] }
 
 
-sub cmd {
+sub at {
     my ($self, $key, $name, @args) = @_;
     return $self->owner($key)->connect->cmd($name, $key, @args);
 }
 
 
-# many of them, [key, command, arguments without the key], in order
+sub cmd { my $self = shift; return $self->at(@_) }
+
+
+# one connection a node
 
 sub each {
     my ($self, @commands) = @_;

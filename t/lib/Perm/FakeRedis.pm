@@ -18,9 +18,13 @@ package Perm::FakeRedis;
 #   $fake->refuse(1);              # closes what is open and accepts nothing
 #   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
 #   $fake->answered(qr/^HMGET/i);  # ... those of them that have their reply
+#   $fake->lookups($app);          # how many of this app it has seen
 #   $fake->connections;            # open now
 #   $fake->forget;                 # commands seen start anew
 #   $fake->url  $fake->tcp_url  $fake->{port}  $fake->{socket}
+#
+# Replies to write into rules: bulk('text'), grants($gateway, $resource) (their
+# expiry times, undef where there is none), and sentinel($port), a whole rule.
 #
 # A rule is matched against the words of a command joined with blanks.  The
 # first that matches counts, "times" times.  delay: seconds before the reply
@@ -81,6 +85,17 @@ sub url     { "unix:$_[0]{socket}" }
 sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
 
 
+sub bulk { defined $_[0] ? '$' . length($_[0]) . "\r\n$_[0]\r\n" : "\$-1\r\n" }
+
+sub grants { "*2\r\n" . bulk($_[0]) . bulk($_[1]) }
+
+sub sentinel {
+    my ($port, $host) = @_;
+    return { match => qr/^SENTINEL/i,
+             reply => "*2\r\n" . bulk($host // '127.0.0.1') . bulk($port) };
+}
+
+
 sub rules {
     my ($self, @rules) = @_;
     $self->ask('rules', [map { { %$_, match => "$_->{match}" } } @rules]);
@@ -91,10 +106,17 @@ sub release     { $_[0]->rules->ask('release') }
 sub refuse      { $_[0]->ask('refuse', $_[1] ? 1 : 0) }
 sub forget      { $_[0]->ask('forget') }
 sub connections { $_[0]->ask('connections') }
+
 sub commands {
     my ($self, $pattern) = @_;
     return grep { !$pattern || $_ =~ $pattern } @{$self->ask('commands')};
 }
+
+sub lookups {
+    my ($self, $app) = @_;
+    return scalar $self->commands(qr/^HMGET .*\{\w+:\Q$app\E\}/);
+}
+
 sub answered {
     my ($self, $pattern) = @_;
     return grep { !$pattern || $_ =~ $pattern } @{$self->ask('answered')};

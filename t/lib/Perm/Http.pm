@@ -141,7 +141,7 @@ sub chunked {
 
 
 # One request on a connection of its own.  $options: method, headers (hash or
-# list of pairs), body, version, timeout.
+# list of pairs), app (for the header X-App), body, version, host, timeout.
 
 sub request {
     my ($class, $where, $uri, %o) = @_;
@@ -160,6 +160,7 @@ sub text {
     my @headers = ref $o{headers} eq 'HASH'
         ? map { [$_, $o{headers}{$_}] } sort keys %{$o{headers}}
         : @{$o{headers} // []};
+    push @headers, ['X-App', $o{app}] if defined $o{app};
     my $version = $o{version} // '1.1';
 
     return join "\r\n",

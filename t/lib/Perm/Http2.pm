@@ -4,9 +4,10 @@ package Perm::Http2;
 # that come late or never, and answers as status and body.
 #
 #   my $c = Perm::Http2->connect($port);
-#   my $id = $c->request('/a', method => 'POST', headers => {...}, open => 1);
+#   my $id = $c->request('/a', method => 'POST', app => 'demo', open => 1);
 #   $c->data($id, 'bytes', 1);              # 1: the last
 #   my $r = $c->response($id);              # {status, block, body, reset}
+#   my $r = $c->get('/a', app => 'demo');   # both
 
 use strict;
 use warnings;
@@ -53,13 +54,16 @@ sub request {
              . integer(length $_->[1]) . $_->[1]
     } [':method', $o{method} // 'GET'], [':scheme', 'http'],
       [':path', $path], [':authority', 'localhost'],
-      map { [lc $_, $o{headers}{$_}] } sort keys %{$o{headers} // {}};
+      defined $o{app} ? ['x-app', $o{app}] : ();
 
     $self->{streams}{$id} = { body => '', block => '' };
     $self->frame(1, 4 | ($o{open} || defined $o{body} ? 0 : 1), $id, $block);
     $self->data($id, $o{body}, 1) if defined $o{body};
     return $id;
 }
+
+
+sub get { my $self = shift; return $self->response($self->request(@_)) }
 
 
 sub data {

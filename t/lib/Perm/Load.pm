@@ -10,6 +10,7 @@ package Perm::Load;
 #       pass => 1);               # ... after each app was sent that often
 #   ... something happens ...
 #   $load->n;                     # requests answered so far
+#   $load->more(500);             # waits for so many more; true when they came
 #   my $seen = $load->stop;       # or ->wait: what there was
 #
 #   $seen->{n}                    # answers
@@ -73,6 +74,13 @@ sub n {
         $self->{answered} += length $bytes;
     }
     return $self->{answered} // 0;
+}
+
+
+sub more {
+    my ($self, $n, $timeout) = @_;
+    $n += $self->n;
+    return wait_for(sub { $self->n > $n }, $timeout // 20);
 }
 
 

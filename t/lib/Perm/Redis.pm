@@ -5,9 +5,12 @@ package Perm::Redis;
 #   my $redis = Perm::Redis->start(dir => $dir, conf => ['maxmemory 10mb']);
 #   $redis->cmd('HSET', 'k', 'f', 'v');    # dies on an error reply
 #   $redis->{socket}  $redis->{port}  $redis->url  $redis->tcp_url
-#   $redis->load;                          # makes it a loaded grant table
-#   $redis->grant('smoke', 'get_user', 'demo', time + 60);   # undef resource:
-#   $redis->revoke('smoke', undef, 'demo');                  #  whole gateway
+#   $redis->load->grant(...)               # what is in it: see Perm::Table
+#   $redis->calls('hmget');                # how often it was asked that
+#   $redis->listener;                      # the id of the connection that hears
+#                                          #   of changes
+#   $redis->untold($id, 'HDEL', ...);      # a change, and the end of a
+#                                          #   connection, in one step
 #   $redis->stop;  $redis->kill;  $redis->pause;  $redis->resume;
 #   $redis->run;                           # again, with the same address
 #
@@ -19,9 +22,10 @@ use warnings;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 
+use Perm::Table;
 use Perm::Util qw(wait_for free_port reap spawn);
 
-our $PREFIX = 'app_permission:';
+our @ISA = qw(Perm::Table);
 
 
 sub start {
@@ -30,7 +34,7 @@ sub start {
     my $self = bless {
         dir => $o{dir}, conf => $o{conf} // [], bin => 'redis-server',
         port => $o{port} // free_port(), socket => "$o{dir}/redis.sock",
-        prefix => $o{prefix} // $PREFIX, password => $o{password},
+        prefix => $o{prefix}, password => $o{password},
         owner => $$,
     }, $class;
 
@@ -94,45 +98,40 @@ sub connect {
 }
 
 
+sub at {
+    my ($self, $key, $name, @args) = @_;
+    return $self->cmd($name, $key, @args);
+}
+
+sub each {
+    my ($self, @commands) = @_;
+    return $self->connect->pipeline(map { [@$_[1, 0, 2 .. $#$_]] } @commands);
+}
+
+
 sub url     { "unix:$_[0]{socket}" }
 sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
 
 
-sub load {
+sub calls {
+    my ($self, $command) = @_;
+    return $self->cmd('INFO', 'commandstats')
+        =~ /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
+}
+
+
+sub listener {
     my ($self) = @_;
-    $self->cmd('HSET', "$self->{prefix}meta", 'schema', '1');
-    return $self;
+    return (map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
+                split /\n/, $self->cmd('CLIENT', 'LIST'))[0];
 }
 
-
-# $expires may be a whole JSON value as well
-
-sub grant {
-    my ($self, $gateway, $resource, $app, $expires, %more) = @_;
-
-    my $value = $expires =~ /^\d+$/
-        ? sprintf('{"expires":%s%s}', $expires, join '',
-                  map { qq(,"$_":$more{$_}) } sort keys %more)
-        : $expires;
-    $self->cmd('HSET', "$self->{prefix}grants:{$gateway:$app}",
-               $resource // '-', $value);
-    return $self;
-}
-
-
-sub revoke {
-    my ($self, $gateway, $resource, $app) = @_;
-    return $self->cmd('HDEL', "$self->{prefix}grants:{$gateway:$app}",
-                      $resource // '-');
-}
-
-
-# the last access of a call, undef when there is none
-
-sub access {
-    my ($self, $gateway, $resource, $app) = @_;
-    return $self->cmd('ZSCORE', "$self->{prefix}access:{$gateway:$app}",
-                      $resource);
+sub untold {
+    my ($self, $id, @change) = @_;
+    my $other = $self->connect;
+    $other->send(@$_)
+        for ['MULTI'], ['CLIENT', 'KILL', 'ID', $id], [@change], ['EXEC'];
+    $other->reply for 1 .. 4;
 }
 
 

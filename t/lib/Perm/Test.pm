@@ -1,60 +1,87 @@
 package Perm::Test;
 
-# The harness: real nginx, real Redis, raw HTTP.
+# The harness: real nginx, real Redis, raw HTTP.  "use Perm::Test" also turns
+# on strict and warnings and gives all of Test::More; see t/README.md.
 #
-#   use Test::More;
 #   use Perm::Test;
 #
-#   my $t = Perm::Test->new;
+#   my $t = Perm::Test->new;             # late => 1: measures the machine, too
 #   my $redis = $t->redis(conf => ['maxmemory 10mb']);   # see Perm::Redis
-#   $redis->load->grant('smoke', 'get_user', 'demo', time + 60);
+#   $redis->load->allow('demo');
 #
-#   $t->nginx(                        # writes the configuration and starts
-#       workers => 2,                 # default 1
-#       main    => '...',             # text of the main context
+#   $t->nginx(                           # writes the configuration and starts
+#       workers => 2,                    # default 1
+#       redis   => $url,                 # instead of that of $t->redis
+#       main    => '...',                # text of the main context
 #       events  => '...',
-#       http    => '...',             # text of http{}, after the setup below
-#       setup   => '...',             # instead of that setup; '' for none
+#       http    => '...',                # text of http{}, after the setup below
+#       setup   => '...',                # instead of that setup; '' for none
 #       server  => 'location = /a { app_permission required; ... }',
-#       servers => 'server {...}',    # more of them
-#       listen  => 'http2',           # parameters of the server's listen
-#       log     => 'debug',           # level, default info
-#       lua     => 1,                 # loads the Lua module ($t->has_lua)
+#       servers => 'server {...}',       # more of them
+#       listen  => 'http2',              # parameters of the server's listen
+#       log     => 'debug',              # level, default info
+#       lua     => 1,                    # loads the Lua module ($t->has_lua)
 #   );
-#   $t->config(...same...)->check;    # nginx -t: (exit status, output)
-#   $t->config(...same...)->reload;   # 1 when it was taken
-#   $t->start;                        # as configured by config()
+#   $t->config(...same...)->reload;      # 1 when it was taken
+#   $t->config(...same...)->check;       # nginx -t: (exit status, output)
+#   $t->apply(...same...);               # starts or reloads; marks the log
+#   $t->refuses($name, qr/.../, ...same...)   # asserts: nginx -t says that
+#   $t->start;                           # as configured by config()
+#   $t->stop;                            # quits, and asserts that the log has
+#                                        #   nothing alarming
+#   done_testing;                        # last line: stops what still runs
 #
-#   my $r = $t->get('/a', app => 'demo');      # header X-App: demo
-#   is $r->{status}, 403;                      # see Perm::Http for $r
-#   $t->get('/a', headers => {'X-B' => 1}, method => 'POST', body => '...');
-#   my $c = $t->connect;                       # a Perm::Http connection
-#   $t->curl('--http2-prior-knowledge', '-i', '/a')   # what curl printed
+# Calls, of the Perm::Test made last.  "/a" is the URI where none is given:
 #
-#   $t->wait_log(qr/.../)             # waits for it in the error log
-#   $t->log_lines(qr/.../)            # such lines of the error log
-#   $t->access                        # access-log lines, parsed, as hashes
-#   $t->backend                       # URIs that reached the backend so far
-#   $t->{nginx}                       # Perm::Nginx: workers, signal, reload,
-#                                     #   quit, kill, allow(qr/expected alert/)
-#   $t->cli('grant', ...)             # app-permission on this Redis:
-#                                     #   (exit status, stdout, stderr)
-#   $t->status                        # app_permission_status as a hash
-#   $t->settled;                      # waits until the link to Redis is up and
-#                                     #   all that was written there so far has
-#                                     #   been pushed: before that an answer
-#                                     #   may be fetched twice
-#   $t->done;                         # the last line: quits nginx, checks that
-#                                     # nothing alarming was logged; done_testing
+#   outcome($app, $uri, ...)             # '200 allow/resource_grant HIT'
+#   my $c = ask($app, $uri, $c);         # sends only, on a new connection if
+#   answer($c)                           #   there is none; its outcome
+#   decision($r)                         # the outcome of a response
+#
+#   my $r = $t->get('/a', app => 'demo', # header X-App: demo
+#       headers => {...}, method => 'POST', body => '...');
+#   is $r->{status}, 403;                # see Perm::Http for $r
+#   my $c = $t->connect;                 # a Perm::Http connection
+#   my %c = $t->worker_connections(2);   # one to each worker, by its pid
+#   $t->load(\@apps, ...)                # Perm::Load of /a
+#   $t->once(\@apps, ...)                # what came of one request of each
+#   $t->all_are(\@apps, $outcome, $name) # asserts the same outcome of each
+#
+# What nginx says:
+#
+#   $t->status                           # app_permission_status as a hash
+#   $t->cached($app)                     # "explain" of a call: its cache part
+#   $t->log_lines(qr/.../)               # such lines of the error log
+#   $t->wait_log(qr/.../, $seconds)      # waits for it in the error log
+#   $t->mark;  $t->new_log;  $t->new_lines(qr/.../);  $t->wait_new(qr/.../)
+#                                        # the same since the mark
+#   $t->access($n)                       # access-log lines, parsed, as hashes
+#   $t->backend                          # URIs that reached the backend so far
+#   $t->{nginx}                          # Perm::Nginx: workers, signal, quit,
+#                                        #   kill, allow(qr/expected alert/)
+#
+# Moments that a test may have to wait for:
+#
+#   $t->up       # the link is up and changes are pushed
+#   $t->down     # the link is down
+#   $t->flushed  # no access is pending
+#   $t->settled  # up, and all that was written so far has been pushed: before
+#                #   that an answer may be fetched twice
+#   $t->told(sub { a change }, $n)       # it, or $n changes, have been pushed
+#   $t->revoke($app)                     # revoked, and pushed
+#   $t->soon($begun, $seconds, $name)    # asserts: it took no longer, but for
+#                                        #   what the machine was late
+#
+# The command line, see Perm::Cli: $t->cli, $t->cli_is, $t->cli_begin.
 #
 # Setup, unless given: app_permission_redis of $t->redis (where it was called),
 # app $http_x_app, gateway smoke, resource get_user.  In every text these are
 # replaced: %%DIR%% (the temporary directory), %%REDIS%% (URL), %%PORT%% (the
 # server's), %%PORT_x%% (any other; $t->port('x')), %%BACKEND%% (a proxy_pass
-# target that answers 200 "backend <uri>\n"), %%CONF%% (the project's conf.d).
+# target that answers 200 "backend <uri>\n"), %%CONF%% (the project's conf.d),
+# %%DECISION%% (headers that show the decision, when it expires, the worker).
 # location = /status and the log are there in every server of this harness.
 #
-# Helpers, exported: wait_for(sub { cond }, seconds), free_port, slurp, spew.
 # PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory, which
 # is in memory unless TMPDIR says where.
 
@@ -62,30 +89,58 @@ use strict;
 use warnings;
 
 use Cwd ();
-use Exporter 'import';
+use Exporter ();
 use File::Basename ();
 use File::Temp ();
 use JSON::PP ();
 use Test::More ();
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 
+use Perm::Cli;
 use Perm::FakeRedis;
 use Perm::Http;
+use Perm::Late;
+use Perm::Load;
 use Perm::Nginx;
 use Perm::Redis;
-use Perm::Util qw(wait_for free_port slurp spew temp_dir build_dir spawn reap);
+use Perm::Table;
+use Perm::Util qw(wait_for wait_until free_port slurp spew temp_dir spawn reap);
 
-our @EXPORT = qw(wait_for free_port slurp spew);
+our @ISA = qw(Perm::Cli);
+our @EXPORT = qw(wait_for wait_until free_port slurp spew json json_lines key
+                 outcome ask answer decision done_testing
+                 $ALLOW $DENY $UNKNOWN);
 
 our $ROOT = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 our $LUA = '/usr/lib/nginx/modules/ngx_http_lua_module.so';
+
+# the outcomes that most tests are about
+
+our $ALLOW = '200 allow/resource_grant';
+our $DENY = '403 deny/no_grant';
+our $UNKNOWN = '503 fail/unavailable MISS';
+
+my $current;        # the one made last
+my @running;        # those whose log is to be looked through
 
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
 $SIG{PIPE} = 'IGNORE';
 
 
-sub new {
+sub import {
     my ($class) = @_;
+    strict->import;
+    warnings->import;
+
+    local $Exporter::ExportLevel = $Exporter::ExportLevel + 1;
+    Test::More->import(import => [grep { $_ ne 'done_testing' }
+                                      @Test::More::EXPORT]);
+    $class->Exporter::import;
+}
+
+
+sub new {
+    my ($class, %o) = @_;
 
     my $temp = File::Temp->newdir('app-permission-XXXXXX', DIR => temp_dir(),
         CLEANUP => !$ENV{TEST_KEEP});
@@ -93,8 +148,9 @@ sub new {
 
     my $self = bless { temp => $temp, dir => "$temp", ports => {} }, $class;
     $self->{nginx} = Perm::Nginx->new(dir => $self->{dir});
+    $self->{late} = Perm::Late->start($self->{dir}) if $o{late};
     Test::More::diag("kept: $temp") if $ENV{TEST_KEEP};
-    return $self;
+    return $current = $self;
 }
 
 
@@ -110,10 +166,12 @@ sub redis {
 }
 
 
-# one that answers as it is told, in front of a real one or alone
+# one that answers as it is told, in front of a real one or alone; another one
+# when the last was stopped
 
 sub fake_redis {
     my ($self, %o) = @_;
+    delete $self->{fake} if $self->{fake} && !$self->{fake}{pid};
     return $self->{fake} //= Perm::FakeRedis->start(
         dir => "$self->{dir}/fake", %o);
 }
@@ -125,11 +183,28 @@ sub port {
 }
 
 
+sub json { JSON::PP->new->allow_nonref->decode($_[0]) }
+
+sub json_lines { map { json($_) } split /\n/, $_[0] }
+
+sub key { Perm::Table->key(@_) }
+
+
+# ---- the configuration
+
+my $DECISION = <<'EOT';
+        add_header X-Decision
+ "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        add_header X-Expires $app_permission_expires always;
+        add_header X-Worker $pid always;
+EOT
+
 sub expand {
     my ($self, $text) = @_;
     my $server = $self->{fake} // $self->{redis};
     my $url = $server ? $server->url : 'unix:/nonexistent';
 
+    $text =~ s/%%DECISION%%/$DECISION/g;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%REDIS%%/$url/g;
     $text =~ s/%%CONF%%/$ROOT\/conf.d/g;
@@ -159,9 +234,10 @@ sub config {
     $modules = $o{lua} eq 'last' ? $modules . $lua : $lua . $modules
         if $o{lua};
 
-    my $setup = $o{setup} // join "\n        ",
-        ($self->{redis} || $self->{fake}
-            ? 'app_permission_redis %%REDIS%%;' : ''),
+    my $url = $o{redis}
+        // ($self->{redis} || $self->{fake} ? '%%REDIS%%' : undef);
+    my $setup = $o{setup} // join "\n    ",
+        (defined $url ? "app_permission_redis $url;" : ''),
         'app_permission_app $http_x_app;',
         'app_permission_gateway smoke;',
         'app_permission_resource get_user;';
@@ -193,6 +269,7 @@ http {
 
     log_format perm_test escape=json '{$LOG_FORMAT}';
     log_format perm_uri escape=none '\$request_uri';
+    log_format perm_times '\$msec \$http_x_app \$app_permission_decision';
     access_log $dir/access.log perm_test;
 
     $setup
@@ -208,6 +285,7 @@ http {
             access_log off;
             app_permission off;
             app_permission_status;
+            add_header X-Worker \$pid;
         }
 STATUS
         @{[$o{server} // '']}
@@ -233,6 +311,8 @@ EOT
 }
 
 
+# ---- nginx comes and goes
+
 sub nginx {
     my ($self, %o) = @_;
     return $self->config(%o)->start;
@@ -242,6 +322,7 @@ sub nginx {
 sub start {
     my ($self) = @_;
     unlink "$self->{dir}/backend.sock";
+    push @running, $self unless grep { $_ == $self } @running;
     $self->{nginx}->start;
     wait_for(sub { $self->connect }, 10) or die "nginx does not listen\n";
     $self->tracked if $self->{redis} && $self->{redis}{pid};
@@ -267,6 +348,60 @@ sub check  { $_[0]{nginx}->check }
 sub reload { my $self = shift; $self->{nginx}->reload(@_) }
 
 
+sub apply {
+    my ($self, %o) = @_;
+    $self->config(%o)->mark;
+    return $self->{nginx}{pid} ? $self->reload : $self->start;
+}
+
+
+sub refuses {
+    my ($self, $name, $pattern, %o) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my ($status, $said) = $self->config(%o)->check;
+    Test::More::is($status, 1, "$name: refused");
+    Test::More::like($said, $pattern, '... and says which');
+    return $said;
+}
+
+
+# The end of every test that ran nginx: it quits by itself, and has said
+# nothing that should wake anybody.
+
+sub stop {
+    my ($self) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    if ($self->{nginx}{pid}) {
+        my $status = $self->{nginx}->quit;
+        Test::More::is($status, 0, 'nginx quits by itself, with status 0');
+    }
+    Test::More::is(join("\n", $self->{nginx}->alerts), '', 'no alerts');
+    @running = grep { $_ != $self } @running;
+
+    $self->{fake}->stop if $self->{fake};
+    $self->{redis}->stop if $self->{redis};
+}
+
+
+sub done_testing {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $_->stop for @running;
+    Test::More::done_testing();
+}
+
+
+sub done { done_testing() }
+
+sub no_alerts {
+    my ($self) = @_;
+    Test::More::is(join("\n", $self->{nginx}->alerts), '', 'no alerts');
+}
+
+
+# ---- calls
+
 sub connect {
     my ($self, $where) = @_;
     return Perm::Http->connect($where // $self->{listen});
@@ -275,19 +410,67 @@ sub connect {
 
 sub get {
     my ($self, $uri, %o) = @_;
-
-    my @headers = ref $o{headers} eq 'HASH'
-        ? map { [$_, $o{headers}{$_}] } sort keys %{$o{headers}}
-        : @{$o{headers} // []};
-    push @headers, ['X-App', $o{app}] if defined $o{app};
-
-    return Perm::Http->request($o{port} // $self->{listen}, $uri, %o,
-        headers => \@headers) // { status => 0, headers => {}, fields => [],
-                                   body => '', raw => '' };
+    return Perm::Http->request($o{port} // $self->{listen}, $uri, %o)
+        // { status => 0, headers => {}, fields => [], body => '', raw => '' };
 }
 
 
-# "200 HIT", say: the status of a request, and what the module logged of it
+sub decision {
+    my ($r) = @_;
+    return $r ? ("$r->{status} " . ($r->{headers}{'x-decision'} // ''))
+                =~ s/ +$//r : 'nothing';
+}
+
+sub outcome {
+    my ($app, $uri, %o) = @_;
+    return decision($current->get($uri // '/a', app => $app, %o));
+}
+
+sub ask {
+    my ($app, $uri, $c) = @_;
+    $c //= $current->connect;
+    $c->send(Perm::Http->text($uri // '/a', app => $app));
+    return $c;
+}
+
+sub answer { decision($_[0]->response(undef, $_[1])) }
+
+
+# the harness's /status says which worker it is
+
+sub worker_connections {
+    my ($self, $n) = @_;
+    my %worker;
+
+    wait_for(sub {
+        my $c = $self->connect;
+        $c->send(Perm::Http->text('/status'));
+        $worker{$c->response->{headers}{'x-worker'}} = $c;
+        return keys %worker == $n;
+    });
+    Test::More::is(scalar(keys %worker), $n, 'a connection to each worker');
+    return %worker;
+}
+
+
+sub load {
+    my ($self, $apps, %o) = @_;
+    return Perm::Load->start($self, uri => '/a', apps => $apps, %o);
+}
+
+sub once {
+    my ($self, $apps, %o) = @_;
+    return $self->load($apps, pass => 1, rate => 1e9, %o)->wait;
+}
+
+sub all_are {
+    my ($self, $apps, $outcome, $name, %o) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $seen = $self->once($apps, %o)->{outcome};
+    Test::More::is_deeply($seen, { $outcome => scalar @$apps }, $name)
+        or Test::More::diag(Test::More::explain($seen));
+}
+
 
 sub curl {
     my ($self, @args) = @_;
@@ -299,6 +482,8 @@ sub curl {
     return scalar(<$pipe>) // '';
 }
 
+
+# ---- what nginx says
 
 sub log { $_[0]{nginx}->log }
 
@@ -313,6 +498,24 @@ sub wait_log {
 }
 
 
+sub mark { $_[0]{mark} = length slurp($_[0]{nginx}{error_log}) }
+
+sub new_log {
+    my ($self) = @_;
+    return substr slurp($self->{nginx}{error_log}), $self->{mark} // 0;
+}
+
+sub new_lines {
+    my ($self, $pattern) = @_;
+    return grep { $_ =~ $pattern } split /\n/, $self->new_log;
+}
+
+sub wait_new {
+    my ($self, $pattern, $timeout) = @_;
+    return wait_for(sub { $self->new_log =~ $pattern }, $timeout);
+}
+
+
 # Access-log lines as hashes, waiting until there are at least $n of them: a
 # client may have its answer before nginx has logged it.
 
@@ -324,7 +527,7 @@ sub access {
         @lines = split /\n/, slurp("$self->{dir}/access.log");
         return @lines >= ($n // 0);
     });
-    return map { JSON::PP->new->allow_nonref->decode($_) } @lines;
+    return map { json($_) } @lines;
 }
 
 
@@ -342,11 +545,62 @@ sub backend {
 }
 
 
+# by this connection, or by one of its own
+
 sub status {
-    my ($self, $query) = @_;
-    my $r = $self->get('/status' . ($query // ''));
-    return eval { JSON::PP->new->decode($r->{body}) }
-        // die "status: $r->{status} $r->{body}\n";
+    my ($self, $query, $c) = @_;
+    my $uri = '/status' . ($query // '');
+    $c->send(Perm::Http->text($uri)) if $c;
+    my $r = $c ? $c->response : $self->get($uri);
+    return eval { json($r->{body}) } // die "status: $r->{status} $r->{body}\n";
+}
+
+
+# as the cache has it, without a call
+
+sub cached {
+    my ($self, $app, $gateway, $resource) = @_;
+    return $self->status('/explain?gateway=' . ($gateway // 'smoke')
+        . '&resource=' . ($resource // 'get_user') . "&app=$app")->{cache};
+}
+
+
+# ---- moments to wait for
+
+sub up {
+    my ($self, $timeout) = @_;
+    return wait_for(sub {
+        my $s = $self->status;
+        return $s->{redis}{up} && $s->{invalidation}{active};
+    }, $timeout);
+}
+
+sub down {
+    my ($self) = @_;
+    return wait_for(sub { !$self->status->{redis}{up} });
+}
+
+sub flushed {
+    my ($self) = @_;
+    return wait_for(sub { $self->status->{access}{pending} == 0 }, 15);
+}
+
+
+sub received {
+    my ($self, $c) = @_;
+    return $self->status('', $c)->{invalidation}{received};
+}
+
+sub told {
+    my ($self, $change, $n) = @_;
+    my $before = $self->received;
+    $change->();
+    return wait_for(sub { $self->received >= $before + ($n // 1) });
+}
+
+sub revoke {
+    my ($self, $app) = @_;
+    return $self->told(sub { $self->{redis}->forbid($app) });
 }
 
 
@@ -362,11 +616,7 @@ sub status {
 sub settled {
     my ($self) = @_;
 
-    wait_for(sub {
-        my $s = $self->status;
-        return $s->{redis}{up} && $s->{invalidation}{active};
-    }) or return 0;
-
+    $self->up or return 0;
     for (1 .. 3) {
         $self->pushed or return 0;
     }
@@ -379,81 +629,31 @@ sub settled {
 sub pushed {
     my ($self) = @_;
     my $app = sprintf 'settled-%d-%d', ++$self->{marks}, rand 1e9;
-    my $key = "$self->{redis}{prefix}grants:{settled:$app}";
-    my $before = $self->generation($app);
+    my $key = $self->{redis}->key('grants', $app, 'settled');
+    my $generation = sub {
+        $self->cached($app, 'settled', 'r')->{current_generation}{change}
+    };
+    my $before = $generation->();
 
     return wait_for(sub {
         $self->{redis}->cmd('HSET', $key, '-', 0);
         $self->{redis}->cmd('DEL', $key);
         return wait_for(sub {
-            my $now = $self->generation($app);
+            my $now = $generation->();
             return !grep { $now->[$_] == $before->[$_] } 0, 1;
         }, 1);
     });
 }
 
 
-sub generation {
-    my ($self, $app) = @_;
-    my $r = $self->get("/status/explain?gateway=settled&resource=r&app=$app");
-    my $e = eval { JSON::PP->new->decode($r->{body}) }
-        // die "explain: $r->{status} $r->{body}\n";
-    return $e->{cache}{current_generation}{change};
-}
+# no longer than that, but for what the machine was late (late => 1)
 
-
-sub cli {
-    my ($self, @args) = @_;
-    my %o = ref $args[-1] eq 'HASH' ? %{pop @args} : ();
-
-    my ($out, $err, $in) = map { "$self->{dir}/cli.$_" } qw(out err in);
-    spew($in, $o{stdin} // '');
-
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        $ENV{APP_PERMISSION_REDIS} = $o{redis} // $self->redis->url;
-        open STDIN, '<', $in;
-        open STDOUT, '>', $out;
-        open STDERR, '>', $err;
-        exec build_dir() . '/app-permission', @args or POSIX::_exit(127);
-    }
-    my $status = reap($pid, $o{timeout} // 60);
-    kill 'KILL', $pid unless defined $status;
-    return (defined $status ? $status >> 8 : -1, slurp($out), slurp($err));
-}
-
-
-# The end of every test that ran nginx: it quits by itself, and has said
-# nothing that should wake anybody.
-
-sub stop {
-    my ($self) = @_;
+sub soon {
+    my ($self, $begun, $limit, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    if ($self->{nginx}{pid}) {
-        my $status = $self->{nginx}->quit;
-        Test::More::is($status, 0, 'nginx quits by itself, with status 0');
-    }
-    $self->no_alerts;
-    $self->{fake}->stop if $self->{fake};
-    $self->{redis}->stop if $self->{redis};
-}
-
-
-sub no_alerts {
-    my ($self) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    my @alerts = $self->{nginx}->alerts;
-    Test::More::is(join("\n", @alerts), '', 'no alerts');
-}
-
-
-sub done {
-    my ($self) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    $self->stop;
-    Test::More::done_testing();
+    my $took = time - $begun;
+    Test::More::cmp_ok($took, '<', $limit + $self->{late}->since($begun),
+        $name // sprintf '... after %.0f ms', $took * 1000);
 }
 
 

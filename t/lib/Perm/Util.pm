@@ -11,8 +11,8 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(wait_for free_port slurp spew temp_dir build_dir spawn
-                    reap);
+our @EXPORT_OK = qw(wait_for wait_until free_port slurp spew temp_dir build_dir
+                    spawn reap);
 
 # everything is slower under sanitizers and valgrind: PERM_SLOW=5
 
@@ -41,6 +41,15 @@ sub wait_for {
             && ($turns > $timeout * 25 || $took > $timeout * 5);
         sleep 0.01;
     }
+}
+
+
+# Until then: for tests of what the passing of time does.  A signal may end a
+# sleep early.
+
+sub wait_until {
+    my ($moment) = @_;
+    while ((my $left = $moment - time) > 0) { sleep $left }
 }
 
 
