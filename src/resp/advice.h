@@ -35,8 +35,9 @@ typedef struct {
 const perm_advice_t *perm_advice_find(const char *error);
 
 /*
- * What Redis says of a command in a script, without the place in the script:
- * Redis 7 adds that at the end, and earlier ones put it in front.
+ * The part of the text that is about the command: of a command in a script,
+ * Redis 7 adds the place in the script at the end, and earlier versions put it
+ * in front.
  */
 perm_str_t perm_advice_error(const char *error);
 

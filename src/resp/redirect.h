@@ -27,7 +27,7 @@ typedef struct {
 } perm_redirect_t;
 
 
-/* "asked" is the host that sent the reply: an address without a host is there */
+/* "asked" is the host that sent the reply: for an address without a host */
 perm_redirect_t perm_redirect_parse(const redisReply *reply, perm_str_t asked);
 
 

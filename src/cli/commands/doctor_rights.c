@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "resp/advice.h"
+
 
 #define ALL      (PERM_FOR_GATEWAY | PERM_FOR_RENEWAL | PERM_FOR_AUDITOR)
 #define TABLE    (PERM_FOR_RENEWAL | PERM_FOR_AUDITOR)
@@ -133,11 +135,11 @@ check_probe(perm_cli_t *cli, perm_doctor_report_t *report,
                            probe->rights, probe->need, cli->prefix.data);
 
     } else if (reply->type == REDIS_REPLY_ERROR) {
-        advice = perm_wire_advice(reply->str);
+        advice = perm_advice_find(reply->str)->command;
         perm_doctor_report(report, PERM_ERROR, "rights",
-                           "%s fails, needed for %s: " "%s%s%s", probe->rights,
+                           "%s fails, needed for %s: %s%s%s", probe->rights,
                            probe->need, perm_escape_text(reply->str),
-                           advice ? "; " : "", advice ? advice : "");
+                           *advice ? "; " : "", advice);
 
     } else {
         perm_doctor_report(report, PERM_OK, "rights", "%s, for %s",

@@ -66,7 +66,7 @@ count_orphans(void *data, redisReply *reply)
     if (reply->type == REDIS_REPLY_ERROR
         && strstr(reply->str, "WRONGTYPE") == NULL)
     {
-        perm_wire_advice_refused(NULL, reply->str);
+        perm_client_refused(NULL, reply->str);
     }
 
     return count(data, reply);

@@ -54,7 +54,7 @@ void
 perm_scan_refused(const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_ERROR) {
-        perm_wire_advice_refused(NULL, reply->str);
+        perm_client_refused(NULL, reply->str);
     }
 
     perm_fatal(PERM_EXIT_REDIS, "Redis answered a SCAN with something else");

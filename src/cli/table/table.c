@@ -128,7 +128,7 @@ perm_wrong_type_take(perm_wrong_type_t *wrong_type, const redisReply *reply,
     }
 
     if (strncmp(reply->str, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != 0) {
-        perm_wire_advice_refused(NULL, reply->str);
+        perm_client_refused(NULL, reply->str);
     }
 
     if (wrong_type->n++ == 0) {

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "cli/util/output.h"
+#include "resp/advice.h"
+#include "resp/redirect.h"
 
 
 #define WINDOW         2048    /* commands on their way to one server */
@@ -29,9 +31,9 @@ struct perm_pending_s {
 
 
 struct perm_client_s {
-    perm_discovery_t  nodes;
-    int               handling;  /* a handler runs: do not read now */
-    unsigned          outages;   /* pauses since the last reply */
+    perm_discovery_t  discovery;
+    int               handling;   /* a handler runs: do not read now */
+    unsigned          outages;    /* pauses since the last reply */
 };
 
 
@@ -47,6 +49,19 @@ pause_ms(long ms)
     span.tv_nsec = ms % 1000 * 1000000;
 
     (void) nanosleep(&span, NULL);
+}
+
+
+/* is there another server that may take over? */
+
+static int
+several(const perm_client_t *client)
+{
+    perm_redis_kind_t  kind;
+
+    kind = client->discovery.conf->url->kind;
+
+    return kind == PERM_REDIS_SENTINEL || kind == PERM_REDIS_CLUSTER;
 }
 
 
@@ -96,7 +111,7 @@ submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
 
     static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
 
-    if (perm_discovery_connect(&client->nodes, node, error) != 0) {
+    if (perm_discovery_connect(&client->discovery, node, error) != 0) {
         push(node, pending);
         recover(client, node, error);
         return;
@@ -122,7 +137,8 @@ submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
 
     push(node, pending);
 
-    if (perm_connection_write(node->connection, pending->command, pending->len, error)
+    if (perm_connection_write(node->connection, pending->command,
+                              pending->len, error)
         != 0)
     {
         recover(client, node, error);
@@ -138,16 +154,13 @@ pause_and_discover(perm_client_t *client, const char *why)
     char  error[PERM_ERROR_SIZE];
 
     for ( ;; ) {
-        if (client->outages++ >= ATTEMPTS_MAX
-            || client->nodes.conf->url->kind == PERM_REDIS_SINGLE
-            || client->nodes.conf->url->kind == PERM_REDIS_UNIX)
-        {
+        if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
             perm_fatal(PERM_EXIT_REDIS, "%s", perm_escape_text(why));
         }
 
         pause_ms(PAUSE_MS);
 
-        if (perm_discovery_discover(&client->nodes, error) == 0) {
+        if (perm_discovery_discover(&client->discovery, error) == 0) {
             return;
         }
     }
@@ -164,7 +177,9 @@ resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
                    perm_escape_text(why));
     }
 
-    while ((node = perm_discovery_of_slot(&client->nodes, pending->slot)) == NULL) {
+    while ((node = perm_discovery_of_slot(&client->discovery, pending->slot))
+           == NULL)
+    {
         pause_and_discover(client, why);
     }
 
@@ -172,7 +187,7 @@ resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
 }
 
 
-/* the node's link failed: what waited there goes where the keys live now */
+/* a node's connection failed: its commands go where their keys are now */
 
 static void
 recover(perm_client_t *client, perm_node_t *node, const char *why)
@@ -209,39 +224,35 @@ recover(perm_client_t *client, perm_node_t *node, const char *why)
 }
 
 
+/* to the node that MOVED or ASK names: 1, or 0: there is no such node */
+
 static int
-begins(const char *text, const char *word)
+redirect_to(perm_client_t *client, perm_pending_t *pending,
+    const perm_redirect_t *redirect)
 {
-    return strncmp(text, word, strlen(word)) == 0;
-}
+    perm_node_t       *to;
+    perm_discovery_t  *discovery;
 
+    discovery = &client->discovery;
 
-/* "MOVED 1234 host:port" or "ASK ..."; an empty host is the one that spoke */
-
-static perm_node_t *
-redirected(perm_client_t *client, perm_node_t *from, const char *error,
-    unsigned *slot)
-{
-    char         host[256];
-    unsigned     port;
-    const char  *colon, *start;
-
-    start = strrchr(error, ' ');
-    colon = strrchr(error, ':');
-
-    if (start == NULL || colon == NULL || colon <= start
-        || colon - start > 255
-        || sscanf(error, "%*s %u", slot) != 1
-        || *slot >= PERM_CLUSTER_SLOTS
-        || sscanf(colon + 1, "%u", &port) != 1 || port == 0 || port > 65535)
-    {
-        return NULL;
+    if (redirect->to.port == 0 || pending->slot == PERM_CLUSTER_SLOTS) {
+        return 0;
     }
 
-    snprintf(host, sizeof(host), "%.*s", (int) (colon - start - 1), start + 1);
+    to = perm_discovery_at(discovery, redirect->to.host, redirect->to.port);
 
-    return perm_discovery_at(&client->nodes,
-                             host[0] ? host : from->address.host, port);
+    if (to == NULL) {
+        return 0;
+    }
+
+    if (redirect->kind == PERM_REDIRECT_MOVED) {
+        to->master = 1;
+        discovery->slots[redirect->slot] = (uint16_t) (to - discovery->nodes);
+    }
+
+    submit(client, to, pending, redirect->kind == PERM_REDIRECT_ASK);
+
+    return 1;
 }
 
 
@@ -249,50 +260,53 @@ redirected(perm_client_t *client, perm_node_t *from, const char *error,
 
 static int
 retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
-    const char *error)
+    const redisReply *reply)
 {
-    unsigned      slot;
-    perm_node_t  *to;
+    perm_redirect_t  redirect;
 
-    if (client->nodes.conf->url->kind == PERM_REDIS_SINGLE
-        || client->nodes.conf->url->kind == PERM_REDIS_UNIX
+    if (!several(client)
         || pending->command == NULL
         || pending->attempts++ >= ATTEMPTS_MAX)
     {
         return 0;
     }
 
-    if (begins(error, "MOVED ") || begins(error, "ASK ")) {
-        to = redirected(client, node, error, &slot);
+    redirect = perm_redirect_parse(reply, perm_str(node->address.host));
 
-        if (to == NULL || pending->slot == PERM_CLUSTER_SLOTS) {
-            return 0;
-        }
-
-        if (*error == 'M') {
-            to->master = 1;
-            client->nodes.slots[slot] = (uint16_t) (to - client->nodes.nodes);
-        }
-
-        submit(client, to, pending, *error == 'A');
-        return 1;
+    if (redirect.kind != PERM_REDIRECT_NONE) {
+        return redirect_to(client, pending, &redirect);
     }
 
-    if (begins(error, "TRYAGAIN")) {
+    switch (perm_advice_find(reply->str)->action) {
+
+    case PERM_ADVICE_AGAIN:
         pause_ms(PAUSE_MS);
         submit(client, node, pending, 0);
         return 1;
-    }
 
-    if (begins(error, "CLUSTERDOWN") || begins(error, "READONLY")
-        || begins(error, "LOADING") || begins(error, "MASTERDOWN"))
-    {
-        pause_and_discover(client, error);
-        resubmit(client, pending, error);
+    case PERM_ADVICE_DISCOVER:
+        pause_and_discover(client, reply->str);
+        resubmit(client, pending, reply->str);
         return 1;
-    }
 
-    return 0;
+    default:
+        return 0;
+    }
+}
+
+
+void
+perm_client_refused(const char *server, const char *error)
+{
+    perm_str_t   text;
+    const char  *advice;
+
+    text = perm_advice_error(error);
+    advice = perm_advice_find(text.data)->command;
+
+    perm_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
+               server ? " at " : "", server ? perm_escape_text(server) : "",
+               perm_escape(text), *advice ? "; " : "", advice);
 }
 
 
@@ -315,14 +329,14 @@ answer(perm_client_t *client, perm_node_t *node)
 
     if (reply->type == REDIS_REPLY_ERROR) {
 
-        if (retry(client, node, pending, reply->str)) {
+        if (retry(client, node, pending, reply)) {
             freeReplyObject(reply);
             return;
         }
 
         if (!(pending->flags & PERM_ERRORS_TOO)) {
-            perm_wire_advice_refused(perm_connection_name(node->connection),
-                                     reply->str);
+            perm_client_refused(perm_connection_name(node->connection),
+                                reply->str);
         }
     }
 
@@ -360,7 +374,7 @@ perm_client_send(perm_client_t *client, perm_node_t *node,
     pending->data = data;
 
     if (node == NULL) {
-        node = perm_discovery_of_slot(&client->nodes, pending->slot);
+        node = perm_discovery_of_slot(&client->discovery, pending->slot);
 
         if (node == NULL) {
             resubmit(client, pending, "CLUSTERDOWN no master serves the slot");
@@ -388,8 +402,8 @@ perm_client_wait(perm_client_t *client)
     do {
         busy = 0;
 
-        for (i = 0; i < client->nodes.n; i++) {
-            node = &client->nodes.nodes[i];
+        for (i = 0; i < client->discovery.n; i++) {
+            node = &client->discovery.nodes[i];
 
             while (node->waiting) {
                 answer(client, node);
@@ -431,11 +445,11 @@ perm_client_next(perm_client_t *client, perm_node_t *node)
 {
     unsigned  i;
 
-    i = (node == NULL) ? 0 : (unsigned) (node - client->nodes.nodes) + 1;
+    i = (node == NULL) ? 0 : (unsigned) (node - client->discovery.nodes) + 1;
 
-    for ( /* void */ ; i < client->nodes.n; i++) {
-        if (client->nodes.nodes[i].master) {
-            return &client->nodes.nodes[i];
+    for ( /* void */ ; i < client->discovery.n; i++) {
+        if (client->discovery.nodes[i].master) {
+            return &client->discovery.nodes[i];
         }
     }
 
@@ -461,9 +475,9 @@ perm_client_open(const perm_discovery_conf_t *conf, char *error)
         return NULL;
     }
 
-    client->nodes.conf = conf;
+    client->discovery.conf = conf;
 
-    if (perm_discovery_discover(&client->nodes, error) != 0) {
+    if (perm_discovery_discover(&client->discovery, error) != 0) {
         perm_client_close(client);
         return NULL;
     }
@@ -477,9 +491,9 @@ perm_client_close(perm_client_t *client)
 {
     unsigned  i;
 
-    for (i = 0; i < client->nodes.n; i++) {
-        if (client->nodes.nodes[i].connection != NULL) {
-            perm_connection_close(client->nodes.nodes[i].connection);
+    for (i = 0; i < client->discovery.n; i++) {
+        if (client->discovery.nodes[i].connection != NULL) {
+            perm_connection_close(client->discovery.nodes[i].connection);
         }
     }
 

@@ -65,16 +65,11 @@ perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);
 const char *perm_client_name(perm_node_t *node);
 
 
-/* What to do about an error reply, or NULL */
-
-const char *perm_wire_advice(const char *error);
-
-
 /*
- * Exits with what an error reply means and what to do about it.  server: NULL
+ * Exits with what an error reply says and what to do about it.  server: NULL
  * when it is not known.
  */
-void perm_wire_advice_refused(const char *server, const char *error)
+void perm_client_refused(const char *server, const char *error)
     __attribute__((noreturn));
 
 

@@ -18,7 +18,7 @@ struct perm_connection_s {
     size_t          out_len;
     size_t          out_size;
     size_t          fed;       /* bytes of the reply that is being read */
-    char            name[sizeof(perm_address_t) + 8];
+    char            name[PERM_CONNECTION_NAME_SIZE];
 };
 
 
@@ -26,6 +26,21 @@ const char *
 perm_connection_name(perm_connection_t *connection)
 {
     return connection->name;
+}
+
+
+void
+perm_connection_address(const perm_address_t *address,
+    char name[PERM_CONNECTION_NAME_SIZE])
+{
+    if (address->port == 0) {
+        snprintf(name, PERM_CONNECTION_NAME_SIZE, "unix:%s", address->host);
+        return;
+    }
+
+    snprintf(name, PERM_CONNECTION_NAME_SIZE,
+             strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host,
+             address->port);
 }
 
 
@@ -137,10 +152,10 @@ perm_connection_call(perm_connection_t *connection, char *error, unsigned argc,
 }
 
 
-/* a command of the greeting: 0, or -1 with *error naming it */
+/* a command of the handshake: 0, or -1 with *error naming it */
 
 static int
-greet(perm_connection_t *connection, const perm_connection_conf_t *conf,
+shake(perm_connection_t *connection, const perm_connection_conf_t *conf,
     char *error, unsigned argc, const char **argv)
 {
     int          failed;
@@ -152,13 +167,9 @@ greet(perm_connection_t *connection, const perm_connection_conf_t *conf,
         return -1;
     }
 
-    failed = (reply->type == REDIS_REPLY_ERROR);
-
-    if (failed && conf->sentinel
-        && strstr(reply->str, "without any password") != NULL)
-    {
-        failed = 0;
-    }
+    failed = reply->type == REDIS_REPLY_ERROR
+             && !(conf->sentinel
+                  && strstr(reply->str, "without any password") != NULL);
 
     if (failed) {
         snprintf(error, PERM_ERROR_SIZE, "%s: %s", argv[0], reply->str);
@@ -171,7 +182,7 @@ greet(perm_connection_t *connection, const perm_connection_conf_t *conf,
 
 
 static int
-greeting(perm_connection_t *connection, const perm_connection_conf_t *conf,
+handshake(perm_connection_t *connection, const perm_connection_conf_t *conf,
     char *error)
 {
     char         db[16];
@@ -188,7 +199,7 @@ greeting(perm_connection_t *connection, const perm_connection_conf_t *conf,
 
         argv[n++] = conf->password.len ? conf->password.data : "";
 
-        if (greet(connection, conf, error, n, argv) != 0) {
+        if (shake(connection, conf, error, n, argv) != 0) {
             return -1;
         }
     }
@@ -198,7 +209,7 @@ greeting(perm_connection_t *connection, const perm_connection_conf_t *conf,
         argv[0] = "SELECT";
         argv[1] = db;
 
-        return greet(connection, conf, error, 2, argv);
+        return shake(connection, conf, error, 2, argv);
     }
 
     return 0;
@@ -217,15 +228,12 @@ perm_connection_open(const perm_connection_conf_t *conf,
         return NULL;
     }
 
+    perm_connection_address(address, connection->name);
+
     if (address->port) {
-        snprintf(connection->name, sizeof(connection->name),
-                 strchr(address->host, ':') ? "[%s]:%u" : "%s:%u",
-                 address->host, address->port);
         connection->socket = perm_socket_tcp(address->host, address->port,
                                              &conf->tls, conf->timeout, error);
     } else {
-        snprintf(connection->name, sizeof(connection->name), "unix:%s",
-                 address->host);
         connection->socket = perm_socket_unix(address->host, conf->timeout,
                                               error);
     }
@@ -245,7 +253,7 @@ perm_connection_open(const perm_connection_conf_t *conf,
         return NULL;
     }
 
-    if (greeting(connection, conf, error) != 0) {
+    if (handshake(connection, conf, error) != 0) {
         perm_connection_close(connection);
         return NULL;
     }

@@ -1,7 +1,7 @@
 
 /*
- * One connection to a Redis server: the greeting, and commands and replies in
- * their order.
+ * One connection to a Redis server: the handshake, and commands and replies
+ * in their order.
  */
 
 
@@ -24,7 +24,7 @@ typedef struct {
     perm_str_t   password;   /* len 0: none */
     unsigned     db;
     int          timeout;    /* milliseconds, of each wait */
-    int          sentinel;   /* one that needs no password refuses none */
+    int          sentinel;   /* a Sentinel without a password takes any */
 } perm_connection_conf_t;
 
 
@@ -36,6 +36,9 @@ typedef struct {
 } perm_address_t;
 
 
+#define PERM_CONNECTION_NAME_SIZE  (sizeof(perm_address_t) + 8)
+
+
 /*
  * Connects, and authenticates and selects the database as configured.
  * Returns NULL with *error, of PERM_ERROR_SIZE bytes, when that fails.
@@ -45,16 +48,19 @@ perm_connection_t *perm_connection_open(const perm_connection_conf_t *conf,
 void perm_connection_close(perm_connection_t *connection);
 
 
-/* "127.0.0.1:6379", for messages */
+/* "127.0.0.1:6379", "[::1]:6379" or "unix:/path", for messages */
 
 const char *perm_connection_name(perm_connection_t *connection);
+void perm_connection_address(const perm_address_t *address,
+    char name[PERM_CONNECTION_NAME_SIZE]);
 
 
 /*
- * perm_connection_write() takes a formatted command; what has gathered is sent when
- * it is much, and before a read.  perm_connection_read() returns the next reply, to
- * be freed with freeReplyObject().  Both fail with -1 or NULL and *error,
- * after which the link can only be closed.
+ * perm_connection_write() takes a formatted command.  Commands gather in a
+ * buffer, which is sent when it is full, and before a read.
+ * perm_connection_read() returns the next reply, to be freed with
+ * freeReplyObject().  Both fail with -1 or NULL and *error, after which the
+ * connection can only be closed.
  */
 int perm_connection_write(perm_connection_t *connection, const char *command,
     size_t len, char *error);

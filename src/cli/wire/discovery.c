@@ -5,30 +5,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resp/cluster_slots.h"
+#include "resp/role.h"
+#include "resp/sentinel.h"
+
+
+typedef int (*perm_ask_pt)(perm_discovery_t *discovery,
+    const perm_address_t *address, char *error);
+
+
+/* a new connection, or NULL with *error naming the server: "Redis at", say */
+
+static perm_connection_t *
+connect_to(const perm_connection_conf_t *conf, const char *kind,
+    const perm_address_t *address, char *error)
+{
+    char                name[PERM_CONNECTION_NAME_SIZE];
+    char                why[PERM_ERROR_SIZE];
+    perm_connection_t  *connection;
+
+    connection = perm_connection_open(conf, address, why);
+
+    if (connection == NULL) {
+        perm_connection_address(address, name);
+        snprintf(error, PERM_ERROR_SIZE, "%s %s: %.*s", kind, name,
+                 PERM_ERROR_SIZE / 3, why);
+    }
+
+    return connection;
+}
+
+
+/* a reply, or NULL with *error, which may be an error reply's text */
 
 static redisReply *
-tuple(perm_connection_t *connection, char *error, const char *a, const char *b,
-    const char *c)
+call(perm_connection_t *connection, char *error, unsigned argc,
+    const char **argv)
 {
-    unsigned     argc;
     redisReply  *reply;
-    const char  *argv[3];
-
-    argc = 0;
-    argv[argc++] = a;
-
-    if (b != NULL) {
-        argv[argc++] = b;
-    }
-
-    if (c != NULL) {
-        argv[argc++] = c;
-    }
 
     reply = perm_connection_call(connection, error, argc, argv);
 
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        snprintf(error, PERM_ERROR_SIZE, "%s: %s", a, reply->str);
+        snprintf(error, PERM_ERROR_SIZE, "%s: %s", argv[0], reply->str);
         freeReplyObject(reply);
         return NULL;
     }
@@ -37,89 +56,70 @@ tuple(perm_connection_t *connection, char *error, const char *a, const char *b,
 }
 
 
-static int
-is_string(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING
-           || reply->type == REDIS_REPLY_STATUS;
-}
-
-
 perm_node_t *
-perm_discovery_at(perm_discovery_t *nodes, const char *host, unsigned port)
+perm_discovery_at(perm_discovery_t *discovery, perm_str_t host, unsigned port)
 {
     unsigned      i;
     perm_node_t  *node;
 
-    for (i = 0; i < nodes->n; i++) {
-        node = &nodes->nodes[i];
+    if (host.len >= sizeof(node->address.host)) {
+        return NULL;
+    }
+
+    for (i = 0; i < discovery->n; i++) {
+        node = &discovery->nodes[i];
 
         if (node->address.port == port
-            && strcmp(node->address.host, host) == 0)
+            && strlen(node->address.host) == host.len
+            && memcmp(node->address.host, host.data, host.len) == 0)
         {
             return node;
         }
     }
 
-    if (nodes->n == PERM_DISCOVERY_NODES_MAX) {
+    if (discovery->n == PERM_DISCOVERY_NODES_MAX) {
         return NULL;
     }
 
-    node = &nodes->nodes[nodes->n++];
+    node = &discovery->nodes[discovery->n++];
     memset(node, 0, sizeof(perm_node_t));
     node->last = &node->first;
     node->address.port = port;
-    snprintf(node->address.host, sizeof(node->address.host), "%s", host);
+    memcpy(node->address.host, host.data, host.len);
 
     return node;
 }
 
 
 int
-perm_discovery_connect(perm_discovery_t *nodes, perm_node_t *node, char *error)
+perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node,
+    char *error)
 {
-    char  why[PERM_ERROR_SIZE];
-
-    if (node->connection != NULL) {
-        return 0;
-    }
-
-    node->connection = perm_connection_open(&nodes->conf->connection,
-                                            &node->address, why);
-
     if (node->connection == NULL) {
-        if (node->address.port) {
-            snprintf(error, PERM_ERROR_SIZE, "Redis at %s:%u: %.*s",
-                     node->address.host, node->address.port,
-                     PERM_ERROR_SIZE / 3, why);
-        } else {
-            snprintf(error, PERM_ERROR_SIZE, "Redis at unix:%s: %.*s",
-                     node->address.host, PERM_ERROR_SIZE / 3, why);
-        }
-
-        return -1;
+        node->connection = connect_to(&discovery->conf->connection, "Redis at",
+                                      &node->address, error);
     }
 
-    return 0;
+    return (node->connection != NULL) ? 0 : -1;
 }
 
 
 perm_node_t *
-perm_discovery_of_slot(perm_discovery_t *nodes, unsigned slot)
+perm_discovery_of_slot(perm_discovery_t *discovery, unsigned slot)
 {
     unsigned  i;
 
     if (slot < PERM_CLUSTER_SLOTS
-        && nodes->conf->url->kind == PERM_REDIS_CLUSTER)
+        && discovery->conf->url->kind == PERM_REDIS_CLUSTER)
     {
-        i = nodes->slots[slot];
+        i = discovery->slots[slot];
 
-        return (i == PERM_NO_NODE) ? NULL : &nodes->nodes[i];
+        return (i == PERM_NO_NODE) ? NULL : &discovery->nodes[i];
     }
 
-    for (i = 0; i < nodes->n; i++) {
-        if (nodes->nodes[i].master) {
-            return &nodes->nodes[i];
+    for (i = 0; i < discovery->n; i++) {
+        if (discovery->nodes[i].master) {
+            return &discovery->nodes[i];
         }
     }
 
@@ -128,248 +128,215 @@ perm_discovery_of_slot(perm_discovery_t *nodes, unsigned slot)
 
 
 static void
-forget_masters(perm_discovery_t *nodes)
+forget_masters(perm_discovery_t *discovery)
 {
     unsigned  i;
 
-    for (i = 0; i < nodes->n; i++) {
-        nodes->nodes[i].master = 0;
+    for (i = 0; i < discovery->n; i++) {
+        discovery->nodes[i].master = 0;
     }
 
-    memset(nodes->slots, 0xff, sizeof(nodes->slots));
+    memset(discovery->slots, 0xff, sizeof(discovery->slots));
 }
 
 
-/* what says it is a replica is not written to, nor trusted */
+/* a replica is neither written to nor trusted */
 
 static int
-check_master(perm_discovery_t *nodes, perm_node_t *node, char *error)
+check_master(perm_discovery_t *discovery, perm_node_t *node, char *error)
 {
-    int          master;
+    int          rc;
+    perm_role_t  role;
     redisReply  *reply;
+    const char  *argv[] = { "ROLE" };
 
-    if (perm_discovery_connect(nodes, node, error) != 0) {
+    if (perm_discovery_connect(discovery, node, error) != 0) {
         return -1;
     }
 
-    reply = tuple(node->connection, error, "ROLE", NULL, NULL);
+    rc = -1;
+    reply = call(node->connection, error, 1, argv);
 
-    if (reply == NULL) {
+    if (reply != NULL) {
+
+        if (perm_role_parse(reply, &role) == 0 && role == PERM_ROLE_MASTER) {
+            rc = 0;
+
+        } else {
+            snprintf(error, PERM_ERROR_SIZE, "%s is no master",
+                     perm_connection_name(node->connection));
+        }
+
+        freeReplyObject(reply);
+    }
+
+    if (rc != 0) {
         perm_connection_close(node->connection);
         node->connection = NULL;
-        return -1;
     }
 
-    master = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-             && is_string(reply->element[0])
-             && strcmp(reply->element[0]->str, "master") == 0;
-
-    freeReplyObject(reply);
-
-    if (!master) {
-        snprintf(error, PERM_ERROR_SIZE, "%s is no master",
-                 perm_connection_name(node->connection));
-        perm_connection_close(node->connection);
-        node->connection = NULL;
-        return -1;
-    }
-
-    return 0;
+    return rc;
 }
 
 
 static int
-ask_sentinel(perm_discovery_t *nodes, const perm_address_t *address,
+ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address,
     char *error)
 {
-    int                 found;
-    char                why[PERM_ERROR_SIZE];
-    perm_connection_t  *connection;
-    redisReply         *reply;
-    perm_node_t        *node;
+    char                   unknown[PERM_ERROR_SIZE / 2];
+    const char            *useless;
+    redisReply            *reply;
+    perm_node_t           *node;
+    perm_connection_t     *connection;
+    perm_reply_address_t   master;
+    const char            *argv[] = { "SENTINEL", "get-master-addr-by-name",
+                                      discovery->conf->url->master.data };
 
-    connection = perm_connection_open(&nodes->conf->sentinel, address, why);
-
+    connection = connect_to(&discovery->conf->sentinel, "Sentinel", address,
+                            error);
     if (connection == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "Sentinel %s:%u: %.*s",
-                 address->host, address->port, PERM_ERROR_SIZE / 3, why);
         return -1;
     }
 
-    reply = tuple(connection, error, "SENTINEL", "get-master-addr-by-name",
-                  nodes->conf->url->master.data);
+    reply = call(connection, error, 3, argv);
     perm_connection_close(connection);
 
     if (reply == NULL) {
         return -1;
     }
 
-    found = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
-            && is_string(reply->element[0]) && is_string(reply->element[1]);
+    snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"", argv[2]);
 
     node = NULL;
+    useless = perm_sentinel_parse(reply, unknown, &master);
 
-    if (found) {
-        node =
-            perm_discovery_at(nodes, reply->element[0]->str,
-                              (unsigned) atoi(reply->element[1]->str) & 0xffff);
+    if (useless == NULL) {
+        node = perm_discovery_at(discovery, master.host, master.port);
+        useless = "it names more masters than can be";
     }
 
     freeReplyObject(reply);
 
     if (node == NULL) {
-        snprintf(error, PERM_ERROR_SIZE,
-                 "Sentinel %s:%u knows no master \"%s\"", address->host,
-                 address->port, nodes->conf->url->master.data);
+        snprintf(error, PERM_ERROR_SIZE, "Sentinel %s:%u: %s", address->host,
+                 address->port, useless);
         return -1;
     }
 
-    if (check_master(nodes, node, error) != 0) {
+    if (check_master(discovery, node, error) != 0) {
         return -1;
     }
 
-    forget_masters(nodes);
+    forget_masters(discovery);
     node->master = 1;
 
     return 0;
 }
 
 
-/* one row of CLUSTER SLOTS: first slot, last slot, the master, replicas */
+/* NULL, or why the map cannot be used */
 
-static int
-take_slots(perm_discovery_t *nodes, const redisReply *row,
+static const char *
+take_slots(perm_discovery_t *discovery, const redisReply *reply,
     const perm_address_t *asked)
 {
-    long long          slot;
-    const char        *host;
-    perm_node_t       *node;
-    const redisReply  *master;
+    unsigned      i;
+    const char   *useless;
+    uint16_t      index[PERM_CLUSTER_MASTERS_MAX];
+    perm_node_t  *node;
 
-    if (row->type != REDIS_REPLY_ARRAY || row->elements < 3
-        || row->element[0]->type != REDIS_REPLY_INTEGER
-        || row->element[1]->type != REDIS_REPLY_INTEGER
-        || row->element[0]->integer < 0
-        || row->element[1]->integer >= PERM_CLUSTER_SLOTS)
-    {
-        return -1;
+    static perm_cluster_slots_t  map;
+
+    useless = perm_cluster_slots_parse(reply, perm_str(asked->host), &map);
+
+    if (useless != NULL) {
+        return useless;
     }
 
-    master = row->element[2];
+    forget_masters(discovery);
 
-    if (master->type != REDIS_REPLY_ARRAY || master->elements < 2
-        || master->element[1]->type != REDIS_REPLY_INTEGER
-        || master->element[1]->integer < 1
-        || master->element[1]->integer > 65535)
-    {
-        return -1;
+    for (i = 0; i < map.n; i++) {
+        node = perm_discovery_at(discovery, map.masters[i].host,
+                                 map.masters[i].port);
+
+        if (node == NULL) {
+            return "the cluster has too many masters";
+        }
+
+        node->master = 1;
+        index[i] = (uint16_t) (node - discovery->nodes);
     }
 
-    /* no host, or an empty one, is the host that was asked */
-
-    host = asked->host;
-
-    if (is_string(master->element[0]) && master->element[0]->len
-        && strcmp(master->element[0]->str, "?") != 0)
-    {
-        host = master->element[0]->str;
-    }
-
-    node = perm_discovery_at(nodes, host,
-                             (unsigned) master->element[1]->integer);
-
-    if (node == NULL) {
-        return -1;
-    }
-
-    node->master = 1;
-
-    for (slot = row->element[0]->integer; slot <= row->element[1]->integer;
-         slot++)
-    {
-        nodes->slots[slot] = (uint16_t) (node - nodes->nodes);
-    }
-
-    return 0;
-}
-
-
-static int
-ask_cluster(perm_discovery_t *nodes, const perm_address_t *address, char *error)
-{
-    size_t              i;
-    char                why[PERM_ERROR_SIZE];
-    redisReply         *reply;
-    perm_connection_t  *connection;
-
-    connection = perm_connection_open(&nodes->conf->connection, address, why);
-
-    if (connection == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "Redis at %s:%u: %.*s",
-                 address->host, address->port, PERM_ERROR_SIZE / 3, why);
-        return -1;
-    }
-
-    reply = tuple(connection, error, "CLUSTER", "SLOTS", NULL);
-    perm_connection_close(connection);
-
-    if (reply == NULL) {
-        return -1;
-    }
-
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
-        snprintf(error, PERM_ERROR_SIZE, "%s:%u knows no slots: is it part of "
-                 "a cluster?", address->host, address->port);
-        freeReplyObject(reply);
-        return -1;
-    }
-
-    forget_masters(nodes);
-
-    for (i = 0; i < reply->elements; i++) {
-        if (take_slots(nodes, reply->element[i], address) != 0) {
-            snprintf(error, PERM_ERROR_SIZE, "CLUSTER SLOTS of %s:%u makes no "
-                     "sense", address->host, address->port);
-            freeReplyObject(reply);
-            return -1;
+    for (i = 0; i < PERM_CLUSTER_SLOTS; i++) {
+        if (map.slots[i]) {
+            discovery->slots[i] = index[map.slots[i] - 1];
         }
     }
 
-    freeReplyObject(reply);
-
-    return 0;
+    return NULL;
 }
 
 
-typedef int (*perm_ask_pt)(perm_discovery_t *nodes, const perm_address_t *address,
-    char *error);
+static int
+ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
+    char *error)
+{
+    const char         *useless;
+    redisReply         *reply;
+    perm_connection_t  *connection;
+    const char         *argv[] = { "CLUSTER", "SLOTS" };
+
+    connection = connect_to(&discovery->conf->connection, "Redis at", address,
+                            error);
+    if (connection == NULL) {
+        return -1;
+    }
+
+    reply = call(connection, error, 2, argv);
+    perm_connection_close(connection);
+
+    if (reply == NULL) {
+        return -1;
+    }
+
+    useless = take_slots(discovery, reply, address);
+
+    freeReplyObject(reply);
+
+    if (useless != NULL) {
+        snprintf(error, PERM_ERROR_SIZE, "Redis at %s:%u: %s", address->host,
+                 address->port, useless);
+    }
+
+    return useless ? -1 : 0;
+}
 
 
-/* those of the URL first, then those learned since */
+/* the servers of the URL first, then those learned since */
 
 static int
-ask_any(perm_discovery_t *nodes, perm_ask_pt ask, char *error)
+ask_any(perm_discovery_t *discovery, perm_ask_pt ask, char *error)
 {
     unsigned                 i;
     perm_address_t           address;
     const perm_redis_url_t  *url;
 
-    url = nodes->conf->url;
+    url = discovery->conf->url;
 
     for (i = 0; i < url->nhosts; i++) {
         snprintf(address.host, sizeof(address.host), "%s",
                  url->hosts[i].name.data);
         address.port = url->hosts[i].port;
 
-        if (ask(nodes, &address, error) == 0) {
+        if (ask(discovery, &address, error) == 0) {
             return 0;
         }
     }
 
-    for (i = 0; url->kind == PERM_REDIS_CLUSTER && i < nodes->n; i++) {
-        address = nodes->nodes[i].address;
+    for (i = 0; url->kind == PERM_REDIS_CLUSTER && i < discovery->n; i++) {
+        address = discovery->nodes[i].address;
 
-        if (ask(nodes, &address, error) == 0) {
+        if (ask(discovery, &address, error) == 0) {
             return 0;
         }
     }
@@ -379,31 +346,41 @@ ask_any(perm_discovery_t *nodes, perm_ask_pt ask, char *error)
 
 
 int
-perm_discovery_discover(perm_discovery_t *nodes, char *error)
+perm_discovery_discover(perm_discovery_t *discovery, char *error)
 {
+    unsigned                 port;
+    perm_str_t               host;
     perm_node_t             *node;
     const perm_redis_url_t  *url;
 
-    url = nodes->conf->url;
+    url = discovery->conf->url;
 
     switch (url->kind) {
 
     case PERM_REDIS_SENTINEL:
-        return ask_any(nodes, ask_sentinel, error);
+        return ask_any(discovery, ask_sentinel, error);
 
     case PERM_REDIS_CLUSTER:
-        return ask_any(nodes, ask_cluster, error);
+        return ask_any(discovery, ask_cluster, error);
 
     case PERM_REDIS_UNIX:
-        node = perm_discovery_at(nodes, url->path.data, 0);
+        host = url->path;
+        port = 0;
         break;
 
     default:
-        node = perm_discovery_at(nodes, url->hosts[0].name.data,
-                                 url->hosts[0].port);
+        host = url->hosts[0].name;
+        port = url->hosts[0].port;
+    }
+
+    node = perm_discovery_at(discovery, host, port);
+
+    if (node == NULL) {
+        snprintf(error, PERM_ERROR_SIZE, "the host name is too long");
+        return -1;
     }
 
     node->master = 1;
 
-    return perm_discovery_connect(nodes, node, error);
+    return perm_discovery_connect(discovery, node, error);
 }

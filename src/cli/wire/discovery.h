@@ -17,7 +17,7 @@
 
 
 #define PERM_DISCOVERY_NODES_MAX  256
-#define PERM_NO_NODE    0xffff
+#define PERM_NO_NODE              0xffff
 
 
 typedef struct {
@@ -38,30 +38,31 @@ typedef struct {
 
 
 typedef struct {
-    const perm_discovery_conf_t *conf;
-    unsigned                 n;
-    perm_node_t              nodes[PERM_DISCOVERY_NODES_MAX];
-    uint16_t                 slots[PERM_CLUSTER_SLOTS];   /* node, or none */
+    const perm_discovery_conf_t  *conf;
+    unsigned                      n;
+    perm_node_t                   nodes[PERM_DISCOVERY_NODES_MAX];
+    uint16_t                      slots[PERM_CLUSTER_SLOTS];   /* a node's
+                                                   index, or PERM_NO_NODE */
 } perm_discovery_t;
 
 
 /*
  * Learns which servers there are, again when called again: a node keeps its
- * place, and the link of one that is still a master.  Returns 0, or -1 with
- * *error, of PERM_ERROR_SIZE bytes.
+ * place, and the connection of one that is still a master.  Returns 0, or -1
+ * with *error, of PERM_ERROR_SIZE bytes.
  */
-int perm_discovery_discover(perm_discovery_t *nodes, char *error);
+int perm_discovery_discover(perm_discovery_t *discovery, char *error);
 
 
-/* The node at an address, added when it is new; NULL when there are too many */
+/* The node at an address, added when it is new; NULL: there are too many */
 
-perm_node_t *perm_discovery_at(perm_discovery_t *nodes, const char *host,
+perm_node_t *perm_discovery_at(perm_discovery_t *discovery, perm_str_t host,
     unsigned port);
 
 
 /* Connects the node unless it is.  Returns 0, or -1 with *error. */
 
-int perm_discovery_connect(perm_discovery_t *nodes, perm_node_t *node,
+int perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node,
     char *error);
 
 
@@ -69,7 +70,8 @@ int perm_discovery_connect(perm_discovery_t *nodes, perm_node_t *node,
  * The node that serves the slot, or NULL when none is known to; any master
  * for PERM_CLUSTER_SLOTS, and where there is no cluster.
  */
-perm_node_t *perm_discovery_of_slot(perm_discovery_t *nodes, unsigned slot);
+perm_node_t *perm_discovery_of_slot(perm_discovery_t *discovery,
+    unsigned slot);
 
 
 #endif /* _PERM_CLI_WIRE_DISCOVERY_H_INCLUDED_ */
