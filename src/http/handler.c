@@ -251,7 +251,8 @@ perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     if (!plcf->stale
-        || !perm_zone_unchanged(pmcf->sync.zone.zone, &ctx->tuple, entry))
+        || !perm_table_state_stale_ok(&pmcf->sync.zone.zone->table,
+                                      &ctx->tuple, entry))
     {
         return 0;
     }

@@ -471,7 +471,7 @@ perm_exit_master(ngx_cycle_t *cycle)
     zone = pmcf->sync.zone.zone;
 
     (void) perm_state_files_save(&pmcf->sync.zone.state, zone->cache, zone->recorder,
-                                 zone->health.table == PERM_TABLE_NOT_LOADED,
+                                 &zone->table,
                                  cycle->log);
 }
 

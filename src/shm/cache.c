@@ -112,51 +112,41 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     for (i = 0; i < 2; i++) {
         (void) __atomic_add_fetch(&cache->changes[i][slots[i]], 1,
                                   __ATOMIC_SEQ_CST);
-
-        if (cache->excused[i][slots[i]] < UINT16_MAX) {
-            (void) __atomic_add_fetch(&cache->excused[i][slots[i]], 1,
-                                      __ATOMIC_RELEASE);
-        }
     }
 }
 
 
 void
-perm_cache_excuse(perm_cache_t *cache)
+perm_cache_mark(perm_cache_t *cache)
 {
+    uint32_t    n;
     ngx_uint_t  i;
 
     for (i = 0; i < 2; i++) {
-        ngx_memzero(cache->excused[i],
-                    ((size_t) cache->change_mask + 1) * sizeof(uint16_t));
+        for (n = 0; n <= cache->change_mask; n++) {
+            __atomic_store_n(&cache->marked[i][n],
+                             __atomic_load_n(&cache->changes[i][n],
+                                             __ATOMIC_ACQUIRE),
+                             __ATOMIC_RELEASE);
+        }
     }
 }
 
 
 ngx_uint_t
-perm_cache_excused(perm_cache_t *cache, perm_tuple_t *tuple,
+perm_cache_unchanged_at_mark(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_cache_entry_t *entry)
 {
-    uint32_t           slots[2], moved;
-    uint16_t           excused[2];
-    ngx_uint_t         i;
-    perm_generation_t  now;
+    uint32_t    slots[2], marked;
+    ngx_uint_t  i;
 
     perm_cache_change_slots(cache, tuple->gateway, tuple->app, slots);
 
-    /* before the moves: one that happens meanwhile excuses no other */
-
     for (i = 0; i < 2; i++) {
-        excused[i] = __atomic_load_n(&cache->excused[i][slots[i]],
-                                     __ATOMIC_ACQUIRE);
-    }
+        marked = __atomic_load_n(&cache->marked[i][slots[i]],
+                                 __ATOMIC_ACQUIRE);
 
-    now = perm_cache_counters(cache, slots);
-
-    for (i = 0; i < 2; i++) {
-        moved = now.change[i] - entry->generation.change[i];
-
-        if (moved <= excused[i]) {
+        if ((int32_t) (marked - entry->generation.change[i]) <= 0) {
             return 1;
         }
     }

@@ -24,14 +24,14 @@ typedef struct perm_cache_s  perm_cache_t;
  * changes may have been missed.  Those of "change" are for two hash slots of
  * (gateway, app): both move when that key was reported as changed, so that a
  * key of which one stands still was not, whatever shares a slot with it.
- * "untold" is of an answer: whoever gave it may not tell of changes, so that
- * it is fit as stale, and never trusted.
+ * "untracked" is of an answer: the server that gave it may not push changes, so
+ * that the answer is used as stale only.
  */
 
 typedef struct {
     uint32_t        epoch;
     uint32_t        change[2];
-    unsigned        untold:1;
+    unsigned        untracked:1;
 } perm_generation_t;
 
 
@@ -49,7 +49,7 @@ typedef struct {
     perm_generation_t  generation;  /* from before the fetch was sent */
 
     ngx_uint_t         trusted;     /* nothing was or can have been missed */
-    ngx_uint_t         unchanged;   /* no change was reported: fit as stale */
+    ngx_uint_t         unchanged;   /* no change of its key was pushed */
 
     /* where it was found, for perm_cache_claim() and perm_cache_accessed() */
     void              *slot;
@@ -111,14 +111,14 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 
 
 /*
- * What is reported from now on may be a table that is being loaded, and no
- * change.  Until this is called again, perm_cache_excused() is 1 for an entry
- * whose key was reported as changed since, and not before.
+ * perm_cache_mark() notes where the counters of changes are now.  Then
+ * perm_cache_unchanged_at_mark() is 1 for an entry that was unchanged at that
+ * time, or was fetched later.
  */
 
-void perm_cache_excuse(perm_cache_t *cache);
-ngx_uint_t perm_cache_excused(perm_cache_t *cache, perm_tuple_t *tuple,
-    perm_cache_entry_t *entry);
+void perm_cache_mark(perm_cache_t *cache);
+ngx_uint_t perm_cache_unchanged_at_mark(perm_cache_t *cache,
+    perm_tuple_t *tuple, perm_cache_entry_t *entry);
 
 
 /* changes may have been missed: trust nothing that was fetched before */

@@ -35,7 +35,7 @@ typedef struct {
     uint8_t         gateway_len;
     uint8_t         app_len;
     uint8_t         live:1;
-    uint8_t         untold:1;       /* see perm_generation_t */
+    uint8_t         untracked:1;       /* see perm_generation_t */
     char            names[1];       /* gateway, app, resource */
 } perm_cache_slot_t;
 
@@ -47,7 +47,7 @@ struct perm_cache_s {
     perm_slots_class_t  classes[PERM_SLOTS_CLASSES];
     ngx_shmtx_t        *mutex;
     uint32_t           *changes[2];     /* counters of hash slots */
-    uint16_t           *excused[2];     /* of these moves, see cache.h */
+    uint32_t           *marked[2];      /* as they were at the mark */
     uint32_t            change_mask;    /* of the number of a slot */
     uint64_t            seed;
 
@@ -98,7 +98,7 @@ perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
     perm_generation_t  now;
 
     now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
-    now.untold = 0;
+    now.untracked = 0;
 
     for (i = 0; i < 2; i++) {
         now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
@@ -122,7 +122,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     entry->generation.epoch = slot->epoch;
     entry->generation.change[0] = slot->change[0];
     entry->generation.change[1] = slot->change[1];
-    entry->generation.untold = slot->untold;
+    entry->generation.untracked = slot->untracked;
     entry->slot = slot;
     entry->sequence = perm_cache_sequence(state);
 
@@ -130,7 +130,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
 
     entry->unchanged = perm_generation_unchanged(&entry->generation, &now);
     entry->trusted = (entry->unchanged
-                      && !entry->generation.untold
+                      && !entry->generation.untracked
                       && entry->generation.epoch == now.epoch);
 }
 

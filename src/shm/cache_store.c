@@ -71,7 +71,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         changes *= 2;
     }
 
-    if (size < (size_t) changes * 6 * sizeof(uint32_t)) {
+    if (size < (size_t) changes * 8 * sizeof(uint32_t)) {
         return NULL;
     }
 
@@ -87,13 +87,13 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
             return NULL;
         }
 
-        cache->excused[i] = ngx_slab_calloc(shpool,
-                                            changes * sizeof(uint16_t));
-        if (cache->excused[i] == NULL) {
+        cache->marked[i] = ngx_slab_calloc(shpool,
+                                           changes * sizeof(uint32_t));
+        if (cache->marked[i] == NULL) {
             return NULL;
         }
 
-        size -= changes * (sizeof(uint32_t) + sizeof(uint16_t));
+        size -= changes * 2 * sizeof(uint32_t);
     }
 
     cache->change_mask = changes - 1;
@@ -141,7 +141,7 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_cache_change_slots(cache, tuple->gateway, tuple->app,
                             values.change_slot);
     values.live = (live != 0);
-    values.untold = generation.untold;
+    values.untracked = generation.untracked;
     values.used = (uint32_t) (ngx_current_msec / 1000);
 
     ngx_shmtx_lock(cache->mutex);
@@ -398,7 +398,7 @@ perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag, uint64_t hash,
     slot->change_slot[0] = values->change_slot[0];
     slot->change_slot[1] = values->change_slot[1];
     slot->live = values->live;
-    slot->untold = values->untold;
+    slot->untracked = values->untracked;
     slot->used = values->used;
 
     slot->gateway_len = (uint8_t) tuple->gateway.len;

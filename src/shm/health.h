@@ -17,32 +17,10 @@
 #define PERM_HEALTH_TOLD     512
 
 
-#define PERM_TABLE_LOADED      1
-#define PERM_TABLE_NOT_LOADED  2
-
-/* the table was found empty, and what emptied it may not have been told yet */
-
-#define PERM_DOUBT_FOUND    1
-
-/* something told that it may have been emptied, or loaded */
-
-#define PERM_DOUBT_TOLD     2
-
-/* it was told that everything was */
-
-#define PERM_DOUBT_FLUSHED  3
-
-
 typedef struct {
     ngx_atomic_t    redis_up;        /* 1: every worker that said something
                                         has its link */
     ngx_atomic_t    redis_since;     /* unix seconds of the last change */
-    ngx_atomic_t    table;           /* PERM_TABLE_LOADED, 0: not known */
-    ngx_atomic_t    table_since;
-    ngx_atomic_t    table_doubt;     /* PERM_DOUBT_FOUND or so; 0: found
-                                        loaded since */
-    ngx_atomic_t    table_doubts;    /* counts how often it was told, or found
-                                        to be other than before */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
     ngx_atomic_t    lag;             /* ms, the last heartbeat's */
@@ -59,16 +37,11 @@ typedef struct {
 
 
 /*
- * up: this worker's link; table: 1 loaded, 0 not; tracking: 1, 0.  "doubts" is
- * health->table_doubts as it was when the question was sent: an answer of
- * before the last doubt says nothing.
+ * up: this worker's link; tracking: 1, 0
  */
 
 void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
-void perm_health_table(perm_health_t *health, ngx_uint_t loaded,
-    ngx_atomic_uint_t doubts, ngx_str_t *prefix, ngx_log_t *log);
-void perm_health_table_doubt(perm_health_t *health, ngx_uint_t doubt);
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 

@@ -160,6 +160,8 @@ perm_zone_fill(ngx_slab_pool_t *shpool, size_t size, perm_zone_t *zone)
     zone->recorder = perm_recorder_create(shpool,
                                           left / 100 * PERM_ZONE_RECORDER);
 
+    perm_table_state_init(&zone->table, zone->cache);
+
     return (zone->cache && zone->recorder) ? NGX_OK : NGX_ERROR;
 }
 
@@ -191,15 +193,4 @@ perm_zone_seed(void)
     }
 
     return seed;
-}
-
-
-ngx_uint_t
-perm_zone_unchanged(perm_zone_t *zone, perm_tuple_t *tuple,
-    perm_cache_entry_t *entry)
-{
-    return entry->unchanged
-           || (zone->health.table == PERM_TABLE_NOT_LOADED
-               && perm_decision_allows(entry->grants, ngx_time())
-               && perm_cache_excused(zone->cache, tuple, entry));
 }

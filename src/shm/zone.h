@@ -18,10 +18,11 @@
 #include "shm/recorder.h"
 #include "shm/resources.h"
 #include "shm/stats.h"
+#include "shm/table_state.h"
 #include "shm/heavy_hitters.h"
 
 
-#define PERM_ZONE_LAYOUT 6               /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 7               /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 #define PERM_HEAVY_HITTERS_SIZE    256             /* entries of each list */
 
@@ -47,16 +48,8 @@ typedef struct {
     perm_lease_t       flushing;
     perm_lease_t       tracking;
     perm_health_t      health;
+    perm_table_state_t table;
 } perm_zone_t;
-
-
-/*
- * Was nothing reported since that would make the entry out of date?  Where the
- * table is not loaded, what is reported since then is its loading.
- */
-
-ngx_uint_t perm_zone_unchanged(perm_zone_t *zone, perm_tuple_t *tuple,
-    perm_cache_entry_t *entry);
 
 
 typedef struct {

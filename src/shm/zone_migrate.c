@@ -86,7 +86,7 @@ perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
 
         if (rc != NGX_OK
             || (entry.grants.gateway < 0 && entry.grants.resource < 0)
-            || !perm_zone_unchanged(former, &tuple, &entry))
+            || !perm_table_state_stale_ok(&former->table, &tuple, &entry))
         {
             continue;
         }

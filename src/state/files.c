@@ -31,7 +31,7 @@ static void perm_state_close(void *data);
 static ngx_int_t perm_state_begin(perm_state_files_t *state);
 static ngx_int_t perm_state_failed(perm_state_files_t *state, ngx_log_t *log);
 static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint64_t generation,
-    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading,
+    perm_cache_t *cache, perm_recorder_t *recorder, perm_table_state_t *table,
     ngx_log_t *log);
 static uint64_t perm_state_last_generation(ngx_str_t *name);
 
@@ -243,7 +243,7 @@ perm_state_close(void *data)
 
 ngx_int_t
 perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
+    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
 {
     ngx_int_t  rc;
 
@@ -257,7 +257,7 @@ perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
         rc = perm_state_begin(state);
 
     } else {
-        rc = perm_state_write_step(&state->writer, cache, recorder, loading);
+        rc = perm_state_write_step(&state->writer, cache, recorder, table);
     }
 
     if (rc == NGX_AGAIN) {
@@ -349,7 +349,7 @@ perm_state_failed(perm_state_files_t *state, ngx_log_t *log)
 
 ngx_int_t
 perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
+    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
 {
     uint64_t     generation, twin_generation;
     ngx_int_t    rc;
@@ -376,7 +376,7 @@ perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
     twin_generation = perm_state_last_generation(&twin);
 
     rc = perm_state_save_as(&temp, ngx_max(generation, twin_generation) + 1,
-                            cache, recorder, loading, log);
+                            cache, recorder, table, log);
 
     if (rc == NGX_OK
         && ngx_rename_file(temp.data, file->data) == NGX_FILE_ERROR)
@@ -403,7 +403,7 @@ perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
 
 static ngx_int_t
 perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log)
+    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
 {
     ngx_fd_t             fd;
     ngx_int_t            rc;
@@ -426,7 +426,7 @@ perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
         if (rc == NGX_OK) {
             do {
                 rc = perm_state_write_step(writer, cache, recorder,
-                                           loading);
+                                           table);
             } while (rc == NGX_AGAIN);
         }
 

@@ -14,6 +14,7 @@
 
 #include "shm/cache.h"
 #include "shm/recorder.h"
+#include "shm/table_state.h"
 
 
 typedef struct perm_state_s  perm_state_files_t;
@@ -39,15 +40,14 @@ ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
 
 
 /*
- * "loading": the grant table is being loaded, and what was reported as changed
- * for that reason (see perm_cache_excuse()) is known still.
+ * Grants that "table" lets decide as stale are written, and no others.
  *
  * Writes a bit of a snapshot, bounded in time; NGX_AGAIN: call again later,
  * NGX_OK: one snapshot is complete, NGX_ERROR: logged (once per change) and
  * given up until the next call.
  */
 ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log);
+    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log);
 
 
 /* gives an unfinished snapshot up, for another worker to write one */
@@ -58,7 +58,7 @@ void perm_state_files_abandon(perm_state_files_t *state);
 /* a whole snapshot, fsync()ed and renamed into place: at exit of the master */
 
 ngx_int_t perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading, ngx_log_t *log);
+    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log);
 
 
 #endif /* _PERM_STATE_FILES_H_INCLUDED_ */

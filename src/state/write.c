@@ -10,7 +10,7 @@ typedef enum {
 
 
 static ngx_int_t perm_state_write_grants(perm_state_write_t *writer,
-    perm_cache_t *cache, ngx_uint_t loading);
+    perm_cache_t *cache, perm_table_state_t *table);
 static void perm_state_put_grant(perm_state_write_t *writer,
     perm_tuple_t *tuple, perm_cache_entry_t *entry);
 static void perm_state_write_accesses(perm_state_write_t *writer,
@@ -51,7 +51,7 @@ perm_state_write_start(perm_state_write_t *writer, ngx_fd_t fd,
 
 ngx_int_t
 perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
-    perm_recorder_t *recorder, ngx_uint_t loading)
+    perm_recorder_t *recorder, perm_table_state_t *table)
 {
     ngx_int_t  rc;
 
@@ -59,7 +59,7 @@ perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
 
     case PERM_STATE_GRANTS:
 
-        rc = perm_state_write_grants(writer, cache, loading);
+        rc = perm_state_write_grants(writer, cache, table);
 
         if (rc == NGX_DONE) {
             writer->phase = PERM_STATE_ACCESSES;
@@ -92,7 +92,7 @@ perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
 
 static ngx_int_t
 perm_state_write_grants(perm_state_write_t *writer, perm_cache_t *cache,
-    ngx_uint_t loading)
+    perm_table_state_t *table)
 {
     char                 names[PERM_TUPLE_MAX];
     ngx_int_t            rc;
@@ -111,8 +111,7 @@ perm_state_write_grants(perm_state_write_t *writer, perm_cache_t *cache,
         /* a denial helps nobody, and what changed must not come back */
 
         if ((entry.grants.gateway >= 0 || entry.grants.resource >= 0)
-            && (entry.unchanged
-                || (loading && perm_cache_excused(cache, &tuple, &entry))))
+            && perm_table_state_stale_ok(table, &tuple, &entry))
         {
             perm_state_put_grant(writer, &tuple, &entry);
         }

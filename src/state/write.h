@@ -10,6 +10,7 @@
 
 #include "shm/cache.h"
 #include "shm/recorder.h"
+#include "shm/table_state.h"
 #include "state/format.h"
 
 
@@ -37,7 +38,8 @@ ngx_int_t perm_state_write_start(perm_state_write_t *writer, ngx_fd_t fd,
 
 /* NGX_AGAIN, or NGX_OK when the file is whole */
 ngx_int_t perm_state_write_step(perm_state_write_t *writer,
-    perm_cache_t *cache, perm_recorder_t *recorder, ngx_uint_t loading);
+    perm_cache_t *cache, perm_recorder_t *recorder,
+    perm_table_state_t *table);
 
 
 /* the generation of a whole file, as far as its header tells, else 0 */

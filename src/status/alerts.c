@@ -129,7 +129,7 @@ perm_alerts_redis(perm_snapshot_t *s)
         return;
     }
 
-    if (health->table == 2) {
+    if (s->table == PERM_TABLE_NOT_LOADED) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "table_not_loaded",
                         "Redis answers but its meta key is missing, so that this "
                         "counts as an outage and not as \"nobody has a grant\". "
@@ -137,7 +137,7 @@ perm_alerts_redis(perm_snapshot_t *s)
                         "are loaded, check the database number in "
                         "app_permission_redis and app_permission_redis_prefix.",
                         "The grant table has been missing for %s",
-                        perm_duration(buf, s->now - (time_t) health->table_since));
+                        perm_duration(buf, s->now - s->table_since));
     }
 
     if (!health->tracking) {

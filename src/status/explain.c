@@ -136,7 +136,8 @@ perm_explain_cached(perm_explain_t *e)
                                                     : e->plcf->valid_denied;
 
     cache->fresh = cache->entry.trusted && cache->age < valid;
-    cache->stale = perm_zone_unchanged(zone, &e->tuple, &cache->entry)
+    cache->stale = perm_table_state_stale_ok(&zone->table, &e->tuple,
+                                              &cache->entry)
                    && e->plcf->stale
                    && cache->age < valid + (int64_t) e->plcf->stale;
 }

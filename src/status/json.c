@@ -191,8 +191,8 @@ perm_json_redis(perm_writer_t *w, perm_snapshot_t *s)
                     s->stats.unreadable_grants, s->stats.limited);
 
     perm_writer_put(w, ",\"table\":{\"loaded\":%s,\"since\":%uA}",
-                    loaded[health->table < 3 ? health->table : 0],
-                    health->table_since);
+                    loaded[s->table],
+                    s->table_since);
 
     perm_writer_put(w, ",\"invalidation\":{\"active\":%s,\"since\":%uA,"
                     "\"received\":%uA,\"last_lag_ms\":%uA,"

@@ -180,10 +180,10 @@ perm_metric_redis(perm_writer_t *w, perm_snapshot_t *s)
 
     /* nobody has asked yet: no sample is better than a wrong one */
 
-    if (s->health.table) {
+    if (s->table) {
         perm_metric_value(w, "table_loaded", "gauge",
                           "1 while the grant table in Redis is loaded.",
-                          s->health.table == 1);
+                          s->table == PERM_TABLE_LOADED);
     }
 }
 

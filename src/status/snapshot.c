@@ -41,6 +41,8 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     }
 
     s->health = zone->health;
+    s->table = perm_table_state_known(&zone->table);
+    s->table_since = (time_t) zone->table.since;
 
     s->expiring_missed = perm_expiring_count(zone->expiring, s->now,
                                              s->expiring);

@@ -61,6 +61,8 @@ typedef struct {
     perm_recorder_stat_t   access;
     time_t                 pending;    /* seconds, the oldest one; 0: none */
     perm_health_t          health;
+    perm_table_known_t     table;
+    time_t                 table_since;  /* unix seconds */
 
     ngx_uint_t             expiring[PERM_EXPIRING_WINDOWS];
     ngx_uint_t             expiring_missed;

@@ -325,7 +325,8 @@ perm_fetch_reply(void *data, redisReply *reply)
 
     if (reply) {
         rc = perm_grants_reply_parse(reply, &pending->reply.grants);
-        pending->generation.untold = !perm_redis_client_tracked(fetch->redis);
+        pending->generation.untracked =
+            !perm_redis_client_tracked(fetch->redis);
 
         if (perm_redis_reply_error(reply, "WRONGTYPE")) {
             perm_log_once_wrong_type(fetch->conf, &pending->tuple, fetch->log);

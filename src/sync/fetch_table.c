@@ -12,8 +12,7 @@
 typedef struct {
     perm_fetch_t      *fetch;
     ngx_queue_t        pendings;
-    ngx_atomic_uint_t  doubts;   /* of health, when it was asked */
-    ngx_uint_t         empty;    /* likewise: known to be not loaded */
+    ngx_atomic_uint_t  asked;    /* see perm_table_state_ask() */
 } perm_batch_t;
 
 
@@ -57,8 +56,7 @@ perm_fetch_table_handler(ngx_event_t *ev)
     }
 
     batch->fetch = fetch;
-    batch->doubts = fetch->zone->health.table_doubts;
-    batch->empty = (fetch->zone->health.table == PERM_TABLE_NOT_LOADED);
+    batch->asked = perm_table_state_ask(&fetch->zone->table);
     ngx_queue_init(&batch->pendings);
     ngx_queue_add(&batch->pendings, &fetch->unchecked);
     ngx_queue_init(&fetch->unchecked);
@@ -98,23 +96,17 @@ perm_fetch_table_reply(void *data, redisReply *reply)
 
         if (rc == NGX_OK) {
 
-            /* before anybody can learn of it; a doubt is when it began */
+            rc = perm_table_state_answered(&zone->table, batch->asked, loaded,
+                                           &fetch->conf->redis.prefix,
+                                           fetch->log);
 
-            if (!loaded && !zone->health.table_doubt
-                && batch->doubts == zone->health.table_doubts)
-            {
-                perm_cache_excuse(zone->cache);
-            }
-
-            if (batch->doubts != zone->health.table_doubts
-                || (loaded && batch->empty))
-            {
+            if (rc == NGX_AGAIN) {
                 perm_fetch_table_again(batch);
             }
 
-            perm_health_table(&zone->health, loaded, batch->doubts,
-                              &fetch->conf->redis.prefix, fetch->log);
-            rc = loaded ? NGX_OK : NGX_ABORT;
+            if (rc == NGX_DECLINED) {
+                rc = NGX_ABORT;
+            }
 
         } else if (rc == NGX_ERROR) {
             perm_redis_client_drop(fetch->redis);

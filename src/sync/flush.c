@@ -266,7 +266,7 @@ perm_flush_write(perm_flush_t *flush)
 
     if (perm_state_files_write(flush->conf->state, flush->zone->cache,
                                flush->zone->recorder,
-                               flush->zone->health.table == PERM_TABLE_NOT_LOADED,
+                               &flush->zone->table,
                                flush->log)
         != NGX_AGAIN)
     {

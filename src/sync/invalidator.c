@@ -65,28 +65,13 @@ static perm_redis_tracking_handlers_t  perm_invalidator_handlers = {
 };
 
 
-/*
- * What was told till now are changes, what is told from now on may be a table
- * that is being loaded.  One that is empty already may be half loaded.
- */
-
-static void
-perm_invalidator_excuse(perm_invalidator_t *invalidator)
-{
-    if (invalidator->zone->health.table != PERM_TABLE_NOT_LOADED) {
-        perm_cache_excuse(invalidator->zone->cache);
-    }
-}
-
-
 /* the table may be another now, or none */
 
 static void
-perm_invalidator_doubt(perm_invalidator_t *invalidator, ngx_uint_t doubt)
+perm_invalidator_doubt(perm_invalidator_t *invalidator,
+    perm_table_event_t event)
 {
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_excuse(invalidator);
-    perm_health_table_doubt(&invalidator->zone->health, doubt);
+    perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
     perm_fetch_table(invalidator->fetch);
     perm_revalidate_start(invalidator->revalidate);
 }
@@ -112,14 +97,8 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
         || (key->len == invalidator->meta.len
             && ngx_memcmp(key->data, invalidator->meta.data, key->len) == 0))
     {
-        /* another worker may have found it empty before this one was told */
-
-        if (invalidator->zone->health.table_doubt == PERM_DOUBT_FOUND) {
-            perm_cache_excuse(invalidator->zone->cache);
-        }
-
         perm_invalidator_doubt(invalidator,
-                               key ? PERM_DOUBT_TOLD : PERM_DOUBT_FLUSHED);
+                               key ? PERM_TABLE_META : PERM_TABLE_FLUSH);
 
     } else {
         name.len = key->len;
@@ -177,13 +156,11 @@ perm_invalidator_active(void *data, ngx_uint_t active)
     perm_invalidator_trust(invalidator);
 
     if (active) {
-        perm_invalidator_doubt(invalidator, PERM_DOUBT_TOLD);
+        perm_invalidator_doubt(invalidator, PERM_TABLE_GAP);
 
     } else {
-
-        /* it may be emptied untold, also where a doubt is open still */
-
-        perm_invalidator_excuse(invalidator);
+        perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                               invalidator->log);
     }
 
     if (ngx_exiting) {
@@ -273,8 +250,8 @@ perm_invalidator_hung(void *data)
 static void
 perm_invalidator_begin(perm_invalidator_t *invalidator)
 {
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_excuse(invalidator);
+    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                           invalidator->log);
 
     invalidator->active = 0;
     invalidator->moving = 0;

@@ -149,7 +149,7 @@ test_generations(void)
        "and is not replaced by one from before it");
 
     before = perm_cache_generation(cache, a.tuple.gateway, a.tuple.app);
-    before.untold = 1;
+    before.untracked = 1;
     perm_cache_store(cache, &a.tuple, perm_tuple_hash(&a.tuple, SEED), grants,
                      1, 4, before);
     ok(lookup(&a.tuple, &entry) && entry.fetched == 4 && !entry.trusted

@@ -339,7 +339,7 @@ test_tiny(void)
     unsigned     n;
     stub_call_t  c;
 
-    fresh(106 * 1024);
+    fresh(138 * 1024);
 
     for (n = 0; n < 3; n++) {
         store(stub_sized(&c, n, lens[n]), LATER, -1, 1);

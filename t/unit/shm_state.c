@@ -3,6 +3,7 @@
  * The state file: what comes back from it.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
  * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/shm/table_state.c
  * sources: src/state/files.c src/state/read.c
  * sources: src/state/write.c
  */
@@ -43,7 +44,8 @@ test_save(void)
     store(stub_call(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);
-    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK,
+    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+       == NGX_OK,
        "saved");
     (void) umask(022);
 
@@ -98,7 +100,9 @@ written(perm_state_files_t *state)
     unsigned   n;
     ngx_int_t  rc;
 
-    for (n = 1; (rc = perm_state_files_write(state, cache, recorder, 0, &stub_log))
+    for (n = 1;
+         (rc = perm_state_files_write(state, cache, recorder, &table,
+                                      &stub_log))
                 == NGX_AGAIN; n++)
     {
         ngx_current_msec += 5;
@@ -140,7 +144,8 @@ test_write(void)
     fresh();
 
     for (n = 0; n < 3; n++) {
-        (void) perm_state_files_write(state, cache, recorder, 0, &stub_log);
+        (void) perm_state_files_write(state, cache, recorder, &table,
+                                      &stub_log);
     }
 
     load();
@@ -163,12 +168,14 @@ test_write(void)
        "also where there was a longer one");
 
     lock_error = NGX_EBUSY;
-    ok(perm_state_files_write(state, cache, recorder, 0, &stub_log) == NGX_OK,
+    ok(perm_state_files_write(state, cache, recorder, &table, &stub_log)
+       == NGX_OK,
        "while another nginx writes, this one does not");
     lock_error = 0;
 
     fill();
-    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+       == NGX_OK
        && !exists(file_name, "~"), "the last one replaces both");
 
     load();
@@ -179,17 +186,20 @@ test_write(void)
     clean();
 
     ngx_new_binary = 1;
-    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+       == NGX_OK
        && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;
     ngx_parent = getppid();
-    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+       == NGX_OK
        && !exists(file_name, ""), "nor does the newer one of one that lives");
 
     ngx_parent = -1;
-    ok(perm_state_files_save(&file, cache, recorder, 0, &stub_log) == NGX_OK
+    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+       == NGX_OK
        && exists(file_name, ""), "but of one that has ended");
     ngx_inherited = 0;
 

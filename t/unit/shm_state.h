@@ -27,6 +27,7 @@
 static ngx_slab_pool_t  *shpool;
 static perm_cache_t     *cache;
 static perm_recorder_t  *recorder;
+static perm_table_state_t  table;
 static time_t            now;
 
 static char              dir[] = "/tmp/perm-state-XXXXXX";
@@ -61,6 +62,7 @@ fresh(void)
 
     shpool = stub_pool(2 * 1024 * 1024);
     cache = perm_cache_create(shpool, 400 * 1024, SEED);
+    perm_table_state_init(&table, cache);
     recorder = perm_recorder_create(shpool, 200 * 1024);
 }
 

@@ -3,6 +3,7 @@
  * State files that are damaged, foreign or somewhere else: what is not used.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
  * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/shm/table_state.c
  * sources: src/state/files.c src/state/read.c
  * sources: src/state/write.c
  */
@@ -54,7 +55,7 @@ test_refused(void)
     fresh();
     fill();
 
-    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
     data = get(file_name, &size);
 
     put(file_name, "hello, this is a file of somebody else, of some size; it "
@@ -153,7 +154,7 @@ test_damage(void)
                                     perm_tuple_hash(&c.tuple, SEED), now);
     }
 
-    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
     data = get(file_name, &size);
 
     for (i = 0, wrong = 0, told = 0; i < size; i++) {
@@ -225,7 +226,7 @@ test_future(void)
     fresh();
     store(stub_nth(&c, 1), LATER, -1, ngx_current_msec);
 
-    (void) perm_state_files_save(&file, cache, recorder, 0, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
     data = get(file_name, &size);
     memcpy(&record, data + sizeof(perm_state_header_t), sizeof(record));
 
