@@ -75,7 +75,7 @@ perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
     }
 
     redis = perm_str(s->health.redis_up ? "up" : "down");
-    table = tables[s->health.table < 3 ? s->health.table : 0];
+    table = tables[s->table];
     changes = perm_str(s->health.tracking ? "pushed" : "not pushed");
 
 #include "ngx_http_app_permission_page.h"
