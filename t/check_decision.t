@@ -151,8 +151,9 @@ my @unreadable = ('', 'x', 'null', 'true', '"4102444800"', '[4102444800]',
     '1e999', '{"expires":1e999}', 'NaN', 'Infinity', '{"expires":Infinity}',
     '4102444800 x', '4102444800,', '{"expires":4102444800', '0x7fffffff',
     "4102444800\0", '{"expires":4102444800}}', '{"Expires":4102444800}',
-    '{"expires":4102444800,"expires":4102444800}', '{"grant":{"expires":1}}',
-    '[' x 5000, '{"a":' x 5000, "\xff\xfe", '+4102444800', '.5', '1.',
+    '{"grant":{"expires":4102444800}}', '253402300800', '4102444800000',
+    '{"expires":4102444800000}', '253402300799.5', '99999999999999999999999',
+    '[' x 5000, '{"a":' x 5000, "\xff\xfe", '+4102444800', '.5', '1,',
     "'4102444800'");
 
 my $n = 0;
@@ -188,7 +189,7 @@ subtest 'an unreadable value is logged once, however often it is met' => sub {
 
 my @readable = ('4102444800', ' 4102444800 ', '4102444800.0', '4.1024448e9',
     '{"expires":4102444800}', '{"type":"renew","expires":5e9,"x":{"y":[1]}}',
-    '99999999999999999999999');
+    '253402300799', '{"expires":253402300798.5}');
 
 subtest 'readable values' => sub {
     for my $value (@readable) {

@@ -68,6 +68,8 @@ usage('days', qr/--days "-1": not a whole number/, 'grant', @ga, '--days=-1');
 usage('days', qr/--days "1\.5": /, 'grant', @ga, '--days', '1.5');
 usage('too many days', qr/--days "99999999": too large: at most 9999999 days/,
       'grant', @ga, '--days', '99999999');
+usage('days beyond the year 9999', qr/--days "9999999": that is after the year 9999/,
+      'grant', @ga, '--days', '9999999');
 usage('too many days left', qr/--days "1,99999999": too large: at most 9999999/,
       'expiring', '--days', '1,99999999');
 usage('too late', qr/--expires "99999999999999": too large: at most 253402300799/,

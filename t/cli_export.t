@@ -28,19 +28,21 @@ sub import_text {
     $redis->load->grant('g', 'r1', 'a', '1800000000')
         ->grant('g', undef, 'a', "{\n\"type\" : \"apply\",\r\n\"expires\":1.8e9, \"x\":{\"a\": 1.10}}")
         ->grant('g', 'r2', 'b', '{"expires":5,"note":"\u0000\"\\\\","gateway":"evil","app":1}')
-        ->grant('h', 'bad', 'b', '{"expires":1.}');
+        ->grant('g', 'r3', 'b', qq({"expires":6,"n":"a\\\"\n\r"\n,"m":[1e400\r,0.1]}))
+        ->grant('h', 'bad', 'b', '{"expires":1,}');
 
     my ($status, $out, $err) = $t->cli('export');
     is $status, 0, 'export';
     is join("\n", sort split /\n/, $out), join("\n", sort +(
         '{"gateway":"g","resource":"r1","app":"a","expires":1800000000}',
         '{"gateway":"g","resource":null,"app":"a","expires":1800000000,"type":"apply","x":{"a": 1.10}}',
-        '{"gateway":"g","resource":"r2","app":"b","expires":5,"note":"\u0000\"\\\\"}')),
+        '{"gateway":"g","resource":"r2","app":"b","expires":5,"note":"\u0000\"\\\\"}',
+        '{"gateway":"g","resource":"r3","app":"b","expires":6,"n":"a\"\n\r","m":[1e400 ,0.1]}')),
         'lines, with all members, never more than one a grant';
     like $err, qr/field "bad": unreadable/, 'what is unreadable is named';
     like $err, qr/: 1 grants have members named "gateway".*left out$/m,
         'and what a line cannot have';
-    like $err, qr/: exported 3 grants, skipped 1 unreadable ones$/m, 'counted';
+    like $err, qr/: exported 4 grants, skipped 1 unreadable ones$/m, 'counted';
 
     my $file = "$dir/table.jsonl";
     spew($file, 'old');

@@ -110,7 +110,7 @@ EOT
     my @bad = (
         'garbage', '[]', '"x"', '{"gateway":"g","app":"a"}',
         '{"gateway":"g","expires":1}', '{"app":"a","expires":1}',
-        '{"gateway":"g","app":"a","expires":01}',
+        '{"gateway":"g","app":"a","expires":253402300800}',
         '{"gateway":"g","app":"a","expires":-1}',
         '{"gateway":"g","app":"a","expires":1e999}',
         '{"gateway":"g","app":"a","expires":"soon"}',

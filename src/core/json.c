@@ -1,46 +1,159 @@
 
 #include "core/json.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 
-static const char *scan_value(const char *p, const char *end, unsigned depth);
+/* blanks as cJSON has them, around a text */
 
-
-static const char *
-skip_blanks(const char *p, const char *end)
+static perm_str_t
+trim(perm_str_t text)
 {
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) {
-        p++;
+    while (text.len && (unsigned char) text.data[0] <= ' ') {
+        text.data++;
+        text.len--;
     }
 
-    return p;
+    while (text.len && (unsigned char) text.data[text.len - 1] <= ' ') {
+        text.len--;
+    }
+
+    return text;
 }
 
 
-static const char *
-skip_digits(const char *p, const char *end)
+cJSON *
+perm_json_parse(perm_str_t text)
 {
-    while (p < end && *p >= '0' && *p <= '9') {
-        p++;
+    cJSON       *json;
+    const char  *end;
+
+    if (text.len == 0 || memchr(text.data, '\0', text.len) != NULL) {
+        return NULL;
     }
 
-    return p;
+    text = trim(text);
+
+    /* cJSON skips a byte order mark, and before 1.7.18 reads past a comma */
+
+    if (text.len == 0 || text.data[0] == '\xef'
+        || text.data[text.len - 1] == ',')
+    {
+        return NULL;
+    }
+
+    json = cJSON_ParseWithLengthOpts(text.data, text.len, &end, 0);
+
+    if (json != NULL && end != text.data + text.len) {
+        cJSON_Delete(json);
+        return NULL;
+    }
+
+    return json;
+}
+
+
+/*
+ * The length of the UTF-8 character that the text begins with, or 0: neither
+ * overlong forms, nor surrogates, nor anything beyond U+10FFFF (table 3-7 of
+ * the Unicode standard).
+ */
+
+static size_t
+utf8_length(perm_str_t text)
+{
+    size_t                i, n;
+    const unsigned char  *p;
+
+    p = (const unsigned char *) text.data;
+
+    n = (p[0] < 0x80) ? 1 : (p[0] < 0xc2) ? 0 : (p[0] < 0xe0) ? 2
+        : (p[0] < 0xf0) ? 3 : (p[0] < 0xf5) ? 4 : 0;
+
+    if (n > text.len) {
+        return 0;
+    }
+
+    for (i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)
+            || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+           ? 0 : n;
 }
 
 
 static int
-hex_digits(const char *p, const char *end)
+digit(perm_str_t text, size_t i)
 {
-    int  i;
+    return i < text.len && text.data[i] >= '0' && text.data[i] <= '9';
+}
 
-    if (end - p < 4) {
+
+/*
+ * 1 for an escaped NUL, where cJSON cuts the string, and for "\\u" without four
+ * hexadecimal digits, which is one to cJSON.
+ */
+
+static int
+escaped_nul(perm_str_t text)
+{
+    char  digits[5];
+
+    if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u') {
         return 0;
     }
 
-    for (i = 0; i < 4; i++) {
-        if (p[i] == '\0' || strchr("0123456789abcdefABCDEF", p[i]) == NULL) {
+    memcpy(digits, text.data + 2, 4);
+    digits[4] = '\0';
+
+    return strspn(digits, "0123456789abcdefABCDEF") < 4
+           || strcmp(digits, "0000") == 0;
+}
+
+
+int
+perm_json_strict(perm_str_t text)
+{
+    int          string, number;
+    size_t       n;
+    const char  *p;
+
+    string = 0;
+    number = 0;
+
+    for ( /* void */ ; text.len; text.data += n, text.len -= n) {
+        p = text.data;
+        n = utf8_length(text);
+
+        if (n == 0) {
             return 0;
+        }
+
+        if (*p == '"') {
+            string = !string;
+
+        } else if (string) {
+
+            if ((unsigned char) *p < ' ' || escaped_nul(text)) {
+                return 0;
+            }
+
+            n += (*p == '\\' && text.len > 1);
+
+        } else if ((*p == '.' && !digit(text, 1))
+                   || (*p == '0' && !number && digit(text, 1)))
+        {
+            return 0;
+        }
+
+        /* a zero may follow what makes it no leading one */
+
+        if (*p != '-') {
+            number = !string && (digit(text, 0) || strchr("+.eE", *p));
         }
     }
 
@@ -48,310 +161,226 @@ hex_digits(const char *p, const char *end)
 }
 
 
+cJSON *
+perm_json_parse_strict(perm_str_t text)
+{
+    cJSON     *json, *item;
+    unsigned   n;
+
+    json = perm_json_strict(text) ? perm_json_parse(text) : NULL;
+    n = 0;
+
+    cJSON_ArrayForEach(item, json) {
+        if (n++ == PERM_JSON_MEMBERS_MAX
+            || cJSON_GetObjectItemCaseSensitive(json, item->string) != item)
+        {
+            break;
+        }
+    }
+
+    if (item != NULL || !cJSON_IsObject(json)) {
+        cJSON_Delete(json);
+        return NULL;
+    }
+
+    return json;
+}
+
+
 /*
- * The scan_ functions return the byte after what they found, or NULL when it
- * is not there.  Table 3-7 of the Unicode standard: no overlong forms, no
- * surrogates, nothing above U+10FFFF.
+ * Takes off "rest" the text up to the next ",", ":" or "}" that is in no
+ * string, array or object.
  */
 
-static const char *
-scan_utf8(const char *p, const char *end)
+static perm_str_t
+cut(perm_str_t *rest)
 {
-    unsigned       i, n;
-    unsigned char  c, low, high;
-
-    c = (unsigned char) *p++;
-    low = 0x80;
-    high = 0xbf;
-
-    if (c >= 0xc2 && c <= 0xdf) {
-        n = 1;
-
-    } else if ((c & 0xf0) == 0xe0) {
-        n = 2;
-        low = (c == 0xe0) ? 0xa0 : 0x80;
-        high = (c == 0xed) ? 0x9f : 0xbf;
-
-    } else if (c >= 0xf0 && c <= 0xf4) {
-        n = 3;
-        low = (c == 0xf0) ? 0x90 : 0x80;
-        high = (c == 0xf4) ? 0x8f : 0xbf;
-
-    } else {
-        return NULL;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (p == end || (unsigned char) *p < low || (unsigned char) *p > high)
-        {
-            return NULL;
-        }
-
-        low = 0x80;
-        high = 0xbf;
-        p++;
-    }
-
-    return p;
-}
-
-
-static const char *
-scan_string(const char *p, const char *end)
-{
-    if (p == end || *p != '"') {
-        return NULL;
-    }
-
-    for (p++; p != NULL && p < end; /* void */ ) {
-
-        if (*p == '"') {
-            return p + 1;
-        }
-
-        if ((unsigned char) *p < ' ') {
-            return NULL;
-        }
-
-        if ((unsigned char) *p >= 0x80) {
-            p = scan_utf8(p, end);
-            continue;
-        }
-
-        if (*p++ != '\\') {
-            continue;
-        }
-
-        if (p == end) {
-            return NULL;
-        }
-
-        if (*p == 'u') {
-            p = hex_digits(p + 1, end) ? p + 5 : NULL;
-
-        } else {
-            p = (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL) ? NULL
-                                                                : p + 1;
-        }
-    }
-
-    return NULL;
-}
-
-
-static const char *
-scan_number(const char *p, const char *end)
-{
-    const char  *digits;
-
-    if (p < end && *p == '-') {
-        p++;
-    }
-
-    digits = p;
-    p = skip_digits(p, end);
-
-    if (p == digits || (*digits == '0' && p != digits + 1)) {
-        return NULL;
-    }
-
-    if (p < end && *p == '.') {
-        digits = ++p;
-        p = skip_digits(p, end);
-
-        if (p == digits) {
-            return NULL;
-        }
-    }
-
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        p++;
-
-        if (p < end && (*p == '+' || *p == '-')) {
-            p++;
-        }
-
-        digits = p;
-        p = skip_digits(p, end);
-
-        if (p == digits) {
-            return NULL;
-        }
-    }
-
-    return p;
-}
-
-
-static const char *
-scan_word(const char *p, const char *end, const char *word)
-{
-    size_t  len;
-
-    len = strlen(word);
-
-    if ((size_t) (end - p) < len || memcmp(p, word, len) != 0) {
-        return NULL;
-    }
-
-    return p + len;
-}
-
-
-static const char *
-scan_name(const char *p, const char *end)
-{
-    p = scan_string(p, end);
-
-    if (p == NULL) {
-        return NULL;
-    }
-
-    p = skip_blanks(p, end);
-
-    if (p == end || *p != ':') {
-        return NULL;
-    }
-
-    return skip_blanks(p + 1, end);
-}
-
-
-/* an array or an object, from its opening byte on */
-
-static const char *
-scan_nest(const char *p, const char *end, unsigned depth)
-{
-    char  open, close;
-
-    if (depth == PERM_JSON_DEPTH) {
-        return NULL;
-    }
-
-    open = *p;
-    close = (open == '{') ? '}' : ']';
-
-    p = skip_blanks(p + 1, end);
-
-    if (p < end && *p == close) {
-        return p + 1;
-    }
-
-    for ( ;; ) {
-        if (open == '{') {
-            p = scan_name(p, end);
-
-            if (p == NULL) {
-                return NULL;
-            }
-        }
-
-        p = scan_value(p, end, depth + 1);
-
-        if (p == NULL) {
-            return NULL;
-        }
-
-        p = skip_blanks(p, end);
-
-        if (p < end && *p == close) {
-            return p + 1;
-        }
-
-        if (p == end || *p != ',') {
-            return NULL;
-        }
-
-        p = skip_blanks(p + 1, end);
-    }
-}
-
-
-static const char *
-scan_value(const char *p, const char *end, unsigned depth)
-{
-    if (p == end) {
-        return NULL;
-    }
-
-    switch (*p) {
-    case '{':
-    case '[':
-        return scan_nest(p, end, depth);
-    case '"':
-        return scan_string(p, end);
-    case 't':
-        return scan_word(p, end, "true");
-    case 'f':
-        return scan_word(p, end, "false");
-    case 'n':
-        return scan_word(p, end, "null");
-    default:
-        return scan_number(p, end);
-    }
-}
-
-
-int
-perm_json_valid(perm_str_t text)
-{
+    unsigned     depth;
+    perm_str_t   part;
     const char  *p, *end;
 
-    if (text.len == 0) {
-        return 0;
+    end = rest->data + rest->len;
+    depth = 0;
+
+    for (p = rest->data; p < end; p++) {
+
+        if (*p == '"') {
+            for (p++; p < end - 1 && *p != '"'; p++) {
+                p += (*p == '\\');
+            }
+
+        } else if (depth == 0 && (*p == ',' || *p == ':' || *p == '}')) {
+            break;
+
+        } else if (*p == '[' || *p == '{') {
+            depth++;
+
+        } else if (*p == ']' || *p == '}') {
+            depth--;
+        }
     }
 
-    end = text.data + text.len;
+    /* beyond the end only of what perm_json_parse() does not take */
 
-    p = scan_value(skip_blanks(text.data, end), end, 0);
+    part.data = rest->data;
+    part.len = (p < end ? p : end) - part.data;
+    rest->data += part.len;
+    rest->len -= part.len;
 
-    return p != NULL && skip_blanks(p, end) == end;
-}
-
-
-perm_str_t
-perm_json_value(perm_str_t text)
-{
-    perm_str_t   value;
-    const char  *end;
-
-    end = text.data + text.len;
-    value.data = skip_blanks(text.data, end);
-
-    end = scan_value(value.data, end, 0);
-    value.len = (end == NULL) ? 0 : (size_t) (end - value.data);
-
-    return value;
+    return trim(part);
 }
 
 
 int
 perm_json_next(perm_str_t *rest, perm_json_member_t *member)
 {
-    const char  *p, *end;
+    *rest = trim(*rest);
 
-    end = rest->data + rest->len;
-    p = skip_blanks(rest->data, end);
-
-    if (p == end || (*p != '{' && *p != ',')) {
+    if (rest->len < 2 || (*rest->data != '{' && *rest->data != ',')) {
         return 0;
     }
 
-    member->name.data = skip_blanks(p + 1, end);
-    p = scan_string(member->name.data, end);
+    rest->data++;
+    rest->len--;
+    member->name = cut(rest);
 
-    if (p == NULL) {
+    if (member->name.len == 0 || rest->len == 0) {
         return 0;
     }
 
-    member->name.len = p - member->name.data;
-
-    member->value.data = scan_name(member->name.data, end);
-    p = scan_value(member->value.data, end, 1);
-    member->value.len = p - member->value.data;
-
-    rest->data = p;
-    rest->len = end - p;
+    rest->data++;
+    rest->len--;
+    member->value = cut(rest);
 
     return 1;
+}
+
+
+/* the member of that name, the first of several; it must be there */
+
+static perm_str_t
+value_of(const cJSON *object, perm_str_t text, const char *name)
+{
+    const cJSON         *item;
+    perm_json_member_t   member;
+
+    item = object->child;
+
+    while (perm_json_next(&text, &member) && strcmp(item->string, name) != 0) {
+        item = item->next;
+    }
+
+    return member.value;
+}
+
+
+static char *
+put(char *out, char before, perm_str_t name, perm_str_t value)
+{
+    *out++ = before;
+    memcpy(out, name.data, name.len);
+    out += name.len;
+    *out++ = ':';
+    memcpy(out, value.data, value.len);
+
+    return out + value.len;
+}
+
+
+char *
+perm_json_merge(perm_str_t object, perm_str_t changes)
+{
+    char                *out, *p;
+    cJSON               *old, *new, *item;
+    perm_str_t           rest;
+    perm_json_member_t   member;
+
+    out = malloc(object.len + changes.len + sizeof("{}"));
+    if (out == NULL) {
+        return NULL;
+    }
+
+    old = perm_json_parse(object);
+    new = perm_json_parse(changes);
+    p = out;
+    rest = object;
+
+    for (item = cJSON_IsObject(old) ? old->child : NULL;
+         item != NULL && perm_json_next(&rest, &member);
+         item = item->next)
+    {
+        if (cJSON_GetObjectItemCaseSensitive(new, item->string) != NULL) {
+
+            /* of several of that name one is left, which all readers take */
+
+            if (cJSON_GetObjectItemCaseSensitive(old, item->string) != item) {
+                continue;
+            }
+
+            member.value = value_of(new, changes, item->string);
+        }
+
+        p = put(p, (p == out) ? '{' : ',', member.name, member.value);
+    }
+
+    rest = changes;
+
+    for (item = cJSON_IsObject(new) ? new->child : NULL;
+         item != NULL && perm_json_next(&rest, &member);
+         item = item->next)
+    {
+        if (cJSON_GetObjectItemCaseSensitive(old, item->string) == NULL) {
+            p = put(p, (p == out) ? '{' : ',', member.name, member.value);
+        }
+    }
+
+    if (p == out) {
+        *p++ = '{';
+    }
+
+    *p++ = '}';
+    *p = '\0';
+
+    cJSON_Delete(old);
+    cJSON_Delete(new);
+
+    return out;
+}
+
+
+size_t
+perm_json_escape(char *out, perm_str_t text)
+{
+    char           *p;
+    size_t          n;
+    unsigned char   c;
+
+    static const char  hex[] = "0123456789abcdef";
+
+    for (p = out; text.len; text.data += n, text.len -= n) {
+        c = (unsigned char) text.data[0];
+        n = utf8_length(text);
+
+        if (n == 0) {
+            memcpy(p, "\\ufffd", 6);
+            p += 6;
+            n = 1;
+
+        } else if (c < ' ' || c == 0x7f || c == '<') {
+            memcpy(p, "\\u00", 4);
+            p += 4;
+            *p++ = hex[c >> 4];
+            *p++ = hex[c & 0xf];
+
+        } else {
+            if (c == '"' || c == '\\') {
+                *p++ = '\\';
+            }
+
+            memcpy(p, text.data, n);
+            p += n;
+        }
+    }
+
+    return p - out;
 }

@@ -1,11 +1,13 @@
 
 /*
- * JSON texts exactly as RFC 8259 has them, read where they lie.
+ * The codec of every JSON text: grants, import lines, headers.  cJSON reads,
+ * and is generous: it takes "01", "1.", control bytes and bytes that are no
+ * UTF-8 in strings, cuts a string at an escaped NUL, and of a member that
+ * stands twice its users take the first.  That opens nothing: who may write
+ * a grant may write any grant.  What a caller sends is read strictly.
  *
- * The common parsers are generous: they take "01", "1.", raw control bytes
- * and broken UTF-8, cut a name at an escaped NUL, and round what they print
- * again.  A grant is a permission: what is not JSON must not become one, and
- * what belongs to somebody else must be kept to the byte.
+ * The texts of members are kept as they stand, since cJSON would print others:
+ * 12345678901234567890 as 1.2345678901234567e+19, 1e400 as null.
  */
 
 
@@ -13,14 +15,15 @@
 #define _PERM_CORE_JSON_H_INCLUDED_
 
 
+#include <cjson/cJSON.h>
+
 #include "core/name.h"
 
 
-#define PERM_JSON_DEPTH   64   /* arrays and objects in each other */
 #define PERM_JSON_ESCAPE  6    /* bytes that one byte escaped takes at most */
 
 
-/* texts as they stand: the name with its quotes and escapes */
+/* texts as they stand: the name with its quotes */
 
 typedef struct {
     perm_str_t  name;
@@ -29,51 +32,46 @@ typedef struct {
 
 
 /*
- * Returns 1 when the text is one JSON value and blanks, in valid UTF-8 and
- * not deeper than PERM_JSON_DEPTH.  The other functions take only such texts
- * and what they return of them.
+ * Returns what the text means, to be freed with cJSON_Delete(), or NULL: not
+ * JSON, bytes before or behind it that are no blanks, a NUL byte, more than
+ * CJSON_NESTING_LIMIT arrays and objects in each other, or out of memory.
  */
-int perm_json_valid(perm_str_t text);
-
-
-/* The text without the blanks around it; its first byte tells the kind */
-
-perm_str_t perm_json_value(perm_str_t text);
+cJSON *perm_json_parse(perm_str_t text);
 
 
 /*
- * Members of an object, in turn: "rest" is its text at first.  Returns 1 with
- * *member filled, or 0 when there is none left or the value is no object.
+ * Returns 1 when a text that perm_json_parse() takes is JSON as RFC 8259 has
+ * it: UTF-8, no control bytes in strings, "01" and "1." no numbers; and when no
+ * string holds an escaped NUL, where cJSON cuts it.
+ */
+int perm_json_strict(perm_str_t text);
+
+
+/*
+ * What a caller sends: NULL also for a text that is not strict, for what is no
+ * object, for a member that stands twice, and for more than
+ * PERM_JSON_MEMBERS_MAX members.
+ */
+#define PERM_JSON_MEMBERS_MAX  128
+
+cJSON *perm_json_parse_strict(perm_str_t text);
+
+
+/*
+ * The members of an object that perm_json_parse() took, in the order of its
+ * children; "rest" is its text at first.  Returns 1 with *member filled, or 0
+ * when there is none left or the text is of no object.
  */
 int perm_json_next(perm_str_t *rest, perm_json_member_t *member);
 
 
-/* 1 when a value is a string (or a name) that means these bytes exactly */
-
-int perm_json_is(perm_str_t value, const char *text);
-
-
-/*
- * Writes what a string means, and a NUL, into "out" of "size" bytes.  Returns
- * its length, or -1 when it is no string, too long, holds a NUL or half a
- * surrogate pair.
- */
-long perm_json_string(perm_str_t value, char *out, size_t size);
-
-
-/* What a number means: infinite when out of range, NAN when it is no number */
-
-double perm_json_number(perm_str_t value);
-
-
 /*
  * Returns a new text, NUL-terminated and to be freed by the caller, or NULL
- * when memory is out: the object with each of the "n" members set, where it
- * has that name already or else at the end.  Every other member keeps its
- * bytes.  What is no object counts as "{}".
+ * when memory is out: the members of "object" with the values that "changes",
+ * an object, has for their names, then the other members of "changes".  All
+ * else keeps its bytes.  An "object" that is none counts as "{}".
  */
-char *perm_json_merge(perm_str_t object, const perm_json_member_t *set,
-    unsigned n);
+char *perm_json_merge(perm_str_t object, perm_str_t changes);
 
 
 /*

@@ -1,6 +1,7 @@
 
 /* grant values: what is readable, what a rewrite keeps */
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "core/grant.h"
@@ -28,16 +29,14 @@ static const perm_case_t  cases[] = {
     { "1.8e9", 1800000000 },
     { "18E+8", 1800000000 },
     { "180000000000e-2", 1800000000 },
-    { "0.000000000000000000000000000000000000000000000000000018e62", 1800000000 },
-    { "1800000000.00000000000000000000000000000000000000000000000000", 1800000000 },
-    { "1e308", INT64_C(9007199254740992) },
-    { "99999999999999999999999999999999999999999999999999999999", INT64_C(9007199254740992) },
+    { "1800000000.00000000000000000000000000000000000000000", 1800000000 },
+    { "253402300799", PERM_GRANT_EXPIRES_MAX },
+    { "253402300798.5", PERM_GRANT_EXPIRES_MAX },
+    { "{\"expires\":253402300799}", PERM_GRANT_EXPIRES_MAX },
     { "{\"expires\":1800000000}", 1800000000 },
     { "{ \"a\" : [1,{\"expires\":1}] , \"expires\" : 5 }", 5 },
     { "{\"\\u0065xpires\":7}", 7 },
-    { "{\"expires\":9,\"note\":\"\\ud800\"}", 9 },
     { "{\"expires\":9,\"note\":\"\\u0000\"}", 9 },
-    { "{\"expires\":9,\"expires\\u0000x\":1}", 9 },
     { "{\"expires\":9,\"Expires\":1}", 9 },
     { "{\"expires\":9,\"note\":\"\xe6\x9d\x83\xe9\x99\x90\"}", 9 },
 
@@ -49,13 +48,17 @@ static const perm_case_t  cases[] = {
     { "[1800000000]", UNREADABLE },
     { "{}", UNREADABLE },
     { "-1", UNREADABLE },
+    { "253402300800", UNREADABLE },
+    { "253402300799.5", UNREADABLE },
+    { "1800000000000", UNREADABLE },
+    { "1e308", UNREADABLE },
     { "1e309", UNREADABLE },
+    { "-1e309", UNREADABLE },
     { "1e999999999999999999", UNREADABLE },
+    { "99999999999999999999999999999999999999999999999999999999", UNREADABLE },
     { "NaN", UNREADABLE },
     { "Infinity", UNREADABLE },
     { "nan", UNREADABLE },
-    { "01", UNREADABLE },
-    { "1.", UNREADABLE },
     { ".5", UNREADABLE },
     { "+1", UNREADABLE },
     { "0x10", UNREADABLE },
@@ -64,20 +67,20 @@ static const perm_case_t  cases[] = {
     { "-", UNREADABLE },
     { "1 2", UNREADABLE },
     { "1,", UNREADABLE },
-    { "1800000000\v", UNREADABLE },
+    { ",", UNREADABLE },
     { "\xef\xbb\xbf" "1800000000", UNREADABLE },
-    { "{\"expires\":01}", UNREADABLE },
-    { "{\"expires\":1.}", UNREADABLE },
+    { " \xef\xbb\xbf" "1800000000", UNREADABLE },
     { "{\"expires\":+1}", UNREADABLE },
     { "{\"expires\":-1}", UNREADABLE },
     { "{\"expires\":1e999}", UNREADABLE },
+    { "{\"expires\":253402300800}", UNREADABLE },
     { "{\"expires\":\"1\"}", UNREADABLE },
     { "{\"expires\":null}", UNREADABLE },
+    { "{\"expires\":true}", UNREADABLE },
     { "{\"expires\":{}}", UNREADABLE },
-    { "{\"expires\":1,\"expires\":2}", UNREADABLE },
-    { "{\"expires\":1,\"expires\":null}", UNREADABLE },
-    { "{\"expires\\u0000x\":1}", UNREADABLE },
+    { "{\"Expires\":1}", UNREADABLE },
     { "{\"expires\":1", UNREADABLE },
+    { "{\"expires\":1,", UNREADABLE },
     { "{\"expires\":1,}", UNREADABLE },
     { "{\"expires\":1}}", UNREADABLE },
     { "{\"expires\":1} x", UNREADABLE },
@@ -85,18 +88,25 @@ static const perm_case_t  cases[] = {
     { "{'expires':1}", UNREADABLE },
     { "{\"expires\" 1}", UNREADABLE },
     { "{\"expires\":1 \"a\":2}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\n\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\x01\"}", UNREADABLE },
     { "{\"expires\":1,\"a\":\"\\x\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\\u12g4\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\xff\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\xc0\x80\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\xed\xa0\x80\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\xf4\x90\x80\x80\"}", UNREADABLE },
-    { "{\"expires\":1,\"a\":\"\xe6\x9d\"}", UNREADABLE },
+    { "{\"expires\":1,\"a\":\"\\ud800\"}", UNREADABLE },
     { "{\"expires\":1,\"a\":tru}", UNREADABLE },
     { "{\"expires\":1,\"a\":[1,]}", UNREADABLE },
-    { "{\"expires\":1}//", UNREADABLE }
+    { "{\"expires\":1,\"a\":\"", UNREADABLE },
+    { "{\"expires\":1,\"a\":\"\\", UNREADABLE },
+    { "{\"expires\":1}//", UNREADABLE },
+
+    /* what cJSON is generous with */
+
+    { "01", 1 },
+    { "1.", 1 },
+    { "\v1800000000\x01", 1800000000 },
+    { "{\"expires\":1,\"expires\":2}", 1 },
+    { "{\"expires\":1,\"expires\":null}", 1 },
+    { "{\"expires\\u0000x\":1}", 1 },
+    { "{\"expires\":1,\"a\":\"\n\x01\"}", 1 },
+    { "{\"expires\":1,\"a\":\"\\u12g4\"}", 1 },
+    { "{\"expires\":1,\"a\":\"\xff\xc0\x80\"}", 1 }
 };
 
 
@@ -131,20 +141,58 @@ readable(void)
 }
 
 
+/* as deep as cJSON goes, on the stack of a small thread */
+
+static void *
+deep(void *data)
+{
+    char        *text;
+    char        *value;
+    unsigned     levels;
+    perm_str_t   v;
+
+    levels = *(unsigned *) data;
+    text = malloc(2 * levels + 64);
+    v.data = text;
+    v.len = sprintf(text, "{\"expires\":1,\"a\":");
+    memset(text + v.len, '[', levels - 1);
+    memset(text + v.len + levels - 1, ']', levels - 1);
+    v.len += 2 * (levels - 1);
+    text[v.len++] = '}';
+
+    if (perm_grant_expires(v) == 1) {
+        value = perm_grant_rewrite(v, 2, NULL, -1);
+        text[sizeof("{\"expires\":") - 1] = '2';
+        *(unsigned *) data = strncmp(value, text, v.len) == 0
+                             && value[v.len] == '\0'
+                             && perm_grant_expires(str(value)) == 2;
+        free(value);
+
+    } else {
+        *(unsigned *) data = 0;
+    }
+
+    free(text);
+
+    return NULL;
+}
+
+
 static void
 depth(unsigned levels, int good)
 {
-    char        text[4096];
-    perm_str_t  value;
+    unsigned        result;
+    pthread_t       thread;
+    pthread_attr_t  attr;
 
-    value.len = sprintf(text, "{\"expires\":1,\"a\":");
-    memset(text + value.len, '[', levels);
-    memset(text + value.len + levels, ']', levels);
-    value.len += 2 * levels;
-    text[value.len++] = '}';
-    value.data = text;
+    result = levels;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 512 * 1024);
 
-    ok((perm_grant_expires(value) == 1) == good, "%u levels deep", levels + 1);
+    ok(pthread_create(&thread, &attr, deep, &result) == 0
+       && pthread_join(thread, NULL) == 0 && (int) result == good,
+       "%u levels deep: %s", levels,
+       good ? "readable, and kept" : "not readable");
 }
 
 
@@ -180,9 +228,10 @@ main(void)
 {
     readable();
 
-    depth(PERM_JSON_DEPTH - 1, 1);
-    depth(PERM_JSON_DEPTH, 0);
-    depth(2000, 0);
+    depth(64, 1);
+    depth(CJSON_NESTING_LIMIT, 1);
+    depth(CJSON_NESTING_LIMIT + 1, 0);
+    depth(30000, 0);
 
     rewritten("", 5, NULL, -1, "{\"expires\":5}");
     rewritten("1", 5, "apply", 3,
@@ -195,16 +244,28 @@ main(void)
               5, NULL, -1,
               "{\"a\":\"\\u0000,}\",\"\\u0065xpires\":5,\"z\":[ 1.10, {} ]}");
     rewritten("{\"expires\":1,\"type\":\"a\",\"type\":7}", 5, "b", -1,
-              "{\"expires\":5,\"type\":\"b\",\"type\":\"b\"}");
+              "{\"expires\":5,\"type\":\"b\"}");
     rewritten("{\"expires\":1,\"expires\":2}", 5, NULL, -1, "{\"expires\":5}");
-    rewritten("{\"expires\":1,\"expires\\u0000\":2}", 5, NULL, -1,
-              "{\"expires\":5,\"expires\\u0000\":2}");
+    rewritten("{\"expires\":1,\"n\":1e400,\"n\":0.1,\"m\":-0}", 5, NULL, -1,
+              "{\"expires\":5,\"n\":1e400,\"n\":0.1,\"m\":-0}");
+    rewritten("{\"b\\\\\" : \"}\\\"{\", \"\":[{\"]\":\"[\"}] ,\"expires\":1}",
+              5, NULL, -1,
+              "{\"b\\\\\":\"}\\\"{\",\"\":[{\"]\":\"[\"}],\"expires\":5}");
+    rewritten("{\"expires\":1,\"a\":\"\xff\n\\u0000\",\"a\\u0000b\":3}",
+              5, NULL, -1,
+              "{\"expires\":5,\"a\":\"\xff\n\\u0000\",\"a\\u0000b\":3}");
+    rewritten("[1]", 5, NULL, -1, "{\"expires\":5}");
+    rewritten("{\"type\":\"x\"}", 5, NULL, -1, "{\"expires\":5}");
     rewritten("", 5, "q\"\\\n", -1,
               "{\"expires\":5,\"type\":\"q\\\"\\\\\\u000a\"}");
 
     details("{\"expires\":1,\"type\":\"apply\",\"granted\":9}", "apply", 9);
     details("{\"expires\":1,\"type\":\"toolong!\",\"granted\":-9}", "", -1);
-    details("{\"expires\":1,\"type\":\"a\\u0000b\",\"granted\":\"9\"}", "", -1);
+    details("{\"expires\":1,\"type\":\"exactly\",\"granted\":1.5}", "exactly",
+            2);
+    details("{\"expires\":1,\"granted\":\"9\"}", "", -1);
+    details("{\"expires\":1,\"granted\":1e999}", "", -1);
+    details("{\"expires\":1,\"type\":", "", -1);
     details("{\"expires\":1,\"type\":7}", "", -1);
     details("1", "", -1);
     details("{\"expires\":1,\"type\":\"\\uD83D\\ude00\"}", "\xf0\x9f\x98\x80",

@@ -1,5 +1,5 @@
 
-/* the codec: what a JSON string looks like */
+/* the codec: what it takes, from whom, and what a JSON string looks like */
 
 #include <stdlib.h>
 
@@ -54,9 +54,91 @@ escapes(void)
 }
 
 
+static void
+strict(const char *text, int good)
+{
+    char        *copy;
+    cJSON       *json;
+    perm_str_t   exact;
+
+    exact.len = strlen(text);
+    copy = malloc(exact.len ? exact.len : 1);
+    exact.data = memcpy(copy, text, exact.len);
+
+    json = perm_json_parse_strict(exact);
+    ok((json != NULL) == good, "of a caller: %.60s", text);
+
+    cJSON_Delete(json);
+    free(copy);
+}
+
+
+/* so many members, each of another name */
+
+static void
+crowded(unsigned members, int good)
+{
+    char      text[4096], *p;
+    unsigned  i;
+
+    for (i = 0, p = text; i < members; i++) {
+        p += sprintf(p, "%c\"m%u\":1", i ? ',' : '{', i);
+    }
+
+    strcpy(p, "}");
+    strict(text, good);
+}
+
+
+static void
+callers(void)
+{
+    strict("{}", 1);
+    strict(" {\"a\":\"b\",\"A\":\"c\"} ", 1);
+    strict("{\"a\":[1,{\"b\":1}],\"b\":\"\\u00410000\\\\u0000\"}", 1);
+    strict("{\"a\":\"\\u1000\\u0001\"}", 1);
+    strict("", 0);
+    strict("[]", 0);
+    strict("[\"a\"]", 0);
+    strict("\"a\"", 0);
+    strict("null", 0);
+    strict("{\"a\":1", 0);
+    strict("{\"a\":1,", 0);
+    strict("{\"a\":1} {}", 0);
+    strict("\xef\xbb\xbf{}", 0);
+    strict("{\"a\":1,\"a\":1}", 0);
+    strict("{\"a\":1,\"b\":2,\"\\u0061\":1}", 0);
+    strict("{\"a\":\"\\u0000\"}", 0);
+    strict("{\"a\":\"b\\u0000c\"}", 0);
+    strict("{\"a\\u0000\":\"b\"}", 0);
+    strict("{\"a\":[{\"b\":\"\\\\\\u0000\"}]}", 0);
+    strict("{\"a\":\"b\\u00zz\"}", 0);
+    strict("{\"a\":\"b\\uzzzz\"}", 0);
+    strict("{\"a\":\"\\u00\"}", 0);
+    strict("{\"a\":\"\\", 0);
+    strict("{\"a\":\"\\u", 0);
+    strict("\\u0000", 0);
+    strict("{\"a\":[0,-0,0.5,10,100,1e-01,-1.0E+00,\"01 1.\"],\"01\":0}", 1);
+    strict("{\"a\":\"\xe6\x9d\x83\\\\\",\"b\":\"\\\"\x7f\"}", 1);
+    strict("{\"a\":01}", 0);
+    strict("{\"a\":-01}", 0);
+    strict("{\"a\":[true,00]}", 0);
+    strict("{\"a\":1.}", 0);
+    strict("{\"a\":1.e1}", 0);
+    strict("{\"a\":\"\t\"}", 0);
+    strict("{\"a\\\"\x1f\":1}", 0);
+    strict("{\"a\":\"\xff\"}", 0);
+    strict("{\"a\":\"\xe6\x9d\"}", 0);
+
+    crowded(PERM_JSON_MEMBERS_MAX, 1);
+    crowded(PERM_JSON_MEMBERS_MAX + 1, 0);
+}
+
+
 int
 main(void)
 {
+    callers();
     escapes();
 
     return done();

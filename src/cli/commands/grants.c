@@ -86,18 +86,22 @@ wanted_expires(const perm_cli_t *cli)
 
     days = (args->days >= 0) ? args->days : DAYS_DEFAULT;
 
+    if (days > (PERM_GRANT_EXPIRES_MAX - cli->now) / 86400) {
+        perm_fatal(PERM_EXIT_USAGE, "--days \"%lld\": that is after the year "
+                   "9999; 0 is permanent", (long long) days);
+    }
+
     return (days == 0) ? PERM_GRANT_PERMANENT : cli->now + days * 86400;
 }
 
 
-/* valid UTF-8, as JSON wants it, and no control bytes, as logs want it */
+/* UTF-8, as JSON wants it, without control bytes, as logs want it */
 
 static void
 check_type(const char *type)
 {
-    char        text[TYPE_MAX + 3];
-    size_t      len;
-    perm_str_t  json;
+    char    text[TYPE_MAX * PERM_JSON_ESCAPE + 1];
+    size_t  len, i;
 
     len = strlen(type);
 
@@ -106,13 +110,11 @@ check_type(const char *type)
                    "quotes and backslashes", perm_escape_text(type));
     }
 
-    json.len = len + 2;
-    json.data = text;
-    text[0] = '"';
-    memcpy(text + 1, type, len);
-    text[len + 1] = '"';
+    text[perm_json_escape(text, perm_str(type))] = '\0';
 
-    if (!perm_json_valid(json)) {
+    for (i = 0; i < len && (unsigned char) type[i] >= ' '; i++) { /* void */ }
+
+    if (i < len || strstr(text, "\\ufffd") != NULL) {
         perm_fatal(PERM_EXIT_USAGE, "--type \"%s\": not UTF-8 without control "
                    "bytes", perm_escape_text(type));
     }

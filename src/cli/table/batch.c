@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/grant.h"
+#include "core/json.h"
 
 
 #define GRANTS        1024
@@ -16,8 +17,8 @@
 typedef struct perm_batch_item_s  perm_batch_item_t;
 
 /*
- * Offsets in the batch's bytes: key, field, and the members as an object.  Of
- * the lines for one grant the last one writes what all of them make of it.
+ * Key, field and value lie in the batch's bytes.  Of the lines for one grant
+ * the last one writes what all of them make of it.
  */
 
 struct perm_batch_item_s {
@@ -74,37 +75,6 @@ perm_batch_free(perm_batch_t *batch)
 }
 
 
-static char *
-put(char *p, perm_str_t text)
-{
-    memcpy(p, text.data, text.len);
-
-    return p + text.len;
-}
-
-
-static perm_str_t
-put_object(char *p, const perm_grant_line_t *line)
-{
-    unsigned     i;
-    perm_str_t   object;
-
-    object.data = p;
-
-    for (i = 0; i < line->n; i++) {
-        *p++ = (i == 0) ? '{' : ',';
-        p = put(p, line->members[i].name);
-        *p++ = ':';
-        p = put(p, line->members[i].value);
-    }
-
-    *p++ = '}';
-    object.len = (size_t) (p - object.data);
-
-    return object;
-}
-
-
 static uint32_t
 hash(uint32_t value, perm_str_t text)
 {
@@ -158,43 +128,42 @@ link_item(perm_batch_t *batch, perm_batch_item_t *item)
 }
 
 
+static perm_str_t
+put(perm_batch_t *batch, perm_str_t text)
+{
+    text.data = memcpy(batch->bytes + batch->used, text.data, text.len);
+    batch->used += text.len;
+
+    return text;
+}
+
+
 int
 perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
     const perm_grant_line_t *line, uint64_t number)
 {
-    char               *p;
-    size_t              size;
-    unsigned            i;
+    char                key[PERM_KEY_MAX];
+    perm_str_t          text;
     perm_batch_item_t  *item;
 
-    size = PERM_KEY_MAX + PERM_RESOURCE_MAX + 2;
-
-    for (i = 0; i < line->n; i++) {
-        size += line->members[i].name.len + line->members[i].value.len + 2;
-    }
-
-    if (batch->n == GRANTS || size > BYTES - batch->used) {
+    if (batch->n == GRANTS
+        || PERM_KEY_MAX + PERM_RESOURCE_MAX + line->value.len
+           > BYTES - batch->used)
+    {
         return 0;
     }
 
+    text.data = key;
+    text.len = perm_grant_key(key, PERM_KEY_GRANTS, cli->prefix,
+                              line->gateway, line->app);
+
     item = &batch->items[batch->n++];
     item->number = number;
-    p = batch->bytes + batch->used;
+    item->key = put(batch, text);
+    item->field = put(batch, line->resource.len ? line->resource
+                                                : perm_str(PERM_GATEWAY_FIELD));
+    item->object = put(batch, line->value);
 
-    item->key.data = p;
-    item->key.len = perm_grant_key(p, PERM_KEY_GRANTS, cli->prefix,
-                                   line->gateway, line->app);
-    p += item->key.len;
-
-    item->field.data = p;
-    p = put(p, line->resource.len ? line->resource
-                                  : perm_str(PERM_GATEWAY_FIELD));
-    item->field.len = (size_t) (p - item->field.data);
-
-    item->object = put_object(p, line);
-    p += item->object.len;
-
-    batch->used = (size_t) (p - batch->bytes);
     link_item(batch, item);
 
     return 1;
@@ -229,32 +198,10 @@ old_value(const redisReply *reply)
 }
 
 
-/* the old value with the members of a line set */
-
-static char *
-merge(perm_str_t old, perm_str_t object)
-{
-    char                *value;
-    unsigned             n;
-    perm_json_member_t   members[PERM_LINE_MEMBERS_MAX];
-
-    n = 0;
-
-    while (n < PERM_LINE_MEMBERS_MAX && perm_json_next(&object, &members[n])) {
-        n++;
-    }
-
-    value = perm_json_merge(old, members, n);
-
-    if (value == NULL) {
-        perm_fatal(PERM_EXIT_REDIS, "out of memory");
-    }
-
-    return value;
-}
-
-
-/* with those of every line for that grant, one after the other */
+/*
+ * The old value with the members of every line for that grant set, one line
+ * after the other.
+ */
 
 static char *
 new_value(perm_str_t old, const perm_batch_item_t *last)
@@ -269,7 +216,12 @@ new_value(perm_str_t old, const perm_batch_item_t *last)
     value = NULL;
 
     for (item = last->first; item != NULL; item = item->later) {
-        next = merge(old, item->object);
+        next = perm_json_merge(old, item->object);
+
+        if (next == NULL) {
+            perm_fatal(PERM_EXIT_REDIS, "out of memory");
+        }
+
         free(value);
         value = next;
         old = perm_str(value);

@@ -3,293 +3,266 @@
 
 #include <string.h>
 
-#include "core/grant.h"
 #include "core/time.h"
+#include "core/grant.h"
+#include "core/json.h"
 
 
-#define SEEN_GATEWAY   1
-#define SEEN_RESOURCE  2
-#define SEEN_APP       4
-#define SEEN_EXPIRES   8
-#define SEEN_TYPE      16
+/* the members of a line that have a meaning */
 
+enum { GATEWAY = 0, RESOURCE, APP, EXPIRES, TYPE, KNOWN };
+
+static const struct {
+    const char  *name;
+    const char  *wrong;
+    const char  *missing;                     /* NULL: absent or null will do */
+    int        (*valid)(perm_str_t name);     /* NULL: it is no name */
+    size_t       offset;                      /* of it in perm_grant_line_t */
+} known_members[KNOWN] = {
+    { "gateway", "\"gateway\" is no name of a gateway", "no \"gateway\"",
+      perm_name_gateway_valid, offsetof(perm_grant_line_t, gateway) },
+    { "resource", "\"resource\" is no name of a resource; null or none is the "
+      "whole gateway", NULL,
+      perm_name_resource_valid, offsetof(perm_grant_line_t, resource) },
+    { "app", "\"app\" is no name of an app", "no \"app\"",
+      perm_name_app_valid, offsetof(perm_grant_line_t, app) },
+    { "expires", "\"expires\" is neither unix seconds nor RFC 3339",
+      "no \"expires\"", NULL, 0 },
+    { "type", "\"type\" is no string", NULL, NULL, 0 }
+};
+
+
+/* where the next name goes, and the next member of the value */
 
 typedef struct {
     perm_grant_line_t  *line;
-    char               *out;    /* where the next name goes */
-    unsigned            seen;
+    char               *name;
+    char               *value;
+    unsigned            nmembers;
 } perm_line_reader_t;
 
 
-static const char *
-read_name(perm_line_reader_t *reader, perm_str_t value, perm_str_t *name,
-    size_t max)
+static unsigned
+find_known(const cJSON *item)
 {
-    long  len;
+    unsigned  i;
 
-    len = perm_json_string(value, reader->out, max + 1);
-
-    if (len < 0) {
-        return "not a string, or too long";
-    }
-
-    name->data = reader->out;
-    name->len = (size_t) len;
-    reader->out += len + 1;
-
-    return NULL;
-}
-
-
-static const char *
-read_gateway(perm_line_reader_t *reader, perm_str_t value)
-{
-    perm_grant_line_t  *line = reader->line;
-
-    if (read_name(reader, value, &line->gateway, PERM_GATEWAY_MAX) != NULL
-        || !perm_name_gateway_valid(line->gateway))
-    {
-        return "\"gateway\" is no name of a gateway";
-    }
-
-    return NULL;
-}
-
-
-static const char *
-read_resource(perm_line_reader_t *reader, perm_str_t value)
-{
-    perm_grant_line_t  *line = reader->line;
-
-    if (*value.data == 'n') {
-        return NULL;
-    }
-
-    if (read_name(reader, value, &line->resource, PERM_RESOURCE_MAX) != NULL
-        || !perm_name_resource_valid(line->resource))
-    {
-        return "\"resource\" is no name of a resource; null or none is the "
-               "whole gateway";
-    }
-
-    return NULL;
-}
-
-
-static const char *
-read_app(perm_line_reader_t *reader, perm_str_t value)
-{
-    perm_grant_line_t  *line = reader->line;
-
-    if (read_name(reader, value, &line->app, PERM_APP_MAX) != NULL
-        || !perm_name_app_valid(line->app))
-    {
-        return "\"app\" is no name of an app";
-    }
-
-    return NULL;
-}
-
-
-/* a number is kept in seconds; a string is RFC 3339 */
-
-static const char *
-read_expires(perm_line_reader_t *reader, perm_json_member_t *member)
-{
-    char                text[64];
-    int64_t             expires;
-    perm_grant_line_t  *line = reader->line;
-
-    if (perm_json_string(member->value, text, sizeof(text)) >= 0) {
-        expires = perm_time_parse(perm_str(text));
-
-    } else if (*member->value.data == '{') {
-        expires = -1;
-
-    } else {
-        expires = perm_grant_expires(member->value);
-    }
-
-    if (expires < 0) {
-        return "\"expires\" is neither unix seconds nor RFC 3339";
-    }
-
-    member->value.data = line->expires;
-    member->value.len = (size_t) snprintf(line->expires, sizeof(line->expires),
-                                          "%lld", (long long) expires);
-    return NULL;
-}
-
-
-static const char *
-once(perm_line_reader_t *reader, unsigned what)
-{
-    if (reader->seen & what) {
-        return "a member stands twice";
-    }
-
-    reader->seen |= what;
-
-    return NULL;
-}
-
-
-static const char *
-keep_member(perm_grant_line_t *line, const perm_json_member_t *member)
-{
-    if (line->n == PERM_LINE_MEMBERS_MAX) {
-        return "more than 64 members";
-    }
-
-    line->members[line->n++] = *member;
-
-    return NULL;
-}
-
-
-static const char *
-read_member(perm_line_reader_t *reader, perm_json_member_t *member)
-{
-    const char  *wrong;
-
-    if (perm_json_is(member->name, "gateway")) {
-        wrong = once(reader, SEEN_GATEWAY);
-        return wrong ? wrong : read_gateway(reader, member->value);
-    }
-
-    if (perm_json_is(member->name, "resource")) {
-        wrong = once(reader, SEEN_RESOURCE);
-        return wrong ? wrong : read_resource(reader, member->value);
-    }
-
-    if (perm_json_is(member->name, "app")) {
-        wrong = once(reader, SEEN_APP);
-        return wrong ? wrong : read_app(reader, member->value);
-    }
-
-    if (perm_json_is(member->name, "expires")) {
-        wrong = once(reader, SEEN_EXPIRES);
-
-        if (wrong == NULL) {
-            wrong = read_expires(reader, member);
-        }
-
-        return wrong ? wrong : keep_member(reader->line, member);
-    }
-
-    if (perm_json_is(member->name, "type")) {
-        wrong = once(reader, SEEN_TYPE);
-
-        if (wrong != NULL || *member->value.data == 'n') {
-            return wrong;
-        }
-
-        if (*member->value.data != '"') {
-            return "\"type\" is no string";
+    for (i = 0; i < KNOWN; i++) {
+        if (strcmp(item->string, known_members[i].name) == 0) {
+            break;
         }
     }
 
-    return keep_member(reader->line, member);
+    return i;
+}
+
+
+/*
+ * Reads a known member.  Returns 1 with *text the text that the grant's value
+ * gets, of len 0 for none, or 0 when the member is wrong.
+ */
+
+static int
+read_known(perm_line_reader_t *reader, unsigned known, const cJSON *item,
+    perm_str_t *text)
+{
+    int64_t      expires;
+    perm_str_t   name;
+
+    static char  seconds[32];
+
+    if (known == EXPIRES) {
+        expires = cJSON_IsString(item)
+                  ? perm_time_parse(perm_str(item->valuestring))
+                  : perm_grant_seconds(item);
+
+        snprintf(seconds, sizeof(seconds), "%lld", (long long) expires);
+        *text = perm_str(seconds);
+        return expires >= 0;
+    }
+
+    if (cJSON_IsNull(item) && known_members[known].missing == NULL) {
+        text->len = 0;
+        return 1;
+    }
+
+    if (known == TYPE || !cJSON_IsString(item)) {
+        return cJSON_IsString(item);
+    }
+
+    name = perm_str(item->valuestring);
+
+    if (!perm_json_strict(*text) || !known_members[known].valid(name)) {
+        return 0;
+    }
+
+    /* a copy, as the tree does not last */
+
+    name.data = memcpy(reader->name, name.data, name.len);
+    reader->name += name.len;
+    *(perm_str_t *) ((char *) reader->line + known_members[known].offset)
+        = name;
+    text->len = 0;
+
+    return 1;
+}
+
+
+static void
+keep_member(perm_line_reader_t *reader, const perm_json_member_t *member)
+{
+    char  *p;
+
+    p = reader->value;
+    *p++ = (reader->nmembers++ == 0) ? '{' : ',';
+    p = mempcpy(p, member->name.data, member->name.len);
+    *p++ = ':';
+    reader->value = mempcpy(p, member->value.data, member->value.len);
+}
+
+
+/* returns NULL, or what is wrong */
+
+static const char *
+read_members(perm_line_reader_t *reader, const cJSON *item, perm_str_t text)
+{
+    unsigned             i, seen;
+    perm_json_member_t   member;
+
+    seen = 0;
+
+    for ( /* void */ ; item != NULL && perm_json_next(&text, &member);
+         item = item->next)
+    {
+        i = find_known(item);
+
+        if (i < KNOWN) {
+            if (seen & (1u << i)) {
+                return "a member stands twice";
+            }
+
+            seen |= 1u << i;
+
+            if (!read_known(reader, i, item, &member.value)) {
+                return known_members[i].wrong;
+            }
+        }
+
+        if (member.value.len == 0) {
+            continue;
+        }
+
+        if (reader->nmembers == PERM_LINE_MEMBERS_MAX) {
+            return "more than 64 members";
+        }
+
+        keep_member(reader, &member);
+    }
+
+    for (i = 0; i < KNOWN; i++) {
+        if (!(seen & (1u << i)) && known_members[i].missing != NULL) {
+            return known_members[i].missing;
+        }
+    }
+
+    return NULL;
 }
 
 
 const char *
 perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
 {
+    cJSON               *json;
     const char          *wrong;
-    perm_json_member_t   member;
     perm_line_reader_t   reader;
 
-    line->n = 0;
-    line->resource.len = 0;
-    line->resource.data = "";
+    /* "expires" in RFC 3339 is longer than in seconds; but "1e9" is not */
 
-    reader.line = line;
-    reader.out = line->names;
-    reader.seen = 0;
+    static char  value[PERM_LINE_MAX + 32];
 
     if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
         return "a byte order mark (UTF-8 BOM) stands before the JSON object: "
                "save the file without it";
     }
 
-    if (!perm_json_valid(text) || *perm_json_value(text).data != '{') {
-        return "not a JSON object";
+    if (text.len > PERM_LINE_MAX) {
+        return "longer than 1 MiB";
     }
 
-    while (perm_json_next(&text, &member)) {
-        wrong = read_member(&reader, &member);
+    line->resource = perm_str("");
+    reader.line = line;
+    reader.name = line->names;
+    reader.value = value;
+    reader.nmembers = 0;
 
-        if (wrong != NULL) {
-            return wrong;
-        }
-    }
+    json = perm_json_parse(text);
 
-    if (!(reader.seen & SEEN_GATEWAY)) {
-        return "no \"gateway\"";
-    }
+    wrong = cJSON_IsObject(json) ? read_members(&reader, json->child, text)
+                                 : "not a JSON object";
+    cJSON_Delete(json);
 
-    if (!(reader.seen & SEEN_APP)) {
-        return "no \"app\"";
-    }
+    *reader.value++ = '}';
+    line->value.data = value;
+    line->value.len = (size_t) (reader.value - value);
 
-    if (!(reader.seen & SEEN_EXPIRES)) {
-        return "no \"expires\"";
-    }
-
-    return NULL;
+    return wrong;
 }
 
 
-/* line ends in a value stand only between the tokens of its JSON */
+/* one line: a line end is a blank between tokens, and escaped in a string */
 
 static void
 put_raw(FILE *file, perm_str_t text)
 {
+    int     string;
     size_t  i;
 
+    string = 0;
+
     for (i = 0; i < text.len; i++) {
-        fputc((text.data[i] == '\n' || text.data[i] == '\r') ? ' '
-                                                             : text.data[i],
-              file);
+
+        if (text.data[i] == '\n' || text.data[i] == '\r') {
+            fputs(!string ? " " : text.data[i] == '\n' ? "\\n" : "\\r", file);
+            continue;
+        }
+
+        fputc(text.data[i], file);
+
+        if (text.data[i] == '"') {
+            string = !string;
+
+        } else if (string && text.data[i] == '\\') {
+            fputc(text.data[++i], file);
+        }
     }
 }
 
 
-/* those that say whose grant it is stand already, as does "expires" */
-
-static int
-reserved(perm_str_t name)
-{
-    return perm_json_is(name, "gateway") || perm_json_is(name, "resource")
-           || perm_json_is(name, "app") || perm_json_is(name, "expires");
-}
-
-
 /*
- * What a line takes of a value: at most one type, and that a string.  Returns
- * which member it is, from 1, or 0; "kept" says how many members are kept, and
- * "lost" how many are not because the line has others of that name.
+ * The member that a line takes as the type: the last one that is a string, or
+ * NULL.  "kept" says how many members a line has, and "lost" how many are left
+ * out because the line has others of that name.
  */
 
-static unsigned
-exported_type(perm_str_t value, unsigned *kept, unsigned *lost)
+static const cJSON *
+find_type(const cJSON *item, unsigned *kept, unsigned *lost)
 {
-    unsigned            i, type;
-    perm_json_member_t  member;
+    unsigned      i;
+    const cJSON  *type;
 
-    type = 0;
+    type = NULL;
     *kept = 1;    /* "expires" */
     *lost = 0;
 
-    for (i = 1; perm_json_next(&value, &member); i++) {
-        *kept += !reserved(member.name);
-        *lost += reserved(member.name)
-                 && !perm_json_is(member.name, "expires");
+    for ( /* void */ ; item != NULL; item = item->next) {
+        i = find_known(item);
 
-        if (perm_json_is(member.name, "type") && *member.value.data == '"') {
-            type = i;
+        if (i == TYPE && cJSON_IsString(item)) {
+            type = item;
         }
+
+        *kept += (i >= TYPE);
+        *lost += (i < EXPIRES);
     }
 
     return type;
@@ -299,15 +272,20 @@ exported_type(perm_str_t value, unsigned *kept, unsigned *lost)
 int
 perm_grant_line_print(FILE *file, const perm_row_t *row)
 {
-    unsigned            i, type, kept, lost;
-    perm_str_t          rest;
-    perm_json_member_t  member;
+    cJSON               *json, *item;
+    unsigned             kept, lost;
+    perm_str_t           rest;
+    const cJSON         *type;
+    perm_json_member_t   member;
 
-    type = exported_type(row->value, &kept, &lost);
+    json = perm_json_parse(row->value);
+    item = cJSON_IsObject(json) ? json->child : NULL;
+    type = find_type(item, &kept, &lost);
 
     if (row->value.len + PERM_TUPLE_MAX + 128 > PERM_LINE_MAX
         || kept > PERM_LINE_MEMBERS_MAX)
     {
+        cJSON_Delete(json);
         return -1;
     }
 
@@ -325,18 +303,20 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
 
     rest = row->value;
 
-    for (i = 1; perm_json_next(&rest, &member); i++) {
-        if (!reserved(member.name)
-            && (i == type || !perm_json_is(member.name, "type")))
-        {
+    while (item != NULL && perm_json_next(&rest, &member)) {
+
+        if (find_known(item) == KNOWN || item == type) {
             fputc(',', file);
             put_raw(file, member.name);
             fputc(':', file);
             put_raw(file, member.value);
         }
+
+        item = item->next;
     }
 
     perm_object_end(file, "\n");
+    cJSON_Delete(json);
 
     return lost != 0;
 }

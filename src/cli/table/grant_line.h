@@ -16,7 +16,6 @@
 #include <stdio.h>
 
 #include "cli/table/table.h"
-#include "core/json.h"
 
 
 #define PERM_LINE_MAX          (1024 * 1024)   /* bytes */
@@ -24,19 +23,17 @@
 
 
 typedef struct {
-    char                names[PERM_TUPLE_MAX + 3];
-    perm_str_t          gateway;
-    perm_str_t          resource;    /* len 0: the whole gateway */
-    perm_str_t          app;
-    char                expires[32];
-    unsigned            n;
-    perm_json_member_t  members[PERM_LINE_MEMBERS_MAX];   /* of the value */
+    perm_str_t   gateway;
+    perm_str_t   resource;   /* len 0: the whole gateway */
+    perm_str_t   app;
+    perm_str_t   value;      /* the members of the value, as an object */
+    char         names[PERM_TUPLE_MAX];
 } perm_grant_line_t;
 
 
 /*
- * Returns NULL with *line filled, or what is wrong with the text.  The
- * members point into the text and into *line, which must not be copied.
+ * Returns NULL with *line filled, or what is wrong with the text.  The line
+ * must not be copied, and its value is gone with the next call.
  */
 const char *perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line);
 

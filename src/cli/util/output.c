@@ -182,71 +182,18 @@ perm_object_string(FILE *file, const char *name, perm_str_t value)
 }
 
 
-/* how many bytes of valid UTF-8 above ASCII begin there, or 0 */
-
-static size_t
-utf8_length(perm_str_t rest)
-{
-    char        text[6];
-    size_t      n;
-    perm_str_t  json;
-
-    for (n = 2; n <= 4 && n <= rest.len; n++) {
-        text[0] = '"';
-        memcpy(text + 1, rest.data, n);
-        text[n + 1] = '"';
-
-        json.data = text;
-        json.len = n + 2;
-
-        if (perm_json_valid(json)) {
-            return n;
-        }
-    }
-
-    return 0;
-}
-
-
 void
 perm_json_put(FILE *file, perm_str_t value)
 {
-    size_t         n;
-    unsigned char  c;
+    char  *text;
+
+    text = perm_alloc(value.len * PERM_JSON_ESCAPE);
 
     fputc('"', file);
-
-    while (value.len) {
-        c = (unsigned char) *value.data;
-        n = 1;
-
-        if (c < ' ' || c == 0x7f) {
-            fprintf(file, "\\u%04x", c);
-
-        } else if (c >= 0x80) {
-            n = utf8_length(value);
-
-            if (n == 0) {
-                fputs("\\ufffd", file);
-                n = 1;
-
-            } else {
-                fwrite(value.data, 1, n, file);
-            }
-
-        } else {
-            if (c == '"' || c == '\\') {
-                fputc('\\', file);
-            }
-
-            fputc(c, file);
-        }
-
-        value.data += n;
-        value.len -= n;
-    }
-
+    fwrite(text, 1, perm_json_escape(text, value), file);
     fputc('"', file);
+
+    free(text);
 }
 
 
