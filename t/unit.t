@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# The C tests in t/unit, each a program of its own that speaks TAP.  They are
-# compiled with src/core, and with what a line "sources: src/x/y.c ..." in
-# their first comment names, under AddressSanitizer and UBSan.
+# The C tests in t/unit, each a program of its own that speaks TAP: how they
+# are built is in t/unit/Makefile.  Without nginx's source there are none of
+# its objects to link, and every test fails.
 
 use strict;
 use warnings;
@@ -12,32 +12,21 @@ use Test::More;
 use Perm::Test;
 use Perm::Util qw(build_dir);
 
-my $dir = build_dir() . '/unit';
-mkdir $dir;
-
-my $cc = $ENV{CC} || 'cc';
-my $tree = build_dir() . '/nginx';
-no warnings 'qw';
-my @flags = qw(-std=gnu99 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror
-               -Wno-unused-parameter -fsanitize=address,undefined
-               -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-               -Isrc -It/unit);
-my @nginx = map { "-I$tree/$_" } qw(src/core src/event src/event/modules
-    src/os/unix objs src/http src/http/modules);
-
 chdir $Perm::Test::ROOT or die;
+
+my $build = build_dir();
+my $dir = "$build/unit";
+
+chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
+die "no source of nginx\n" if $?;
+
+my @make = (qw(make -s -f t/unit/Makefile), "BUILD=$build", "SOURCE=$source");
 
 for my $file (sort glob 't/unit/*.c') {
     my ($name) = $file =~ m{([^/]+)\.c$};
-    my $text = slurp($file);
-
-    my %seen;
-    my @sources = grep { !$seen{$_}++ } glob('src/core/*.c'),
-        map { split ' ' } $text =~ m{^[ */]*sources:(.*?)(?:\*/)?$}mg;
 
     subtest $name => sub {
-        my $errors = `$cc @flags @nginx -o $dir/$name $file @sources \\
-            -l:libhiredis.a -lcjson -lm 2>&1`;
+        my $errors = `@make $dir/$name 2>&1`;
         is $?, 0, 'compiles' or return diag $errors;
 
         my $output = `$dir/$name 2>&1`;

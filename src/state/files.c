@@ -296,7 +296,7 @@ perm_state_begin(perm_state_files_t *state)
 
     if (err) {
         ngx_set_errno(err);
-        return (err == NGX_EBUSY) ? NGX_OK : NGX_ERROR;
+        return (err == NGX_EAGAIN || err == NGX_EACCES) ? NGX_OK : NGX_ERROR;
     }
 
     generations[0] = perm_state_write_generation(state->fds[0]);

@@ -28,13 +28,13 @@ lookup_as(perm_tuple_t *tuple, perm_tuple_t *other)
 static void
 test_lookup(void)
 {
-    stub_call_t         a, b;
+    test_tuple_t        a, b;
     perm_tuple_t       *tuple;
     perm_cache_entry_t  entry;
 
     fresh(1024 * 1024);
 
-    tuple = stub_call(&a, "gw", "res", "app");
+    tuple = test_tuple(&a, "gw", "res", "app");
 
     ok(!lookup(tuple, &entry), "an empty table has nothing");
 
@@ -45,19 +45,19 @@ test_lookup(void)
        && entry.fetched == 5, "as it was stored");
     ok(entry.trusted && entry.unchanged, "and trusted");
 
-    ok(!lookup(stub_call(&b, "gwr", "es", "app"), &entry)
-       && !lookup(stub_call(&b, "gw", "resa", "pp"), &entry)
-       && !lookup(stub_call(&b, "gwa", "res", "pp"), &entry)
-       && !lookup(stub_call(&b, "gw", "res", "apq"), &entry)
-       && !lookup(stub_call(&b, "gv", "res", "app"), &entry)
-       && !lookup(stub_call(&b, "gw", "rer", "app"), &entry),
+    ok(!lookup(test_tuple(&b, "gwr", "es", "app"), &entry)
+       && !lookup(test_tuple(&b, "gw", "resa", "pp"), &entry)
+       && !lookup(test_tuple(&b, "gwa", "res", "pp"), &entry)
+       && !lookup(test_tuple(&b, "gw", "res", "apq"), &entry)
+       && !lookup(test_tuple(&b, "gv", "res", "app"), &entry)
+       && !lookup(test_tuple(&b, "gw", "rer", "app"), &entry),
        "other names are other calls, whatever they look like joined");
 
-    ok(!lookup_as(stub_call(&b, "gw", "res", "apq"), tuple)
-       && !lookup_as(stub_call(&b, "gw", "rer", "app"), tuple)
-       && !lookup_as(stub_call(&b, "gv", "res", "app"), tuple)
-       && !lookup_as(stub_call(&b, "gwr", "es", "app"), tuple)
-       && lookup_as(stub_call(&b, "gw", "res", "app"), tuple),
+    ok(!lookup_as(test_tuple(&b, "gw", "res", "apq"), tuple)
+       && !lookup_as(test_tuple(&b, "gw", "rer", "app"), tuple)
+       && !lookup_as(test_tuple(&b, "gv", "res", "app"), tuple)
+       && !lookup_as(test_tuple(&b, "gwr", "es", "app"), tuple)
+       && lookup_as(test_tuple(&b, "gw", "res", "app"), tuple),
        "the same hash alone finds nothing");
 
     store(tuple, LATER + 1, -2, 4);
@@ -76,7 +76,7 @@ test_long_names(void)
 {
     int                 good;
     size_t              len;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_entry_t  entry;
     char                gateway[PERM_GATEWAY_MAX + 1];
     char                resource[PERM_RESOURCE_MAX + 1];
@@ -93,7 +93,7 @@ test_long_names(void)
         resource[len] = '\0';
         app[ngx_min(len, PERM_APP_MAX)] = '\0';
 
-        store(stub_call(&c, gateway, resource, app), LATER + len, -1, 1);
+        store(test_tuple(&c, gateway, resource, app), LATER + len, -1, 1);
 
         good &= lookup(&c.tuple, &entry)
                 && entry.grants.gateway == (int64_t) (LATER + len);
@@ -111,16 +111,16 @@ test_long_names(void)
 static void
 test_generations(void)
 {
-    stub_call_t         a, b, c;
+    test_tuple_t        a, b, c;
     perm_grants_t       grants = { LATER, -1 };
     perm_generation_t   before;
     perm_cache_entry_t  entry;
 
     fresh(1024 * 1024);
 
-    stub_call(&a, "gw", "res", "app");
-    stub_call(&b, "gw", "other", "app");
-    stub_call(&c, "gw", "res", "somebody");
+    test_tuple(&a, "gw", "res", "app");
+    test_tuple(&b, "gw", "other", "app");
+    test_tuple(&c, "gw", "res", "somebody");
 
     store(&a.tuple, LATER, -1, 1);
     store(&b.tuple, LATER, -1, 1);
@@ -174,7 +174,7 @@ test_changes_of_others(void)
 {
     int                 i, lost;
     char                app[32];
-    stub_call_t         known;
+    test_tuple_t        known;
     perm_str_t          gateway, other;
     perm_cache_entry_t  entry;
 
@@ -182,7 +182,7 @@ test_changes_of_others(void)
 
     for (i = 0; i < 1000; i++) {
         snprintf(app, sizeof(app), "known-%d", i);
-        stub_call(&known, "gw", "res", app);
+        test_tuple(&known, "gw", "res", app);
         store(&known.tuple, LATER, -1, 1);
     }
 
@@ -197,7 +197,7 @@ test_changes_of_others(void)
 
     for (i = 0, lost = 0; i < 1000; i++) {
         snprintf(app, sizeof(app), "known-%d", i);
-        stub_call(&known, "gw", "res", app);
+        test_tuple(&known, "gw", "res", app);
         lost += !(lookup(&known.tuple, &entry) && entry.unchanged);
     }
 
@@ -208,12 +208,12 @@ test_changes_of_others(void)
 static void
 test_marks(void)
 {
-    stub_call_t         a;
+    test_tuple_t        a;
     perm_cache_entry_t  entry, old;
 
     fresh(1024 * 1024);
 
-    store(stub_call(&a, "gw", "res", "app"), LATER, -1, 1);
+    store(test_tuple(&a, "gw", "res", "app"), LATER, -1, 1);
     lookup(&a.tuple, &entry);
 
     ok(perm_cache_claim(cache, &entry, 5000, 1000) == 1, "one claims it");
@@ -248,13 +248,13 @@ test_next(void)
     ngx_int_t           rc;
     ngx_uint_t          cursor, n, again, small;
     perm_tuple_t        tuple;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_entry_t  entry, found;
 
     fresh(8 * 1024 * 1024);
 
     for (n = 0; n < 20; n++) {
-        store(stub_nth(&c, n), LATER + n, -1, 1);
+        store(test_tuple_nth(&c, n), LATER + n, -1, 1);
     }
 
     memset(c.resource, 'r', PERM_RESOURCE_MAX);
@@ -293,13 +293,13 @@ test_next(void)
 static void
 test_heal(void)
 {
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_stat_t   stat;
     perm_cache_entry_t  entry;
 
     fresh(1024 * 1024);
 
-    store(stub_nth(&c, 1), LATER, -1, 1);
+    store(test_tuple_nth(&c, 1), LATER, -1, 1);
     lookup(&c.tuple, &entry);
 
     *(uint64_t *) entry.slot += (uint64_t) 1 << 32;
@@ -320,17 +320,17 @@ bench(unsigned entries, unsigned lookups)
 {
     unsigned            n, found;
     uint64_t            hash;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_entry_t  entry;
 
     fresh((size_t) entries * 220 + 1024 * 1024);
 
     for (n = 0; n < entries; n++) {
-        store(stub_nth(&c, n), LATER, -1, 1);
+        store(test_tuple_nth(&c, n), LATER, -1, 1);
     }
 
     for (n = 0, found = 0; n < lookups; n++) {
-        stub_nth(&c, (unsigned) (n * 2654435761u) % entries);
+        test_tuple_nth(&c, (unsigned) (n * 2654435761u) % entries);
         hash = perm_tuple_hash(&c.tuple, SEED);
         found += perm_cache_lookup(cache, &c.tuple, hash, ngx_current_msec,
                                    &entry)

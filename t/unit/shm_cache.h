@@ -8,7 +8,7 @@
 #define _SHM_CACHE_H_INCLUDED_
 
 
-#include "shm_stub.h"
+#include "nginx_test.h"
 
 #include "shm/cache.h"
 
@@ -24,11 +24,7 @@ static perm_cache_t     *cache;
 static void
 fresh(size_t size)
 {
-    if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
-    }
-
-    shpool = stub_pool(size + 1024 * 1024);
+    shpool = test_zone(shpool, size + 1024 * 1024);
     cache = perm_cache_create(shpool, size, SEED);
 
     if (cache == NULL) {

@@ -14,7 +14,7 @@ test_capacity(void)
 {
     unsigned            n;
     ngx_uint_t          found;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_stat_t   stat;
     perm_cache_entry_t  entry;
 
@@ -23,7 +23,7 @@ test_capacity(void)
     fresh(32 * 1024 * 1024 / 100 * 60);
 
     for (n = 0; n < 100000; n++) {
-        store(stub_nth(&c, n), LATER + n, -1, 1);
+        store(test_tuple_nth(&c, n), LATER + n, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -33,7 +33,7 @@ test_capacity(void)
     ok(stat.capacity >= 115000, "of %d", (int) stat.capacity);
 
     for (n = 0, found = 0; n < 100000; n++) {
-        found += lookup(stub_nth(&c, n), &entry)
+        found += lookup(test_tuple_nth(&c, n), &entry)
                  && entry.grants.gateway == LATER + n;
     }
 
@@ -41,7 +41,7 @@ test_capacity(void)
 
     for (n = 100000; n < 300000; n++) {
         ngx_current_msec += 10;
-        store(stub_nth(&c, n), LATER + n, -1, 1);
+        store(test_tuple_nth(&c, n), LATER + n, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -50,7 +50,7 @@ test_capacity(void)
        && stat.entries + stat.evicted == 300000, "full, the rest made room");
 
     for (n = 290000, found = 0; n < 300000; n++) {
-        found += lookup(stub_nth(&c, n), &entry);
+        found += lookup(test_tuple_nth(&c, n), &entry);
     }
 
     ok(found == 10000, "the newest 10,000 are all there (%d)", (int) found);
@@ -62,7 +62,7 @@ test_denials(void)
 {
     unsigned            n;
     ngx_uint_t          found;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_stat_t   stat, before;
     perm_cache_entry_t  entry;
 
@@ -71,14 +71,14 @@ test_denials(void)
     perm_cache_stat(cache, &before);
 
     for (n = 0; n < before.capacity / 2; n++) {
-        store(stub_nth(&c, n), LATER, -1, 1);
+        store(test_tuple_nth(&c, n), LATER, -1, 1);
     }
 
     perm_cache_stat(cache, &before);
 
     for (n = 1000000; n < 1200000; n++) {
         ngx_current_msec += 1;
-        store(stub_nth(&c, n), -1, -1, 1);
+        store(test_tuple_nth(&c, n), -1, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -92,7 +92,7 @@ test_denials(void)
     ngx_current_msec += 5000;
 
     for (n = 0; n < 100000; n++) {
-        store(stub_nth(&c, n), LATER, -1, 2);
+        store(test_tuple_nth(&c, n), LATER, -1, 2);
     }
 
     perm_cache_stat(cache, &stat);
@@ -102,18 +102,18 @@ test_denials(void)
     /* a full table of grants */
 
     for (n = 2000000; n < 2010000; n++) {
-        store(stub_nth(&c, n), -1, -1, 1);
+        store(test_tuple_nth(&c, n), -1, -1, 1);
     }
 
     for (n = 2000000, found = 0; n < 2010000; n++) {
-        found += lookup(stub_nth(&c, n), &entry);
+        found += lookup(test_tuple_nth(&c, n), &entry);
     }
 
     ok(found == 0, "with nothing but grants there, denials are not kept");
 
     /* a grant that ends is a denial in the same place */
 
-    store(stub_nth(&c, 99999), LATER, -1, 3);
+    store(test_tuple_nth(&c, 99999), LATER, -1, 3);
     perm_cache_stat(cache, &before);
     store(&c.tuple, -1, -1, 4);
     perm_cache_stat(cache, &stat);

@@ -35,13 +35,13 @@ evicted(void)
 static unsigned
 fill(unsigned n, size_t len)
 {
-    stub_call_t  c;
+    test_tuple_t  c;
     ngx_uint_t   before;
 
     before = evicted();
 
     while (evicted() == before) {
-        store(stub_sized(&c, n++, len), LATER, -1, 1);
+        store(test_tuple_sized(&c, n++, len), LATER, -1, 1);
     }
 
     return n;
@@ -54,11 +54,11 @@ static unsigned
 known(unsigned n, unsigned end, size_t len)
 {
     unsigned            found;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_entry_t  entry;
 
     for (found = 0; n < end; n++) {
-        found += lookup(stub_sized(&c, n, len), &entry);
+        found += lookup(test_tuple_sized(&c, n, len), &entry);
     }
 
     return found;
@@ -146,7 +146,7 @@ static void
 test_bigger(void)
 {
     unsigned           n, last;
-    stub_call_t        c;
+    test_tuple_t       c;
     perm_cache_stat_t  stat;
 
     fresh(SMALL);
@@ -165,7 +165,7 @@ test_bigger(void)
     ngx_current_msec += 10000;
 
     for (n = 1; n < CALLS / 4; n++) {
-        store(stub_sized(&c, n, 80), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, 80), LATER, -1, 1);
     }
 
     n = known(0, CALLS / 4, 80);
@@ -182,7 +182,7 @@ static void
 test_once(void)
 {
     unsigned            n, last, good;
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_stat_t   before, stat;
     perm_cache_entry_t  entry;
 
@@ -192,7 +192,7 @@ test_once(void)
     perm_cache_stat(cache, &before);
 
     for (n = 0; n < last; n += 2) {
-        stub_sized(&c, n, 52);
+        test_tuple_sized(&c, n, 52);
 
         if (lookup(&c.tuple, &entry)) {
             store(&c.tuple, -1, -1, 2);
@@ -200,7 +200,7 @@ test_once(void)
     }
 
     for (n = 1, good = 0; n < last; n += 2) {
-        stub_sized(&c, n, 52);
+        test_tuple_sized(&c, n, 52);
 
         if (!lookup(&c.tuple, &entry)) {
             good++;
@@ -227,11 +227,11 @@ test_once(void)
     /* where a grant was, a denial may be, and makes room at once */
 
     for (n = last; n < last + last / 8; n++) {
-        store(stub_sized(&c, n, 52), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, 52), LATER, -1, 1);
     }
 
     for (n = 1, good = 0; n < last; n += 2) {
-        good += lookup(stub_sized(&c, n, 52), &entry);
+        good += lookup(test_tuple_sized(&c, n, 52), &entry);
     }
 
     ok(good >= last / 2 - 2, "denials make room in all slots, grants do not");
@@ -242,7 +242,7 @@ static void
 test_denials(void)
 {
     unsigned           n, room[2], last;
-    stub_call_t        c;
+    test_tuple_t       c;
     perm_cache_stat_t  stat;
 
     /* how many longer ones fit, without denials and with many of them */
@@ -253,7 +253,7 @@ test_denials(void)
     fresh(SMALL);
 
     for (n = 0; n < 100000; n++) {
-        store(stub_sized(&c, n, 52), -1, -1, 1);
+        store(test_tuple_sized(&c, n, 52), -1, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -270,7 +270,7 @@ test_denials(void)
     last = fill(0, 52);
 
     for (n = 0; n < 100000; n++) {
-        store(stub_sized(&c, 1000000 + n, 52), -1, -1, 1);
+        store(test_tuple_sized(&c, 1000000 + n, 52), -1, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -283,14 +283,14 @@ static void
 test_mixed(void)
 {
     unsigned           n, k, found;
-    stub_call_t        c;
+    test_tuple_t       c;
     perm_cache_stat_t  stat;
 
     fresh(SMALL);
 
     for (n = 0; n < CALLS; n++) {
         ngx_current_msec += 1000;
-        store(stub_sized(&c, n, lens[n % 3]), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, lens[n % 3]), LATER, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
@@ -319,13 +319,13 @@ test_mixed(void)
     fresh(SMALL);
 
     for (n = 0; n < 20; n++) {
-        store(stub_sized(&c, n, PERM_TUPLE_MAX), LATER, -1, 1);
-        store(stub_sized(&c, n, 80), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, PERM_TUPLE_MAX), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, 80), LATER, -1, 1);
     }
 
     for (n = 0; n < 100000; n++) {
         ngx_current_msec += 10;
-        store(stub_sized(&c, n, 52), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, 52), LATER, -1, 1);
     }
 
     ok(known(0, 20, PERM_TUPLE_MAX) == 20 && known(0, 20, 80) == 20,
@@ -337,12 +337,12 @@ static void
 test_tiny(void)
 {
     unsigned     n;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     fresh(138 * 1024);
 
     for (n = 0; n < 3; n++) {
-        store(stub_sized(&c, n, lens[n]), LATER, -1, 1);
+        store(test_tuple_sized(&c, n, lens[n]), LATER, -1, 1);
     }
 
     ok(known(0, 1, lens[0]) + known(1, 2, lens[1]) + known(2, 3, lens[2]) == 3

@@ -7,7 +7,7 @@
  */
 
 
-#include "shm_stub.h"
+#include "nginx_test.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -44,11 +44,11 @@ static perm_recorder_access_t   accesses[512];
 static void
 store(unsigned n, int64_t number)
 {
-    stub_call_t        c;
+    test_tuple_t       c;
     perm_grants_t      grants;
     perm_generation_t  generation;
 
-    stub_nth(&c, n);
+    test_tuple_nth(&c, n);
 
     grants.gateway = number * 1000 + n;
     grants.resource = number * 1000 + n + 7;
@@ -63,10 +63,10 @@ store(unsigned n, int64_t number)
 static int
 lookup(unsigned n)
 {
-    stub_call_t         c;
+    test_tuple_t        c;
     perm_cache_entry_t  entry;
 
-    stub_nth(&c, n);
+    test_tuple_nth(&c, n);
 
     if (perm_cache_lookup(cache, &c.tuple, perm_tuple_hash(&c.tuple, SEED), 0,
                           &entry)
@@ -85,7 +85,7 @@ writer(unsigned number, unsigned round)
 {
     unsigned     n;
     uint32_t     second;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     srandom(getpid() ^ round);
 
@@ -95,7 +95,7 @@ writer(unsigned number, unsigned round)
 
         store((unsigned) random() % CALLS, second);
 
-        stub_nth(&c, n);
+        test_tuple_nth(&c, n);
 
         if (perm_recorder_record(recorder, &c.tuple,
                                  perm_tuple_hash(&c.tuple, SEED), second)
@@ -122,7 +122,7 @@ flush(ngx_uint_t most)
 {
     unsigned     n;
     ngx_uint_t   i, taken, cursor;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     cursor = 0;
 
@@ -158,8 +158,7 @@ spawn(unsigned number, unsigned round)
 {
     pid_t  pid;
 
-    fflush(stdout);
-    pid = fork();
+    pid = test_fork();
 
     if (pid == 0) {
         writer(number, round);
@@ -178,8 +177,7 @@ kill_one(pid_t *pid, unsigned number, unsigned round, ngx_uint_t *held)
 
     /* as the master does */
 
-    *held += __sync_bool_compare_and_swap(shpool->mutex.lock,
-                                          (ngx_atomic_uint_t) *pid, 0);
+    *held += ngx_shmtx_force_unlock(&shpool->mutex, *pid);
 
     *pid = spawn(number, round);
 }
@@ -195,8 +193,7 @@ test_torn(void)
     int64_t   number;
     unsigned  n;
 
-    fflush(stdout);
-    pid = fork();
+    pid = test_fork();
 
     if (pid == 0) {
         for (number = T; ; number++) {
@@ -210,8 +207,7 @@ test_torn(void)
 
     kill(pid, SIGKILL);
     (void) waitpid(pid, NULL, 0);
-    (void) __sync_bool_compare_and_swap(shpool->mutex.lock,
-                                        (ngx_atomic_uint_t) pid, 0);
+    (void) ngx_shmtx_force_unlock(&shpool->mutex, pid);
 
     ok(torn == 0, "no torn entry was read from a busy slot, %d", torn);
 }
@@ -228,7 +224,7 @@ main(void)
     perm_cache_stat_t     stat;
     perm_recorder_stat_t  recorded;
 
-    shpool = stub_pool(16 * 1024 * 1024);
+    shpool = test_zone(NULL, 16 * 1024 * 1024);
     cache = perm_cache_create(shpool, 150 * 1024, SEED);
     recorder = perm_recorder_create(shpool, 80 * 1024);
     told = mmap(NULL, sizeof(told_t), PROT_READ|PROT_WRITE,
@@ -269,8 +265,7 @@ main(void)
     for (w = 0; w < WRITERS; w++) {
         kill(pids[w], SIGKILL);
         (void) waitpid(pids[w], NULL, 0);
-        (void) __sync_bool_compare_and_swap(shpool->mutex.lock,
-                                            (ngx_atomic_uint_t) pids[w], 0);
+        (void) ngx_shmtx_force_unlock(&shpool->mutex, pids[w]);
     }
 
     ok(torn == 0, "no torn entry was read, %d", torn);

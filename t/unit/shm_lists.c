@@ -7,7 +7,7 @@
  */
 
 
-#include "shm_stub.h"
+#include "nginx_test.h"
 
 #include <sys/wait.h>
 
@@ -23,9 +23,6 @@
 #define DAY  86400
 
 
-ngx_pid_t  ngx_pid;
-
-static ngx_time_t              stub_now = { .sec = T };
 static ngx_slab_pool_t        *shpool;
 static perm_heavy_hitters_entry_t        refused[PERM_HEAVY_HITTERS_MAX];
 static perm_expiring_entry_t   ending[PERM_EXPIRING_MAX];
@@ -35,12 +32,7 @@ static perm_resource_entry_t   resources[PERM_RESOURCES_MAX];
 static void
 fresh(size_t size)
 {
-    if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
-    }
-
-    shpool = stub_pool(size);
-    shpool->end = (u_char *) shpool + size;
+    shpool = test_zone(shpool, size);
 }
 
 
@@ -139,7 +131,7 @@ test_top(void)
     char                         app[32];
     ngx_uint_t                   i, k, n, heavy;
     perm_heavy_hitters_t        *top;
-    stub_call_t                  c;
+    test_tuple_t                 c;
     perm_tuple_t                *tuple;
     perm_heavy_hitters_entry_t  *e;
 
@@ -150,12 +142,12 @@ test_top(void)
        "empty at first");
 
     for (i = 0; i < 5; i++) {
-        tuple = stub_call(&c, "g", "r", "late");
+        tuple = test_tuple(&c, "g", "r", "late");
         perm_heavy_hitters_add(top, tuple, hash(tuple),
                                PERM_GATEWAY_GRANT_EXPIRED, T + i);
-        tuple = stub_call(&c, "g", "r", "");
+        tuple = test_tuple(&c, "g", "r", "");
         perm_heavy_hitters_add(top, tuple, i, PERM_NO_APP, T);
-        tuple = stub_call(&c, "g", "r", i & 1 ? "a b" : "a\nb");
+        tuple = test_tuple(&c, "g", "r", i & 1 ? "a b" : "a\nb");
         perm_heavy_hitters_add(top, tuple, i, PERM_INVALID_APP, T);
     }
 
@@ -177,7 +169,7 @@ test_top(void)
             (void) snprintf(app, sizeof(app), "heavy");
         }
 
-        tuple = stub_call(&c, "g", "r", app);
+        tuple = test_tuple(&c, "g", "r", app);
         perm_heavy_hitters_add(top, tuple, hash(tuple), PERM_NO_GRANT, T + 10);
     }
 
@@ -197,8 +189,9 @@ test_top(void)
     ok(perm_heavy_hitters_list(top, refused, 3) == 3, "no more than asked for");
 
     fresh(1024 * 1024);
+    n = shpool->pfree;
     top = perm_heavy_hitters_create(shpool, 256);
-    ok(top != NULL && stub_free - (u_char *) shpool < 64 * 1024,
+    ok(top != NULL && (n - shpool->pfree) * ngx_pagesize < 64 * 1024,
        "small in a small zone");
 }
 
@@ -218,10 +211,9 @@ test_guard(void)
     ok(perm_trylock_enter(guard) == 1, "free");
     perm_trylock_leave(guard);
 
-    pid = fork();
+    pid = test_fork();
 
     if (pid == 0) {
-        ngx_pid = getpid();
         _exit(perm_trylock_enter(guard) == 1 ? 0 : 1);
     }
 
@@ -237,7 +229,7 @@ test_guard(void)
     taken = perm_trylock_enter(guard);
     ok(taken == 0, "who was turned away asks once a second");
 
-    stub_now.sec++;
+    ngx_cached_time->sec++;
     ok(perm_trylock_enter(guard) == 1, "taken over from a dead one");
     perm_trylock_leave(guard);
 
@@ -263,7 +255,7 @@ test_torn(void)
     fresh(1024 * 1024);
     shared = ngx_slab_calloc(shpool, sizeof(record_t));
 
-    pid = fork();
+    pid = test_fork();
 
     if (pid == 0) {
         for (i = 0; /* until killed */ ; i++) {
@@ -308,10 +300,10 @@ static void
 note(perm_expiring_t *f, const char *resource, const char *app,
     perm_reason_t reason, int64_t expires)
 {
-    stub_call_t    c;
+    test_tuple_t   c;
     perm_tuple_t  *tuple;
 
-    tuple = stub_call(&c, "g", resource, app);
+    tuple = test_tuple(&c, "g", resource, app);
     perm_expiring_note(f, tuple, hash(tuple), reason, expires, T);
 }
 
@@ -372,7 +364,7 @@ test_resources(void)
 {
     char               name[32];
     ngx_uint_t         i, n;
-    stub_call_t        c;
+    test_tuple_t       c;
     perm_resources_t  *r;
 
     fresh(32 * 1024 * 1024);
@@ -380,7 +372,7 @@ test_resources(void)
 
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "r%lu", (unsigned long) i);
-        perm_resources_note(r, stub_call(&c, "g", name, "a"),
+        perm_resources_note(r, test_tuple(&c, "g", name, "a"),
                             PERM_POLICY_REQUIRED, 0, PERM_DENY, 1, T);
     }
 
@@ -389,14 +381,14 @@ test_resources(void)
 
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "s%lu", (unsigned long) i);
-        perm_resources_note(r, stub_call(&c, "g", name, "a"),
+        perm_resources_note(r, test_tuple(&c, "g", name, "a"),
                             PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 64, T);
     }
 
     n = perm_resources_list(r, resources, PERM_RESOURCES_MAX);
     ok(n == PERM_RESOURCES_MAX, "and allowed ones no more than all of it");
 
-    perm_resources_note(r, stub_call(&c, "g", "s0", "b"),
+    perm_resources_note(r, test_tuple(&c, "g", "s0", "b"),
                         PERM_POLICY_REQUIRED, 1, PERM_DENY, 5, T + 9);
     n = perm_resources_list(r, resources, 1);
     ok(n == 1 && perm_resources_list(r, resources, PERM_RESOURCES_MAX)
@@ -404,7 +396,7 @@ test_resources(void)
        && resources[0].dry_run && resources[0].first == T
        && resources[0].last == T + 9, "dry run is counted apart");
 
-    perm_resources_note(r, stub_call(&c, "g", "a b", "b"),
+    perm_resources_note(r, test_tuple(&c, "g", "a b", "b"),
                         PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
     ok(perm_resources_list(r, resources, PERM_RESOURCES_MAX)
        == PERM_RESOURCES_MAX, "no name that is not valid");
@@ -452,8 +444,7 @@ test_history(void)
 int
 main(void)
 {
-    ngx_pid = getpid();
-    ngx_cached_time = &stub_now;
+    ngx_cached_time->sec = T;
 
     test_stats();
     test_top();

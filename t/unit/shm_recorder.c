@@ -19,14 +19,14 @@ is(perm_str_t name, const char *text)
 static void
 test_record(void)
 {
-    stub_call_t           c;
+    test_tuple_t          c;
     perm_recorder_stat_t  stat;
 
     fresh(1024 * 1024);
 
     ok(take() == 0, "nothing is pending at first");
 
-    ok(record(stub_call(&c, "gw", "res", "app"), T) == NGX_OK, "recorded");
+    ok(record(test_tuple(&c, "gw", "res", "app"), T) == NGX_OK, "recorded");
     ok(take() == 1 && accesses[0].last == T
        && is(accesses[0].tuple.gateway, "gw")
        && is(accesses[0].tuple.resource, "res")
@@ -65,13 +65,13 @@ test_record(void)
 static void
 test_races(void)
 {
-    stub_call_t             c;
+    test_tuple_t            c;
     perm_recorder_stat_t    stat;
     perm_recorder_access_t  old;
 
     fresh(1024 * 1024);
 
-    record(stub_call(&c, "gw", "res", "app"), T);
+    record(test_tuple(&c, "gw", "res", "app"), T);
     take();
     old = accesses[0];
 
@@ -105,7 +105,7 @@ test_full(void)
     int                    good;
     unsigned               n;
     ngx_uint_t             kept, dropped, i, got;
-    stub_call_t            c;
+    test_tuple_t           c;
     perm_recorder_stat_t   stat;
 
     fresh(80 * 1024);
@@ -115,7 +115,7 @@ test_full(void)
     dropped = 0;
 
     for (n = 0; n < 2000; n++) {
-        if (record(stub_nth(&c, n), T + n) == NGX_OK) {
+        if (record(test_tuple_nth(&c, n), T + n) == NGX_OK) {
             kept++;
 
         } else {
@@ -145,7 +145,7 @@ test_full(void)
     kept = stat.pending;
 
     for (n = 5000, i = 0; n < 7000; n++) {
-        i += (record(stub_nth(&c, n), T + n) == NGX_OK);
+        i += (record(test_tuple_nth(&c, n), T + n) == NGX_OK);
     }
 
     perm_recorder_stat(recorder, &stat);
@@ -157,7 +157,7 @@ test_full(void)
 
     for (i = 0; i < got; i++) {
         n = (unsigned) (accesses[i].last - T);
-        stub_nth(&c, n);
+        test_tuple_nth(&c, n);
         good &= is(accesses[i].tuple.app, c.app)
                 && is(accesses[i].tuple.resource, c.resource);
     }
@@ -171,12 +171,12 @@ test_cursor(void)
 {
     unsigned     n;
     ngx_uint_t   cursor, taken, calls;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     fresh(16 * 1024 * 1024);
 
     for (n = 0; n < 5000; n++) {
-        record(stub_nth(&c, n), T);
+        record(test_tuple_nth(&c, n), T);
     }
 
     cursor = 0;

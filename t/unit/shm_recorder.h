@@ -8,7 +8,7 @@
 #define _SHM_RECORDER_H_INCLUDED_
 
 
-#include "shm_stub.h"
+#include "nginx_test.h"
 
 #include "shm/cache.h"
 #include "shm/recorder.h"
@@ -27,11 +27,7 @@ static perm_recorder_access_t   accesses[TAKEN];
 static void
 fresh(size_t size)
 {
-    if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
-    }
-
-    shpool = stub_pool(size + 1024 * 1024);
+    shpool = test_zone(shpool, size + 1024 * 1024);
     recorder = perm_recorder_create(shpool, size);
 
     if (recorder == NULL) {

@@ -25,9 +25,9 @@ static perm_recorder_access_t  where[TAKEN];
 static unsigned
 fill(unsigned n, size_t len)
 {
-    stub_call_t  c;
+    test_tuple_t  c;
 
-    while (record(stub_sized(&c, n, len), T) == NGX_OK) {
+    while (record(test_tuple_sized(&c, n, len), T) == NGX_OK) {
         n++;
     }
 
@@ -111,7 +111,7 @@ static void
 test_bigger(void)
 {
     unsigned              n, last;
-    stub_call_t           c;
+    test_tuple_t          c;
     perm_recorder_stat_t  stat;
 
     fresh(SMALL);
@@ -129,7 +129,7 @@ test_bigger(void)
     acknowledge(2);
 
     for (n = 0; n < last; n++) {
-        record(stub_sized(&c, n, 52), T + 1);
+        record(test_tuple_sized(&c, n, 52), T + 1);
     }
 
     perm_recorder_stat(recorder, &stat);
@@ -160,7 +160,7 @@ test_acknowledged(void)
 {
     unsigned     n, last, same;
     ngx_uint_t   i, taken;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     fresh(SMALL);
     last = fill(0, 52) * 9 / 10;
@@ -168,14 +168,14 @@ test_acknowledged(void)
     fresh(SMALL);
 
     for (n = 0; n < last; n++) {
-        record(stub_sized(&c, n, 52), T);
+        record(test_tuple_sized(&c, n, 52), T);
         (void) take();
         where[n] = accesses[0];
         flushed(&accesses[0]);
     }
 
     for (n = 0; n < last; n++) {
-        record(stub_sized(&c, n, 52), T + 1);
+        record(test_tuple_sized(&c, n, 52), T + 1);
     }
 
     taken = take();
@@ -196,13 +196,13 @@ static void
 test_mixed(void)
 {
     unsigned              n, kept;
-    stub_call_t           c;
+    test_tuple_t          c;
     perm_recorder_stat_t  stat;
 
     fresh(SMALL);
 
     for (n = 0, kept = 0; n < TAKEN; n++) {
-        kept += (record(stub_sized(&c, n, lens[n % 3]), T) == NGX_OK);
+        kept += (record(test_tuple_sized(&c, n, lens[n % 3]), T) == NGX_OK);
     }
 
     perm_recorder_stat(recorder, &stat);
@@ -214,7 +214,7 @@ test_mixed(void)
     acknowledge(1);
 
     for (n = 0, kept = 0; n < 100; n++) {
-        kept += (record(stub_sized(&c, n, lens[n % 3]), T + 1) == NGX_OK);
+        kept += (record(test_tuple_sized(&c, n, lens[n % 3]), T + 1) == NGX_OK);
     }
 
     ok(kept == 100 && once(TAKEN) == 100, "and all have room again");
@@ -225,12 +225,12 @@ static void
 test_tiny(void)
 {
     unsigned     n, kept;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     fresh(7 * 1024);
 
     for (n = 0, kept = 0; n < 3; n++) {
-        kept += (record(stub_sized(&c, n, lens[n]), T) == NGX_OK);
+        kept += (record(test_tuple_sized(&c, n, lens[n]), T) == NGX_OK);
     }
 
     ok(kept == 3 && once(3) == 3, "the smallest table has room for each size");

@@ -11,6 +11,9 @@
 
 #include "shm_state.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 
 static int
 lookup(perm_tuple_t *tuple, perm_cache_entry_t *entry)
@@ -27,24 +30,24 @@ test_save(void)
     unsigned             n;
     ngx_uint_t           good;
     struct stat          st;
-    stub_call_t          c;
+    test_tuple_t         c;
     perm_cache_entry_t   entry;
     ngx_uint_t           cursor, taken;
 
     static perm_recorder_access_t  accesses[PENDING];
 
     load();
-    ok(stub_lines == 0 && entries() == 0, "without a file nothing is said");
+    ok(test_lines == 0 && entries() == 0, "without a file nothing is said");
 
     fill();
 
-    store(stub_call(&c, "gw", "res", "denied"), -1, -1, ngx_current_msec);
-    store(stub_call(&c, "gw", "res", "revoked"), LATER, -1, ngx_current_msec);
+    store(test_tuple(&c, "gw", "res", "denied"), -1, -1, ngx_current_msec);
+    store(test_tuple(&c, "gw", "res", "revoked"), LATER, -1, ngx_current_msec);
     perm_cache_invalidate(cache, c.tuple.gateway, c.tuple.app);
-    store(stub_call(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
+    store(test_tuple(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);
-    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
        == NGX_OK,
        "saved");
     (void) umask(022);
@@ -58,11 +61,11 @@ test_save(void)
 
     ngx_current_msec = 77000;
     load();
-    ok(stub_logged("701 grants and 300 accesses came back"), "loaded");
+    ok(test_logged("701 grants and 300 accesses came back"), "loaded");
     ok(entries() == GRANTS + 1 && pending() == PENDING, "all of it");
 
     for (n = 0, good = 1; n < GRANTS; n++) {
-        good &= lookup(stub_nth(&c, n), &entry)
+        good &= lookup(test_tuple_nth(&c, n), &entry)
                 && entry.grants.gateway == LATER + n
                 && entry.grants.resource == -1
                 && !entry.trusted && entry.unchanged
@@ -72,11 +75,11 @@ test_save(void)
 
     ok(good, "untrusted, fit as stale, as old as they were");
 
-    ok(!lookup(stub_call(&c, "gw", "res", "denied"), &entry),
+    ok(!lookup(test_tuple(&c, "gw", "res", "denied"), &entry),
        "a denial does not come back");
-    ok(!lookup(stub_call(&c, "gw", "res", "revoked"), &entry),
+    ok(!lookup(test_tuple(&c, "gw", "res", "revoked"), &entry),
        "nor what was reported as changed");
-    ok(lookup(stub_call(&c, "gw", "res", "ended"), &entry)
+    ok(lookup(test_tuple(&c, "gw", "res", "ended"), &entry)
        && entry.grants.gateway == 5 && entry.grants.resource == -2,
        "an ended grant does, for its reason");
 
@@ -84,7 +87,7 @@ test_save(void)
     taken = perm_recorder_take(recorder, &cursor, accesses, PENDING);
 
     for (n = 0, good = 0; n < taken; n++) {
-        stub_nth(&c, (unsigned) (now - accesses[n].last));
+        test_tuple_nth(&c, (unsigned) (now - accesses[n].last));
         good += (memcmp(c.resource, accesses[n].tuple.resource.data, 24) == 0);
     }
 
@@ -102,13 +105,50 @@ written(perm_state_files_t *state)
 
     for (n = 1;
          (rc = perm_state_files_write(state, cache, recorder, &table,
-                                      &stub_log))
+                                      &test_log))
                 == NGX_AGAIN; n++)
     {
         ngx_current_msec += 5;
     }
 
     return (rc == NGX_OK) ? n : 0;
+}
+
+
+/* another process that is writing: what this one's next step does */
+
+static ngx_uint_t
+locked_by_another(perm_state_files_t *state)
+{
+    int        fds[2];
+    char       c;
+    pid_t      pid;
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
+
+    if (pipe(fds) == -1) {
+        return 0;
+    }
+
+    pid = test_fork();
+
+    if (pid == 0) {
+        fd = open(file_name, O_RDWR);
+        (void) ngx_trylock_fd(fd);
+        (void) !write(fds[1], "x", 1);
+        pause();
+    }
+
+    (void) !read(fds[0], &c, 1);
+    rc = perm_state_files_write(state, cache, recorder, &table, &test_log);
+
+    kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+
+    close(fds[0]);
+    close(fds[1]);
+
+    return rc == NGX_OK;
 }
 
 
@@ -123,13 +163,13 @@ test_write(void)
     fresh();
     fill();
 
-    pool = ngx_create_pool(0, &stub_log);
-    state = perm_state_files_open(pool, &file, &stub_log);
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, &test_log);
+    state = perm_state_files_open(pool, &file, &test_log);
     ok(state != NULL && exists(file_name, "") && exists(file_name, "~"),
        "both files are opened");
 
     load();
-    ok(stub_lines == 0, "empty ones are not worth a word");
+    ok(test_lines == 0, "empty ones are not worth a word");
 
     fill();
 
@@ -145,11 +185,11 @@ test_write(void)
 
     for (n = 0; n < 3; n++) {
         (void) perm_state_files_write(state, cache, recorder, &table,
-                                      &stub_log);
+                                      &test_log);
     }
 
     load();
-    ok(entries() == GRANTS && stub_logged("came back from"),
+    ok(entries() == GRANTS && test_logged("came back from"),
        "an unfinished one does not hide the one before, nor is it damage");
 
     /* another worker goes on after a while, from the start */
@@ -159,22 +199,19 @@ test_write(void)
 
     n = written(state);
     load();
-    ok(n && entries() == 0 && stub_logged("0 grants"),
+    ok(n && entries() == 0 && test_logged("0 grants"),
        "the newer of two whole ones counts");
 
     n = written(state);
     load();
-    ok(n && entries() == 0 && stub_logged("0 grants"),
+    ok(n && entries() == 0 && test_logged("0 grants"),
        "also where there was a longer one");
 
-    lock_error = NGX_EBUSY;
-    ok(perm_state_files_write(state, cache, recorder, &table, &stub_log)
-       == NGX_OK,
-       "while another nginx writes, this one does not");
-    lock_error = 0;
+    ok(locked_by_another(state), "while another nginx writes, this one does "
+       "not");
 
     fill();
-    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
        == NGX_OK
        && !exists(file_name, "~"), "the last one replaces both");
 
@@ -186,19 +223,19 @@ test_write(void)
     clean();
 
     ngx_new_binary = 1;
-    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
        == NGX_OK
        && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;
     ngx_parent = getppid();
-    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
        == NGX_OK
        && !exists(file_name, ""), "nor does the newer one of one that lives");
 
     ngx_parent = -1;
-    ok(perm_state_files_save(&file, cache, recorder, &table, &stub_log)
+    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
        == NGX_OK
        && exists(file_name, ""), "but of one that has ended");
     ngx_inherited = 0;

@@ -8,7 +8,7 @@
 #define _SHM_STATE_H_INCLUDED_
 
 
-#include "shm_stub_os.h"
+#include "nginx_test.h"
 
 #include <sys/stat.h>
 #include <time.h>
@@ -29,41 +29,21 @@ static perm_cache_t     *cache;
 static perm_recorder_t  *recorder;
 static perm_table_state_t  table;
 static time_t            now;
+static size_t            room = 400 * 1024;
 
-static char              dir[] = "/tmp/perm-state-XXXXXX";
+static char              dir[] = "/dev/shm/perm-state-XXXXXX";
 static char              file_name[64];
 static char              twin_name[64];
 static ngx_str_t         file;
 
 
-static ngx_err_t  lock_error;
-
-
-ngx_err_t
-ngx_trylock_fd(ngx_fd_t fd)
-{
-    return lock_error;
-}
-
-
-ngx_err_t
-ngx_unlock_fd(ngx_fd_t fd)
-{
-    return 0;
-}
-
-
 static void
 fresh(void)
 {
-    if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
-    }
-
-    shpool = stub_pool(2 * 1024 * 1024);
-    cache = perm_cache_create(shpool, 400 * 1024, SEED);
+    shpool = test_zone(shpool, 2 * room);
+    cache = perm_cache_create(shpool, room, SEED);
     perm_table_state_init(&table, cache);
-    recorder = perm_recorder_create(shpool, 200 * 1024);
+    recorder = perm_recorder_create(shpool, room / 2);
 }
 
 
@@ -85,14 +65,14 @@ static void
 fill(void)
 {
     unsigned     n;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     for (n = 0; n < GRANTS; n++) {
-        store(stub_nth(&c, n), LATER + n, -1, ngx_current_msec - 5000);
+        store(test_tuple_nth(&c, n), LATER + n, -1, ngx_current_msec - 5000);
     }
 
     for (n = 0; n < PENDING; n++) {
-        stub_nth(&c, n);
+        test_tuple_nth(&c, n);
         (void) perm_recorder_record(recorder, &c.tuple,
                                     perm_tuple_hash(&c.tuple, SEED), now - n);
     }
@@ -103,8 +83,8 @@ static void
 load(void)
 {
     fresh();
-    stub_lines = 0;
-    perm_state_read(&file, cache, recorder, SEED, &stub_log);
+    test_lines = 0;
+    perm_state_read(&file, cache, recorder, SEED, &test_log);
 }
 
 
@@ -159,9 +139,9 @@ clean(void)
 static ngx_uint_t
 start(void)
 {
-    static ngx_time_t  cached;
-
-    if (mkdtemp(dir) == NULL) {
+    if (mkdtemp(dir) == NULL
+        && mkdtemp(strcpy(dir, "/tmp/perm-state-XXXXXX")) == NULL)
+    {
         printf("Bail out! no directory\n");
         return 0;
     }
@@ -172,9 +152,7 @@ start(void)
     file.data = (u_char *) file_name;
     file.len = strlen(file_name);
 
-    now = time(NULL);
-    cached.sec = now;
-    ngx_cached_time = &cached;
+    now = ngx_time();
 
     return 1;
 }

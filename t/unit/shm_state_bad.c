@@ -55,62 +55,62 @@ test_refused(void)
     fresh();
     fill();
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
     data = get(file_name, &size);
 
     put(file_name, "hello, this is a file of somebody else, of some size; it "
         "is long enough to have a header", 80);
     load();
-    ok(stub_logged("it is not a state file; it was renamed to"),
+    ok(test_logged("it is not a state file; it was renamed to"),
        "a foreign file is set aside");
     ok(!exists(file_name, "") && exists(file_name, ".bad"), "by another name");
 
     put(file_name, "x", 1);
     put(twin_name, data, size);
     load();
-    ok(entries() == GRANTS && pending() == PENDING && stub_lines == 2,
+    ok(entries() == GRANTS && pending() == PENDING && test_lines == 2,
        "its whole twin serves");
 
     data[8] ^= 0xff;
     put(twin_name, data, size);
     load();
-    ok(stub_logged("byte order"), "another byte order");
+    ok(test_logged("byte order"), "another byte order");
     data[8] ^= 0xff;
 
     data[12]++;
     put(file_name, data, size);
     load();
-    ok(stub_logged("another version"), "another version");
+    ok(test_logged("another version"), "another version");
     data[12]--;
 
     clean();
-    pool = ngx_create_pool(0, &stub_log);
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, &test_log);
 
     put(twin_name, data, size);
     (void) symlink(twin_name, file_name);
-    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
-       && stub_logged("symbolic link"), "a symbolic link is not followed");
+    ok(perm_state_files_open(pool, &file, &test_log) == NULL
+       && test_logged("symbolic link"), "a symbolic link is not followed");
 
     (void) rename(twin_name, elsewhere);
     (void) unlink(file_name);
     (void) symlink(elsewhere, file_name);
     load();
-    ok(entries() == 0 && stub_logged("nothing comes back from it"),
+    ok(entries() == 0 && test_logged("nothing comes back from it"),
        "nor read from");
     (void) unlink(elsewhere);
 
     clean();
     put(twin_name, data, size);
     (void) link(twin_name, file_name);
-    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
-       && stub_logged("hard link"), "nor is a hard link written to");
+    ok(perm_state_files_open(pool, &file, &test_log) == NULL
+       && test_logged("hard link"), "nor is a hard link written to");
 
     clean();
     (void) mkdir(file_name, 0700);
-    ok(perm_state_files_open(pool, &file, &stub_log) == NULL
-       && stub_logged("cannot open"), "nor a directory");
+    ok(perm_state_files_open(pool, &file, &test_log) == NULL
+       && test_logged("cannot open"), "nor a directory");
     load();
-    ok(stub_logged("nothing comes back from it"), "nor one read");
+    ok(test_logged("nothing comes back from it"), "nor one read");
     (void) rmdir(file_name);
 
     ngx_destroy_pool(pool);
@@ -143,25 +143,27 @@ test_damage(void)
     size_t       size, i;
     u_char      *data;
     unsigned     n, wrong, told;
-    stub_call_t  c;
+    test_tuple_t  c;
+
+    room = 160 * 1024;
 
     clean();
     fresh();
 
     for (n = 0; n < 5; n++) {
-        store(stub_nth(&c, n), LATER, -1, ngx_current_msec);
+        store(test_tuple_nth(&c, n), LATER, -1, ngx_current_msec);
         (void) perm_recorder_record(recorder, &c.tuple,
                                     perm_tuple_hash(&c.tuple, SEED), now);
     }
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
     data = get(file_name, &size);
 
     for (i = 0, wrong = 0, told = 0; i < size; i++) {
         put(file_name, data, i);
         load();
         wrong += (entries() != 0 || pending() != 0);
-        told += (stub_lines == 1 && strstr(stub_line, "is not used") != NULL);
+        told += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
     }
 
     ok(wrong == 0 && told == size - 1, "cut short at each of %d bytes",
@@ -172,7 +174,7 @@ test_damage(void)
         put(file_name, data, size);
         load();
         wrong += (entries() != 0 || pending() != 0);
-        told += (stub_lines == 1 && strstr(stub_line, "is not used") != NULL);
+        told += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
         data[i / 8] ^= 1 << (i % 8);
     }
 
@@ -205,7 +207,7 @@ test_damage(void)
     forge(data, size);
     put(file_name, data, size);
     load();
-    ok(stub_logged("a name in it is not valid"), "a name that is none");
+    ok(test_logged("a name in it is not valid"), "a name that is none");
 
     free(data);
 }
@@ -219,14 +221,14 @@ test_future(void)
     int                   i, days[] = { 0, 3 };
     size_t                size;
     u_char               *data;
-    stub_call_t           c;
+    test_tuple_t          c;
     perm_state_record_t   record;
 
     clean();
     fresh();
-    store(stub_nth(&c, 1), LATER, -1, ngx_current_msec);
+    store(test_tuple_nth(&c, 1), LATER, -1, ngx_current_msec);
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &stub_log);
+    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
     data = get(file_name, &size);
     memcpy(&record, data + sizeof(perm_state_header_t), sizeof(record));
 

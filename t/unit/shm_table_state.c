@@ -8,7 +8,7 @@
  */
 
 
-#include "shm_stub_os.h"
+#include "nginx_test.h"
 
 #include <sys/wait.h>
 
@@ -74,7 +74,7 @@ stale_ok(perm_tuple_t *tuple)
 static void
 event(perm_table_event_t e)
 {
-    perm_table_state_event(&table, e, &stub_log);
+    perm_table_state_event(&table, e, &test_log);
 }
 
 
@@ -82,13 +82,13 @@ static ngx_int_t
 answer(ngx_uint_t loaded)
 {
     return perm_table_state_answered(&table, perm_table_state_ask(&table),
-                                     loaded, &prefix, &stub_log);
+                                     loaded, &prefix, &test_log);
 }
 
 
 /* loaded, and with these in the cache */
 
-static stub_call_t  before, after, both, never;
+static test_tuple_t  before, after, both, never;
 
 static void
 loaded(void)
@@ -96,10 +96,10 @@ loaded(void)
     (void) answer(1);
     (void) answer(1);
 
-    store(stub_call(&before, "gw", "res", "before"), LATER);
-    store(stub_call(&after, "gw", "res", "after"), LATER);
-    store(stub_call(&both, "gw", "res", "both"), LATER);
-    store(stub_call(&never, "gw", "res", "never"), LATER);
+    store(test_tuple(&before, "gw", "res", "before"), LATER);
+    store(test_tuple(&after, "gw", "res", "after"), LATER);
+    store(test_tuple(&both, "gw", "res", "both"), LATER);
+    store(test_tuple(&never, "gw", "res", "never"), LATER);
 }
 
 
@@ -119,20 +119,20 @@ test_known(void)
     event(PERM_TABLE_GAP);
     ok(perm_table_state_known(&table) == PERM_TABLE_UNKNOWN, "nor in a gap");
 
-    stub_lines = 0;
+    test_lines = 0;
     ok(answer(0) == NGX_DECLINED && answer(0) == NGX_DECLINED
        && perm_table_state_known(&table) == PERM_TABLE_NOT_LOADED,
        "not loaded");
-    ok(stub_logged("hash \"p:meta\""), "logged once");
+    ok(test_logged("hash \"p:meta\""), "logged once");
 
     ok(answer(1) == NGX_AGAIN && answer(1) == NGX_OK
        && perm_table_state_known(&table) == PERM_TABLE_LOADED,
        "lookups that found it loaded are asked again");
-    ok(stub_logged("is loaded again after"), "logged");
+    ok(test_logged("is loaded again after"), "logged");
 
     event(PERM_TABLE_META);
     ok(perm_table_state_known(&table) == PERM_TABLE_LOADED
-       && answer(1) == NGX_OK && stub_lines == 0,
+       && answer(1) == NGX_OK && test_lines == 0,
        "\"meta\" changed, and it is loaded still: nothing to log");
 }
 
@@ -145,14 +145,14 @@ test_asked_before(void)
 
     asked = perm_table_state_ask(&table);
     event(PERM_TABLE_META);
-    ok(perm_table_state_answered(&table, asked, 0, &prefix, &stub_log)
+    ok(perm_table_state_answered(&table, asked, 0, &prefix, &test_log)
        == NGX_AGAIN
        && perm_table_state_known(&table) == PERM_TABLE_LOADED,
        "asked before an event: says nothing");
 
     asked = perm_table_state_ask(&table);
     (void) answer(0);
-    ok(perm_table_state_answered(&table, asked, 1, &prefix, &stub_log)
+    ok(perm_table_state_answered(&table, asked, 1, &prefix, &test_log)
        == NGX_AGAIN
        && perm_table_state_known(&table) == PERM_TABLE_NOT_LOADED,
        "nor when another worker's answer came between");
@@ -168,7 +168,7 @@ test_asked_before(void)
 
     asked = perm_table_state_ask(&table);
     (void) answer(1);
-    ok(perm_table_state_answered(&table, asked, 1, &prefix, &stub_log)
+    ok(perm_table_state_answered(&table, asked, 1, &prefix, &test_log)
        == NGX_OK, "two answers that nothing happened");
 }
 
@@ -266,7 +266,7 @@ test_meanwhile(void)
         event(PERM_TABLE_FLUSH);
         (void) answer(0);
 
-        pid = fork();
+        pid = test_fork();
 
         if (pid == 0) {
             for (n = 0; n < CHANGES; n++) {
@@ -291,9 +291,9 @@ main(void)
 {
     ngx_slab_pool_t  *shpool;
 
-    shpool = stub_pool(2 * 1024 * 1024);
+    shpool = test_zone(NULL, 2 * 1024 * 1024);
     cache = perm_cache_create(shpool, 1024 * 1024, SEED);
-    stub_epoch.sec = 1700000000;
+    ngx_cached_time->sec = 1700000000;
 
     if (cache == NULL) {
         printf("Bail out! no cache\n");

@@ -10,25 +10,9 @@
  */
 
 
-#include "shm_stub_os.h"
+#include "nginx_test.h"
 
 #include "shm/zone.h"
-
-
-ngx_uint_t  ngx_test_config;
-ngx_uint_t  ngx_pagesize = 4096;
-ngx_uint_t  ngx_worker;
-ngx_pid_t   ngx_pid;
-
-static ngx_cycle_t     cycle;
-volatile ngx_cycle_t  *ngx_cycle = &cycle;
-
-
-ngx_shm_zone_t *
-ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
-{
-    return NULL;
-}
 
 
 static ngx_int_t
@@ -42,9 +26,9 @@ init(ngx_slab_pool_t *shpool, perm_zone_conf_t *conf, perm_zone_conf_t *old)
     shm_zone.data = conf;
     shm_zone.shm.addr = (u_char *) shpool;
     shm_zone.shm.size = PERM_ZONE_MIN;
-    shm_zone.shm.log = &stub_log;
+    shm_zone.shm.log = &test_log;
 
-    stub_lines = 0;
+    test_lines = 0;
 
     return perm_zone_init(&shm_zone, old);
 }
@@ -53,19 +37,10 @@ init(ngx_slab_pool_t *shpool, perm_zone_conf_t *conf, perm_zone_conf_t *old)
 int
 main(void)
 {
-    ngx_time_t         cached;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t   first, next;
 
-    memset(&cached, 0, sizeof(ngx_time_t));
-    cached.sec = time(NULL);
-    ngx_cached_time = &cached;
-
-    /* the stub's pool does not count: as if so much were left */
-
-    shpool = stub_pool(4 * PERM_ZONE_MIN);
-    shpool->end = stub_end;
-    shpool->pfree = PERM_ZONE_MIN / ngx_pagesize;
+    shpool = test_zone(NULL, PERM_ZONE_MIN);
 
     ok(init(shpool, &first, NULL) == NGX_OK && first.zone != NULL
        && first.zone == shpool->data, "laid out");
@@ -77,12 +52,12 @@ main(void)
 
     first.zone->layout++;
     ok(init(shpool, &next, &first) == NGX_ERROR && next.zone == NULL
-       && stub_logged("restart nginx instead of reloading it"),
+       && test_logged("restart nginx instead of reloading it"),
        "not one that is laid out otherwise, later");
 
     first.zone->layout -= 2;
     ok(init(shpool, &next, &first) == NGX_ERROR && next.zone == NULL
-       && stub_logged("laid out by another version"), "nor before");
+       && test_logged("laid out by another version"), "nor before");
 
     first.zone->layout++;
     ok(init(shpool, &next, &first) == NGX_OK && next.zone == first.zone,

@@ -6,7 +6,7 @@
  */
 
 
-#include "shm_stub.h"
+#include "nginx_test.h"
 
 #include "shm/tuple.h"
 

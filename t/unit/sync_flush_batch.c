@@ -8,7 +8,7 @@
  */
 
 
-#include "shm_stub_os.h"
+#include "nginx_test.h"
 
 #include "shm/cache.h"
 #include "sync/flush_batch.h"
@@ -25,10 +25,10 @@ typedef struct {
     void                   *reply_data;
     char                    text[512];
     unsigned                dropped;
-} stub_command_t;
+} test_command_t;
 
 
-static stub_command_t         sent[SENT];
+static test_command_t         sent[SENT];
 static ngx_uint_t             nsent;
 static ngx_uint_t             nanswered;
 static ngx_uint_t             nfailed;     /* could not be sent */
@@ -54,7 +54,7 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
 {
     char            *p;
     ngx_uint_t       i;
-    stub_command_t  *command;
+    test_command_t  *command;
 
     if (state == PERM_REDIS_DOWN || nsent == SENT
         || (gone && memmem(key->data, key->len, gone, strlen(gone))))
@@ -82,14 +82,14 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
 void
 perm_redis_command_cancel(perm_redis_command_t *command)
 {
-    ((stub_command_t *) command)->dropped = 1;
+    ((test_command_t *) command)->dropped = 1;
 }
 
 
 static void
 answer_with(redisReply *reply)
 {
-    stub_command_t  *command;
+    test_command_t  *command;
 
     command = &sent[nanswered++];
 
@@ -118,19 +118,18 @@ static void
 fresh(unsigned pending)
 {
     unsigned     n;
-    stub_call_t  c;
+    test_tuple_t  c;
 
     if (shpool) {
-        munmap(shpool, stub_end - (u_char *) shpool);
         perm_flush_batch_destroy(batch);
     }
 
-    shpool = stub_pool(4 * 1024 * 1024);
+    shpool = test_zone(shpool, 4 * 1024 * 1024);
     recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
-    batch = perm_flush_batch_create(recorder, NULL, &prefix, &stub_log);
+    batch = perm_flush_batch_create(recorder, NULL, &prefix, &test_log);
 
     for (n = 0; n < pending; n++) {
-        stub_nth(&c, n);
+        test_tuple_nth(&c, n);
         (void) perm_recorder_record(recorder, &c.tuple,
                                     perm_tuple_hash(&c.tuple, SEED), T + n);
     }
@@ -140,16 +139,16 @@ fresh(unsigned pending)
     nsent = 0;
     nanswered = 0;
     nfailed = 0;
-    stub_lines = 0;
+    test_lines = 0;
 }
 
 
 static void
 record(time_t last)
 {
-    stub_call_t  c;
+    test_tuple_t  c;
 
-    stub_call(&c, "gw", "res/1", "app");
+    test_tuple(&c, "gw", "res/1", "app");
     (void) perm_recorder_record(recorder, &c.tuple,
                                 perm_tuple_hash(&c.tuple, SEED), last);
 }
@@ -245,14 +244,14 @@ test_refused(void)
     ok(walk("OOM command not allowed when used memory > 'maxmemory'.")
        == NGX_ERROR, "refused one after the other, the walk is given up");
     ok(nsent < 1000, "after %d commands", (int) nsent);
-    ok(stub_logged("maxmemory"), "with one line and its advice");
+    ok(test_logged("maxmemory"), "with one line and its advice");
 
     (void) walk("OOM command not allowed when used memory > 'maxmemory'.");
-    ok(pending() == 3000 && stub_lines == 0,
+    ok(pending() == 3000 && test_lines == 0,
        "they stay pending, and it is not said twice");
 
     ok(walk(NULL) == NGX_OK && pending() == 0, "until Redis takes them");
-    ok(stub_logged("takes last accesses again"), "which is said");
+    ok(test_logged("takes last accesses again"), "which is said");
 
     /* a new turn begins where the last one was given up */
 
@@ -262,7 +261,7 @@ test_refused(void)
     (void) walk("NOPERM this user has no permissions");
     ok(strcmp(sent[0].text, first) != 0,
        "the ones behind have their turn");
-    ok(stub_logged("zadd"), "a right that is missing is named");
+    ok(test_logged("zadd"), "a right that is missing is named");
 
     /* and ends there, also when it finds nothing on its way */
 
@@ -276,7 +275,7 @@ test_refused(void)
 
     fresh(10);
     (void) walk("ERR bad\r\nthing\x01");
-    ok(stub_logged("\"ERR bad\\x0d\\x0athing\\x01\""),
+    ok(test_logged("\"ERR bad\\x0d\\x0athing\\x01\""),
        "no control byte gets into the log");
 }
 
@@ -299,10 +298,10 @@ test_wrong_type(void)
 
     ok(rc == NGX_OK && nsent == 2000 && pending() == 1500,
        "keys of a wrong type hold up no other");
-    ok(stub_logged("p:access:{gateway"), "one line names one of them");
+    ok(test_logged("p:access:{gateway"), "one line names one of them");
 
     ok(walk("WRONGTYPE Operation against a key") == NGX_OK
-       && stub_lines == 0, "once");
+       && test_lines == 0, "once");
     (void) walk(NULL);
     ok(pending() == 0, "and they go when that was put right");
 }
@@ -327,7 +326,7 @@ test_link(void)
     }
 
     ok(perm_flush_batch_step(batch) == NGX_DECLINED, "another walk is due");
-    ok(pending() == 2000 && stub_lines == 0,
+    ok(pending() == 2000 && test_lines == 0,
        "nothing is lost, and the line in the log is the link's");
 
     state = PERM_REDIS_UP;
@@ -351,7 +350,7 @@ test_link(void)
     (void) perm_flush_batch_step(batch);
     answer_with(&odd);
 
-    ok(pending() == 1 && stub_logged("reply of type"),
+    ok(pending() == 1 && test_logged("reply of type"),
        "only an integer acknowledges");
 
     fresh(100);
@@ -360,7 +359,7 @@ test_link(void)
     perm_flush_batch_destroy(batch);
     ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
        "what is on its way at the end is cancelled");
-    batch = perm_flush_batch_create(recorder, NULL, &prefix, &stub_log);
+    batch = perm_flush_batch_create(recorder, NULL, &prefix, &test_log);
 }
 
 
@@ -393,7 +392,7 @@ test_master(void)
        "what cannot be sent does not end the walk");
     ok(most <= 128 && steps >= 3000 / 128,
        "nor is it gone through at once: %d a step", (int) most);
-    ok(pending() == 3000 && stub_lines == 0, "it stays pending");
+    ok(pending() == 3000 && test_lines == 0, "it stays pending");
 
     gone = "{gateway0001";
     nfailed = 0;
