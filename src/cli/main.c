@@ -6,18 +6,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "cli/table/table.h"
+#include "cli/commands/command.h"
+#include "cli/table/walk.h"
 #include "core/version.h"
 
 
-#define TIMEOUT_DEFAULT  10   /* seconds */
+static void take_descriptors(void);
+static const perm_command_t *read_args(perm_args_t *args, int argc,
+    char **argv);
+static const perm_command_t *find_command(const char *name);
+static void help(void);
+static void command_help(const perm_command_t *command);
+static perm_exit_t run(const perm_command_t *command, perm_cli_t *cli);
+static void configure(perm_cli_t *cli);
+static void configure_connections(perm_cli_t *cli);
+static const char *option_or_env(const char *option, const char *env,
+    const char **name);
+static perm_str_t read_password(const char *name);
 
 
 static const perm_command_t *const  commands[] = {
@@ -34,6 +46,119 @@ static const perm_command_t *const  commands[] = {
     &perm_doctor_command,
     NULL
 };
+
+static perm_redis_url_t  url;
+
+
+int
+main(int argc, char **argv)
+{
+    perm_cli_t             cli;
+    perm_exit_t            status;
+    const perm_command_t  *command;
+
+    take_descriptors();
+
+    memset(&cli, 0, sizeof(perm_cli_t));
+    perm_args_init(&cli.args);
+
+    /* a reader that leaves, or a server that closes, is an error to report */
+
+    signal(SIGPIPE, SIG_IGN);
+
+    command = read_args(&cli.args, argc, argv);
+    status = PERM_EXIT_DONE;
+
+    if (cli.args.version) {
+        printf("app-permission %s\n", PERM_VERSION);
+
+    } else if (cli.args.help && command != NULL) {
+        command_help(command);
+
+    } else if (cli.args.help) {
+        help();
+
+    } else if (command == NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "no command; see \"app-permission "
+                          "--help\"");
+
+    } else {
+        status = run(command, &cli);
+    }
+
+    perm_output_check();
+
+    return perm_walk_interrupted ? 128 + perm_walk_interrupted : (int) status;
+}
+
+
+/*
+ * Standard input, output and error that are closed would become the next
+ * sockets and files.  What takes their place fails when it is used.
+ */
+
+static void
+take_descriptors(void)
+{
+    int  fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF
+            && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+               != fd)
+        {
+            perm_output_fatal(PERM_EXIT_NO, "cannot open /dev/null: %m");
+        }
+    }
+}
+
+
+static const perm_command_t *
+read_args(perm_args_t *args, int argc, char **argv)
+{
+    int                    i;
+    const perm_command_t  *command;
+
+    command = NULL;
+
+    for (i = 1; i < argc; i++) {
+
+        if (argv[i][0] == '-' && argv[i][1] != '\0') {
+            perm_args_take(args, command ? command->name : NULL,
+                           command ? command->options : NULL, argc, argv, &i);
+
+        } else if (command == NULL) {
+            command = find_command(argv[i]);
+
+        } else if (command->file && args->file == NULL) {
+            args->file = argv[i];
+
+        } else {
+            perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" does not take \"%s\"",
+                              command->name, perm_output_safe_text(argv[i]));
+        }
+    }
+
+    return command;
+}
+
+
+static const perm_command_t *
+find_command(const char *name)
+{
+    const perm_command_t *const  *command;
+
+    for (command = commands; *command != NULL; command++) {
+        if (strcmp((*command)->name, name) == 0) {
+            return *command;
+        }
+    }
+
+    perm_output_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"; see "
+                      "\"app-permission --help\"",
+                      perm_output_safe_text(name));
+}
 
 
 static void
@@ -85,53 +210,122 @@ command_help(const perm_command_t *command)
 }
 
 
-static const perm_command_t *
-find_command(const char *name)
+static perm_exit_t
+run(const perm_command_t *command, perm_cli_t *cli)
 {
-    const perm_command_t *const  *command;
+    char         error[PERM_ERROR_SIZE];
+    perm_exit_t  status;
 
-    for (command = commands; *command != NULL; command++) {
-        if (strcmp((*command)->name, name) == 0) {
-            return *command;
+    perm_args_check(&cli->args, command->name, command->options);
+    configure(cli);
+
+    if (command->connects) {
+        cli->table.client = perm_client_open(&cli->servers, error);
+
+        if (cli->table.client == NULL) {
+            perm_output_fatal(PERM_EXIT_REDIS, "%s",
+                              perm_output_safe_text(error));
         }
+
+        perm_table_open(&cli->table);
     }
 
-    perm_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"; see "
-               "\"app-permission --help\"", perm_escape_text(name));
+    status = command->run(cli);
+
+    perm_output_progress_end();
+    perm_wire_command_free(&cli->table.command);
+
+    if (cli->table.client != NULL) {
+        perm_client_close(cli->table.client);
+    }
+
+    return status;
 }
 
 
-static const perm_command_t *
-read_args(perm_args_t *args, int argc, char **argv)
+static void
+configure(perm_cli_t *cli)
 {
-    int                    i;
-    const perm_command_t  *command;
+    const char    *text, *name, *wrong;
+    perm_args_t   *args;
+    perm_table_t  *table;
 
-    command = NULL;
+    args = &cli->args;
+    table = &cli->table;
+    table->now = time(NULL);
 
-    for (i = 1; i < argc; i++) {
+    name = "--prefix";
+    text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX", &name);
+    table->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
 
-        if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            perm_args_take(args, command ? command->name : NULL,
-                           command ? command->options : NULL, argc, argv, &i);
-
-        } else if (command == NULL) {
-            command = find_command(argv[i]);
-
-        } else if (command->file && args->file == NULL) {
-            args->file = argv[i];
-
-        } else {
-            perm_fatal(PERM_EXIT_USAGE, "\"%s\" does not take \"%s\"",
-                       command->name, perm_escape_text(argv[i]));
-        }
+    if (!perm_grant_key_prefix_valid(table->prefix)) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not up to 128 bytes of "
+                          "printable ASCII without blanks, quotes and "
+                          "{}*?[]\\", name, perm_output_safe(table->prefix));
     }
 
-    return command;
+    name = "--redis";
+    text = option_or_env(args->redis, "APP_PERMISSION_REDIS", &name);
+
+    if (text == NULL || *text == '\0') {
+        perm_output_fatal(PERM_EXIT_USAGE, "where is Redis? Give --redis URL "
+                          "or set APP_PERMISSION_REDIS, as in "
+                          "redis://127.0.0.1:6379");
+    }
+
+    /* the URL may hold a password: it is not repeated */
+
+    wrong = perm_redis_url_parse(perm_str(text), &url);
+
+    if (wrong != NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s: invalid Redis URL: %s", name,
+                          wrong);
+    }
+
+    if (args->timeout == 0 || args->timeout > 86400) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--timeout: not 1s to 1d");
+    }
+
+    configure_connections(cli);
 }
 
 
-/* the name is the option's, and becomes the variable's where that serves */
+static void
+configure_connections(perm_cli_t *cli)
+{
+    perm_args_t             *args;
+    perm_connection_conf_t  *conf;
+
+    args = &cli->args;
+    conf = &cli->servers.connection;
+
+    conf->tls.on = (int) url.tls;
+    conf->tls.insecure = args->insecure;
+    conf->tls.cacert = args->cacert;
+    conf->tls.cert = args->cert;
+    conf->tls.key = args->key ? args->key : args->cert;
+    conf->tls.name = args->tls_name;
+    conf->user = url.user;
+    conf->password = url.password;
+    conf->db = url.db;
+    conf->timeout = (int) (args->timeout * 1000);
+
+    cli->servers.url = &url;
+    cli->servers.sentinel = *conf;
+    cli->servers.sentinel.db = 0;
+    cli->servers.sentinel.sentinel = 1;
+
+    if (args->user != NULL) {
+        conf->user = perm_str(args->user);
+    }
+
+    if (args->password_file != NULL) {
+        conf->password = read_password(args->password_file);
+    }
+}
+
+
+/* *name, of the option, becomes that of the variable when that counts */
 
 static const char *
 option_or_env(const char *option, const char *env, const char **name)
@@ -146,216 +340,26 @@ option_or_env(const char *option, const char *env, const char **name)
 }
 
 
-/* the first line of --password-file */
+/* the first line of the file */
 
-static void
-read_password(perm_cli_t *cli, const char *name)
+static perm_str_t
+read_password(const char *name)
 {
     FILE  *file;
+
+    static char  password[1024];
 
     file = fopen(name, "re");
 
     if (file == NULL
-        || (fgets(cli->password, sizeof(cli->password), file) == NULL
-            && ferror(file)))
+        || (fgets(password, sizeof(password), file) == NULL && ferror(file)))
     {
-        perm_fatal(PERM_EXIT_USAGE, "--password-file \"%s\": %m",
-                   perm_escape_text(name));
+        perm_output_fatal(PERM_EXIT_USAGE, "--password-file \"%s\": %m",
+                          perm_output_safe_text(name));
     }
 
     fclose(file);
+    password[strcspn(password, "\r\n")] = '\0';
 
-    cli->password[strcspn(cli->password, "\r\n")] = '\0';
-    cli->nodes.connection.password = perm_str(cli->password);
-}
-
-
-static void
-configure_links(perm_cli_t *cli)
-{
-    perm_args_t             *args;
-    perm_connection_conf_t  *link;
-
-    args = &cli->args;
-    link = &cli->nodes.connection;
-
-    link->tls.on = (int) cli->url.tls;
-    link->tls.insecure = args->insecure;
-    link->tls.cacert = args->cacert;
-    link->tls.cert = args->cert;
-    link->tls.key = args->key ? args->key : args->cert;
-    link->tls.name = args->tls_name;
-    link->user = cli->url.user;
-    link->password = cli->url.password;
-    link->db = cli->url.db;
-    link->timeout = (int) (args->timeout * 1000);
-
-    cli->nodes.url = &cli->url;
-    cli->nodes.sentinel = *link;
-    cli->nodes.sentinel.db = 0;
-    cli->nodes.sentinel.sentinel = 1;
-
-    if (args->user != NULL) {
-        link->user = perm_str(args->user);
-    }
-
-    if (args->password_file != NULL) {
-        read_password(cli, args->password_file);
-    }
-}
-
-
-static void
-configure(perm_cli_t *cli)
-{
-    const char   *text, *name, *wrong;
-    perm_args_t  *args;
-
-    args = &cli->args;
-    cli->now = time(NULL);
-
-    name = "--prefix";
-    text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX", &name);
-    cli->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
-
-    if (!perm_grant_key_prefix_valid(cli->prefix)) {
-        perm_fatal(PERM_EXIT_USAGE, "%s \"%s\": not up to 128 bytes of "
-                   "printable ASCII without blanks, quotes and {}*?[]\\", name,
-                   perm_escape(cli->prefix));
-    }
-
-    name = "--redis";
-    text = option_or_env(args->redis, "APP_PERMISSION_REDIS", &name);
-
-    if (text == NULL || *text == '\0') {
-        perm_fatal(PERM_EXIT_USAGE, "where is Redis? Give --redis URL or set "
-                   "APP_PERMISSION_REDIS, as in redis://127.0.0.1:6379");
-    }
-
-    /* the URL may hold a password: it is not repeated */
-
-    wrong = perm_redis_url_parse(perm_str(text), &cli->url);
-
-    if (wrong != NULL) {
-        perm_fatal(PERM_EXIT_USAGE, "%s: invalid Redis URL: %s", name, wrong);
-    }
-
-    if (args->timeout < 0) {
-        args->timeout = TIMEOUT_DEFAULT;
-    }
-
-    if (args->timeout == 0 || args->timeout > 86400) {
-        perm_fatal(PERM_EXIT_USAGE, "--timeout: not 1s to 1d");
-    }
-
-    configure_links(cli);
-}
-
-
-const char *
-perm_cli_connect(perm_cli_t *cli)
-{
-    static char  error[PERM_ERROR_SIZE];
-
-    cli->client = perm_client_open(&cli->nodes, error);
-
-    return cli->client ? NULL : perm_escape_text(error);
-}
-
-
-static perm_exit_t
-run(const perm_command_t *command, perm_cli_t *cli)
-{
-    const char   *error;
-    perm_exit_t   status;
-
-    perm_args_check(&cli->args, command->name, command->options);
-    configure(cli);
-
-    if (command->connects) {
-        error = perm_cli_connect(cli);
-
-        if (error != NULL) {
-            perm_fatal(PERM_EXIT_REDIS, "%s", error);
-        }
-
-        perm_table_open(cli);
-    }
-
-    status = command->run(cli);
-
-    perm_progress_end();
-
-    if (cli->client != NULL) {
-        perm_client_close(cli->client);
-    }
-
-    return status;
-}
-
-
-/*
- * Standard input, output and error that are closed would become the next
- * sockets and files.  What takes their place fails when it is used.
- */
-
-static void
-take_descriptors(void)
-{
-    int  fd;
-
-    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-
-        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF
-            && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY)
-               != fd)
-        {
-            perm_fatal(PERM_EXIT_NO, "cannot open /dev/null: %m");
-        }
-    }
-}
-
-
-int
-main(int argc, char **argv)
-{
-    perm_cli_t             cli;
-    perm_exit_t            status;
-    const perm_command_t  *command;
-
-    take_descriptors();
-
-    memset(&cli, 0, sizeof(perm_cli_t));
-    perm_args_init(&cli.args);
-
-    /* a reader that leaves, or a server that closes, is an error to report */
-
-    signal(SIGPIPE, SIG_IGN);
-
-    command = read_args(&cli.args, argc, argv);
-    status = PERM_EXIT_DONE;
-
-    if (cli.args.version) {
-        printf("app-permission %s\n", PERM_VERSION);
-
-    } else if (cli.args.help) {
-        if (command != NULL) {
-            command_help(command);
-        } else {
-            help();
-        }
-
-    } else if (command == NULL) {
-        perm_fatal(PERM_EXIT_USAGE, "no command; see \"app-permission "
-                   "--help\"");
-
-    } else {
-        status = run(command, &cli);
-    }
-
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perm_fatal(PERM_EXIT_NO, "cannot write the output: %m");
-    }
-
-    return perm_interrupted ? 128 + perm_interrupted : (int) status;
+    return perm_str(password);
 }

@@ -4,9 +4,9 @@
  */
 
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "cli/commands/command.h"
 #include "cli/table/grant_line.h"
 #include "cli/util/atomic_file.h"
 
@@ -19,84 +19,8 @@ typedef struct {
 } perm_export_t;
 
 
-static void
-export_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
-{
-    int             rc;
-    size_t          i;
-    perm_export_t  *export = data;
-
-    for (i = 0; i < n; i++) {
-        rc = perm_grant_line_print(export->out.file, &rows[i]);
-
-        if (rc >= 0) {
-            export->written++;
-            export->cut += (uint64_t) rc;
-            continue;
-        }
-
-        export->skipped++;
-        perm_warn("\"%s\", field \"%s\": too long, or too many members, for a "
-                  "line; skipped",
-                  perm_escape(rows[i].key), perm_escape(rows[i].field));
-    }
-
-    if (ferror(export->out.file)) {
-        perm_fatal(PERM_EXIT_NO, "cannot write \"%s\": %m",
-                   perm_escape_text(export->out.name));
-    }
-
-    perm_progress("exported", export->written, 0);
-}
-
-
-static perm_exit_t
-run_export(perm_cli_t *cli)
-{
-    uint64_t       unreadable;
-    perm_walk_t    walk;
-    perm_export_t  export;
-
-    memset(&export, 0, sizeof(perm_export_t));
-    memset(&walk, 0, sizeof(perm_walk_t));
-
-    perm_table_warn_unloaded(cli);
-    perm_catch_interrupt();
-    perm_atomic_file_open(&export.out, cli->args.file);
-
-    walk.rows = export_rows;
-    walk.data = &export;
-
-    unreadable = perm_walk(cli, &walk);
-
-    if (perm_interrupted) {
-        perm_atomic_file_abandon(&export.out);
-        perm_warn("interrupted after %llu grants; no file was written",
-                  (unsigned long long) export.written);
-        return PERM_EXIT_NO;
-    }
-
-    perm_atomic_file_commit(&export.out);
-
-    if (export.cut) {
-        perm_warn("%llu grants have members named \"gateway\", \"resource\" or "
-                  "\"app\", which a line cannot have: they are left out",
-                  (unsigned long long) export.cut);
-    }
-
-    if (export.skipped) {
-        perm_warn("%llu grants are not in the output as they are too long for "
-                  "a line; \"import --replace\" of it would remove them",
-                  (unsigned long long) export.skipped);
-    }
-
-    perm_warn("exported %llu grants, skipped %llu unreadable ones",
-              (unsigned long long) export.written,
-              (unsigned long long) unreadable);
-
-    return export.skipped ? PERM_EXIT_NO
-                          : perm_table_found(cli, export.written + unreadable);
-}
+static perm_exit_t run_export(perm_cli_t *cli);
+static void write_rows(void *data, perm_row_t *rows, size_t n);
 
 
 const perm_command_t  perm_export_command = {
@@ -115,3 +39,85 @@ const perm_command_t  perm_export_command = {
     "if a readable grant is missing.",
     NULL, 1, 1, run_export
 };
+
+
+static perm_exit_t
+run_export(perm_cli_t *cli)
+{
+    uint64_t       unreadable;
+    perm_walk_t    walk;
+    perm_export_t  export;
+
+    memset(&export, 0, sizeof(perm_export_t));
+    memset(&walk, 0, sizeof(perm_walk_t));
+
+    perm_table_warn_unloaded(&cli->table);
+    perm_walk_catch_interrupt();
+    perm_atomic_file_open(&export.out, cli->args.file);
+
+    walk.rows = write_rows;
+    walk.data = &export;
+
+    unreadable = perm_walk(&cli->table, &walk);
+
+    if (perm_walk_interrupted) {
+        perm_atomic_file_abandon(&export.out);
+        perm_output_warn("interrupted after %llu grants; no file was written",
+                         (unsigned long long) export.written);
+        return PERM_EXIT_NO;
+    }
+
+    perm_atomic_file_commit(&export.out);
+
+    if (export.cut) {
+        perm_output_warn("%llu grants have members named \"gateway\", "
+                         "\"resource\" or \"app\", which a line cannot have: "
+                         "they are left out", (unsigned long long) export.cut);
+    }
+
+    if (export.skipped) {
+        perm_output_warn("%llu grants are not in the output as they are too "
+                         "long for a line; \"import --replace\" of it would "
+                         "remove them", (unsigned long long) export.skipped);
+    }
+
+    perm_output_warn("exported %llu grants, skipped %llu unreadable ones",
+                     (unsigned long long) export.written,
+                     (unsigned long long) unreadable);
+
+    return export.skipped ? PERM_EXIT_NO
+                          : perm_table_found(&cli->table,
+                                             export.written + unreadable);
+}
+
+
+static void
+write_rows(void *data, perm_row_t *rows, size_t n)
+{
+    int             rc;
+    size_t          i;
+    perm_export_t  *export = data;
+
+    for (i = 0; i < n; i++) {
+        rc = perm_grant_line_print(export->out.file, &rows[i]);
+
+        if (rc >= 0) {
+            export->written++;
+            export->cut += (uint64_t) rc;
+            continue;
+        }
+
+        export->skipped++;
+        perm_output_warn("\"%s\", field \"%s\": too long, or too many "
+                         "members, for a line; skipped",
+                         perm_output_safe(rows[i].key),
+                         perm_output_safe(rows[i].field));
+    }
+
+    if (ferror(export->out.file)) {
+        perm_output_fatal(PERM_EXIT_NO, "cannot write \"%s\": %m",
+                          perm_output_safe_text(export->out.name));
+    }
+
+    perm_output_progress("exported", export->written, 0);
+}

@@ -4,143 +4,36 @@
  */
 
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/table/table.h"
-#include "core/decision.h"
+#include "cli/commands/command.h"
+#include "cli/table/walk.h"
+#include "core/grant.h"
 
 
-#define OFFSET(member)  offsetof(perm_args_t, member)
+typedef struct {
+    const perm_cli_t  *cli;
+    uint64_t           listed;
+} perm_list_t;
+
+
+static perm_exit_t run_list(perm_cli_t *cli);
+static void list_rows(void *data, perm_row_t *rows, size_t n);
+static int wanted(const perm_cli_t *cli, const perm_row_t *row);
+static void print_json(const perm_row_t *row);
+static void print_text(const perm_row_t *row);
 
 
 static const perm_option_t  list_options[] = {
     { "--gateway", "G", "of this gateway only",
-      PERM_ARG_GATEWAY, OFFSET(gateway), 0 },
-    { "--app", "A", "of this app only", PERM_ARG_APP, OFFSET(app), 0 },
+      PERM_OPTION(GATEWAY, tuple.gateway) },
+    { "--app", "A", "of this app only", PERM_OPTION(APP, tuple.app) },
     { "--expired", NULL, "those that have ended only",
-      PERM_ARG_FLAG, OFFSET(expired), 0 },
+      PERM_OPTION(FLAG, expired) },
     { "--unused-since", "T", "those without an access since then only",
-      PERM_ARG_TIME, OFFSET(unused_since), 0 },
+      PERM_OPTION(TIME, unused_since) },
     PERM_OPTION_END
 };
-
-
-static int
-wanted(const perm_cli_t *cli, const perm_row_t *row)
-{
-    if (cli->args.expired && perm_grant_live(row->expires, cli->now)) {
-        return 0;
-    }
-
-    return cli->args.unused_since < 0 || row->last < cli->args.unused_since;
-}
-
-
-static void
-print_json(const perm_row_t *row, const char *type, int64_t granted)
-{
-    perm_object_begin(stdout);
-    perm_object_string(stdout, "gateway", row->gateway);
-
-    if (row->resource.len) {
-        perm_object_string(stdout, "resource", row->resource);
-    } else {
-        perm_object_raw(stdout, "resource", "null");
-    }
-
-    perm_object_string(stdout, "app", row->app);
-    perm_object_number(stdout, "expires", row->expires);
-
-    if (type[0] != '\0') {
-        perm_object_text(stdout, "type", type);
-    }
-
-    if (granted >= 0) {
-        perm_object_number(stdout, "granted", granted);
-    }
-
-    perm_object_number(stdout, "last_access", row->last);
-    perm_object_end(stdout, "\n");
-}
-
-
-static void
-print_text(const perm_row_t *row, const char *type)
-{
-    int  resource;
-
-    resource = (int) row->resource.len;
-
-    printf("%-16.*s %-24.*s %-20.*s %-20s %-20s %s\n",
-           (int) row->gateway.len, row->gateway.data,
-           resource ? resource : 1, resource ? row->resource.data : "-",
-           (int) row->app.len, row->app.data, perm_time_text(row->expires),
-           perm_time_text(row->last), perm_escape_text(type));
-}
-
-
-static void
-list_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
-{
-    char       type[128];
-    size_t     i;
-    int64_t    granted;
-    uint64_t  *listed = data;
-
-    for (i = 0; i < n; i++) {
-        if (!wanted(cli, &rows[i])) {
-            continue;
-        }
-
-        perm_grant_details(rows[i].value, type, sizeof(type), &granted);
-
-        if (cli->args.json) {
-            print_json(&rows[i], type, granted);
-
-        } else {
-            if (*listed == 0) {
-                printf("%-16s %-24s %-20s %-20s %-20s %s\n", "GATEWAY",
-                       "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE");
-            }
-
-            print_text(&rows[i], type);
-        }
-
-        (*listed)++;
-    }
-
-    if (ferror(stdout)) {
-        perm_fatal(PERM_EXIT_NO, "cannot write the output: %m");
-    }
-}
-
-
-static perm_exit_t
-run_list(perm_cli_t *cli)
-{
-    uint64_t     listed;
-    perm_walk_t  walk;
-
-    perm_table_warn_unloaded(cli);
-
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.gateway = cli->args.gateway;
-    walk.app = cli->args.app;
-    walk.access = 1;
-    walk.rows = list_rows;
-    walk.data = &listed;
-
-    listed = 0;
-    (void) perm_walk(cli, &walk);
-
-    if (listed == 0) {
-        perm_warn("no such grant");
-        return PERM_EXIT_NO;
-    }
-
-    return PERM_EXIT_DONE;
-}
 
 
 const perm_command_t  perm_list_command = {
@@ -151,3 +44,108 @@ const perm_command_t  perm_list_command = {
     "none.",
     list_options, 1, 0, run_list
 };
+
+
+static perm_exit_t
+run_list(perm_cli_t *cli)
+{
+    perm_list_t  list;
+    perm_walk_t  walk;
+
+    perm_table_warn_unloaded(&cli->table);
+
+    list.cli = cli;
+    list.listed = 0;
+
+    memset(&walk, 0, sizeof(perm_walk_t));
+    walk.gateway = cli->args.tuple.gateway;
+    walk.app = cli->args.tuple.app;
+    walk.access = 1;
+    walk.rows = list_rows;
+    walk.data = &list;
+
+    (void) perm_walk(&cli->table, &walk);
+
+    if (list.listed == 0) {
+        perm_output_warn("no such grant");
+        return PERM_EXIT_NO;
+    }
+
+    return PERM_EXIT_DONE;
+}
+
+
+static void
+list_rows(void *data, perm_row_t *rows, size_t n)
+{
+    size_t        i;
+    perm_list_t  *list = data;
+
+    for (i = 0; i < n; i++) {
+
+        if (!wanted(list->cli, &rows[i])) {
+            continue;
+        }
+
+        if (list->cli->args.json) {
+            print_json(&rows[i]);
+
+        } else {
+            if (list->listed == 0) {
+                printf("%-16s %-24s %-20s %-20s %-20s %s\n", "GATEWAY",
+                       "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE");
+            }
+
+            print_text(&rows[i]);
+        }
+
+        list->listed++;
+    }
+
+    perm_output_check();
+}
+
+
+static int
+wanted(const perm_cli_t *cli, const perm_row_t *row)
+{
+    if (cli->args.expired && perm_grant_live(row->expires, cli->table.now)) {
+        return 0;
+    }
+
+    return cli->args.unused_since < 0 || row->last < cli->args.unused_since;
+}
+
+
+static void
+print_json(const perm_row_t *row)
+{
+    char     type[PERM_TYPE_SIZE];
+    int64_t  granted;
+
+    perm_grant_details(row->value, type, sizeof(type), &granted);
+
+    perm_output_open(stdout, NULL, '{');
+    perm_output_tuple(stdout, &row->tuple);
+    perm_output_number(stdout, "expires", row->expires);
+    perm_output_details(stdout, type, granted);
+    perm_output_number(stdout, "last_access", row->last);
+    perm_output_close(stdout, '}');
+}
+
+
+static void
+print_text(const perm_row_t *row)
+{
+    char     type[PERM_TYPE_SIZE];
+    int64_t  granted;
+
+    perm_grant_details(row->value, type, sizeof(type), &granted);
+
+    printf("%-16.*s %-24.*s %-20.*s %-20s %-20s %s\n",
+           (int) row->tuple.gateway.len, row->tuple.gateway.data,
+           (int) row->field.len, row->field.data,
+           (int) row->tuple.app.len, row->tuple.app.data,
+           perm_output_time(row->expires), perm_output_time(row->last),
+           perm_output_safe_text(type));
+}

@@ -1,36 +1,28 @@
 
 /*
- * purge: what ended long ago, and accesses that belong to no grant.
+ * purge: grants that ended long ago, and accesses that belong to no grant.
  */
 
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/table/scan.h"
-#include "core/grant.h"
-
-
-#define OFFSET(member)        offsetof(perm_args_t, member)
-#define EXPIRED_FOR_DEFAULT   (365 * 86400)
-#define CHUNK                 128
-#define MEMBERS               256   /* ZSCAN COUNT */
-
-
-static const perm_option_t  purge_options[] = {
-    { "--expired-for", "SPAN", "grants that ended that long ago, 365d",
-      PERM_ARG_SPAN, OFFSET(expired_for), 0 },
-    PERM_OPTION_END
-};
+#include "cli/commands/command.h"
+#include "cli/table/walk.h"
 
 
 typedef struct {
-    int64_t            before;    /* what ended until then goes */
-    uint64_t           seen;
-    uint64_t           grants;
-    uint64_t           accesses;
-    perm_wrong_type_t  wrong_type;      /* in place of accesses */
+    perm_table_t  *table;
+    int64_t        before;     /* grants that ended until then go */
+    uint64_t       seen;
+    uint64_t       grants;     /* removed, as the next */
+    uint64_t       accesses;
 } perm_purge_t;
+
+
+static perm_exit_t run_purge(perm_cli_t *cli);
+static void purge_grants(void *data, perm_row_t *rows, size_t n);
+static void purge_accesses(void *data, perm_row_t *rows, size_t n);
+static int count_accesses(void *data, redisReply *reply);
 
 
 /* KEYS: accesses, grants; ARGV: resources.  All or nothing of one page. */
@@ -42,239 +34,11 @@ static const char  orphans_script[] =
     "n=n+redis.call('ZREM',KEYS[1],r) end end return n";
 
 
-static perm_wire_command_t  request;
-
-
-static int
-count(void *data, redisReply *reply)
-{
-    uint64_t  *sum = data;
-
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0) {
-        *sum += (uint64_t) reply->integer;
-    }
-
-    return 0;
-}
-
-
-/* grants of another type, which were told of, leave the accesses as they are */
-
-static int
-count_orphans(void *data, redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_ERROR
-        && strstr(reply->str, "WRONGTYPE") == NULL)
-    {
-        perm_client_refused(NULL, reply->str);
-    }
-
-    return count(data, reply);
-}
-
-
-static void
-purge_rows(perm_cli_t *cli, void *data, perm_row_t *rows, size_t n)
-{
-    size_t         i;
-    perm_str_t     none;
-    perm_purge_t  *purge = data;
-
-    none.data = NULL;
-    none.len = 0;
-
-    for (i = 0; i < n; i++) {
-        if (rows[i].expires <= purge->before) {
-            perm_table_write(cli, rows[i].key, rows[i].field, rows[i].value,
-                             none, count, &purge->grants);
-        }
-    }
-
-    perm_client_wait(cli->client);
-
-    purge->seen += n;
-    perm_progress("looked at grants", purge->seen, 0);
-}
-
-
-/* sends away the members of a page that have no grant */
-
-static void
-purge_members(perm_cli_t *cli, perm_str_t access, perm_str_t grants,
-    const redisReply *items, perm_purge_t *purge)
-{
-    size_t  i;
-
-    if (items->elements == 0) {
-        return;
-    }
-
-    perm_wire_command_begin(&request, "EVAL");
-    perm_wire_command_text(&request, orphans_script);
-    perm_wire_command_number(&request, 2);
-    perm_wire_command_key(&request, access);
-    perm_wire_command_add(&request, grants);
-
-    for (i = 0; i < items->elements; i += 2) {
-        perm_wire_command_add(&request, perm_scan_reply_str(items->element[i]));
-    }
-
-    perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                     count_orphans, &purge->accesses);
-}
-
-
-static redisReply *
-read_members(perm_cli_t *cli, perm_str_t access, const char *cursor)
-{
-    redisReply  *reply;
-
-    perm_wire_command_begin(&request, "ZSCAN");
-    perm_wire_command_key(&request, access);
-    perm_wire_command_text(&request, cursor);
-    perm_wire_command_text(&request, "COUNT");
-    perm_wire_command_number(&request, MEMBERS);
-
-    reply = perm_client_call(cli->client, NULL, &request, PERM_ERRORS_TOO);
-
-    if (!perm_scan_valid(reply, 2)) {
-        perm_scan_refused(reply);
-    }
-
-    return reply;
-}
-
-
-typedef struct {
-    perm_str_t   key;
-    perm_str_t   gateway;
-    perm_str_t   app;
-    redisReply  *first;
-} perm_purge_key_t;
-
-
-static void
-purge_key(perm_cli_t *cli, perm_purge_key_t *key, perm_purge_t *purge)
-{
-    char         grants[PERM_KEY_MAX], cursor[PERM_CURSOR_SIZE];
-    perm_str_t   grants_key;
-    redisReply  *reply;
-
-    if (perm_wrong_type_take(&purge->wrong_type, key->first, key->key)) {
-        freeReplyObject(key->first);
-        return;
-    }
-
-    if (!perm_scan_valid(key->first, 2)) {
-        perm_scan_refused(key->first);
-    }
-
-    grants_key.data = grants;
-    grants_key.len = perm_grant_key(grants, PERM_KEY_GRANTS, cli->prefix,
-                                    key->gateway, key->app);
-
-    for (reply = key->first; /* void */ ; /* void */ ) {
-        purge_members(cli, key->key, grants_key, reply->element[1], purge);
-        strcpy(cursor, reply->element[0]->str);
-        freeReplyObject(reply);
-
-        if (strcmp(cursor, "0") == 0) {
-            break;
-        }
-
-        reply = read_members(cli, key->key, cursor);
-    }
-}
-
-
-static void
-purge_keys(perm_cli_t *cli, void *data, perm_str_t *keys, size_t n)
-{
-    size_t             i, used;
-    perm_purge_t      *purge = data;
-    perm_purge_key_t  *list;
-
-    list = perm_alloc(n * sizeof(perm_purge_key_t));
-
-    for (i = 0, used = 0; i < n; i++) {
-        list[used].key = keys[i];
-
-        if (!perm_grant_key_parse(keys[i], PERM_KEY_ACCESS, cli->prefix,
-                                  &list[used].gateway, &list[used].app))
-        {
-            perm_warn("\"%s\": no key of accesses; skipped",
-                      perm_escape(keys[i]));
-            continue;
-        }
-
-        perm_wire_command_begin(&request, "ZSCAN");
-        perm_wire_command_key(&request, keys[i]);
-        perm_wire_command_text(&request, "0");
-        perm_wire_command_text(&request, "COUNT");
-        perm_wire_command_number(&request, MEMBERS);
-        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                         perm_client_keep, &list[used++].first);
-    }
-
-    perm_client_wait(cli->client);
-
-    for (i = 0; i < used; i++) {
-        purge_key(cli, &list[i], purge);
-    }
-
-    perm_client_wait(cli->client);
-    free(list);
-
-    purge->seen += n;
-    perm_progress("looked at accesses", purge->seen, 0);
-}
-
-
-static perm_exit_t
-run_purge(perm_cli_t *cli)
-{
-    int64_t       span;
-    perm_walk_t   walk;
-    perm_purge_t  purge;
-
-    if (!cli->loaded) {
-        perm_table_warn_unloaded(cli);
-        perm_warn("nothing was purged");
-        return PERM_EXIT_NO;
-    }
-
-    memset(&purge, 0, sizeof(perm_purge_t));
-    memset(&walk, 0, sizeof(perm_walk_t));
-
-    span = cli->args.expired_for;
-    purge.before = cli->now - (span < 0 ? EXPIRED_FOR_DEFAULT : span);
-
-    walk.rows = purge_rows;
-    walk.data = &purge;
-
-    perm_catch_interrupt();
-
-    (void) perm_walk(cli, &walk);
-
-    purge.seen = 0;
-    perm_scan_keys(cli, PERM_KEY_ACCESS, walk.gateway, walk.app, purge_keys,
-                   &purge);
-    perm_wrong_type_tell(&purge.wrong_type);
-
-    perm_warn("%spurged %llu grants and %llu accesses",
-              perm_interrupted ? "interrupted: " : "",
-              (unsigned long long) purge.grants,
-              (unsigned long long) purge.accesses);
-
-    if (cli->args.json) {
-        perm_object_begin(stdout);
-        perm_object_number(stdout, "grants", (int64_t) purge.grants);
-        perm_object_number(stdout, "accesses", (int64_t) purge.accesses);
-        perm_object_end(stdout, "\n");
-    }
-
-    return PERM_EXIT_DONE;
-}
+static const perm_option_t  purge_options[] = {
+    { "--expired-for", "SPAN", "grants that ended that long ago, 365d",
+      PERM_OPTION(SPAN, expired_for) },
+    PERM_OPTION_END
+};
 
 
 const perm_command_t  perm_purge_command = {
@@ -286,3 +50,117 @@ const perm_command_t  perm_purge_command = {
     "gateway.",
     purge_options, 1, 0, run_purge
 };
+
+
+static perm_exit_t
+run_purge(perm_cli_t *cli)
+{
+    perm_walk_t   walk;
+    perm_purge_t  purge;
+
+    if (!cli->table.loaded) {
+        perm_table_warn_unloaded(&cli->table);
+        perm_output_warn("nothing was purged");
+        return PERM_EXIT_NO;
+    }
+
+    memset(&purge, 0, sizeof(perm_purge_t));
+    purge.table = &cli->table;
+    purge.before = cli->table.now - cli->args.expired_for;
+
+    memset(&walk, 0, sizeof(perm_walk_t));
+    walk.data = &purge;
+    walk.rows = purge_grants;
+
+    perm_walk_catch_interrupt();
+
+    (void) perm_walk(&cli->table, &walk);
+
+    purge.seen = 0;
+    walk.kind = PERM_KEY_ACCESS;
+    walk.unreadable = 1;
+    walk.rows = purge_accesses;
+
+    (void) perm_walk(&cli->table, &walk);
+
+    perm_output_warn("%spurged %llu grants and %llu accesses",
+                     perm_walk_interrupted ? "interrupted: " : "",
+                     (unsigned long long) purge.grants,
+                     (unsigned long long) purge.accesses);
+
+    if (cli->args.json) {
+        perm_output_open(stdout, NULL, '{');
+        perm_output_number(stdout, "grants", (int64_t) purge.grants);
+        perm_output_number(stdout, "accesses", (int64_t) purge.accesses);
+        perm_output_close(stdout, '}');
+    }
+
+    return PERM_EXIT_DONE;
+}
+
+
+static void
+purge_grants(void *data, perm_row_t *rows, size_t n)
+{
+    size_t         i;
+    perm_str_t     none;
+    perm_purge_t  *purge = data;
+
+    none.data = NULL;
+    none.len = 0;
+
+    for (i = 0; i < n; i++) {
+        if (rows[i].expires <= purge->before) {
+            perm_table_write(purge->table, rows[i].key, rows[i].field,
+                             rows[i].value, none, &purge->grants);
+        }
+    }
+
+    perm_client_wait(purge->table->client);
+
+    purge->seen += n;
+    perm_output_progress("looked at grants", purge->seen, 0);
+}
+
+
+static void
+purge_accesses(void *data, perm_row_t *rows, size_t n)
+{
+    char           text[PERM_KEY_MAX];
+    size_t         i;
+    perm_str_t     grants;
+    perm_purge_t  *purge = data;
+    perm_table_t  *table = purge->table;
+
+    for (i = 0; i < n; i++) {
+
+        if (i == 0 || rows[i].key.data != rows[i - 1].key.data) {
+            grants = perm_table_key(table, text, PERM_KEY_GRANTS,
+                                    &rows[i].tuple);
+            perm_wire_command_set(&table->command, "EVAL %s 2 %k %b",
+                                  orphans_script, rows[i].key, grants);
+        }
+
+        perm_wire_command_add(&table->command, rows[i].field);
+
+        if (i + 1 == n || rows[i].key.data != rows[i + 1].key.data) {
+            perm_client_send(table->client, NULL, &table->command,
+                             PERM_ERRORS_TOO, count_accesses,
+                             &purge->accesses);
+        }
+    }
+
+    perm_client_wait(table->client);
+
+    purge->seen += n;
+    perm_output_progress("looked at accesses", purge->seen, 0);
+}
+
+
+/* where the grants are of another type, which was said, the accesses stay */
+
+static int
+count_accesses(void *data, redisReply *reply)
+{
+    return perm_table_is_wrong_type(reply) ? 0 : perm_table_count(data, reply);
+}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/util/alloc.h"
 #include "core/grant.h"
 #include "core/json.h"
 
@@ -11,7 +12,6 @@
 #define GRANTS        1024
 #define BYTES         (2 * PERM_LINE_MAX)
 #define BUCKETS       2048
-#define ATTEMPTS_MAX  100
 
 
 typedef struct perm_batch_item_s  perm_batch_item_t;
@@ -31,7 +31,7 @@ struct perm_batch_item_s {
     perm_batch_item_t  *chained;   /* in the bucket */
     redisReply         *old;
     char               *value;
-    int                 written;
+    uint64_t            written;
 };
 
 
@@ -42,9 +42,6 @@ struct perm_batch_s {
     perm_batch_item_t *buckets[BUCKETS];   /* the last items of grants */
     char               bytes[BYTES];
 };
-
-
-static perm_wire_command_t  request;
 
 
 static void
@@ -139,11 +136,10 @@ put(perm_batch_t *batch, perm_str_t text)
 
 
 int
-perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
+perm_batch_add(perm_table_t *table, perm_batch_t *batch,
     const perm_grant_line_t *line, uint64_t number)
 {
     char                key[PERM_KEY_MAX];
-    perm_str_t          text;
     perm_batch_item_t  *item;
 
     if (batch->n == GRANTS
@@ -153,48 +149,16 @@ perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
         return 0;
     }
 
-    text.data = key;
-    text.len = perm_grant_key(key, PERM_KEY_GRANTS, cli->prefix,
-                              line->gateway, line->app);
-
     item = &batch->items[batch->n++];
     item->number = number;
-    item->key = put(batch, text);
-    item->field = put(batch, line->resource.len ? line->resource
-                                                : perm_str(PERM_GATEWAY_FIELD));
+    item->key = put(batch, perm_table_key(table, key, PERM_KEY_GRANTS,
+                                          &line->tuple));
+    item->field = put(batch, perm_table_field(&line->tuple));
     item->object = put(batch, line->value);
 
     link_item(batch, item);
 
     return 1;
-}
-
-
-static int
-take_written(void *data, redisReply *reply)
-{
-    int  *written = data;
-
-    *written = (reply->type == REDIS_REPLY_INTEGER && reply->integer == 1);
-
-    return 0;
-}
-
-
-static perm_str_t
-old_value(const redisReply *reply)
-{
-    perm_str_t  value;
-
-    value.data = NULL;
-    value.len = 0;
-
-    if (reply->type == REDIS_REPLY_STRING) {
-        value.data = reply->str;
-        value.len = reply->len;
-    }
-
-    return value;
 }
 
 
@@ -216,12 +180,7 @@ new_value(perm_str_t old, const perm_batch_item_t *last)
     value = NULL;
 
     for (item = last->first; item != NULL; item = item->later) {
-        next = perm_json_merge(old, item->object);
-
-        if (next == NULL) {
-            perm_fatal(PERM_EXIT_REDIS, "out of memory");
-        }
-
+        next = perm_alloc_check(perm_json_merge(old, item->object));
         free(value);
         value = next;
         old = perm_str(value);
@@ -239,45 +198,29 @@ same(perm_str_t old, const char *value)
 }
 
 
-/* somebody else wrote it between the reading and the writing */
+/* for perm_table_change() */
 
-static void
-write_again(perm_cli_t *cli, perm_batch_item_t *item)
+static char *
+changed_value(void *data, perm_str_t old)
 {
-    char        *value;
-    unsigned     attempts;
-    perm_str_t   old;
-    redisReply  *reply;
+    char                     *value;
+    const perm_batch_item_t  *item = data;
 
-    for (attempts = 0; !item->written; attempts++) {
+    value = new_value(old, item);
 
-        if (attempts == ATTEMPTS_MAX) {
-            perm_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be "
-                       "written", perm_escape(item->key));
-        }
-
-        old = perm_table_value(cli, item->key, item->field, &reply);
-        value = new_value(old, item);
-
-        if (same(old, value)) {
-            item->written = 1;
-
-        } else {
-            perm_table_write(cli, item->key, item->field, old,
-                             perm_str(value), take_written, &item->written);
-            perm_client_wait(cli->client);
-        }
-
+    if (same(old, value)) {
         free(value);
-        freeReplyObject(reply);
+        return NULL;
     }
+
+    return value;
 }
 
 
 /* sends what has to change, now that the old value is known */
 
 static void
-write_item(perm_cli_t *cli, perm_batch_item_t *item,
+write_item(perm_table_t *table, perm_batch_item_t *item,
     perm_batch_counts_t *counts)
 {
     perm_str_t  old;
@@ -286,13 +229,13 @@ write_item(perm_cli_t *cli, perm_batch_item_t *item,
     item->written = 1;
 
     if (perm_table_wrong_type(item->old, item->key)) {
-        perm_warn("line %llu: refused for that",
-                  (unsigned long long) item->number);
+        perm_output_warn("line %llu: refused for that",
+                         (unsigned long long) item->number);
         counts->refused++;
         return;
     }
 
-    old = old_value(item->old);
+    old = perm_table_bytes(item->old);
 
     if (item->later == NULL) {
         item->value = new_value(old, item);
@@ -307,13 +250,13 @@ write_item(perm_cli_t *cli, perm_batch_item_t *item,
     counts->changed += (old.data != NULL);
     item->written = 0;
 
-    perm_table_write(cli, item->key, item->field, old, perm_str(item->value),
-                     take_written, &item->written);
+    perm_table_write(table, item->key, item->field, old,
+                     perm_str(item->value), &item->written);
 }
 
 
 void
-perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
+perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     perm_batch_counts_t *counts)
 {
     size_t              i;
@@ -322,25 +265,27 @@ perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
     for (i = 0; i < batch->n; i++) {
         item = &batch->items[i];
 
-        perm_wire_command_begin(&request, "HGET");
-        perm_wire_command_key(&request, item->key);
-        perm_wire_command_add(&request, item->field);
-        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                         perm_client_keep, &item->old);
+        perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep, &item->old,
+                        "HGET %k %b", item->key, item->field);
     }
 
-    perm_client_wait(cli->client);
+    perm_client_wait(table->client);
 
     for (i = 0; i < batch->n; i++) {
-        write_item(cli, &batch->items[i], counts);
+        write_item(table, &batch->items[i], counts);
     }
 
-    perm_client_wait(cli->client);
+    perm_client_wait(table->client);
 
     for (i = 0; i < batch->n; i++) {
         item = &batch->items[i];
 
-        write_again(cli, item);
+        /* another writer came between the reading and the writing */
+
+        if (!item->written) {
+            (void) perm_table_change(table, item->key, item->field,
+                                     changed_value, item);
+        }
 
         free(item->value);
         freeReplyObject(item->old);

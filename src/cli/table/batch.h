@@ -30,7 +30,7 @@ void perm_batch_free(perm_batch_t *batch);
  * Copies the line, which is the one of that number in its file; returns 0
  * when the batch is full, and the line not in it.
  */
-int perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
+int perm_batch_add(perm_table_t *table, perm_batch_t *batch,
     const perm_grant_line_t *line, uint64_t number);
 
 
@@ -41,7 +41,7 @@ int perm_batch_add(perm_cli_t *cli, perm_batch_t *batch,
  * batch changes anyway: of several for one grant only the last one counts as
  * a change, if it is one.
  */
-void perm_batch_write(perm_cli_t *cli, perm_batch_t *batch,
+void perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     perm_batch_counts_t *counts);
 
 

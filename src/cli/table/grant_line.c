@@ -20,12 +20,12 @@ static const struct {
     size_t       offset;                      /* of it in perm_grant_line_t */
 } known_members[KNOWN] = {
     { "gateway", "\"gateway\" is no name of a gateway", "no \"gateway\"",
-      perm_name_gateway_valid, offsetof(perm_grant_line_t, gateway) },
+      perm_name_gateway_valid, offsetof(perm_grant_line_t, tuple.gateway) },
     { "resource", "\"resource\" is no name of a resource; null or none is the "
       "whole gateway", NULL,
-      perm_name_resource_valid, offsetof(perm_grant_line_t, resource) },
+      perm_name_resource_valid, offsetof(perm_grant_line_t, tuple.resource) },
     { "app", "\"app\" is no name of an app", "no \"app\"",
-      perm_name_app_valid, offsetof(perm_grant_line_t, app) },
+      perm_name_app_valid, offsetof(perm_grant_line_t, tuple.app) },
     { "expires", "\"expires\" is neither unix seconds nor RFC 3339",
       "no \"expires\"", NULL, 0 },
     { "type", "\"type\" is no string", NULL, NULL, 0 }
@@ -189,7 +189,7 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
         return "longer than 1 MiB";
     }
 
-    line->resource = perm_str("");
+    line->tuple.resource = perm_str("");
     reader.line = line;
     reader.name = line->names;
     reader.value = value;
@@ -289,17 +289,9 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         return -1;
     }
 
-    perm_object_begin(file);
-    perm_object_string(file, "gateway", row->gateway);
-
-    if (row->resource.len) {
-        perm_object_string(file, "resource", row->resource);
-    } else {
-        perm_object_raw(file, "resource", "null");
-    }
-
-    perm_object_string(file, "app", row->app);
-    perm_object_number(file, "expires", row->expires);
+    perm_output_open(file, NULL, '{');
+    perm_output_tuple(file, &row->tuple);
+    perm_output_number(file, "expires", row->expires);
 
     rest = row->value;
 
@@ -315,7 +307,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         item = item->next;
     }
 
-    perm_object_end(file, "\n");
+    perm_output_close(file, '}');
     cJSON_Delete(json);
 
     return lost != 0;

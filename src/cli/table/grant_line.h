@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-#include "cli/table/table.h"
+#include "cli/table/walk.h"
 
 
 #define PERM_LINE_MAX          (1024 * 1024)   /* bytes */
@@ -23,11 +23,9 @@
 
 
 typedef struct {
-    perm_str_t   gateway;
-    perm_str_t   resource;   /* len 0: the whole gateway */
-    perm_str_t   app;
-    perm_str_t   value;      /* the members of the value, as an object */
-    char         names[PERM_TUPLE_MAX];
+    perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
+    perm_str_t    value;     /* the members of the value, as an object */
+    char          names[PERM_TUPLE_MAX];
 } perm_grant_line_t;
 
 

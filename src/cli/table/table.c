@@ -8,6 +8,9 @@
 #include "core/grant.h"
 
 
+#define ATTEMPTS_MAX  100
+
+
 /* KEYS: the hash; ARGV: field, value that was read, new value or none */
 
 static const char  change_script[] =
@@ -16,41 +19,24 @@ static const char  change_script[] =
     "else redis.call('HDEL',KEYS[1],ARGV[1]) end return 1";
 
 
-static perm_wire_command_t  request;
-
-
-static perm_str_t
-meta_key(const perm_cli_t *cli)
-{
-    perm_str_t  key;
-
-    static char  text[PERM_KEY_MAX];
-
-    key.data = text;
-    key.len = perm_grant_key_meta(text, cli->prefix);
-
-    return key;
-}
+static perm_str_t meta_key(const perm_table_t *table);
 
 
 void
-perm_table_open(perm_cli_t *cli)
+perm_table_open(perm_table_t *table)
 {
+    perm_str_t   schema;
     redisReply  *reply;
 
-    perm_wire_command_begin(&request, "HGET");
-    perm_wire_command_key(&request, meta_key(cli));
-    perm_wire_command_text(&request, PERM_SCHEMA_FIELD);
+    reply = perm_table_call(table, 0, "HGET %k " PERM_SCHEMA_FIELD,
+                            meta_key(table));
+    schema = perm_table_bytes(reply);
+    table->loaded = schema.data && strcmp(schema.data, PERM_SCHEMA) == 0;
 
-    reply = perm_client_call(cli->client, NULL, &request, 0);
-
-    cli->loaded = reply->type == REDIS_REPLY_STRING
-                  && strcmp(reply->str, PERM_SCHEMA) == 0;
-
-    if (reply->type == REDIS_REPLY_STRING && !cli->loaded) {
-        perm_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\": this "
-                   "program knows \"%s\" only", meta_key(cli).data,
-                   perm_escape_text(reply->str), PERM_SCHEMA);
+    if (schema.data != NULL && !table->loaded) {
+        perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\": this "
+                          "program knows \"%s\" only", meta_key(table).data,
+                          perm_output_safe(schema), PERM_SCHEMA);
     }
 
     freeReplyObject(reply);
@@ -58,117 +44,154 @@ perm_table_open(perm_cli_t *cli)
 
 
 void
-perm_table_mark(perm_cli_t *cli)
+perm_table_mark(perm_table_t *table)
 {
-    if (cli->loaded) {
+    if (table->loaded) {
         return;
     }
 
-    perm_wire_command_begin(&request, "HSETNX");
-    perm_wire_command_key(&request, meta_key(cli));
-    perm_wire_command_text(&request, PERM_SCHEMA_FIELD);
-    perm_wire_command_text(&request, PERM_SCHEMA);
-
-    freeReplyObject(perm_client_call(cli->client, NULL, &request, 0));
-
-    cli->loaded = 1;
+    freeReplyObject(perm_table_call(table, 0, "HSETNX %k " PERM_SCHEMA_FIELD
+                                    " " PERM_SCHEMA, meta_key(table)));
+    table->loaded = 1;
 }
 
 
 void
-perm_table_warn_unloaded(const perm_cli_t *cli)
+perm_table_warn_unloaded(const perm_table_t *table)
 {
-    if (!cli->loaded) {
-        perm_warn("the table counts as not loaded: \"%s\" is missing. It "
-                  "comes with the first \"grant\" or a whole \"import\"; else "
-                  "check --prefix and the database", meta_key(cli).data);
+    if (!table->loaded) {
+        perm_output_warn("the table counts as not loaded: \"%s\" is missing. "
+                         "It comes with the first \"grant\" or a whole "
+                         "\"import\"; else check --prefix and the database",
+                         meta_key(table).data);
     }
 }
 
 
 perm_exit_t
-perm_table_found(const perm_cli_t *cli, uint64_t grants)
+perm_table_found(const perm_table_t *table, uint64_t grants)
 {
-    return (cli->loaded || grants) ? PERM_EXIT_DONE : PERM_EXIT_NO;
+    return (table->loaded || grants) ? PERM_EXIT_DONE : PERM_EXIT_NO;
+}
+
+
+static perm_str_t
+meta_key(const perm_table_t *table)
+{
+    perm_str_t  key;
+
+    static char  text[PERM_KEY_MAX];
+
+    key.data = text;
+    key.len = perm_grant_key_meta(text, table->prefix);
+
+    return key;
+}
+
+
+perm_str_t
+perm_table_key(const perm_table_t *table, char *text, perm_key_kind_t kind,
+    const perm_tuple_t *tuple)
+{
+    perm_str_t  key;
+
+    key.data = text;
+    key.len = perm_grant_key(text, kind, table->prefix, tuple->gateway,
+                             tuple->app);
+
+    return key;
+}
+
+
+perm_str_t
+perm_table_field(const perm_tuple_t *tuple)
+{
+    return tuple->resource.len ? tuple->resource
+                               : perm_str(PERM_GATEWAY_FIELD);
+}
+
+
+redisReply *
+perm_table_call(perm_table_t *table, unsigned flags, const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    perm_wire_command_vset(&table->command, format, args);
+    va_end(args);
+
+    return perm_client_call(table->client, NULL, &table->command, flags);
 }
 
 
 void
-perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
-    perm_str_t old, perm_str_t value, perm_reply_pt handler, void *data)
+perm_table_send(perm_table_t *table, unsigned flags, perm_reply_pt handler,
+    void *data, const char *format, ...)
 {
-    if (old.data == NULL) {
-        perm_wire_command_begin(&request, "HSETNX");
-        perm_wire_command_key(&request, key);
-        perm_wire_command_add(&request, field);
+    va_list  args;
 
-    } else {
-        perm_wire_command_begin(&request, "EVAL");
-        perm_wire_command_text(&request, change_script);
-        perm_wire_command_number(&request, 1);
-        perm_wire_command_key(&request, key);
-        perm_wire_command_add(&request, field);
-        perm_wire_command_add(&request, old);
-    }
+    va_start(args, format);
+    perm_wire_command_vset(&table->command, format, args);
+    va_end(args);
 
-    if (value.data != NULL) {
-        perm_wire_command_add(&request, value);
-    }
-
-    perm_client_send(cli->client, NULL, &request, 0, handler, data);
+    perm_client_send(table->client, NULL, &table->command, flags, handler,
+                     data);
 }
 
 
 int
-perm_wrong_type_take(perm_wrong_type_t *wrong_type, const redisReply *reply,
-    perm_str_t key)
+perm_table_count(void *data, redisReply *reply)
+{
+    uint64_t  *sum = data;
+
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0) {
+        *sum += (uint64_t) reply->integer;
+    }
+
+    return 0;
+}
+
+
+int
+perm_table_is_wrong_type(const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ERROR) {
         return 0;
     }
 
-    if (strncmp(reply->str, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != 0) {
+    /* Redis 6.2 puts the error of a command in a script behind other words */
+
+    if (strstr(reply->str, "WRONGTYPE") == NULL) {
         perm_client_refused(NULL, reply->str);
     }
 
-    if (wrong_type->n++ == 0) {
-        snprintf(wrong_type->name, sizeof(wrong_type->name), "%s",
-                 perm_escape(key));
-    }
-
     return 1;
-}
-
-
-void
-perm_wrong_type_tell(const perm_wrong_type_t *wrong_type)
-{
-    if (wrong_type->n == 1) {
-        perm_warn("\"%s\" is of another type than the table's keys: skipped",
-                  wrong_type->name);
-
-    } else if (wrong_type->n) {
-        perm_warn("%llu keys, as \"%s\", are of another type than the "
-                  "table's: skipped; \"doctor\" names them",
-                  (unsigned long long) wrong_type->n, wrong_type->name);
-    }
 }
 
 
 int
 perm_table_wrong_type(const redisReply *reply, perm_str_t key)
 {
-    perm_wrong_type_t  wrong_type;
-
-    wrong_type.n = 0;
-
-    if (!perm_wrong_type_take(&wrong_type, reply, key)) {
+    if (!perm_table_is_wrong_type(reply)) {
         return 0;
     }
 
-    perm_wrong_type_tell(&wrong_type);
+    perm_output_warn("\"%s\" is of another type than the table's keys: skipped",
+                     perm_output_safe(key));
 
     return 1;
+}
+
+
+perm_str_t
+perm_table_bytes(const redisReply *reply)
+{
+    perm_str_t  bytes;
+
+    bytes.data = (reply->type == REDIS_REPLY_STRING) ? reply->str : NULL;
+    bytes.len = bytes.data ? reply->len : 0;
+
+    return bytes;
 }
 
 
@@ -204,60 +227,86 @@ perm_table_newest(const redisReply *reply)
 }
 
 
-perm_str_t
-perm_table_value(perm_cli_t *cli, perm_str_t key, perm_str_t field,
-    redisReply **reply)
-{
-    perm_str_t  value;
-
-    perm_wire_command_begin(&request, "HGET");
-    perm_wire_command_key(&request, key);
-    perm_wire_command_add(&request, field);
-
-    *reply = perm_client_call(cli->client, NULL, &request, 0);
-
-    value.data = NULL;
-    value.len = 0;
-
-    if ((*reply)->type == REDIS_REPLY_STRING) {
-        value.data = (*reply)->str;
-        value.len = (*reply)->len;
-    }
-
-    return value;
-}
-
-
 int64_t
-perm_table_last(perm_cli_t *cli, perm_str_t gateway, perm_str_t resource,
-    perm_str_t app)
+perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
 {
     char         text[PERM_KEY_MAX];
     int64_t      last;
     perm_str_t   key;
     redisReply  *reply;
 
-    key.data = text;
-    key.len = perm_grant_key(text, PERM_KEY_ACCESS, cli->prefix, gateway, app);
+    key = perm_table_key(table, text, PERM_KEY_ACCESS, tuple);
 
-    if (resource.len) {
-        perm_wire_command_begin(&request, "ZSCORE");
-        perm_wire_command_key(&request, key);
-        perm_wire_command_add(&request, resource);
+    reply = tuple->resource.len
+            ? perm_table_call(table, PERM_ERRORS_TOO, "ZSCORE %k %b", key,
+                              tuple->resource)
+            : perm_table_call(table, PERM_ERRORS_TOO,
+                              "ZREVRANGE %k 0 0 WITHSCORES", key);
 
-    } else {
-        perm_wire_command_begin(&request, "ZREVRANGE");
-        perm_wire_command_key(&request, key);
-        perm_wire_command_number(&request, 0);
-        perm_wire_command_number(&request, 0);
-        perm_wire_command_text(&request, "WITHSCORES");
-    }
-
-    reply = perm_client_call(cli->client, NULL, &request, PERM_ERRORS_TOO);
     (void) perm_table_wrong_type(reply, key);
 
-    last = resource.len ? perm_table_score(reply) : perm_table_newest(reply);
+    last = tuple->resource.len ? perm_table_score(reply)
+                               : perm_table_newest(reply);
     freeReplyObject(reply);
 
     return last;
+}
+
+
+void
+perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
+    perm_str_t old, perm_str_t value, uint64_t *written)
+{
+    if (old.data == NULL) {
+        perm_wire_command_set(&table->command, "HSETNX %k %b", key, field);
+
+    } else {
+        perm_wire_command_set(&table->command, "EVAL %s 1 %k %b %b",
+                              change_script, key, field, old);
+    }
+
+    if (value.data != NULL) {
+        perm_wire_command_add(&table->command, value);
+    }
+
+    perm_client_send(table->client, NULL, &table->command, 0,
+                     perm_table_count, written);
+}
+
+
+int
+perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
+    perm_table_change_pt change, void *data)
+{
+    char        *value;
+    uint64_t     written;
+    unsigned     attempts;
+    perm_str_t   old;
+    redisReply  *reply;
+
+    written = 0;
+
+    for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+        reply = perm_table_call(table, 0, "HGET %k %b", key, field);
+        old = perm_table_bytes(reply);
+        value = change(data, old);
+
+        if (value == NULL) {
+            freeReplyObject(reply);
+            return 0;
+        }
+
+        perm_table_write(table, key, field, old, perm_str(value), &written);
+        perm_client_wait(table->client);
+
+        freeReplyObject(reply);
+        free(value);
+
+        if (written) {
+            return 1;
+        }
+    }
+
+    perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be written",
+                      perm_output_safe(key));
 }

@@ -1,7 +1,7 @@
 
 /*
- * The grant table: what there is in it, and changes that never overwrite what
- * they have not seen.
+ * The grant table: single grants, and changes that never overwrite a value
+ * they have not read.
  */
 
 
@@ -9,134 +9,114 @@
 #define _PERM_CLI_TABLE_TABLE_H_INCLUDED_
 
 
-#include "cli/cli.h"
+#include <stdint.h>
+
+#include "cli/util/output.h"
+#include "cli/wire/client.h"
+#include "core/grant_key.h"
+
+
+typedef struct {
+    perm_client_t        *client;
+    perm_wire_command_t   command;  /* in the making */
+    perm_str_t            prefix;
+    int64_t               now;      /* unix seconds, when the program began */
+    int                   loaded;   /* "meta" has the schema known here */
+} perm_table_t;
 
 
 /*
- * Reads whether the table is loaded into cli->loaded.  A schema that is not
+ * Reads whether the table is loaded into table->loaded.  A schema that is not
  * known here ends the program.
  */
-void perm_table_open(perm_cli_t *cli);
+void perm_table_open(perm_table_t *table);
 
 /* Marks the table as loaded unless it is */
 
-void perm_table_mark(perm_cli_t *cli);
+void perm_table_mark(perm_table_t *table);
 
-/* Says so on standard error when it is not loaded */
+/* Warns when the table is not loaded */
 
-void perm_table_warn_unloaded(const perm_cli_t *cli);
+void perm_table_warn_unloaded(const perm_table_t *table);
 
 /*
- * The exit status of a visit of the whole table that found so many grants:
- * none in one that is not loaded is no answer.
+ * The exit status of a visit of the whole table that found so many grants: no
+ * grant in a table that is not loaded is no answer.
  */
-perm_exit_t perm_table_found(const perm_cli_t *cli, uint64_t grants);
-
-
-typedef struct {
-    perm_str_t   key;        /* of the hash */
-    perm_str_t   field;
-    perm_str_t   gateway;
-    perm_str_t   app;
-    perm_str_t   resource;   /* len 0: the whole gateway */
-    perm_str_t   value;      /* as it is in Redis */
-    int64_t      expires;    /* unix seconds, or PERM_GRANT_UNREADABLE */
-    int64_t      last;       /* last access, or PERM_GRANT_ABSENT */
-} perm_row_t;
+perm_exit_t perm_table_found(const perm_table_t *table, uint64_t grants);
 
 
 /*
- * A visit of the whole table, or of what the names leave of it.  "rows" is
- * called with some of the grants at a time, which are gone when it returns;
- * it may send requests, and must wait for them.  A grant that is there all
- * the time is visited, one that comes or goes meanwhile perhaps.  While Redis
- * resizes a hash one may come twice.
- *
- * Fields that are no grants, and unreadable values unless "unreadable" is
- * set, are named on standard error and left out.
+ * The key of the tuple's gateway and app, written to "text" of PERM_KEY_MAX
+ * bytes, and the field of its resource.
  */
-typedef struct {
-    perm_str_t   gateway;      /* len 0: all */
-    perm_str_t   app;
-    unsigned     access;       /* fill in "last" */
-    unsigned     unreadable;
-    void       (*rows)(perm_cli_t *cli, void *data, perm_row_t *rows,
-                       size_t n);
-    void        *data;
-} perm_walk_t;
-
-
-/* Returns how many values were unreadable */
-
-uint64_t perm_walk(perm_cli_t *cli, const perm_walk_t *walk);
+perm_str_t perm_table_key(const perm_table_t *table, char *text,
+    perm_key_kind_t kind, const perm_tuple_t *tuple);
+perm_str_t perm_table_field(const perm_tuple_t *tuple);
 
 
 /*
- * SCANs every master for keys that are named as those of a kind, whatever
- * their type; "keys" is called with some at a time.  Both names given: the one
- * key, which may not be there.
+ * perm_client_call() and perm_client_send() of a command that is written as
+ * perm_wire_command_set() reads it.
  */
-typedef void (*perm_keys_pt)(perm_cli_t *cli, void *data, perm_str_t *keys,
-    size_t n);
+redisReply *perm_table_call(perm_table_t *table, unsigned flags,
+    const char *format, ...);
+void perm_table_send(perm_table_t *table, unsigned flags,
+    perm_reply_pt handler, void *data, const char *format, ...);
 
-void perm_scan_keys(perm_cli_t *cli, perm_key_kind_t kind,
-    perm_str_t gateway, perm_str_t app, perm_keys_pt keys, void *data);
+/* A handler that adds an integer reply above 0 to *data, a uint64_t */
+
+int perm_table_count(void *data, redisReply *reply);
+
+
+/*
+ * 1 when the reply is the error that a key is of another type than those of
+ * the table.  Any other error ends the program.  For replies to commands with
+ * PERM_ERRORS_TOO.  perm_table_wrong_type() warns as well, naming the key.
+ */
+int perm_table_is_wrong_type(const redisReply *reply);
+int perm_table_wrong_type(const redisReply *reply, perm_str_t key);
+
+
+/* The bytes of a string reply; data NULL for a reply of another type */
+
+perm_str_t perm_table_bytes(const redisReply *reply);
+
+/*
+ * The score of a sorted set as unix seconds, and the newest one in a reply to
+ * ZREVRANGE ... 0 0 WITHSCORES, or PERM_GRANT_ABSENT.
+ */
+int64_t perm_table_score(const redisReply *reply);
+int64_t perm_table_newest(const redisReply *reply);
+
+
+/* The last access as it is now; resource.len 0: of the whole gateway */
+
+int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 
 
 /*
  * Sends the change of one grant from "old" (data NULL: absent) to "value"
- * (data NULL: removed).  The reply is the integer 1 when it was made, and 0
- * when something else stands there by now.
+ * (data NULL: removed).  *written becomes 1 when it was made, and stays when
+ * another value stands there by now.
  */
-void perm_table_write(perm_cli_t *cli, perm_str_t key, perm_str_t field,
-    perm_str_t old, perm_str_t value, perm_reply_pt handler, void *data);
+void perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
+    perm_str_t old, perm_str_t value, uint64_t *written);
 
 
 /*
- * 1 when the reply says that the key is of another type than those of the
- * table; then "key" is named on standard error.  Any other error ends the
- * program.  For requests with PERM_ERRORS_TOO.
+ * Returns the new value for the old one (data NULL: absent), to be freed with
+ * free(), or NULL when the old value is to stay.
  */
-int perm_table_wrong_type(const redisReply *reply, perm_str_t key);
-
-
-/* begins zeroed: how many keys were of another type, and the first of them */
-
-typedef struct {
-    uint64_t     n;
-    char         name[512];
-} perm_wrong_type_t;
-
-
-/* As perm_table_wrong_type(), but the keys are told of once, at the end */
-
-int perm_wrong_type_take(perm_wrong_type_t *wrong_type, const redisReply *reply,
-    perm_str_t key);
-void perm_wrong_type_tell(const perm_wrong_type_t *wrong_type);
-
-
-/* The score of a sorted set as unix seconds, or PERM_GRANT_ABSENT */
-
-int64_t perm_table_score(const redisReply *reply);
-
-
-/* The newest last access in a reply to ZREVRANGE ... 0 0 WITHSCORES */
-
-int64_t perm_table_newest(const redisReply *reply);
-
+typedef char *(*perm_table_change_pt)(void *data, perm_str_t old);
 
 /*
- * One grant as it is now.  *reply owns the value, and is to be freed with
- * freeReplyObject(); the value's data is NULL when there is none.
+ * Changes one grant: reads it, and writes what "change" makes of it unless it
+ * was changed meanwhile; then all of it again.  Returns 1 when a value was
+ * written, and 0 when "change" wants none.
  */
-perm_str_t perm_table_value(perm_cli_t *cli, perm_str_t key, perm_str_t field,
-    redisReply **reply);
-
-
-/* The last access of a grant as it is now; resource.len 0: whole gateway */
-
-int64_t perm_table_last(perm_cli_t *cli, perm_str_t gateway,
-    perm_str_t resource, perm_str_t app);
+int perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
+    perm_table_change_pt change, void *data);
 
 
 #endif /* _PERM_CLI_TABLE_TABLE_H_INCLUDED_ */

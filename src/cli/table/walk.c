@@ -1,44 +1,501 @@
 
-#include "cli/table/scan.h"
+#include "cli/table/walk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/util/alloc.h"
 #include "core/grant.h"
 
 
-#define CHUNK   128    /* keys whose fields are in memory at a time */
-#define FIELDS  256    /* HSCAN COUNT */
+#define CHUNK        128   /* keys of which a part is in memory at a time */
+#define CURSOR_SIZE  32
 
 
-/* a hash of the chunk, and what has been read of it in this round */
-
-typedef struct {
-    perm_str_t          key;
-    perm_str_t          gateway;
-    perm_str_t          app;
-    char                cursor[PERM_CURSOR_SIZE];
-    int                 done;
-    redisReply         *fields;
-    redisReply         *scores;    /* of the resources, in their order */
-    redisReply         *newest;
-} perm_page_t;
-
+/* a key of the chunk, and what has been read of it in this round */
 
 typedef struct {
+    perm_str_t      key;
+    perm_tuple_t    tuple;       /* without the resource */
+    char            cursor[CURSOR_SIZE];
+    int             done;
+    size_t          nrows;
+    redisReply     *part;        /* of HSCAN or ZSCAN */
+    redisReply     *scores;      /* of the rows on resources, in their order */
+    redisReply     *newest;
+} perm_walk_page_t;
+
+
+typedef struct {
+    perm_table_t       *table;
     const perm_walk_t  *walk;
     uint64_t            unreadable;
-    perm_wrong_type_t   wrong_type;
+    uint64_t            wrong_types;       /* keys of another type */
+    char                wrong_type[512];   /* the first of them */
     perm_row_t         *rows;
     size_t              nrows;
     size_t              size;
-    perm_page_t         pages[CHUNK];
+    perm_walk_page_t    pages[CHUNK];
     size_t              npages;
 } perm_walker_t;
 
 
-static perm_wire_command_t  request;
+static void scan_node(perm_table_t *table, perm_node_t *node,
+    const char *pattern, perm_walk_keys_pt keys, void *data);
+static void check_scan(const redisReply *reply, unsigned each);
+static void take_keys(void *data, perm_str_t *keys, size_t n);
+static void walk_pages(perm_walker_t *walker);
+static void read_parts(perm_walker_t *walker);
+static void count_wrong_type(perm_walker_t *walker, perm_str_t key);
+static void read_rows(perm_walker_t *walker, perm_walk_page_t *page);
+static int read_grant(perm_walker_t *walker, perm_row_t *row);
+static int read_access(perm_walker_t *walker, perm_row_t *row,
+    const redisReply *score);
+static void read_last_accesses(perm_walker_t *walker);
+static void ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
+    const perm_row_t *rows);
+static void take_last_accesses(perm_table_t *table, perm_walk_page_t *page,
+    perm_row_t *rows);
+static void drop(redisReply **reply);
+
+
+volatile sig_atomic_t  perm_walk_interrupted;
+
+
+uint64_t
+perm_walk(perm_table_t *table, const perm_walk_t *walk)
+{
+    uint64_t        unreadable;
+    perm_walker_t  *walker;
+
+    walker = perm_alloc(sizeof(perm_walker_t));
+    memset(walker, 0, sizeof(perm_walker_t));
+    walker->table = table;
+    walker->walk = walk;
+
+    perm_walk_keys(table, walk->kind, walk->gateway, walk->app, take_keys,
+                   walker);
+
+    if (walker->wrong_types == 1) {
+        perm_output_warn("\"%s\" is of another type than the table's keys: "
+                         "skipped", walker->wrong_type);
+
+    } else if (walker->wrong_types) {
+        perm_output_warn("%llu keys, as \"%s\", are of another type than the "
+                         "table's: skipped; \"doctor\" names them",
+                         (unsigned long long) walker->wrong_types,
+                         walker->wrong_type);
+    }
+
+    unreadable = walker->unreadable;
+    free(walker->rows);
+    free(walker);
+
+    return unreadable;
+}
+
+
+void
+perm_walk_keys(perm_table_t *table, perm_key_kind_t kind, perm_str_t gateway,
+    perm_str_t app, perm_walk_keys_pt keys, void *data)
+{
+    char          pattern[PERM_KEY_MAX];
+    perm_str_t    key;
+    perm_node_t  *node;
+    perm_tuple_t  tuple;
+
+    tuple.gateway = gateway.len ? gateway : perm_str("*");
+    tuple.app = app.len ? app : perm_str("*");
+    key = perm_table_key(table, pattern, kind, &tuple);
+
+    if (gateway.len && app.len) {
+        keys(data, &key, 1);
+        return;
+    }
+
+    for (node = perm_client_next(table->client, NULL);
+         node != NULL && !perm_walk_interrupted;
+         node = perm_client_next(table->client, node))
+    {
+        scan_node(table, node, pattern, keys, data);
+    }
+}
+
+
+static void
+scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
+    perm_walk_keys_pt keys, void *data)
+{
+    char         cursor[CURSOR_SIZE];
+    size_t       i;
+    perm_str_t  *list;
+    redisReply  *reply, *items;
+
+    strcpy(cursor, "0");
+
+    do {
+        perm_wire_command_set(&table->command, "SCAN %s MATCH %s COUNT 500",
+                              cursor, pattern);
+        reply = perm_client_call(table->client, node, &table->command,
+                                 PERM_NO_RESEND);
+
+        check_scan(reply, 1);
+
+        strcpy(cursor, reply->element[0]->str);
+        items = reply->element[1];
+        list = perm_alloc(items->elements * sizeof(perm_str_t));
+
+        for (i = 0; i < items->elements; i++) {
+            list[i] = perm_table_bytes(items->element[i]);
+        }
+
+        if (items->elements) {
+            keys(data, list, items->elements);
+        }
+
+        free(list);
+        freeReplyObject(reply);
+
+    } while (strcmp(cursor, "0") != 0 && !perm_walk_interrupted);
+}
+
+
+/*
+ * Ends the program unless the reply is a cursor and an array of strings,
+ * "each" of which belong together.
+ */
+
+static void
+check_scan(const redisReply *reply, unsigned each)
+{
+    int                good;
+    size_t             i;
+    const redisReply  *items;
+
+    good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
+           && reply->element[0]->type == REDIS_REPLY_STRING
+           && reply->element[0]->len < CURSOR_SIZE
+           && reply->element[1]->type == REDIS_REPLY_ARRAY
+           && reply->element[1]->elements % each == 0;
+
+    items = good ? reply->element[1] : NULL;
+
+    for (i = 0; good && i < items->elements; i++) {
+        good = items->element[i]->type == REDIS_REPLY_STRING;
+    }
+
+    if (!good) {
+        perm_output_fatal(PERM_EXIT_REDIS, "Redis answered a SCAN with "
+                          "something else");
+    }
+}
+
+
+static void
+take_keys(void *data, perm_str_t *keys, size_t n)
+{
+    size_t             i;
+    perm_walker_t     *walker = data;
+    perm_key_kind_t    kind;
+    perm_walk_page_t  *page;
+
+    kind = walker->walk->kind;
+
+    for (i = 0; i < n && !perm_walk_interrupted; i++) {
+        page = &walker->pages[walker->npages];
+        memset(page, 0, sizeof(perm_walk_page_t));
+        page->key = keys[i];
+        strcpy(page->cursor, "0");
+
+        if (!perm_grant_key_parse(keys[i], kind, walker->table->prefix,
+                                  &page->tuple.gateway, &page->tuple.app))
+        {
+            perm_output_warn("\"%s\": no key of %s; skipped",
+                             perm_output_safe(keys[i]),
+                             kind == PERM_KEY_GRANTS ? "a grant" : "accesses");
+            continue;
+        }
+
+        if (++walker->npages == CHUNK) {
+            walk_pages(walker);
+        }
+    }
+
+    walk_pages(walker);
+}
+
+
+static void
+walk_pages(perm_walker_t *walker)
+{
+    int                more;
+    size_t             i;
+    perm_walk_page_t  *page;
+
+    do {
+        read_parts(walker);
+        walker->nrows = 0;
+
+        for (i = 0; i < walker->npages; i++) {
+            read_rows(walker, &walker->pages[i]);
+        }
+
+        if (walker->walk->access) {
+            read_last_accesses(walker);
+        }
+
+        if (walker->nrows) {
+            walker->walk->rows(walker->walk->data, walker->rows,
+                               walker->nrows);
+        }
+
+        more = 0;
+
+        for (i = 0; i < walker->npages; i++) {
+            page = &walker->pages[i];
+            drop(&page->part);
+            drop(&page->scores);
+            drop(&page->newest);
+            more |= !page->done;
+        }
+
+    } while (more && !perm_walk_interrupted);
+
+    walker->npages = 0;
+}
+
+
+/* the next part of each key that has one */
+
+static void
+read_parts(perm_walker_t *walker)
+{
+    size_t             i;
+    const char        *format;
+    perm_walk_page_t  *page;
+
+    format = (walker->walk->kind == PERM_KEY_GRANTS) ? "HSCAN %k %s COUNT 256"
+                                                     : "ZSCAN %k %s COUNT 256";
+
+    for (i = 0; i < walker->npages; i++) {
+        page = &walker->pages[i];
+
+        if (!page->done) {
+            perm_table_send(walker->table, PERM_ERRORS_TOO, perm_client_keep,
+                            &page->part, format, page->key, page->cursor);
+        }
+    }
+
+    perm_client_wait(walker->table->client);
+
+    for (i = 0; i < walker->npages; i++) {
+        page = &walker->pages[i];
+
+        if (page->part == NULL) {
+            continue;
+        }
+
+        if (perm_table_is_wrong_type(page->part)) {
+            count_wrong_type(walker, page->key);
+            page->done = 1;
+            drop(&page->part);
+            continue;
+        }
+
+        check_scan(page->part, 2);
+
+        strcpy(page->cursor, page->part->element[0]->str);
+        page->done = strcmp(page->cursor, "0") == 0;
+    }
+}
+
+
+static void
+count_wrong_type(perm_walker_t *walker, perm_str_t key)
+{
+    if (walker->wrong_types++ == 0) {
+        snprintf(walker->wrong_type, sizeof(walker->wrong_type), "%s",
+                 perm_output_safe(key));
+    }
+}
+
+
+static void
+read_rows(perm_walker_t *walker, perm_walk_page_t *page)
+{
+    int                good;
+    size_t             i;
+    perm_row_t        *row;
+    const redisReply  *items;
+
+    page->nrows = 0;
+
+    if (page->part == NULL) {
+        return;
+    }
+
+    items = page->part->element[1];
+    walker->rows = perm_alloc_room(walker->rows, &walker->size,
+                                   walker->nrows + items->elements / 2,
+                                   sizeof(perm_row_t));
+
+    for (i = 0; i < items->elements; i += 2) {
+        row = &walker->rows[walker->nrows];
+        row->key = page->key;
+        row->field = perm_table_bytes(items->element[i]);
+        row->value = perm_table_bytes(items->element[i + 1]);
+        row->tuple = page->tuple;
+        row->tuple.resource = row->field;
+        row->expires = PERM_GRANT_ABSENT;
+        row->last = PERM_GRANT_ABSENT;
+
+        good = (walker->walk->kind == PERM_KEY_GRANTS)
+               ? read_grant(walker, row)
+               : read_access(walker, row, items->element[i + 1]);
+
+        page->nrows += good;
+        walker->nrows += good;
+    }
+}
+
+
+/* 1 when the walk wants the row */
+
+static int
+read_grant(perm_walker_t *walker, perm_row_t *row)
+{
+    if (row->field.len == 1 && row->field.data[0] == '-') {
+        row->tuple.resource.len = 0;
+
+    } else if (!perm_name_resource_valid(row->field)) {
+        perm_output_warn("\"%s\", field \"%s\": no name of a resource; "
+                         "skipped", perm_output_safe(row->key),
+                         perm_output_safe(row->field));
+        return 0;
+    }
+
+    row->expires = perm_grant_expires(row->value);
+
+    if (row->expires >= 0) {
+        return 1;
+    }
+
+    walker->unreadable++;
+
+    if (!walker->walk->unreadable) {
+        perm_output_warn("\"%s\", field \"%s\": unreadable grant, counts as "
+                         "absent: %s", perm_output_safe(row->key),
+                         perm_output_safe(row->field),
+                         perm_output_safe(row->value));
+    }
+
+    return walker->walk->unreadable;
+}
+
+
+static int
+read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
+{
+    row->last = perm_table_score(score);
+
+    if (walker->walk->unreadable
+        || (row->last >= 0 && perm_name_resource_valid(row->field)))
+    {
+        return 1;
+    }
+
+    perm_output_warn("\"%s\", member \"%s\": no last access; skipped",
+                     perm_output_safe(row->key), perm_output_safe(row->field));
+
+    return 0;
+}
+
+
+static void
+read_last_accesses(perm_walker_t *walker)
+{
+    size_t  i, first;
+
+    for (i = 0, first = 0; i < walker->npages; i++) {
+        ask_last_accesses(walker->table, &walker->pages[i],
+                          walker->rows + first);
+        first += walker->pages[i].nrows;
+    }
+
+    perm_client_wait(walker->table->client);
+
+    for (i = 0, first = 0; i < walker->npages; i++) {
+        take_last_accesses(walker->table, &walker->pages[i],
+                           walker->rows + first);
+        first += walker->pages[i].nrows;
+    }
+}
+
+
+static void
+ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
+    const perm_row_t *rows)
+{
+    char        text[PERM_KEY_MAX];
+    size_t      i, resources;
+    perm_str_t  key;
+
+    key = perm_table_key(table, text, PERM_KEY_ACCESS, &page->tuple);
+    perm_wire_command_set(&table->command, "ZMSCORE %k", key);
+
+    for (i = 0, resources = 0; i < page->nrows; i++) {
+        if (rows[i].tuple.resource.len) {
+            perm_wire_command_add(&table->command, rows[i].tuple.resource);
+            resources++;
+        }
+    }
+
+    if (resources) {
+        perm_client_send(table->client, NULL, &table->command,
+                         PERM_ERRORS_TOO, perm_client_keep, &page->scores);
+    }
+
+    if (resources < page->nrows) {
+        perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
+                        &page->newest, "ZREVRANGE %k 0 0 WITHSCORES", key);
+    }
+}
+
+
+/* accesses of another type count as none */
+
+static void
+take_last_accesses(perm_table_t *table, perm_walk_page_t *page,
+    perm_row_t *rows)
+{
+    char               text[PERM_KEY_MAX];
+    size_t             i, resources;
+    const redisReply  *reply;
+
+    reply = page->scores ? page->scores : page->newest;
+
+    if (reply == NULL
+        || perm_table_wrong_type(reply, perm_table_key(table, text,
+                                                       PERM_KEY_ACCESS,
+                                                       &page->tuple)))
+    {
+        return;
+    }
+
+    for (i = 0, resources = 0; i < page->nrows; i++) {
+
+        if (rows[i].tuple.resource.len == 0) {
+            rows[i].last = perm_table_newest(page->newest);
+
+        } else if (page->scores->type == REDIS_REPLY_ARRAY
+                   && resources < page->scores->elements)
+        {
+            rows[i].last = perm_table_score(page->scores->element[resources]);
+            resources++;
+        }
+    }
+}
 
 
 static void
@@ -52,342 +509,27 @@ drop(redisReply **reply)
 
 
 static void
-read_fields(perm_cli_t *cli, perm_walker_t *walker)
+interrupt(int signo)
 {
-    size_t        i;
-    perm_page_t  *page;
-
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
-        if (page->done) {
-            continue;
-        }
-
-        perm_wire_command_begin(&request, "HSCAN");
-        perm_wire_command_key(&request, page->key);
-        perm_wire_command_text(&request, page->cursor);
-        perm_wire_command_text(&request, "COUNT");
-        perm_wire_command_number(&request, FIELDS);
-
-        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                         perm_client_keep, &page->fields);
-    }
-
-    perm_client_wait(cli->client);
-
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
-        if (page->fields == NULL) {
-            continue;
-        }
-
-        if (perm_wrong_type_take(&walker->wrong_type, page->fields, page->key)) {
-            page->done = 1;
-            drop(&page->fields);
-            continue;
-        }
-
-        if (!perm_scan_valid(page->fields, 2)) {
-            perm_scan_refused(page->fields);
-        }
-
-        strcpy(page->cursor, page->fields->element[0]->str);
-        page->done = strcmp(page->cursor, "0") == 0;
-    }
+    perm_walk_interrupted = signo;
 }
 
 
-/* 1 with the row filled when the field is a grant that the walk wants */
-
-static int
-read_row(perm_walker_t *walker, const perm_page_t *page, perm_str_t field,
-    perm_str_t value, perm_row_t *row)
+void
+perm_walk_catch_interrupt(void)
 {
-    row->key = page->key;
-    row->gateway = page->gateway;
-    row->app = page->app;
-    row->field = field;
-    row->value = value;
-    row->resource = field;
-    row->last = PERM_GRANT_ABSENT;
-    row->expires = perm_grant_expires(value);
+    struct sigaction  action, old;
 
-    if (field.len == 1 && field.data[0] == '-') {
-        row->resource.len = 0;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = interrupt;
+    action.sa_flags = SA_RESETHAND;
 
-    } else if (!perm_name_resource_valid(field)) {
-        perm_warn("\"%s\", field \"%s\": no name of a resource; skipped",
-                  perm_escape(page->key), perm_escape(field));
-        return 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+
+    /* under nohup it stays ignored */
+
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &action, NULL);
     }
-
-    if (row->expires < 0) {
-        walker->unreadable++;
-
-        if (!walker->walk->unreadable) {
-            perm_warn("\"%s\", field \"%s\": unreadable grant, counts as "
-                      "absent: %s", perm_escape(page->key),
-                      perm_escape(field), perm_escape(value));
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static void
-read_rows(perm_walker_t *walker)
-{
-    size_t             i, j;
-    perm_page_t       *page;
-    const redisReply  *items;
-
-    walker->nrows = 0;
-
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
-        if (page->fields == NULL) {
-            continue;
-        }
-
-        items = page->fields->element[1];
-
-        if (walker->nrows + items->elements / 2 > walker->size) {
-            walker->size = 2 * (walker->nrows + items->elements / 2);
-            walker->rows = perm_realloc(walker->rows,
-                                        walker->size * sizeof(perm_row_t));
-        }
-
-        for (j = 0; j + 1 < items->elements; j += 2) {
-            walker->nrows += read_row(walker, page,
-                                      perm_scan_reply_str(items->element[j]),
-                                      perm_scan_reply_str(items->element[j + 1]),
-                                      &walker->rows[walker->nrows]);
-        }
-    }
-}
-
-
-/* the last accesses of a page's rows, from "row" to "end" */
-
-static void
-ask_accesses(perm_cli_t *cli, perm_page_t *page, const perm_row_t *row,
-    const perm_row_t *end)
-{
-    char         text[PERM_KEY_MAX];
-    unsigned     gateway, resources;
-    perm_str_t   key;
-
-    key.data = text;
-    key.len = perm_grant_key(text, PERM_KEY_ACCESS, cli->prefix, page->gateway,
-                             page->app);
-
-    perm_wire_command_begin(&request, "ZMSCORE");
-    perm_wire_command_key(&request, key);
-
-    gateway = 0;
-    resources = 0;
-
-    for ( /* void */ ; row < end; row++) {
-        if (row->resource.len) {
-            perm_wire_command_add(&request, row->resource);
-            resources++;
-
-        } else {
-            gateway = 1;
-        }
-    }
-
-    if (resources) {
-        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                         perm_client_keep, &page->scores);
-    }
-
-    if (gateway) {
-        perm_wire_command_begin(&request, "ZREVRANGE");
-        perm_wire_command_key(&request, key);
-        perm_wire_command_number(&request, 0);
-        perm_wire_command_number(&request, 0);
-        perm_wire_command_text(&request, "WITHSCORES");
-        perm_client_send(cli->client, NULL, &request, PERM_ERRORS_TOO,
-                         perm_client_keep, &page->newest);
-    }
-}
-
-
-/* with accesses of another type there are none */
-
-static void
-check_accesses(const perm_cli_t *cli, const perm_page_t *page)
-{
-    char               text[PERM_KEY_MAX];
-    perm_str_t         key;
-    const redisReply  *reply;
-
-    reply = page->scores ? page->scores : page->newest;
-
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        key.data = text;
-        key.len = perm_grant_key(text, PERM_KEY_ACCESS, cli->prefix,
-                                 page->gateway, page->app);
-        (void) perm_table_wrong_type(reply, key);
-    }
-}
-
-
-static void
-take_accesses(perm_page_t *page, perm_row_t *row, const perm_row_t *end)
-{
-    size_t  i;
-
-    for (i = 0; row < end; row++) {
-
-        if (row->resource.len == 0) {
-            row->last = perm_table_newest(page->newest);
-
-        } else if (page->scores != NULL
-                   && page->scores->type == REDIS_REPLY_ARRAY
-                   && i < page->scores->elements)
-        {
-            row->last = perm_table_score(page->scores->element[i++]);
-        }
-    }
-}
-
-
-/* rows come page by page: each page's are together */
-
-static const perm_row_t *
-rows_end(const perm_walker_t *walker, const perm_page_t *page,
-    const perm_row_t *row)
-{
-    const perm_row_t  *end;
-
-    end = walker->rows + walker->nrows;
-
-    while (row < end && row->key.data == page->key.data) {
-        row++;
-    }
-
-    return row;
-}
-
-
-static void
-read_accesses(perm_cli_t *cli, perm_walker_t *walker)
-{
-    size_t             i, first;
-    const perm_row_t  *end;
-
-    for (i = 0, first = 0; i < walker->npages; i++) {
-        end = rows_end(walker, &walker->pages[i], walker->rows + first);
-        ask_accesses(cli, &walker->pages[i], walker->rows + first, end);
-        first = end - walker->rows;
-    }
-
-    perm_client_wait(cli->client);
-
-    for (i = 0, first = 0; i < walker->npages; i++) {
-        end = rows_end(walker, &walker->pages[i], walker->rows + first);
-        check_accesses(cli, &walker->pages[i]);
-        take_accesses(&walker->pages[i], walker->rows + first, end);
-        first = end - walker->rows;
-    }
-}
-
-
-static void
-walk_pages(perm_cli_t *cli, perm_walker_t *walker)
-{
-    int           more;
-    size_t        i;
-    perm_page_t  *page;
-
-    do {
-        read_fields(cli, walker);
-        read_rows(walker);
-
-        if (walker->walk->access && walker->nrows) {
-            read_accesses(cli, walker);
-        }
-
-        if (walker->nrows) {
-            walker->walk->rows(cli, walker->walk->data, walker->rows,
-                               walker->nrows);
-        }
-
-        more = 0;
-
-        for (i = 0; i < walker->npages; i++) {
-            page = &walker->pages[i];
-            drop(&page->fields);
-            drop(&page->scores);
-            drop(&page->newest);
-            more |= !page->done;
-        }
-    } while (more && !perm_interrupted);
-}
-
-
-static void
-walk_keys(perm_cli_t *cli, void *data, perm_str_t *keys, size_t n)
-{
-    size_t          i;
-    perm_page_t    *page;
-    perm_walker_t  *walker = data;
-
-    walker->npages = 0;
-
-    for (i = 0; i < n && !perm_interrupted; i++) {
-        page = &walker->pages[walker->npages];
-        memset(page, 0, sizeof(perm_page_t));
-        page->key = keys[i];
-        strcpy(page->cursor, "0");
-
-        if (!perm_grant_key_parse(keys[i], PERM_KEY_GRANTS, cli->prefix,
-                                  &page->gateway, &page->app))
-        {
-            perm_warn("\"%s\": no key of a grant; skipped",
-                      perm_escape(keys[i]));
-            continue;
-        }
-
-        walker->npages++;
-
-        if (walker->npages == CHUNK) {
-            walk_pages(cli, walker);
-            walker->npages = 0;
-        }
-    }
-
-    if (walker->npages) {
-        walk_pages(cli, walker);
-    }
-}
-
-
-uint64_t
-perm_walk(perm_cli_t *cli, const perm_walk_t *walk)
-{
-    uint64_t        unreadable;
-    perm_walker_t  *walker;
-
-    walker = perm_alloc(sizeof(perm_walker_t));
-    memset(walker, 0, sizeof(perm_walker_t));
-    walker->walk = walk;
-
-    perm_scan_keys(cli, PERM_KEY_GRANTS, walk->gateway, walk->app, walk_keys,
-                   walker);
-
-    perm_wrong_type_tell(&walker->wrong_type);
-
-    unreadable = walker->unreadable;
-    free(walker->rows);
-    free(walker);
-
-    return unreadable;
 }

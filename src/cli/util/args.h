@@ -1,6 +1,6 @@
 
 /*
- * Options: tables that say what they are, and their values.
+ * Options: tables of them, and their values.
  */
 
 
@@ -20,12 +20,13 @@
 typedef enum {
     PERM_ARG_FLAG = 0,     /* int */
     PERM_ARG_TEXT,         /* const char * */
-    PERM_ARG_GATEWAY,      /* perm_str_t, as the next three */
+    PERM_ARG_NAME,         /* perm_str_t, as the next three: any bytes */
+    PERM_ARG_GATEWAY,
     PERM_ARG_RESOURCE,
     PERM_ARG_APP,
-    PERM_ARG_NAME,         /* any bytes: the decision judges them */
     PERM_ARG_TIME,         /* int64_t, unix seconds */
     PERM_ARG_SPAN,         /* int64_t, seconds */
+    PERM_ARG_TERM,         /* the same, at least one */
     PERM_ARG_DAYS,         /* int64_t, whole days */
     PERM_ARG_DAY_LIST,     /* perm_days_t */
     PERM_ARG_WORD          /* unsigned: the index of one of "a|b|c" */
@@ -54,10 +55,8 @@ typedef struct {
     int              help;
     int              version;
 
-    /* of some; what is absent is NULL, 0, or -1 for times and spans */
-    perm_str_t       gateway;
-    perm_str_t       resource;
-    perm_str_t       app;
+    /* of some; absent options are NULL, 0, -1 for times, or their default */
+    perm_tuple_t     tuple;
     const char      *type;
     const char      *file;
     const char      *notify;
@@ -89,32 +88,42 @@ typedef struct {
 } perm_option_t;
 
 
-#define PERM_OPTION_END  { NULL, NULL, NULL, PERM_ARG_FLAG, 0, 0 }
+/* the rest of an option: its kind and its member of perm_args_t */
+
+#define PERM_OPTION(kind, member)                                             \
+    PERM_ARG_##kind, offsetof(perm_args_t, member), 0
+
+#define PERM_OPTION_REQUIRED(kind, member)                                    \
+    PERM_ARG_##kind, offsetof(perm_args_t, member), 1
+
+#define PERM_OPTION_END  { NULL, NULL, NULL, PERM_OPTION(FLAG, help) }
+
 
 extern const perm_option_t  perm_global_options[];
 
 
-/* Sets what is absent */
+/* Sets every option to its value when it is absent */
 
 void perm_args_init(perm_args_t *args);
 
 
 /*
- * Takes the option at argv[*i], of either table, with its value; moves *i to
- * its last word.  command: for messages, or NULL.  A mistake ends the program
- * with PERM_EXIT_USAGE.
+ * Takes the option at argv[*i], of the command's or the global options, with
+ * its value, and moves *i to its last word.  command: for messages, or NULL.
+ * options: NULL when the command has none.  A mistake ends the program with
+ * PERM_EXIT_USAGE.
  */
 void perm_args_take(perm_args_t *args, const char *command,
     const perm_option_t *options, int argc, char **argv, int *i);
 
 
-/* Ends the program when an option the command cannot do without is absent */
+/* Ends the program when an option that the command requires is absent */
 
 void perm_args_check(const perm_args_t *args, const char *command,
     const perm_option_t *options);
 
 
-/* Writes a table to standard output, for --help */
+/* Writes the options to standard output, for --help */
 
 void perm_args_help(const perm_option_t *options);
 

@@ -7,29 +7,83 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/util/alloc.h"
 #include "cli/util/output.h"
 
 
-static void
-fail(perm_atomic_file_t *out, perm_exit_t status, const char *doing)
+static void open_temporary(perm_atomic_file_t *out, const struct stat *old);
+static void set_mode(int fd, const struct stat *old);
+static void remove_temporary(void *data);
+static void fail(perm_atomic_file_t *out, perm_exit_t status,
+    const char *doing);
+
+
+void
+perm_atomic_file_open(perm_atomic_file_t *out, const char *name)
 {
-    perm_fatal(status, "cannot %s \"%s\": %m", doing,
-               perm_escape_text(out->name));
-}
+    int          exists;
+    struct stat  st;
 
+    memset(out, 0, sizeof(perm_atomic_file_t));
 
-static void
-remove_temporary(void *data)
-{
-    perm_atomic_file_t  *out = data;
+    if (name == NULL || strcmp(name, "-") == 0) {
+        out->name = "standard output";
+        out->file = stdout;
+        return;
+    }
 
-    if (out->temporary != NULL) {
-        (void) unlink(out->temporary);
+    out->name = name;
+    exists = (stat(name, &st) == 0);
+
+    /* in place: no regular file, and a symbolic link to no file yet */
+
+    if (exists ? !S_ISREG(st.st_mode) : lstat(name, &st) == 0) {
+        out->file = fopen(name, "we");
+
+        if (out->file == NULL) {
+            fail(out, PERM_EXIT_USAGE, "open");
+        }
+
+    } else {
+        open_temporary(out, exists ? &st : NULL);
     }
 }
 
 
-/* the rights of the file it takes the place of, or those of any new file */
+static void
+open_temporary(perm_atomic_file_t *out, const struct stat *old)
+{
+    int  fd;
+
+    /* behind a symbolic link the file is replaced, not the link */
+
+    out->target = old ? realpath(out->name, NULL) : NULL;
+
+    if (out->target == NULL) {
+        out->target = perm_alloc_check(strdup(out->name));
+    }
+
+    out->temporary = perm_alloc(strlen(out->target) + sizeof(".XXXXXX"));
+    sprintf(out->temporary, "%s.XXXXXX", out->target);
+
+    fd = mkostemp(out->temporary, O_CLOEXEC);
+
+    if (fd == -1) {
+        fail(out, PERM_EXIT_USAGE, "write beside");
+    }
+
+    perm_output_at_fatal(remove_temporary, out);
+    set_mode(fd, old);
+
+    out->file = fdopen(fd, "w");
+
+    if (out->file == NULL) {
+        fail(out, PERM_EXIT_NO, "open");
+    }
+}
+
+
+/* the rights of the file that is replaced, or those of any new file */
 
 static void
 set_mode(int fd, const struct stat *old)
@@ -50,104 +104,24 @@ set_mode(int fd, const struct stat *old)
 
 
 void
-perm_atomic_file_open(perm_atomic_file_t *out, const char *name)
-{
-    int          fd, exists;
-    char        *target;
-    size_t       size;
-    struct stat  st;
-
-    memset(out, 0, sizeof(perm_atomic_file_t));
-
-    if (name == NULL || strcmp(name, "-") == 0) {
-        out->name = "standard output";
-        out->file = stdout;
-        return;
-    }
-
-    out->name = name;
-    exists = (stat(name, &st) == 0);
-
-    /* also a symbolic link to what is not there yet */
-
-    if (exists ? !S_ISREG(st.st_mode) : lstat(name, &st) == 0) {
-        out->file = fopen(name, "we");
-
-        if (out->file == NULL) {
-            fail(out, PERM_EXIT_USAGE, "open");
-        }
-
-        return;
-    }
-
-    /* behind a symbolic link the file is replaced, not the link */
-
-    target = exists ? realpath(name, NULL) : NULL;
-
-    size = strlen(target ? target : name) + sizeof(".XXXXXX");
-    out->temporary = perm_alloc(size);
-    snprintf(out->temporary, size, "%s.XXXXXX", target ? target : name);
-    free(target);
-
-    fd = mkostemp(out->temporary, O_CLOEXEC);
-
-    if (fd == -1) {
-        free(out->temporary);
-        out->temporary = NULL;
-        fail(out, PERM_EXIT_USAGE, "write beside");
-    }
-
-    perm_at_fatal(remove_temporary, out);
-    set_mode(fd, exists ? &st : NULL);
-
-    out->file = fdopen(fd, "w");
-
-    if (out->file == NULL) {
-        fail(out, PERM_EXIT_NO, "open");
-    }
-}
-
-
-void
 perm_atomic_file_commit(perm_atomic_file_t *out)
 {
-    char    *target;
-    size_t   len;
-
-    if (fflush(out->file) != 0 || ferror(out->file)) {
+    if (fflush(out->file) != 0 || ferror(out->file)
+        || (out->temporary != NULL && fsync(fileno(out->file)) != 0)
+        || (out->file != stdout && fclose(out->file) != 0))
+    {
         fail(out, PERM_EXIT_NO, "write");
     }
 
-    if (out->file == stdout) {
-        return;
-    }
-
-    if (out->temporary == NULL) {
-        if (fclose(out->file) != 0) {
-            fail(out, PERM_EXIT_NO, "write");
-        }
-
-        return;
-    }
-
-    if (fsync(fileno(out->file)) != 0 || fclose(out->file) != 0) {
-        fail(out, PERM_EXIT_NO, "write");
-    }
-
-    len = strlen(out->temporary) - (sizeof(".XXXXXX") - 1);
-    target = perm_alloc(len + 1);
-    memcpy(target, out->temporary, len);
-    target[len] = '\0';
-
-    if (rename(out->temporary, target) != 0) {
+    if (out->temporary != NULL
+        && rename(out->temporary, out->target) != 0)
+    {
         fail(out, PERM_EXIT_NO, "replace");
     }
 
-    perm_at_fatal(NULL, NULL);
-
-    free(target);
+    perm_output_at_fatal(NULL, NULL);
+    free(out->target);
     free(out->temporary);
-    out->temporary = NULL;
 }
 
 
@@ -155,12 +129,31 @@ void
 perm_atomic_file_abandon(perm_atomic_file_t *out)
 {
     remove_temporary(out);
-    perm_at_fatal(NULL, NULL);
+    perm_output_at_fatal(NULL, NULL);
 
     if (out->file != stdout) {
         fclose(out->file);
     }
 
+    free(out->target);
     free(out->temporary);
-    out->temporary = NULL;
+}
+
+
+static void
+remove_temporary(void *data)
+{
+    perm_atomic_file_t  *out = data;
+
+    if (out->temporary != NULL) {
+        (void) unlink(out->temporary);
+    }
+}
+
+
+static void
+fail(perm_atomic_file_t *out, perm_exit_t status, const char *doing)
+{
+    perm_output_fatal(status, "cannot %s \"%s\": %m", doing,
+                      perm_output_safe_text(out->name));
 }

@@ -13,15 +13,16 @@
 
 typedef struct {
     FILE        *file;
-    const char  *name;
-    char        *temporary;   /* NULL: written where it is */
+    const char  *name;        /* for messages */
+    char        *target;
+    char        *temporary;   /* beside the target; NULL: written in place */
 } perm_atomic_file_t;
 
 
 /*
- * name: NULL or "-" is standard output; what is there and is no regular file
- * is written as it is.  What fails ends the program; the temporary file goes
- * when perm_fatal() is called, or with perm_atomic_file_abandon().
+ * name: NULL or "-" is standard output; a name of something that is no regular
+ * file is written in place.  What fails ends the program; perm_output_fatal()
+ * and perm_atomic_file_abandon() remove the temporary file.
  */
 void perm_atomic_file_open(perm_atomic_file_t *out, const char *name);
 void perm_atomic_file_commit(perm_atomic_file_t *out);

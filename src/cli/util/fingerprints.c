@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 
+#include "cli/util/alloc.h"
 #include "cli/util/output.h"
 
 
@@ -16,12 +17,8 @@ static int compare(const void *a, const void *b);
 void
 perm_fingerprints_add(perm_fingerprints_t *set, const perm_tuple_t *grant)
 {
-    if (set->n == set->size) {
-        set->size = set->size ? 2 * set->size : 4096;
-        set->list = perm_realloc(set->list,
-                                 set->size * sizeof(perm_fingerprint_t));
-    }
-
+    set->list = perm_alloc_room(set->list, &set->size, set->n + 1,
+                                sizeof(perm_fingerprint_t));
     set->list[set->n++] = fingerprint(grant);
 }
 
@@ -63,7 +60,7 @@ fingerprint(const perm_tuple_t *grant)
                             (int) grant->resource.len, grant->resource.data);
 
     if (EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL) != 1) {
-        perm_fatal(PERM_EXIT_NO, "OpenSSL cannot compute SHA-256");
+        perm_output_fatal(PERM_EXIT_NO, "OpenSSL cannot compute SHA-256");
     }
 
     memcpy(print.bytes, digest, PERM_FINGERPRINT_SIZE);

@@ -29,13 +29,15 @@ typedef struct {
 
 
 /*
- * Names are valid; resource.len 0 is the whole gateway.  perm_fingerprints_add()
- * ends the program when memory is out.  perm_fingerprints_sort() stands between
- * the last grant that is added and the first call of perm_fingerprints_has(),
- * which returns 1 when the grant is in the set.
+ * Names are valid; resource.len 0 is the whole gateway.  The set is sorted once
+ * all grants are added, and before it is asked for the first one.  When memory
+ * is out the program ends.
  */
 void perm_fingerprints_add(perm_fingerprints_t *set, const perm_tuple_t *grant);
 void perm_fingerprints_sort(perm_fingerprints_t *set);
+
+/* 1 when the grant is in the set */
+
 int perm_fingerprints_has(const perm_fingerprints_t *set,
     const perm_tuple_t *grant);
 

@@ -5,10 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/util/output.h"
+#include "cli/util/alloc.h"
 
 
 #define READ_SIZE  65536
+
+
+static int fill(perm_line_reader_t *lines);
 
 
 void
@@ -18,8 +21,6 @@ perm_line_reader_init(perm_line_reader_t *lines, int fd, size_t max)
 
     lines->fd = fd;
     lines->max = max;
-    lines->size = 2 * READ_SIZE;
-    lines->buf = perm_alloc(lines->size);
 }
 
 
@@ -27,41 +28,6 @@ void
 perm_line_reader_free(perm_line_reader_t *lines)
 {
     free(lines->buf);
-}
-
-
-/* more bytes behind those that are there */
-
-static int
-fill(perm_line_reader_t *lines)
-{
-    ssize_t  n;
-
-    if (lines->start) {
-        memmove(lines->buf, lines->buf + lines->start,
-                lines->end - lines->start);
-        lines->end -= lines->start;
-        lines->start = 0;
-    }
-
-    if (lines->size - lines->end < READ_SIZE) {
-        lines->size *= 2;
-        lines->buf = perm_realloc(lines->buf, lines->size);
-    }
-
-    n = read(lines->fd, lines->buf + lines->end, READ_SIZE);
-
-    if (n == -1) {
-        return -1;
-    }
-
-    if (n == 0) {
-        lines->eof = 1;
-    }
-
-    lines->end += (size_t) n;
-
-    return 0;
 }
 
 
@@ -74,22 +40,23 @@ perm_line_reader_next(perm_line_reader_t *lines, perm_str_t *line)
 
     skipping = 0;
     seen = 0;
+    newline = NULL;
 
     for ( ;; ) {
         len = lines->end - lines->start;
-        newline = memchr(lines->buf + lines->start + seen, '\n', len - seen);
+
+        if (len > seen) {
+            newline = memchr(lines->buf + lines->start + seen, '\n',
+                             len - seen);
+        }
 
         if (newline != NULL || (lines->eof && len)) {
             break;
         }
 
         if (lines->eof) {
-            if (skipping) {
-                lines->number++;
-                return PERM_LINE_READER_TOO_LONG;
-            }
-
-            return PERM_LINE_READER_END;
+            lines->number += (unsigned) skipping;
+            return skipping ? PERM_LINE_READER_TOO_LONG : PERM_LINE_READER_END;
         }
 
         if (len > lines->max) {
@@ -116,4 +83,33 @@ perm_line_reader_next(perm_line_reader_t *lines, perm_str_t *line)
 
     return (skipping || line->len > lines->max) ? PERM_LINE_READER_TOO_LONG
                                                 : PERM_LINE_READER_LINE;
+}
+
+
+/* reads more bytes; those that are there move to the front */
+
+static int
+fill(perm_line_reader_t *lines)
+{
+    ssize_t  n;
+
+    if (lines->start) {
+        lines->end -= lines->start;
+        memmove(lines->buf, lines->buf + lines->start, lines->end);
+        lines->start = 0;
+    }
+
+    lines->buf = perm_alloc_room(lines->buf, &lines->size,
+                                 lines->end + READ_SIZE, 1);
+
+    n = read(lines->fd, lines->buf + lines->end, READ_SIZE);
+
+    if (n == -1) {
+        return -1;
+    }
+
+    lines->eof = (n == 0);
+    lines->end += (size_t) n;
+
+    return 0;
 }

@@ -17,7 +17,7 @@ typedef struct {
     int          fd;
     size_t       max;       /* bytes of a line */
     char        *buf;
-    size_t       start;     /* of what has not been returned */
+    size_t       start;     /* of the bytes that were not returned */
     size_t       end;
     size_t       size;
     int          eof;
@@ -28,7 +28,7 @@ typedef struct {
 
 typedef enum {
     PERM_LINE_READER_LINE = 0,
-    PERM_LINE_READER_TOO_LONG,     /* and passed over */
+    PERM_LINE_READER_TOO_LONG,    /* and skipped */
     PERM_LINE_READER_END,
     PERM_LINE_READER_ERROR        /* errno; EINTR after a caught signal */
 } perm_line_reader_status_t;

@@ -10,52 +10,12 @@
 #include <unistd.h>
 
 
+static void become(const char *command, int input, int output);
+static void write_all(int fd, const char *text, size_t len);
+static const char *failed(const char *doing);
+
+
 static char  error[256];
-
-
-static const char *
-failed(const char *doing)
-{
-    snprintf(error, sizeof(error), "%s: %s", doing, strerror(errno));
-
-    return error;
-}
-
-
-static void
-become(const char *command, int input, int output)
-{
-    if (dup2(input, STDIN_FILENO) != -1
-        && dup2(output, STDOUT_FILENO) != -1)
-    {
-        signal(SIGPIPE, SIG_DFL);
-        execl("/bin/sh", "sh", "-c", command, (char *) NULL);
-    }
-
-    _exit(127);
-}
-
-
-static void
-tell(int fd, const char *text, size_t len)
-{
-    ssize_t  n;
-
-    while (len) {
-        n = write(fd, text, len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            break;
-        }
-
-        text += n;
-        len -= (size_t) n;
-    }
-}
 
 
 const char *
@@ -82,7 +42,7 @@ perm_notify(const char *command, const char *text, size_t len, int output)
         return failed("fork");
     }
 
-    tell(fds[1], text, len);
+    write_all(fds[1], text, len);
     close(fds[1]);
 
     while (waitpid(pid, &status, 0) == -1) {
@@ -91,17 +51,64 @@ perm_notify(const char *command, const char *text, size_t len, int output)
         }
     }
 
+    if (status == 0) {
+        return NULL;
+    }
+
     if (WIFSIGNALED(status)) {
         snprintf(error, sizeof(error), "ended by signal %d",
                  WTERMSIG(status));
-        return error;
-    }
-
-    if (WEXITSTATUS(status) != 0) {
+    } else {
         snprintf(error, sizeof(error), "exit status %d",
                  WEXITSTATUS(status));
-        return error;
     }
 
-    return NULL;
+    return error;
+}
+
+
+static void
+become(const char *command, int input, int output)
+{
+    if (dup2(input, STDIN_FILENO) != -1
+        && dup2(output, STDOUT_FILENO) != -1)
+    {
+        signal(SIGPIPE, SIG_DFL);
+        execl("/bin/sh", "sh", "-c", command, (char *) NULL);
+    }
+
+    _exit(127);
+}
+
+
+/* or what the command reads of it */
+
+static void
+write_all(int fd, const char *text, size_t len)
+{
+    ssize_t  n;
+
+    while (len) {
+        n = write(fd, text, len);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            break;
+        }
+
+        text += n;
+        len -= (size_t) n;
+    }
+}
+
+
+static const char *
+failed(const char *doing)
+{
+    snprintf(error, sizeof(error), "%s: %s", doing, strerror(errno));
+
+    return error;
 }

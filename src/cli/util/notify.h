@@ -1,6 +1,6 @@
 
 /*
- * A command that is told something on its standard input.
+ * A command that gets a text on its standard input.
  */
 
 

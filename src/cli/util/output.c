@@ -7,39 +7,31 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/util/alloc.h"
 #include "core/grant.h"
 #include "core/json.h"
 #include "core/time.h"
 #include "resp/printable.h"
 
 
-#define ESCAPE_SIZE   512
-#define ESCAPES       4
-#define REDRAW_NS     200000000
+#define TEXTS      4            /* texts that are good at the same time */
+#define SAFE_SIZE  512
+#define REDRAW_NS  200000000
 
 
-volatile sig_atomic_t  perm_interrupted;
-
-static void          (*fatal_handler)(void *data);
-static void           *fatal_data;
-static int             first_member;
-static int             progress_shown;
+static void message(const char *fmt, va_list args);
+static void put_string(FILE *file, perm_str_t value);
 
 
-static void
-message(const char *fmt, va_list args)
-{
-    perm_progress_end();
-    fflush(stdout);
-
-    fputs("app-permission: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
-}
+static void    (*fatal_handler)(void *data);
+static void     *fatal_data;
+static int       progress_shown;
+static unsigned  depth;           /* brackets that are open */
+static int       first_member;
 
 
 void
-perm_warn(const char *fmt, ...)
+perm_output_warn(const char *fmt, ...)
 {
     va_list  args;
 
@@ -50,15 +42,7 @@ perm_warn(const char *fmt, ...)
 
 
 void
-perm_at_fatal(void (*handler)(void *data), void *data)
-{
-    fatal_handler = handler;
-    fatal_data = data;
-}
-
-
-void
-perm_fatal(perm_exit_t status, const char *fmt, ...)
+perm_output_fatal(perm_exit_t status, const char *fmt, ...)
 {
     void   (*handler)(void *data);
     va_list  args;
@@ -78,148 +62,28 @@ perm_fatal(perm_exit_t status, const char *fmt, ...)
 }
 
 
-void *
-perm_alloc(size_t size)
+void
+perm_output_at_fatal(void (*handler)(void *data), void *data)
 {
-    return perm_realloc(NULL, size);
-}
-
-
-void *
-perm_realloc(void *p, size_t size)
-{
-    p = realloc(p, size ? size : 1);
-
-    if (p == NULL) {
-        perm_fatal(PERM_EXIT_REDIS, "out of memory");
-    }
-
-    return p;
-}
-
-
-const char *
-perm_escape(perm_str_t bytes)
-{
-    char            *out;
-
-    static char      buffers[ESCAPES][ESCAPE_SIZE];
-    static unsigned  turn;
-
-    out = buffers[turn++ % ESCAPES];
-
-    (void) perm_printable(out, ESCAPE_SIZE, bytes, 0);
-
-    return out;
-}
-
-
-const char *
-perm_escape_text(const char *text)
-{
-    return perm_escape(perm_str(text));
+    fatal_handler = handler;
+    fatal_data = data;
 }
 
 
 static void
-member_name(FILE *file, const char *name)
+message(const char *fmt, va_list args)
 {
-    fprintf(file, "%s\"%s\":", first_member ? "" : ",", name);
-    first_member = 0;
+    perm_output_progress_end();
+    fflush(stdout);
+
+    fputs("app-permission: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
 }
 
 
 void
-perm_object_begin(FILE *file)
-{
-    fputc('{', file);
-    first_member = 1;
-}
-
-
-void
-perm_object_end(FILE *file, const char *after)
-{
-    fprintf(file, "}%s", after);
-    first_member = 0;
-}
-
-
-void
-perm_object_raw(FILE *file, const char *name, const char *value)
-{
-    member_name(file, name);
-    fputs(value, file);
-}
-
-
-void
-perm_object_number(FILE *file, const char *name, int64_t value)
-{
-    member_name(file, name);
-
-    if (value < 0) {
-        fputs("null", file);
-
-    } else {
-        fprintf(file, "%lld", (long long) value);
-    }
-}
-
-
-void
-perm_object_text(FILE *file, const char *name, const char *value)
-{
-    perm_object_string(file, name, perm_str(value));
-}
-
-
-void
-perm_object_string(FILE *file, const char *name, perm_str_t value)
-{
-    member_name(file, name);
-    perm_json_put(file, value);
-}
-
-
-void
-perm_json_put(FILE *file, perm_str_t value)
-{
-    char  *text;
-
-    text = perm_alloc(value.len * PERM_JSON_ESCAPE);
-
-    fputc('"', file);
-    fwrite(text, 1, perm_json_escape(text, value), file);
-    fputc('"', file);
-
-    free(text);
-}
-
-
-const char *
-perm_time_text(int64_t seconds)
-{
-    static char      texts[ESCAPES][PERM_TIME_TEXT_SIZE];
-    static unsigned  turn;
-
-    if (seconds < 0) {
-        return "-";
-    }
-
-    if (seconds >= PERM_GRANT_PERMANENT) {
-        return "permanent";
-    }
-
-    turn = (turn + 1) % ESCAPES;
-    perm_time_format(seconds, texts[turn]);
-
-    return texts[turn];
-}
-
-
-void
-perm_progress(const char *what, uint64_t done, uint64_t total)
+perm_output_progress(const char *what, uint64_t done, uint64_t total)
 {
     struct timespec  now;
 
@@ -260,7 +124,7 @@ perm_progress(const char *what, uint64_t done, uint64_t total)
 
 
 void
-perm_progress_end(void)
+perm_output_progress_end(void)
 {
     if (progress_shown) {
         progress_shown = 0;
@@ -269,28 +133,168 @@ perm_progress_end(void)
 }
 
 
-static void
-interrupt(int signo)
+const char *
+perm_output_safe(perm_str_t bytes)
 {
-    perm_interrupted = signo;
+    char  *text;
+
+    static char      texts[TEXTS][SAFE_SIZE];
+    static unsigned  turn;
+
+    text = texts[turn++ % TEXTS];
+    (void) perm_printable(text, SAFE_SIZE, bytes, 0);
+
+    return text;
+}
+
+
+const char *
+perm_output_safe_text(const char *text)
+{
+    return perm_output_safe(perm_str(text));
+}
+
+
+const char *
+perm_output_time(int64_t seconds)
+{
+    char  *text;
+
+    static char      texts[TEXTS][PERM_TIME_TEXT_SIZE];
+    static unsigned  turn;
+
+    if (seconds < 0) {
+        return "-";
+    }
+
+    if (seconds >= PERM_GRANT_PERMANENT) {
+        return "permanent";
+    }
+
+    text = texts[turn++ % TEXTS];
+    perm_time_format(seconds, text);
+
+    return text;
+}
+
+
+static void
+begin_value(FILE *file, const char *name)
+{
+    if (!first_member) {
+        fputc(',', file);
+    }
+
+    if (name != NULL) {
+        fprintf(file, "\"%s\":", name);
+    }
+
+    first_member = 0;
 }
 
 
 void
-perm_catch_interrupt(void)
+perm_output_open(FILE *file, const char *name, int bracket)
 {
-    struct sigaction  action, old;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = interrupt;
-    action.sa_flags = SA_RESETHAND;
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-
-    /* under nohup it stays ignored */
-
-    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-        sigaction(SIGHUP, &action, NULL);
+    if (depth++) {
+        begin_value(file, name);
     }
+
+    fputc(bracket, file);
+    first_member = 1;
+}
+
+
+void
+perm_output_close(FILE *file, int bracket)
+{
+    fputc(bracket, file);
+    first_member = 0;
+
+    if (--depth == 0) {
+        fputc('\n', file);
+    }
+}
+
+
+void
+perm_output_string(FILE *file, const char *name, perm_str_t value)
+{
+    begin_value(file, name);
+    put_string(file, value);
+}
+
+
+void
+perm_output_text(FILE *file, const char *name, const char *value)
+{
+    perm_output_string(file, name, perm_str(value));
+}
+
+
+void
+perm_output_number(FILE *file, const char *name, int64_t value)
+{
+    begin_value(file, name);
+
+    if (value < 0) {
+        fputs("null", file);
+
+    } else {
+        fprintf(file, "%lld", (long long) value);
+    }
+}
+
+
+void
+perm_output_tuple(FILE *file, const perm_tuple_t *tuple)
+{
+    perm_output_string(file, "gateway", tuple->gateway);
+
+    if (tuple->resource.len) {
+        perm_output_string(file, "resource", tuple->resource);
+    } else {
+        perm_output_number(file, "resource", -1);
+    }
+
+    if (tuple->app.len) {
+        perm_output_string(file, "app", tuple->app);
+    }
+}
+
+
+void
+perm_output_details(FILE *file, const char *type, int64_t granted)
+{
+    if (type[0] != '\0') {
+        perm_output_text(file, "type", type);
+    }
+
+    if (granted >= 0) {
+        perm_output_number(file, "granted", granted);
+    }
+}
+
+
+void
+perm_output_check(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perm_output_fatal(PERM_EXIT_NO, "cannot write the output: %m");
+    }
+}
+
+
+static void
+put_string(FILE *file, perm_str_t value)
+{
+    char  *text;
+
+    text = perm_alloc(value.len * PERM_JSON_ESCAPE);
+
+    fputc('"', file);
+    fwrite(text, 1, perm_json_escape(text, value), file);
+    fputc('"', file);
+
+    free(text);
 }

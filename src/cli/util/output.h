@@ -1,15 +1,14 @@
 
 /*
- * What the command line says: results on standard output, everything else on
- * standard error, and the exit status.
+ * Results on standard output, everything else on standard error, and the exit
+ * status.
  */
 
 
-#ifndef _PERM_CLI_OUTPUT_H_INCLUDED_
-#define _PERM_CLI_OUTPUT_H_INCLUDED_
+#ifndef _PERM_CLI_UTIL_OUTPUT_H_INCLUDED_
+#define _PERM_CLI_UTIL_OUTPUT_H_INCLUDED_
 
 
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -28,19 +27,21 @@ typedef enum {
 
 
 /*
- * Each writes one line to standard error.  perm_fatal() also calls what
- * perm_at_fatal() left, and exits.
+ * Each writes one line to standard error.  perm_output_fatal() also calls the
+ * handler that perm_output_at_fatal() has set last, and exits.
  */
-void perm_warn(const char *fmt, ...) PERM_PRINTF(1);
-void perm_fatal(perm_exit_t status, const char *fmt, ...) PERM_PRINTF(2)
+void perm_output_warn(const char *fmt, ...) PERM_PRINTF(1);
+void perm_output_fatal(perm_exit_t status, const char *fmt, ...) PERM_PRINTF(2)
     __attribute__((noreturn));
-void perm_at_fatal(void (*handler)(void *data), void *data);
+void perm_output_at_fatal(void (*handler)(void *data), void *data);
 
 
-/* malloc() and realloc() that do not return NULL */
-
-void *perm_alloc(size_t size);
-void *perm_realloc(void *p, size_t size);
+/*
+ * A counter on a terminal, redrawn a few times a second; nothing elsewhere.
+ * total: 0 when it is not known.
+ */
+void perm_output_progress(const char *what, uint64_t done, uint64_t total);
+void perm_output_progress_end(void);
 
 
 /*
@@ -48,44 +49,44 @@ void *perm_realloc(void *p, size_t size);
  * becomes "\xNN".  The result is good until the fourth call after it, and cut
  * where it is long.
  */
-const char *perm_escape(perm_str_t bytes);
-const char *perm_escape_text(const char *text);
+const char *perm_output_safe(perm_str_t bytes);
+const char *perm_output_safe_text(const char *text);
 
 
 /*
- * A JSON object on one line, member by member.  Strings are escaped, and
- * bytes that are not UTF-8 become U+FFFD.
+ * RFC 3339 for people, "-" when negative, "permanent" from 2100 on.  The
+ * result is good until the fourth call after it.
  */
-void perm_object_begin(FILE *file);
-void perm_object_string(FILE *file, const char *name, perm_str_t value);
-void perm_object_text(FILE *file, const char *name, const char *value);
-void perm_object_raw(FILE *file, const char *name, const char *value);
-void perm_object_number(FILE *file, const char *name, int64_t value);
-void perm_object_end(FILE *file, const char *after);
-void perm_json_put(FILE *file, perm_str_t value);
-
-
-/* RFC 3339 for people: "-" when negative, "permanent" from 2100 on */
-
-const char *perm_time_text(int64_t seconds);
+const char *perm_output_time(int64_t seconds);
 
 
 /*
- * A counter on a terminal, redrawn a few times a second; nothing elsewhere.
- * total: 0 when it is not known.
+ * JSON, member by member; the outermost object or array ends its line.
+ * bracket: '{' or '[', and its counterpart.  name: NULL in an array and
+ * outermost.  Strings are escaped, and bytes that are not UTF-8 become U+FFFD.
+ * A number below 0 is null.  The members of a tuple are "gateway", "resource",
+ * null for the whole gateway, and "app" unless that is empty.  The details of
+ * a grant are "type" unless it is empty, and "granted" unless it is below 0.
  */
-void perm_progress(const char *what, uint64_t done, uint64_t total);
-void perm_progress_end(void);
+void perm_output_open(FILE *file, const char *name, int bracket);
+void perm_output_close(FILE *file, int bracket);
+void perm_output_string(FILE *file, const char *name, perm_str_t value);
+void perm_output_text(FILE *file, const char *name, const char *value);
+void perm_output_number(FILE *file, const char *name, int64_t value);
+void perm_output_tuple(FILE *file, const perm_tuple_t *tuple);
+void perm_output_details(FILE *file, const char *type, int64_t granted);
+
+/* Ends the program when standard output could not be written */
+
+void perm_output_check(void);
 
 
-/*
- * perm_catch_interrupt() makes the first SIGINT or SIGTERM, or SIGHUP unless
- * it is ignored, set perm_interrupted to its number instead of ending the
- * process.
- */
-extern volatile sig_atomic_t  perm_interrupted;
+/* until the floors above have their new names */
 
-void perm_catch_interrupt(void);
+#define perm_fatal        perm_output_fatal
+#define perm_warn         perm_output_warn
+#define perm_escape       perm_output_safe
+#define perm_escape_text  perm_output_safe_text
 
 
-#endif /* _PERM_CLI_OUTPUT_H_INCLUDED_ */
+#endif /* _PERM_CLI_UTIL_OUTPUT_H_INCLUDED_ */

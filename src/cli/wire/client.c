@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/util/alloc.h"
 #include "cli/util/output.h"
 #include "resp/advice.h"
 #include "resp/redirect.h"

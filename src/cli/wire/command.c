@@ -1,93 +1,105 @@
 
 #include "cli/wire/command.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <hiredis/hiredis.h>
 
+#include "cli/util/alloc.h"
 #include "cli/util/output.h"
 
 
 void
-perm_wire_command_begin(perm_wire_command_t *request, const char *command)
+perm_wire_command_set(perm_wire_command_t *command, const char *format, ...)
 {
-    request->argc = 0;
-    request->nnumbers = 0;
-    request->key.len = 0;
+    va_list  args;
 
-    perm_wire_command_text(request, command);
+    va_start(args, format);
+    perm_wire_command_vset(command, format, args);
+    va_end(args);
 }
 
 
 void
-perm_wire_command_add(perm_wire_command_t *request, perm_str_t word)
+perm_wire_command_vset(perm_wire_command_t *command, const char *format,
+    va_list args)
 {
-    if (request->argc == request->size) {
-        request->size = request->size ? request->size * 2 : 16;
-        request->argv = perm_realloc(request->argv,
-                                     request->size * sizeof(char *));
-        request->lens = perm_realloc(request->lens,
-                                     request->size * sizeof(size_t));
+    size_t      len;
+    perm_str_t  word;
+
+    command->argc = 0;
+    command->key.len = 0;
+
+    for ( ;; ) {
+        len = strcspn(format, " ");
+
+        if (*format != '%') {
+            word.data = format;
+            word.len = len;
+
+        } else if (format[1] == 's') {
+            word = perm_str(va_arg(args, const char *));
+
+        } else {
+            word = va_arg(args, perm_str_t);
+        }
+
+        if (*format == '%' && format[1] == 'k') {
+            command->key = word;
+        }
+
+        perm_wire_command_add(command, word);
+
+        if (format[len] == '\0') {
+            break;
+        }
+
+        format += len + 1;
     }
-
-    request->argv[request->argc] = word.data;
-    request->lens[request->argc++] = word.len;
 }
 
 
 void
-perm_wire_command_key(perm_wire_command_t *request, perm_str_t key)
+perm_wire_command_add(perm_wire_command_t *command, perm_str_t word)
 {
-    request->key = key;
-    perm_wire_command_add(request, key);
-}
+    size_t  size;
 
+    size = command->size;
+    command->argv = perm_alloc_room(command->argv, &size, command->argc + 1,
+                                    sizeof(char *));
+    command->lens = perm_alloc_room(command->lens, &command->size,
+                                    command->argc + 1, sizeof(size_t));
 
-void
-perm_wire_command_text(perm_wire_command_t *request, const char *word)
-{
-    perm_wire_command_add(request, perm_str(word));
-}
-
-
-void
-perm_wire_command_number(perm_wire_command_t *request, int64_t number)
-{
-    char  *text;
-
-    text = request->numbers[request->nnumbers++];
-    snprintf(text, sizeof(request->numbers[0]), "%lld", (long long) number);
-
-    perm_wire_command_text(request, text);
+    command->argv[command->argc] = word.data;
+    command->lens[command->argc++] = word.len;
 }
 
 
 char *
-perm_wire_command_format(const perm_wire_command_t *request, size_t *len)
+perm_wire_command_format(const perm_wire_command_t *command, size_t *len)
 {
-    char  *command;
+    char  *text;
     long   n;
 
-    command = NULL;
-    n = redisFormatCommandArgv(&command, (int) request->argc, request->argv,
-                               request->lens);
+    text = NULL;
+    n = redisFormatCommandArgv(&text, (int) command->argc, command->argv,
+                               command->lens);
 
     if (n < 0) {
-        perm_fatal(PERM_EXIT_REDIS, "out of memory");
+        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
     }
 
     *len = (size_t) n;
 
-    return command;
+    return text;
 }
 
 
 void
-perm_wire_command_free(perm_wire_command_t *request)
+perm_wire_command_free(perm_wire_command_t *command)
 {
-    free(request->argv);
-    free(request->lens);
-    memset(request, 0, sizeof(perm_wire_command_t));
+    free(command->argv);
+    free(command->lens);
+    memset(command, 0, sizeof(perm_wire_command_t));
 }

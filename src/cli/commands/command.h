@@ -1,30 +1,24 @@
 
 /*
- * What every command gets: the options and the open store.
+ * What every command is, and what it gets: the options and the table.
  */
 
 
-#ifndef _PERM_CLI_CLI_H_INCLUDED_
-#define _PERM_CLI_CLI_H_INCLUDED_
+#ifndef _PERM_CLI_COMMANDS_COMMAND_H_INCLUDED_
+#define _PERM_CLI_COMMANDS_COMMAND_H_INCLUDED_
 
 
-#include <stdint.h>
-
+#include "cli/table/table.h"
 #include "cli/util/args.h"
-#include "cli/util/output.h"
-#include "cli/wire/client.h"
-#include "core/grant_key.h"
+
+
+#define PERM_TYPE_SIZE  128   /* of a grant's type: a longer one is not shown */
 
 
 typedef struct {
     perm_args_t            args;
-    perm_redis_url_t       url;
-    perm_discovery_conf_t  nodes;
-    perm_client_t         *client;
-    perm_str_t             prefix;
-    char                   password[1024];   /* of --password-file */
-    int                    loaded; /* the table has the schema known here */
-    int64_t                now;    /* unix seconds, at the start */
+    perm_table_t           table;
+    perm_discovery_conf_t  servers;
 } perm_cli_t;
 
 
@@ -34,13 +28,13 @@ typedef struct {
     const char          *summary;    /* a line of --help */
     const char          *text;       /* more of its own --help */
     const perm_option_t *options;
-    unsigned             connects;   /* needs the store before it runs */
+    unsigned             connects;   /* needs the table before it runs */
     unsigned             file;       /* takes FILE */
     perm_exit_t        (*run)(perm_cli_t *cli);
 } perm_command_t;
 
 
-/* one file each, or one for several */
+/* one file each */
 
 extern const perm_command_t  perm_grant_command;
 extern const perm_command_t  perm_revoke_command;
@@ -55,11 +49,4 @@ extern const perm_command_t  perm_purge_command;
 extern const perm_command_t  perm_doctor_command;
 
 
-/*
- * Opens cli->store as the options say; NULL, or what is wrong, which is good
- * until the next call.
- */
-const char *perm_cli_connect(perm_cli_t *cli);
-
-
-#endif /* _PERM_CLI_CLI_H_INCLUDED_ */
+#endif /* _PERM_CLI_COMMANDS_COMMAND_H_INCLUDED_ */

@@ -1,0 +1,234 @@
+
+/*
+ * grant and revoke: one grant is written or removed.
+ */
+
+
+#include <string.h>
+
+#include "cli/commands/command.h"
+#include "cli/util/alloc.h"
+#include "core/grant.h"
+#include "core/json.h"
+
+
+#define DAYS_DEFAULT  180
+#define TYPE_MAX      64    /* bytes */
+
+
+static perm_exit_t run_grant(perm_cli_t *cli);
+static int64_t wanted_expires(const perm_cli_t *cli);
+static void check_type(const char *type);
+static char *change(void *data, perm_str_t old);
+static perm_exit_t run_revoke(perm_cli_t *cli);
+static void print_result(const perm_cli_t *cli, const char *result,
+    int64_t expires);
+
+
+#define TUPLE_OPTIONS                                                         \
+    { "--gateway", "G", "the gateway",                                        \
+      PERM_OPTION_REQUIRED(GATEWAY, tuple.gateway) },                         \
+    { "--resource", "R", "one resource of it, else the whole gateway",        \
+      PERM_OPTION(RESOURCE, tuple.resource) },                                \
+    { "--app", "A", "the app", PERM_OPTION_REQUIRED(APP, tuple.app) }
+
+
+static const perm_option_t  grant_options[] = {
+    TUPLE_OPTIONS,
+    { "--days", "N", "from now on, 180; 0 is permanent",
+      PERM_OPTION(DAYS, days) },
+    { "--expires", "T", "until then", PERM_OPTION(TIME, expires) },
+    { "--type", "TYPE", "kept with the grant, as in apply or renew",
+      PERM_OPTION(TEXT, type) },
+    PERM_OPTION_END
+};
+
+
+const perm_command_t  perm_grant_command = {
+    "grant", "",
+    "give an app a permission on a gateway or on one resource",
+    "Writes one grant, for 180 days unless told otherwise. Where there is\n"
+    "one already, its end is set anew; its type stays unless --type is\n"
+    "given, and what else other tools keep in it stays too.",
+    grant_options, 1, 0, run_grant
+};
+
+
+static const perm_option_t  revoke_options[] = {
+    TUPLE_OPTIONS,
+    PERM_OPTION_END
+};
+
+
+const perm_command_t  perm_revoke_command = {
+    "revoke", "",
+    "take one grant back",
+    "Removes one grant. Exit status 1: there was none. A grant on the whole\n"
+    "gateway and those on its resources are independent of each other.",
+    revoke_options, 1, 0, run_revoke
+};
+
+
+static perm_exit_t
+run_grant(perm_cli_t *cli)
+{
+    char           text[PERM_KEY_MAX];
+    int64_t        expires;
+    perm_table_t  *table;
+
+    table = &cli->table;
+    expires = wanted_expires(cli);
+    cli->args.expires = expires;
+
+    if (cli->args.type != NULL) {
+        check_type(cli->args.type);
+    }
+
+    if (expires <= table->now) {
+        perm_output_warn("this grant has ended already, at %s",
+                         perm_output_time(expires));
+    }
+
+    (void) perm_table_change(table,
+                             perm_table_key(table, text, PERM_KEY_GRANTS,
+                                            &cli->args.tuple),
+                             perm_table_field(&cli->args.tuple), change, cli);
+
+    if (!table->loaded) {
+        perm_output_warn("the table was not loaded and is from now on: what "
+                         "has no grant in it is denied");
+    }
+
+    perm_table_mark(table);
+    print_result(cli, "granted", expires);
+
+    return PERM_EXIT_DONE;
+}
+
+
+static int64_t
+wanted_expires(const perm_cli_t *cli)
+{
+    int64_t             days;
+    const perm_args_t  *args;
+
+    args = &cli->args;
+
+    if (args->expires >= 0 && args->days >= 0) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--days and --expires both say "
+                          "when it ends: give one");
+    }
+
+    if (args->expires >= 0) {
+        return args->expires;
+    }
+
+    days = (args->days >= 0) ? args->days : DAYS_DEFAULT;
+
+    if (days > (PERM_GRANT_EXPIRES_MAX - cli->table.now) / 86400) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--days \"%lld\": that is after "
+                          "the year 9999; 0 is permanent", (long long) days);
+    }
+
+    return (days == 0) ? PERM_GRANT_PERMANENT : cli->table.now + days * 86400;
+}
+
+
+/* UTF-8, as JSON wants it, without control bytes, as logs want it */
+
+static void
+check_type(const char *type)
+{
+    char    text[TYPE_MAX * PERM_JSON_ESCAPE + 1];
+    size_t  len, i;
+
+    len = strlen(type);
+
+    if (len == 0 || len > TYPE_MAX || strcspn(type, "\"\\\x7f") != len) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--type \"%s\": not 1 to 64 bytes "
+                          "without quotes and backslashes",
+                          perm_output_safe_text(type));
+    }
+
+    text[perm_json_escape(text, perm_str(type))] = '\0';
+
+    for (i = 0; i < len && (unsigned char) type[i] >= ' '; i++) { /* void */ }
+
+    if (i < len || strstr(text, "\\ufffd") != NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--type \"%s\": not UTF-8 without "
+                          "control bytes", perm_output_safe_text(type));
+    }
+}
+
+
+static char *
+change(void *data, perm_str_t old)
+{
+    const perm_cli_t  *cli = data;
+
+    return perm_alloc_check(perm_grant_rewrite(old, cli->args.expires,
+                                               cli->args.type,
+                                               cli->table.now));
+}
+
+
+static perm_exit_t
+run_revoke(perm_cli_t *cli)
+{
+    char         text[PERM_KEY_MAX];
+    uint64_t     removed;
+    redisReply  *reply;
+
+    removed = 0;
+
+    reply = perm_table_call(&cli->table, 0, "HDEL %k %b",
+                            perm_table_key(&cli->table, text, PERM_KEY_GRANTS,
+                                           &cli->args.tuple),
+                            perm_table_field(&cli->args.tuple));
+    (void) perm_table_count(&removed, reply);
+    freeReplyObject(reply);
+
+    if (!removed) {
+        perm_table_warn_unloaded(&cli->table);
+    }
+
+    print_result(cli, removed ? "revoked" : "no such grant", -1);
+
+    return removed ? PERM_EXIT_DONE : PERM_EXIT_NO;
+}
+
+
+/* expires: below 0 when there is none to show */
+
+static void
+print_result(const perm_cli_t *cli, const char *result, int64_t expires)
+{
+    const perm_tuple_t  *tuple;
+
+    tuple = &cli->args.tuple;
+
+    if (cli->args.json) {
+        perm_output_open(stdout, NULL, '{');
+        perm_output_tuple(stdout, tuple);
+        perm_output_text(stdout, "result", result);
+
+        if (expires >= 0) {
+            perm_output_number(stdout, "expires", expires);
+        }
+
+        perm_output_close(stdout, '}');
+        return;
+    }
+
+    printf("%s: app %s, gateway %s, %s%s", result, tuple->app.data,
+           tuple->gateway.data,
+           tuple->resource.len ? "resource " : "all resources",
+           tuple->resource.len ? tuple->resource.data : "");
+
+    if (expires >= 0) {
+        printf(expires >= PERM_GRANT_PERMANENT ? ", %s" : ", until %s",
+               perm_output_time(expires));
+    }
+
+    printf("\n");
+}

@@ -1,0 +1,29 @@
+
+/*
+ * Memory, or the end of the program.
+ */
+
+
+#ifndef _PERM_CLI_UTIL_ALLOC_H_INCLUDED_
+#define _PERM_CLI_UTIL_ALLOC_H_INCLUDED_
+
+
+#include <stddef.h>
+
+
+/* malloc() that does not return NULL */
+
+void *perm_alloc(size_t size);
+
+/* Returns p; NULL, since memory was out, ends the program */
+
+void *perm_alloc_check(void *p);
+
+/*
+ * Returns the array with room for at least n elements of "each" bytes, and
+ * doubles *size, its room so far, as often as it has to move.
+ */
+void *perm_alloc_room(void *array, size_t *size, size_t n, size_t each);
+
+
+#endif /* _PERM_CLI_UTIL_ALLOC_H_INCLUDED_ */
