@@ -2,9 +2,6 @@
 #include "status/accept.h"
 
 
-#define PERM_QUALITY_ONE  1000
-
-
 static ngx_str_t *perm_accept_header(ngx_http_request_t *r);
 static ngx_uint_t perm_accept_quality(u_char *p, u_char *last);
 static ngx_uint_t perm_accept_is(u_char *p, u_char *last, char *type);
@@ -15,7 +12,7 @@ perm_accept_html(ngx_http_request_t *r)
 {
     u_char      *p, *last, *item, *type;
     ngx_str_t   *accept;
-    ngx_uint_t   q, html, other;
+    ngx_uint_t   quality, html, other;
 
     accept = perm_accept_header(r);
 
@@ -31,8 +28,9 @@ perm_accept_html(ngx_http_request_t *r)
 
     while (p < last) {
 
-        while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+        if (*p == ' ' || *p == '\t' || *p == ',') {
             p++;
+            continue;
         }
 
         item = p;
@@ -47,15 +45,15 @@ perm_accept_html(ngx_http_request_t *r)
             }
         }
 
-        q = perm_accept_quality(type, p);
+        quality = perm_accept_quality(type, p);
 
         if (perm_accept_is(item, type, "text/html")) {
-            html = ngx_max(html, q);
+            html = ngx_max(html, quality);
 
         } else if (perm_accept_is(item, type, "application/json")
                    || perm_accept_is(item, type, "text/plain"))
         {
-            other = ngx_max(other, q);
+            other = ngx_max(other, quality);
         }
     }
 
@@ -77,9 +75,7 @@ perm_accept_header(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
             if (h[i].key.len == sizeof("accept") - 1
-                && ngx_strncmp(h[i].lowcase_key, "accept",
-                               sizeof("accept") - 1)
-                   == 0)
+                && ngx_strncmp(h[i].lowcase_key, "accept", h[i].key.len) == 0)
             {
                 return &h[i].value;
             }
@@ -102,13 +98,13 @@ perm_accept_is(u_char *p, u_char *last, char *type)
 }
 
 
-/* of the parameters of one item, in thousandths; 0 when it makes no sense */
+/* "q" of an item's parameters, in thousandths; 0 for an invalid one */
 
 static ngx_uint_t
 perm_accept_quality(u_char *p, u_char *last)
 {
     u_char     *end;
-    ngx_int_t   q;
+    ngx_int_t   quality;
 
     for ( /* void */ ; last - p >= 3; p++) {
 
@@ -123,12 +119,11 @@ perm_accept_quality(u_char *p, u_char *last)
                 end++;
             }
 
-            q = ngx_atofp(p, end - p, 3);
+            quality = ngx_atofp(p, end - p, 3);
 
-            return (q == NGX_ERROR || q > PERM_QUALITY_ONE) ? 0
-                                                            : (ngx_uint_t) q;
+            return quality < 0 || quality > 1000 ? 0 : (ngx_uint_t) quality;
         }
     }
 
-    return PERM_QUALITY_ONE;
+    return 1000;
 }

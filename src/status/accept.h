@@ -1,6 +1,6 @@
 
 /*
- * Who is asking: a browser, or a program.
+ * Accept negotiation: does a browser ask, or a program?
  */
 
 
@@ -14,8 +14,8 @@
 
 
 /*
- * 1 when the Accept header names text/html and likes nothing named that is
- * not a page better or as well; wildcards name nothing.
+ * 1 when the Accept header names text/html with a higher quality than
+ * application/json and text/plain.  Wildcards do not count.
  */
 ngx_uint_t perm_accept_html(ngx_http_request_t *r);
 

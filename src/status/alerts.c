@@ -1,17 +1,11 @@
 
-#include "status/snapshot.h"
-
-
-/*
- * What a person on call has to know first, in words: what is wrong, what that
- * does to calls, what to do.
- */
+#include "status/alerts.h"
 
 
 #define PERM_PENDING_LONG    60    /* seconds above the flush interval */
 #define PERM_RECENT          600   /* seconds */
 #define PERM_JUMP_FACTOR     3     /* times the refusals of before */
-#define PERM_JUMP_RATE       1.0   /* refusals a second: less is no jump */
+#define PERM_JUMP_RATE       1.0   /* refusals a second: fewer are no alert */
 #define PERM_MANY_SHARE      0.25  /* refusals among all checks */
 #define PERM_DURATION_MAX    32    /* bytes */
 
@@ -19,11 +13,11 @@
 static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
     perm_severity_t severity, const char *name, const char *advice,
     const char *fmt, ...);
-static const char *perm_duration(u_char *buf, time_t seconds);
+static char *perm_alerts_duration(u_char *buf, time_t seconds);
 static void perm_alerts_redis(perm_snapshot_t *s);
 static void perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush);
 static void perm_alerts_requests(perm_snapshot_t *s);
-static void perm_alerts_notes(perm_snapshot_t *s);
+static void perm_alerts_counters(perm_snapshot_t *s);
 static ngx_int_t perm_alerts_order(const void *one, const void *two);
 
 
@@ -38,10 +32,9 @@ perm_alerts_find(perm_snapshot_t *s, ngx_msec_t flush)
     }
 
     perm_alerts_requests(s);
-    perm_alerts_notes(s);
+    perm_alerts_counters(s);
 
-    ngx_sort(s->alerts, s->nalerts, sizeof(perm_alert_t),
-             perm_alerts_order);
+    ngx_sort(s->alerts, s->nalerts, sizeof(perm_alert_t), perm_alerts_order);
 }
 
 
@@ -49,7 +42,7 @@ static void ngx_cdecl
 perm_alerts_add(perm_snapshot_t *s, perm_severity_t severity, const char *name,
     const char *advice, const char *fmt, ...)
 {
-    u_char        *p, *last;
+    u_char        *p;
     va_list        args;
     perm_alert_t  *alert;
 
@@ -64,39 +57,36 @@ perm_alerts_add(perm_snapshot_t *s, perm_severity_t severity, const char *name,
     alert->advice = advice;
 
     p = (u_char *) alert->text;
-    last = p + PERM_ALERT_TEXT_MAX - 1;
 
     va_start(args, fmt);
-    *ngx_vslprintf(p, last, fmt, args) = '\0';
+    *ngx_vslprintf(p, p + PERM_ALERT_TEXT_MAX - 1, fmt, args) = '\0';
     va_end(args);
 }
 
 
-static const char *
-perm_duration(u_char *buf, time_t seconds)
+static char *
+perm_alerts_duration(u_char *buf, time_t seconds)
 {
     u_char  *last;
 
-    last = buf + PERM_DURATION_MAX - 1;
+    last = buf + PERM_DURATION_MAX;
     seconds = ngx_max(seconds, 0);
 
     if (seconds < 120) {
-        last = ngx_slprintf(buf, last, "%T s", seconds);
+        ngx_slprintf(buf, last, "%T s%Z", seconds);
 
     } else if (seconds < 7200) {
-        last = ngx_slprintf(buf, last, "%T min", seconds / 60);
+        ngx_slprintf(buf, last, "%T min%Z", seconds / 60);
 
     } else if (seconds < 172800) {
-        last = ngx_slprintf(buf, last, "%T h %T min", seconds / 3600,
-                            seconds % 3600 / 60);
+        ngx_slprintf(buf, last, "%T h %T min%Z", seconds / 3600,
+                     seconds % 3600 / 60);
 
     } else {
-        last = ngx_slprintf(buf, last, "%T days", seconds / 86400);
+        ngx_slprintf(buf, last, "%T days%Z", seconds / 86400);
     }
 
-    *last = '\0';
-
-    return (const char *) buf;
+    return (char *) buf;
 }
 
 
@@ -118,38 +108,41 @@ perm_alerts_redis(perm_snapshot_t *s)
 
     if (!health->redis_up) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "redis_down",
-                        "Known grants go on deciding, each until its own end, "
-                        "for app_permission_cache_stale; calls that are not in "
-                        "the cache get what app_permission_on_error says. Start "
-                        "Redis or repair the way to it: the error log names the "
-                        "address and the cause. Last accesses are kept until it "
-                        "is back.",
+                        "Cached grants still decide, each until its own end, "
+                        "for at most app_permission_cache_stale. "
+                        "app_permission_on_error decides all other calls. "
+                        "Start Redis or repair the way to it: the error log "
+                        "names the address and the cause. Last accesses are "
+                        "kept until Redis is back.",
                         "Redis has been down for %s",
-                        perm_duration(buf, s->now - (time_t) health->redis_since));
+                        perm_alerts_duration(buf, s->now
+                                             - (time_t) health->redis_since));
         return;
     }
 
     if (s->table == PERM_TABLE_NOT_LOADED) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "table_not_loaded",
-                        "Redis answers but its meta key is missing, so that this "
-                        "counts as an outage and not as \"nobody has a grant\". "
-                        "Load the grants with app-permission import; if they "
-                        "are loaded, check the database number in "
-                        "app_permission_redis and app_permission_redis_prefix.",
+                        "Redis answers, but its meta key is missing. This "
+                        "counts as an outage, not as \"nobody has a grant\". "
+                        "Load the grants with app-permission import. If they "
+                        "are loaded, check app_permission_redis_prefix and "
+                        "the database number in app_permission_redis.",
                         "The grant table has been missing for %s",
-                        perm_duration(buf, s->now - s->table_since));
+                        perm_alerts_duration(buf, s->now
+                                             - (time_t) s->table_since));
     }
 
     if (!health->tracking) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "invalidation_inactive",
-                        "A revoked grant goes on and a new one waits for up to "
-                        "app_permission_cache_valid. app-permission doctor tells "
-                        "which right or setting of Redis is missing.",
-                        "Changes of grants are not pushed here%s%s",
+                        "For up to app_permission_cache_valid a revoked grant "
+                        "still allows, and a new grant does not allow yet. "
+                        "app-permission doctor names the right or the setting "
+                        "of Redis that is missing.",
+                        "Redis does not push changes of grants%s%s",
                         health->tracking_since ? ", for " : "",
                         health->tracking_since
-                         ? perm_duration(buf, s->now
-                                         - (time_t) health->tracking_since)
+                         ? perm_alerts_duration(buf, s->now
+                                            - (time_t) health->tracking_since)
                          : "");
     }
 }
@@ -165,21 +158,23 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 
     if (full && s->now - full < PERM_RECENT) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "access_dropped",
-                        "The zone has no room for more last accesses while "
-                        "Redis does not take them, so that a grant in use may "
-                        "be taken for unused. Bring Redis back; then give "
+                        "Redis does not take the last accesses, and the zone "
+                        "has no room for more, so a grant in use may look "
+                        "unused. Bring Redis back, then give "
                         "app_permission_zone more room.",
                         "Last accesses were dropped: %ui, the newest %s ago",
-                        s->access.dropped, perm_duration(buf, s->now - full));
+                        s->access.dropped,
+                        perm_alerts_duration(buf, s->now - full));
     }
 
-    if (s->pending > PERM_PENDING_LONG + (time_t) (flush / 1000)) {
+    if (s->pending > PERM_PENDING_LONG + flush / 1000) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "access_pending",
-                        "Nothing is lost as long as the zone has room, but "
-                        "renewal does not know of them yet. If Redis is up, "
+                        "Nothing is lost while the zone has room, but renewal "
+                        "does not see these accesses yet. If Redis is up, "
                         "look for its error replies to ZADD in the error log.",
                         "Last accesses wait for Redis: %ui, the oldest for %s",
-                        s->access.pending, perm_duration(buf, s->pending));
+                        s->access.pending,
+                        perm_alerts_duration(buf, s->pending));
     }
 }
 
@@ -187,41 +182,47 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 static void
 perm_alerts_requests(perm_snapshot_t *s)
 {
-    ngx_uint_t     n;
-    perm_rates_t  *rates;
+    perm_rate_t  *rate, *before;
 
-    rates = &s->rates;
+    rate = &s->rate;
+    before = &s->rate_before;
 
-    if (rates->known && rates->failed > 0) {
+    if (rate->failed > 0) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "failing",
-                        "Their callers get 503 (nothing was known of the grant "
-                        "and Redis could not be asked) or 500 (the "
-                        "configuration is incomplete). The log line of each "
-                        "tells which.",
+                        "Their callers get 503 (the grant was not known and "
+                        "Redis could not be asked) or 500 (the configuration "
+                        "is incomplete). The log line of each has the reason.",
                         "Checks fail: %.1f a second over the last minute",
-                        rates->failed);
+                        rate->failed);
     }
 
-    if (rates->known_before && rates->refused >= PERM_JUMP_RATE
-        && rates->refused > PERM_JUMP_FACTOR * rates->refused_before)
-    {
+    if (rate->refused < PERM_JUMP_RATE) {
+        return;
+    }
+
+    if (before->known && rate->refused > PERM_JUMP_FACTOR * before->refused) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_jump",
-                        "See \"most refused\" below: one app whose grant ended, "
-                        "a resource that has just become required, grants that "
-                        "were removed, or somebody trying app codes.",
+                        "See \"most refused\" below. Possible causes: a grant "
+                        "ended, a resource became required, grants were "
+                        "removed, or somebody tries app codes.",
                         "Refusals jumped to %.1f a second, from %.1f",
-                        rates->refused, rates->refused_before);
+                        rate->refused, before->refused);
 
-    } else if (rates->known && rates->refused >= PERM_JUMP_RATE
-               && rates->refused > PERM_MANY_SHARE * rates->checks)
-    {
+    } else if (rate->refused > PERM_MANY_SHARE * rate->checks) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_many",
-                        "See \"most refused\" below for who they are, and "
-                        "whether it is one app, one resource, or strangers "
-                        "trying app codes.",
-                        "Of all checks of the last minute %.0f %% were refused",
-                        100 * rates->refused / rates->checks);
+                        "See \"most refused\" below: it shows whether this is "
+                        "one app, one resource, or somebody who tries app "
+                        "codes.",
+                        "%.0f %% of all checks of the last minute were "
+                        "refused", 100 * rate->refused / rate->checks);
     }
+}
+
+
+static void
+perm_alerts_counters(perm_snapshot_t *s)
+{
+    ngx_uint_t  n;
 
     n = s->stats.requests[0][PERM_FAIL][PERM_BAD_CONFIG]
         + s->stats.requests[1][PERM_FAIL][PERM_BAD_CONFIG];
@@ -229,8 +230,9 @@ perm_alerts_requests(perm_snapshot_t *s)
     if (n) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "bad_config",
                         "In some location the policy, the gateway or the "
-                        "resource came out empty or is no valid name. The error "
-                        "log has a line for each, with the location's values.",
+                        "resource is empty or not a valid name. The error log "
+                        "has a line for each call, with the location's "
+                        "values.",
                         "Calls met an incomplete configuration: %ui", n);
     }
 
@@ -238,23 +240,18 @@ perm_alerts_requests(perm_snapshot_t *s)
 
     if (n) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "unreadable_grants",
-                        "A grant whose value is not a number or JSON with "
-                        "\"expires\" counts as absent and allows nobody. The "
-                        "error log names the key; write it again with "
+                        "A grant whose value is neither a number nor JSON "
+                        "with \"expires\" counts as absent and allows nobody. "
+                        "The error log names the key. Write it again with "
                         "app-permission grant.",
-                        "Grants were met that cannot be read: %ui", n);
+                        "Grants that cannot be read: %ui", n);
     }
-}
 
-
-static void
-perm_alerts_notes(perm_snapshot_t *s)
-{
     if (s->cache.displaced && s->now - s->cache.displacing < PERM_RECENT) {
         perm_alerts_add(s, PERM_ALERT_NOTE, "cache_full",
-                        "Calls that have not come for longest make room for new "
-                        "ones. If hits are rare, give app_permission_zone more "
-                        "room.",
+                        "The calls that have been unused for longest make "
+                        "room for new ones. If hits are rare, give "
+                        "app_permission_zone more room.",
                         "The cache is full: known grants that made room: %ui",
                         s->cache.displaced);
     }
@@ -262,8 +259,8 @@ perm_alerts_notes(perm_snapshot_t *s)
     if (s->expiring[0]) {
         perm_alerts_add(s, PERM_ALERT_NOTE, "expiring",
                         "Their apps will be refused unless the grants are "
-                        "renewed: see \"ending soon\" below, and whether the "
-                        "daily app-permission renew has run.",
+                        "renewed. See \"ending soon\" below, and check that "
+                        "the daily app-permission renew has run.",
                         "Grants in use that end within a day: %ui",
                         s->expiring[0]);
     }

@@ -2,53 +2,47 @@
 #include "status/lists.h"
 
 
-static ngx_uint_t perm_list_wanted(perm_status_query_t *query,
-    perm_tuple_t *tuple);
-static void perm_list_name(perm_writer_t *w, char *member, perm_str_t name);
+static void *perm_lists_alloc(perm_writer_t *w, size_t size);
+static ngx_uint_t perm_lists_entry(perm_writer_t *w,
+    perm_lists_query_t *query, perm_tuple_t *tuple, ngx_uint_t *listed);
+static ngx_uint_t perm_lists_wanted(perm_str_t wanted, perm_str_t name);
+static void perm_lists_name(perm_writer_t *w, char *member, perm_str_t name);
 
 
 void
-perm_list_expiring(perm_writer_t *w, perm_snapshot_t *s,
-    perm_expiring_t *expiring, perm_status_query_t *query)
+perm_lists_expiring(perm_writer_t *w, perm_snapshot_t *s,
+    perm_lists_query_t *query)
 {
-    char                   *comma;
     ngx_uint_t              i, n, listed;
     perm_expiring_entry_t  *entries, *e;
 
     perm_writer_put(w, "{\"within_days\":{");
 
     for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
-        perm_writer_put(w, "%s\"%ui\":%ui", i ? "," : "", perm_expiring_days[i],
-                        s->expiring[i]);
+        perm_writer_put(w, "%s\"%ui\":%ui", i ? "," : "",
+                        perm_expiring_days[i], s->expiring[i]);
     }
 
     perm_writer_put(w, "},\"left_out\":%ui,\"grants\":[", s->expiring_missed);
 
-    entries = ngx_palloc(w->pool,
-                         PERM_EXPIRING_MAX * sizeof(perm_expiring_entry_t));
+    entries = perm_lists_alloc(w, PERM_EXPIRING_MAX
+                                  * sizeof(perm_expiring_entry_t));
     if (entries == NULL) {
-        w->failed = 1;
         return;
     }
 
-    n = perm_expiring_list(expiring, s->now, entries, PERM_EXPIRING_MAX);
+    n = perm_expiring_list(s->zone->expiring, s->now, entries,
+                           PERM_EXPIRING_MAX);
     listed = 0;
-    comma = "";
 
-    for (i = 0; i < n && listed < query->limit; i++) {
+    for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (!perm_list_wanted(query, &e->tuple)) {
-            continue;
+        if (perm_lists_entry(w, query, &e->tuple, &listed)) {
+            perm_lists_name(w, "app", e->tuple.app);
+            perm_writer_put(w, "\"expires\":%L,\"seen\":%T}", e->expires,
+                            e->seen);
         }
-
-        perm_writer_put(w, "%s{", comma);
-        perm_list_name(w, "gateway", e->tuple.gateway);
-        perm_list_name(w, "resource", e->tuple.resource);
-        perm_list_name(w, "app", e->tuple.app);
-        perm_writer_put(w, "\"expires\":%L,\"seen\":%T}", e->expires, e->seen);
-        comma = ",";
-        listed++;
     }
 
     perm_writer_put(w, "]}");
@@ -56,44 +50,38 @@ perm_list_expiring(perm_writer_t *w, perm_snapshot_t *s,
 
 
 void
-perm_list_top(perm_writer_t *w, perm_heavy_hitters_t *top,
-    perm_status_query_t *query)
+perm_lists_heavy_hitters(perm_writer_t *w, perm_heavy_hitters_t *heavy_hitters,
+    perm_lists_query_t *query)
 {
-    char                        *comma;
     ngx_uint_t                   i, n, listed;
     perm_str_t                   reason;
     perm_heavy_hitters_entry_t  *entries, *e;
 
-    entries = ngx_palloc(w->pool, PERM_HEAVY_HITTERS_SIZE * sizeof(perm_heavy_hitters_entry_t));
+    entries = perm_lists_alloc(w, PERM_HEAVY_HITTERS_SIZE
+                                  * sizeof(perm_heavy_hitters_entry_t));
     if (entries == NULL) {
-        w->failed = 1;
         return;
     }
 
-    n = perm_heavy_hitters_list(top, entries, PERM_HEAVY_HITTERS_SIZE);
+    n = perm_heavy_hitters_list(heavy_hitters, entries,
+                                PERM_HEAVY_HITTERS_SIZE);
     listed = 0;
-    comma = "";
 
     perm_writer_put(w, "[");
 
-    for (i = 0; i < n && listed < query->limit; i++) {
+    for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (e->reason >= PERM_REASONS || !perm_list_wanted(query, &e->tuple)) {
-            continue;
+        if (e->reason < PERM_REASONS
+            && perm_lists_entry(w, query, &e->tuple, &listed))
+        {
+            reason = perm_decision_reason_name(e->reason);
+            perm_lists_name(w, "app", e->tuple.app);
+            perm_writer_put(w, "\"reason\":\"%*s\",\"count\":%ui,"
+                            "\"error\":%ui,\"first\":%T,\"last\":%T}",
+                            reason.len, reason.data, e->count, e->error,
+                            e->first, e->last);
         }
-
-        reason = perm_decision_reason_name(e->reason);
-
-        perm_writer_put(w, "%s{", comma);
-        perm_list_name(w, "gateway", e->tuple.gateway);
-        perm_list_name(w, "resource", e->tuple.resource);
-        perm_list_name(w, "app", e->tuple.app);
-        perm_writer_put(w, "\"reason\":\"%*s\",\"count\":%ui,\"error\":%ui,"
-                        "\"first\":%T,\"last\":%T}", reason.len, reason.data,
-                        e->count, e->error, e->first, e->last);
-        comma = ",";
-        listed++;
     }
 
     perm_writer_put(w, "]");
@@ -101,74 +89,93 @@ perm_list_top(perm_writer_t *w, perm_heavy_hitters_t *top,
 
 
 void
-perm_list_resources(perm_writer_t *w, perm_resources_t *resources,
-    perm_status_query_t *query)
+perm_lists_resources(perm_writer_t *w, perm_resources_t *resources,
+    perm_lists_query_t *query)
 {
-    char                   *comma;
     ngx_uint_t              i, n, listed;
     perm_resource_entry_t  *entries, *e;
 
-    entries = ngx_palloc(w->pool,
-                         PERM_RESOURCES_MAX * sizeof(perm_resource_entry_t));
+    entries = perm_lists_alloc(w, PERM_RESOURCES_MAX
+                                  * sizeof(perm_resource_entry_t));
     if (entries == NULL) {
-        w->failed = 1;
         return;
     }
 
     n = perm_resources_list(resources, entries, PERM_RESOURCES_MAX);
     listed = 0;
-    comma = "";
 
     perm_writer_put(w, "[");
 
-    for (i = 0; i < n && listed < query->limit; i++) {
+    for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (!perm_list_wanted(query, &e->tuple)) {
-            continue;
+        if (perm_lists_entry(w, query, &e->tuple, &listed)) {
+            perm_writer_put(w, "\"policy\":\"%s\",\"dry_run\":%s,"
+                            "\"allowed\":%ui,\"denied\":%ui,\"failed\":%ui,"
+                            "\"would_deny\":%ui,\"first\":%T,\"last\":%T}",
+                            e->policy == PERM_POLICY_OPEN ? "open"
+                                                          : "required",
+                            e->dry_run ? "true" : "false", e->allowed,
+                            e->denied, e->failed, e->would_deny, e->first,
+                            e->last);
         }
-
-        perm_writer_put(w, "%s{", comma);
-        perm_list_name(w, "gateway", e->tuple.gateway);
-        perm_list_name(w, "resource", e->tuple.resource);
-        perm_writer_put(w, "\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%ui,"
-                        "\"denied\":%ui,\"failed\":%ui,\"would_deny\":%ui,"
-                        "\"first\":%T,\"last\":%T}",
-                        e->policy == PERM_POLICY_OPEN ? "open" : "required",
-                        e->dry_run ? "true" : "false", e->allowed, e->denied,
-                        e->failed, e->would_deny, e->first, e->last);
-        comma = ",";
-        listed++;
     }
 
     perm_writer_put(w, "]");
 }
 
 
-static ngx_uint_t
-perm_list_wanted(perm_status_query_t *query, perm_tuple_t *tuple)
+static void *
+perm_lists_alloc(perm_writer_t *w, size_t size)
 {
-    if (query->gateway.len
-        && (query->gateway.len != tuple->gateway.len
-            || ngx_memcmp(query->gateway.data, tuple->gateway.data,
-                          tuple->gateway.len)
-               != 0))
+    void  *p;
+
+    p = ngx_palloc(w->pool, size);
+    if (p == NULL) {
+        w->failed = 1;
+    }
+
+    return p;
+}
+
+
+/*
+ * Begins an entry with the names of its gateway and resource, and returns 1;
+ * or 0 for an entry that the query leaves out.
+ */
+
+static ngx_uint_t
+perm_lists_entry(perm_writer_t *w, perm_lists_query_t *query,
+    perm_tuple_t *tuple, ngx_uint_t *listed)
+{
+    if (*listed == query->limit
+        || !perm_lists_wanted(query->gateway, tuple->gateway)
+        || !perm_lists_wanted(query->resource, tuple->resource))
     {
         return 0;
     }
 
-    return query->resource.len == 0
-           || (query->resource.len == tuple->resource.len
-               && ngx_memcmp(query->resource.data, tuple->resource.data,
-                             tuple->resource.len)
-                  == 0);
+    perm_writer_put(w, (*listed)++ ? ",{" : "{");
+    perm_lists_name(w, "gateway", tuple->gateway);
+    perm_lists_name(w, "resource", tuple->resource);
+
+    return 1;
 }
 
 
-/* "member": and the name, null when it is empty */
+static ngx_uint_t
+perm_lists_wanted(perm_str_t wanted, perm_str_t name)
+{
+    return wanted.len == 0
+           || (wanted.len == name.len
+               && ngx_memcmp(wanted.data, name.data, name.len) == 0);
+}
+
+
+/* "member":"name", or null for an empty name */
 
 static void
-perm_list_name(perm_writer_t *w, char *member, perm_str_t name)
+perm_lists_name(perm_writer_t *w, char *member, perm_str_t name)
 {
     if (name.len == 0) {
         name.data = NULL;

@@ -1,5 +1,11 @@
 
-#include "status/form.h"
+#include "status/page.h"
+
+#include "http/send.h"
+#include "status/json.h"
+
+
+#define PERM_PAGE_NONCE  32   /* hexadecimal digits */
 
 
 /*
@@ -16,9 +22,12 @@
 #define perm_page_number(member)   perm_writer_put(w, "%ui",                  \
                                                    (ngx_uint_t) s->member)
 #define perm_page_alerts()         perm_page_list(w, s, serious)
-#define perm_page_data()           perm_status_json(w, s, zone, query)
+#define perm_page_data()           perm_status_json(w, s, query)
 
 
+static ngx_int_t perm_page_headers(ngx_http_request_t *r, perm_str_t *nonce);
+static ngx_int_t perm_page_noise(ngx_http_request_t *r, u_char *noise,
+    size_t size);
 static void perm_page_write(perm_writer_t *w, const char *text, size_t len);
 static void perm_page_list(perm_writer_t *w, perm_snapshot_t *s,
     ngx_uint_t first);
@@ -31,14 +40,14 @@ static const perm_str_t  perm_page_severities[] = {
 };
 
 
-void
-perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
-    perm_status_query_t *query, u_char *nonce_text)
+ngx_int_t
+perm_status_page(ngx_http_request_t *r, perm_writer_t *w, perm_snapshot_t *s,
+    perm_lists_query_t *query)
 {
-    ngx_uint_t       serious;
-    perm_str_t       nonce, host, severity, mark, headline, advice, redis,
-                     table, changes;
-    perm_alert_t    *worst;
+    ngx_uint_t     serious;
+    perm_str_t     nonce, host, severity, mark, headline, advice, redis,
+                   table, changes;
+    perm_alert_t  *worst;
 
     static const perm_str_t  marks[] = {
         perm_string("In order"),
@@ -52,8 +61,9 @@ perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
         perm_string("not loaded")
     };
 
-    nonce.len = PERM_NONCE_LEN;
-    nonce.data = (char *) nonce_text;
+    if (perm_page_headers(r, &nonce) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     host.len = ngx_cycle->hostname.len;
     host.data = (char *) ngx_cycle->hostname.data;
@@ -79,6 +89,74 @@ perm_status_page(perm_writer_t *w, perm_snapshot_t *s, perm_zone_t *zone,
     changes = perm_str(s->health.tracking ? "pushed" : "not pushed");
 
 #include "ngx_http_app_permission_page.h"
+
+    return NGX_OK;
+}
+
+
+/* the nonce of the style and of the script, another one for each page */
+
+static ngx_int_t
+perm_page_headers(ngx_http_request_t *r, perm_str_t *nonce)
+{
+    u_char     noise[PERM_PAGE_NONCE / 2], *digits, *p;
+    ngx_str_t  policy;
+
+    static ngx_str_t  no_referrer = ngx_string("no-referrer");
+    static char       format[] =
+        "default-src 'none'; style-src 'nonce-%*s'; script-src 'nonce-%*s'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'";
+
+    digits = ngx_pnalloc(r->pool, PERM_PAGE_NONCE);
+    policy.data = ngx_pnalloc(r->pool, sizeof(format) + 2 * PERM_PAGE_NONCE);
+
+    if (digits == NULL || policy.data == NULL
+        || perm_page_noise(r, noise, sizeof(noise)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(digits, noise, sizeof(noise));
+
+    nonce->len = PERM_PAGE_NONCE;
+    nonce->data = (char *) digits;
+
+    p = ngx_sprintf(policy.data, format, nonce->len, digits, nonce->len,
+                    digits);
+    policy.len = p - policy.data;
+
+    if (perm_send_header(r, "Content-Security-Policy", &policy) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return perm_send_header(r, "Referrer-Policy", &no_referrer);
+}
+
+
+static ngx_int_t
+perm_page_noise(ngx_http_request_t *r, u_char *noise, size_t size)
+{
+    ssize_t   n;
+    ngx_fd_t  fd;
+
+    n = -1;
+    fd = ngx_open_file((u_char *) "/dev/urandom", NGX_FILE_RDONLY,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd != NGX_INVALID_FILE) {
+        n = read(fd, noise, size);
+        (void) ngx_close_file(fd);
+    }
+
+    if (n != (ssize_t) size) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, ngx_errno,
+                      "no random bytes from \"/dev/urandom\" for the status "
+                      "page: use \"?format=json\"");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -1,8 +1,7 @@
 
 /*
- * What an instance has to tell of itself at one moment, copied out of shared
- * memory before anything is rendered, so that no lock is held meanwhile and
- * all forms of the status say the same.
+ * The state of this instance at one moment, copied out of shared memory, so
+ * that all formats of the status show the same numbers.
  */
 
 
@@ -15,63 +14,59 @@
 
 
 #define PERM_ALERTS_MAX      12
-#define PERM_ALERT_TEXT_MAX  160   /* bytes */
+#define PERM_ALERT_TEXT_MAX  160         /* bytes */
 
 
 typedef enum {
-    PERM_ALERT_NOTE = 0,     /* good to know */
-    PERM_ALERT_WARNING,      /* nobody is hurt yet */
-    PERM_ALERT_ERROR         /* calls are refused, or records lost */
+    PERM_ALERT_NOTE = 0,                 /* good to know */
+    PERM_ALERT_WARNING,                  /* no call is refused for it yet */
+    PERM_ALERT_ERROR                     /* calls fail, or records are lost */
 } perm_severity_t;
 
 
 typedef struct {
     perm_severity_t        severity;
-    const char            *name;       /* for programs */
-    const char            *advice;     /* what it means and what to do */
+    const char            *name;         /* for programs */
+    const char            *advice;       /* the consequence, what to do */
     char                   text[PERM_ALERT_TEXT_MAX];
 } perm_alert_t;
 
 
-/* per second, over the newest minute and the ten before it */
+/* a second, over some minutes of the history */
 
 typedef struct {
     double                 checks;
-    double                 refused;    /* deny and fail */
-    double                 failed;     /* fail */
-    double                 refused_before;
-    ngx_uint_t             known;      /* 1: there is a minute to tell of */
-    ngx_uint_t             known_before;
-} perm_rates_t;
+    double                 refused;      /* denied and failed */
+    double                 failed;
+    ngx_uint_t             known;        /* 0: the history is too short */
+} perm_rate_t;
 
 
 typedef struct {
-    time_t                 now;        /* unix seconds */
-    time_t                 created;    /* the zone: counters start there */
-    ngx_uint_t             redis;      /* 1: one is configured */
-    ngx_uint_t             workers;
+    perm_zone_t           *zone;
+    time_t                 now;          /* unix seconds */
+    ngx_uint_t             started;      /* unix seconds, of the counters */
+    ngx_uint_t             redis;        /* 1: one is configured */
 
     perm_stats_cell_t      stats;
-    ngx_uint_t             allow;      /* decided requests, but for those */
-    ngx_uint_t             deny;       /* that dry run let through */
-    ngx_uint_t             fail;
-    ngx_uint_t             would_deny; /* deny or fail let through by it */
-
+    perm_history_point_t   total;
     perm_cache_stat_t      cache;
     perm_recorder_stat_t   access;
-    time_t                 pending;    /* seconds, the oldest one; 0: none */
+    ngx_uint_t             pending;      /* seconds, the oldest access that
+                                            Redis does not have; 0: none */
     perm_health_t          health;
-    perm_table_known_t     table;
-    time_t                 table_since;  /* unix seconds */
+    ngx_uint_t             table;        /* perm_table_known_t */
+    ngx_uint_t             table_since;  /* unix seconds */
 
     ngx_uint_t             expiring[PERM_EXPIRING_WINDOWS];
     ngx_uint_t             expiring_missed;
 
     ngx_uint_t             npoints;
     perm_history_point_t   points[PERM_HISTORY_POINTS];
-    perm_rates_t           rates;
+    perm_rate_t            rate;         /* the last minute */
+    perm_rate_t            rate_before;  /* up to ten minutes before that */
 
-    ngx_uint_t             nalerts;    /* worst first */
+    ngx_uint_t             nalerts;      /* perm_alerts_find() adds them */
     perm_alert_t           alerts[PERM_ALERTS_MAX];
 } perm_snapshot_t;
 
@@ -85,18 +80,13 @@ perm_snapshot_t *perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool);
 void perm_snapshot_note(perm_zone_t *zone);
 
 
-/* fills in nproblems and problems */
-
-void perm_alerts_find(perm_snapshot_t *s, ngx_msec_t flush);
-
+ngx_uint_t perm_snapshot_count(perm_histogram_cell_t *h);
 
 /*
- * The upper bound of the bucket where this share (0 to 1) of a histogram's
- * values is reached, usec; 0 when it is empty.
+ * The upper bound, usec, of the bucket in which this share (0 to 1) of the
+ * histogram's values is reached; 0 for an empty histogram.
  */
 uint64_t perm_snapshot_quantile(perm_histogram_cell_t *h, double share);
-
-ngx_uint_t perm_snapshot_count(perm_histogram_cell_t *h);
 
 
 #endif /* _PERM_STATUS_SNAPSHOT_H_INCLUDED_ */

@@ -1,6 +1,6 @@
 
 /*
- * What app_permission_status answers.
+ * The content handler of app_permission_status.
  */
 
 
@@ -13,13 +13,13 @@
 #include <ngx_http.h>
 
 
-/* the content handler of a location with app_permission_status */
-
 ngx_int_t perm_status_handler(ngx_http_request_t *r);
 
 
-/* in a worker: notes the history from now on, so that rates are known when
-   the status is first asked for */
+/*
+ * In a worker: adds to the history from now on, so that rates are known when
+ * the status is first asked for.
+ */
 
 void perm_status_start(ngx_cycle_t *cycle);
 

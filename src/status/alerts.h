@@ -1,0 +1,20 @@
+
+/*
+ * What is wrong now, in words for whoever is on call: the fact, its
+ * consequence for calls, what to do.
+ */
+
+
+#ifndef _PERM_STATUS_ALERTS_H_INCLUDED_
+#define _PERM_STATUS_ALERTS_H_INCLUDED_
+
+
+#include "status/snapshot.h"
+
+
+/* sets nalerts and alerts, worst first; flush: ms between two flushes */
+
+void perm_alerts_find(perm_snapshot_t *s, ngx_msec_t flush);
+
+
+#endif /* _PERM_STATUS_ALERTS_H_INCLUDED_ */

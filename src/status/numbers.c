@@ -1,0 +1,117 @@
+
+#include "status/numbers.h"
+
+
+const perm_number_t  perm_numbers[] = {
+
+    { "cache", "hit", "cache_lookups_total{result=\"hit\"}",
+      "Checks that needed a grant, by where it came from.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, total.hit) },
+    { "cache", "miss", "cache_lookups_total{result=\"miss\"}", NULL,
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, total.miss) },
+    { "cache", "stale", "cache_lookups_total{result=\"stale\"}", NULL,
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, total.stale) },
+    { "cache", "entries", "cache_entries",
+      "Entries in the cache.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, cache.entries) },
+    { "cache", "denied_entries", "cache_denied_entries",
+      "Entries in the cache that have no grant.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, cache.denied) },
+    { "cache", "capacity", "cache_capacity_entries",
+      "Entries that the cache has room for.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, cache.capacity) },
+    { "cache", "evicted", "cache_evictions_total",
+      "Entries that made room for others.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, cache.evicted) },
+    { "cache", "refreshes", "cache_refreshes_total",
+      "Lookups ahead of the end of an entry in use.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.refreshes) },
+    { "cache", "oldest_answer_seconds", "cache_oldest_answer_seconds",
+      "Age of the oldest cached answer that decided in the last one to two "
+      "minutes; hits are sampled.",
+      PERM_NUMBER_AGE, offsetof(perm_snapshot_t, stats.age.oldest) },
+
+    { "redis", "configured", NULL, NULL,
+      PERM_NUMBER_FLAG, offsetof(perm_snapshot_t, redis) },
+    { "redis", "up", "redis_up",
+      "1 while every worker has its link to Redis.",
+      PERM_NUMBER_FLAG, offsetof(perm_snapshot_t, health.redis_up) },
+    { "redis", "since", NULL, NULL,
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, health.redis_since) },
+    { "redis", "commands", "redis_commands_total",
+      "Commands that Redis answered, errors included.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.redis.commands) },
+    { "redis", "errors", "redis_errors_total",
+      "Error replies, time-outs and lost links.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.redis.errors) },
+    { "redis", "unreadable_grants", "unreadable_grants_total",
+      "Grants whose value could not be read.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.unreadable_grants) },
+    { "redis", "limited_lookups", "lookups_limited_total",
+      "Lookups that app_permission_lookup_limit delayed or refused.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.limited) },
+
+    { "table", "loaded", "table_loaded",
+      "1 while the grant table in Redis is loaded.",
+      PERM_NUMBER_LOADED, offsetof(perm_snapshot_t, table) },
+    { "table", "since", NULL, NULL,
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, table_since) },
+
+    { "invalidation", "active", "invalidation_active",
+      "1 while Redis pushes changes of grants.",
+      PERM_NUMBER_FLAG, offsetof(perm_snapshot_t, health.tracking) },
+    { "invalidation", "since", NULL, NULL,
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, health.tracking_since) },
+    { "invalidation", "received", "invalidations_received_total",
+      "Changed keys that Redis pushed.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, stats.invalidations) },
+    { "invalidation", "last_lag_ms", "invalidation_lag_seconds",
+      "How long a pushed change takes, by the last heartbeat.",
+      PERM_NUMBER_MSEC, offsetof(perm_snapshot_t, health.lag) },
+    { "invalidation", "worst_lag_ms", "invalidation_lag_worst_seconds",
+      "The worst of these since start.",
+      PERM_NUMBER_MSEC, offsetof(perm_snapshot_t, health.lag_worst) },
+
+    { "access", "recorded", "access_recorded_total",
+      "Last accesses recorded: seconds in which a grant allowed an app's "
+      "call of a resource.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, access.recorded) },
+    { "access", "pending", "access_pending",
+      "Last accesses that Redis has not acknowledged yet.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, access.pending) },
+    { "access", "flushed", "access_flushed_total",
+      "Last accesses that Redis acknowledged.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, access.flushed) },
+    { "access", "dropped", "access_dropped_total",
+      "Last accesses lost because the zone had no room.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, access.dropped) },
+    { "access", "oldest_pending_seconds", "access_oldest_pending_seconds",
+      "For how long the oldest of them has been pending.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, pending) },
+    { "access", "capacity", "access_capacity",
+      "Last accesses that the zone has room for.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, access.capacity) },
+
+    { NULL, NULL, "start_time_seconds",
+      "When the counters started, unix time.",
+      PERM_NUMBER_PLAIN, offsetof(perm_snapshot_t, started) },
+
+    { NULL, NULL, NULL, NULL, PERM_NUMBER_END, 0 }
+};
+
+
+const perm_number_decision_t
+    perm_numbers_decisions[PERM_NUMBERS_DECISIONS] =
+{
+    { PERM_ALLOW, PERM_OPEN },
+    { PERM_ALLOW, PERM_GATEWAY_GRANT },
+    { PERM_ALLOW, PERM_RESOURCE_GRANT },
+    { PERM_ALLOW, PERM_UNAVAILABLE },
+    { PERM_DENY, PERM_NO_APP },
+    { PERM_DENY, PERM_INVALID_APP },
+    { PERM_DENY, PERM_NO_GRANT },
+    { PERM_DENY, PERM_GATEWAY_GRANT_EXPIRED },
+    { PERM_DENY, PERM_RESOURCE_GRANT_EXPIRED },
+    { PERM_FAIL, PERM_UNAVAILABLE },
+    { PERM_FAIL, PERM_BAD_CONFIG }
+};
