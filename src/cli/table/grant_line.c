@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/time.h"
+#include "cli/util/time.h"
 #include "core/grant.h"
 #include "core/json.h"
 
@@ -73,7 +73,7 @@ read_known(perm_line_reader_t *reader, unsigned known, const cJSON *item,
 
     if (known == EXPIRES) {
         expires = cJSON_IsString(item)
-                  ? perm_time_parse(perm_str(item->valuestring))
+                  ? perm_time_parse(item->valuestring)
                   : perm_grant_seconds(item);
 
         snprintf(seconds, sizeof(seconds), "%lld", (long long) expires);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cli/util/output.h"
+#include "cli/util/time.h"
 #include "core/renewal.h"
-#include "core/time.h"
 
 
 #define NAME_BYTES      "A-Z a-z 0-9 . _ ~ @ / + -"
@@ -19,8 +19,8 @@ static const perm_option_t *find(const perm_option_t *options,
 static const char *set(perm_args_t *args, const perm_option_t *option,
     const char *value);
 static const char *set_name(perm_arg_kind_t kind, perm_str_t name);
-static const char *set_time(perm_str_t text, int64_t *seconds);
-static const char *set_span(perm_arg_kind_t kind, perm_str_t text,
+static const char *set_time(const char *text, int64_t *seconds);
+static const char *set_span(perm_arg_kind_t kind, const char *text,
     int64_t *seconds);
 static const char *set_days(const char *text, size_t len, int64_t *days);
 static const char *set_day_list(const char *text, perm_days_t *list);
@@ -163,11 +163,11 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
         return set_name(option->kind, text);
 
     case PERM_ARG_TIME:
-        return set_time(text, member);
+        return set_time(value, member);
 
     case PERM_ARG_SPAN:
     case PERM_ARG_TERM:
-        return set_span(option->kind, text, member);
+        return set_span(option->kind, value, member);
 
     case PERM_ARG_DAYS:
         return set_days(value, text.len, member);
@@ -206,7 +206,7 @@ set_name(perm_arg_kind_t kind, perm_str_t name)
 
 
 static const char *
-set_time(perm_str_t text, int64_t *seconds)
+set_time(const char *text, int64_t *seconds)
 {
     *seconds = perm_time_parse(text);
 
@@ -214,7 +214,7 @@ set_time(perm_str_t text, int64_t *seconds)
         return NULL;
     }
 
-    return all_digits(text.data, text.len)
+    return all_digits(text, strlen(text))
            ? "too large: at most 253402300799, which is the end of the year "
              "9999"
            : "neither unix seconds nor RFC 3339 as in 2027-03-01T00:00:00Z";
@@ -222,7 +222,7 @@ set_time(perm_str_t text, int64_t *seconds)
 
 
 static const char *
-set_span(perm_arg_kind_t kind, perm_str_t text, int64_t *seconds)
+set_span(perm_arg_kind_t kind, const char *text, int64_t *seconds)
 {
     *seconds = perm_time_span_parse(text);
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "cli/util/alloc.h"
+#include "cli/util/time.h"
 #include "core/grant.h"
 #include "core/json.h"
-#include "core/time.h"
 #include "resp/printable.h"
 
 

@@ -1,0 +1,37 @@
+
+/*
+ * Points in time and spans as people write them.
+ */
+
+
+#ifndef _PERM_CLI_TIME_H_INCLUDED_
+#define _PERM_CLI_TIME_H_INCLUDED_
+
+
+#include <stdint.h>
+
+
+#define PERM_TIME_TEXT_SIZE  sizeof("9999-12-31T23:59:59Z")
+
+
+/*
+ * Reads unix seconds, or RFC 3339 as in "2027-03-01T08:00:00+08:00"; a
+ * fraction of a second is dropped, a leap second is the one before it.
+ * Returns 0 to PERM_GRANT_EXPIRES_MAX, or -1 when the text is neither.
+ */
+int64_t perm_time_parse(const char *text);
+
+
+/* Writes unix seconds as RFC 3339 in UTC, cut to 0 and the year 9999 */
+
+void perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE]);
+
+
+/*
+ * Reads a span as "180d", "36h" or "1d12h": numbers, each with its unit s, m,
+ * h or d; "0" needs none.  Returns 0 to PERM_GRANT_EXPIRES_MAX seconds, or -1.
+ */
+int64_t perm_time_span_parse(const char *text);
+
+
+#endif /* _PERM_CLI_TIME_H_INCLUDED_ */
