@@ -3,131 +3,132 @@
 # The command line as such: help, wrong usage, exit statuses, messages that
 # name the option and its value.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
+use Perm::Util qw(build_dir);
 
 my $t = Perm::Test->new;
 my $redis = $t->redis;
+my $dir = $t->dir;
+my $cli = build_dir() . '/app-permission';
+my @ga = qw(--gateway g --app a);
 
-sub usage {
-    my ($name, $pattern, @args) = @_;
-    my ($status, $out, $err) = $t->cli(@args);
-    is $status, 2, "$name: status 2";
-    like $err, $pattern, "$name: said so";
-    is $out, '', "$name: nothing on standard output";
-}
+subtest 'help and version' => sub {
+    my @commands = qw(grant revoke check list import export access renew
+                      expiring purge doctor);
+    my ($out) = $t->cli_is(0, 'help', '--help');
+    like $out, qr/^  $_ /m, "help names $_" for @commands;
 
-{
-    my ($status, $out) = $t->cli('--help');
-    is $status, 0, 'help';
-    like $out, qr/^  $_ /m, "help names $_"
-        for qw(grant revoke check list import export access renew expiring
-               purge doctor);
-
-    for my $command (qw(grant revoke check list import export access renew
-                        expiring purge doctor)) {
-        my ($status, $out) = $t->cli($command, '--help');
-        is $status, 0, "help of $command";
-        like $out, qr/^Usage: app-permission $command\b/, 'says how to use it';
+    for (@commands) {
+        ($out) = $t->cli_is(0, "help of $_", $_, '--help');
+        like $out, qr/^Usage: app-permission $_\b/, 'says how to use it';
     }
 
-    ($status, $out) = $t->cli('--version');
-    is $status, 0, 'version';
+    ($out) = $t->cli_is(0, 'version', '--version');
     like $out, qr/^app-permission \d+\.\d+\.\d+\n\z/, 'says which';
-}
+};
 
-usage('no command', qr/no command/);
-usage('unknown command', qr/unknown command "frobnicate"/, 'frobnicate');
-usage('control bytes', qr/unknown command "a\\x1b\[31m"/, "a\e[31m");
-usage('unknown option', qr/unknown option "--frob".*grant --help/,
-      'grant', '--frob', '1');
-usage('option without value', qr/--gateway needs a value/, 'grant',
-      '--gateway');
-usage('flag with value', qr/--json takes no value/, '--json=1', 'list');
-usage('argument too many', qr/"list" does not take "x"/, 'list', 'x');
-usage('two files', qr/does not take "b"/, 'import', 'a', 'b');
 
-usage('no gateway', qr/"grant" needs --gateway/, 'grant', '--app', 'a');
-usage('no app', qr/"grant" needs --app/, 'grant', '--gateway', 'g');
-usage('no resource', qr/"check" needs --resource/, 'check', '--gateway', 'g',
-      '--app', 'a');
+my @usage = (
+    ['no command', qr/no command/],
+    ['unknown command', qr/unknown command "frobnicate"/, 'frobnicate'],
+    ['control bytes', qr/unknown command "a\\x1b\[31m"/, "a\e[31m"],
+    ['unknown option', qr/unknown option "--frob".*grant --help/,
+     qw(grant --frob 1)],
+    ['option without value', qr/--gateway needs a value/, qw(grant --gateway)],
+    ['flag with value', qr/--json takes no value/, qw(--json=1 list)],
+    ['argument too many', qr/"list" does not take "x"/, qw(list x)],
+    ['two files', qr/does not take "b"/, qw(import a b)],
 
-my @ga = ('--gateway', 'g', '--app', 'a');
-usage('gateway name', qr/--gateway "a b": not 1 to 64/, 'grant', '--gateway',
-      'a b', '--app', 'a');
-usage('long app', qr/--app "x+"?.*: not 1 to 128/, 'grant', '--gateway', 'g',
-      '--app', 'x' x 129);
-usage('the whole gateway by name', qr/--resource "-": /, 'grant', @ga,
-      '--resource', '-');
-usage('empty resource', qr/--resource "": /, 'grant', @ga, '--resource', '');
-usage('days', qr/--days "-1": not a whole number/, 'grant', @ga, '--days=-1');
-usage('days', qr/--days "1\.5": /, 'grant', @ga, '--days', '1.5');
-usage('too many days', qr/--days "99999999": too large: at most 9999999 days/,
-      'grant', @ga, '--days', '99999999');
-usage('days beyond the year 9999', qr/--days "9999999": that is after the year 9999/,
-      'grant', @ga, '--days', '9999999');
-usage('too many days left', qr/--days "1,99999999": too large: at most 9999999/,
-      'expiring', '--days', '1,99999999');
-usage('too late', qr/--expires "99999999999999": too large: at most 253402300799/,
-      'grant', @ga, '--expires', '99999999999999');
-usage('expires', qr/--expires "tomorrow": neither unix seconds/, 'grant', @ga,
-      '--expires', 'tomorrow');
-usage('both ends', qr/--days and --expires/, 'grant', @ga, '--days', 1,
-      '--expires', 1);
-usage('type', qr/--type "a\\x0ab": /, 'grant', @ga, '--type', "a\nb");
-usage('type not UTF-8', qr/--type "\\xff": /, 'grant', @ga, '--type', "\xff");
-usage('term', qr/--term "180": not a span/, 'renew', '--term', '180');
-usage('no term', qr/--term "0": /, 'renew', '--term', '0');
-usage('dimension', qr/--dimension "x": .*both\|gateway\|resource/, 'renew',
-      '--dimension', 'x');
-usage('days left', qr/--days "1,,2": /, 'expiring', '--days', '1,,2');
-usage('prefix', qr/--prefix "a\{b": /, '--prefix', 'a{b', 'list');
-usage('no such file', qr/cannot open "\/nonexistent": No such file/, 'import',
-      '/nonexistent');
-usage('a directory', qr/"\/tmp" is a directory/, 'import', '/tmp');
-usage('no such directory', qr/cannot write beside "\/nonexistent\/x"/,
-      'export', '/nonexistent/x');
+    ['no gateway', qr/"grant" needs --gateway/, qw(grant --app a)],
+    ['no app', qr/"grant" needs --app/, qw(grant --gateway g)],
+    ['no resource', qr/"check" needs --resource/, 'check', @ga],
+    ['gateway name', qr/--gateway "a b": not 1 to 64/,
+     qw(grant --app a --gateway), 'a b'],
+    ['long app', qr/--app "x+"?.*: not 1 to 128/,
+     qw(grant --gateway g --app), 'x' x 129],
+    ['the whole gateway by name', qr/--resource "-": /,
+     qw(grant --resource -), @ga],
+    ['empty resource', qr/--resource "": /, 'grant', @ga, '--resource', ''],
 
-for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
-     ['redis+cluster://a,b,', qr/no host after the last ","/],
-     ['redis://user:secret@h:99999', qr/port/]) {
-    my ($status, $out, $err) = $t->cli('list', { redis => $_->[0] });
-    is $status, 2, "$_->[0]: status 2";
-    like $err, $_->[1], 'said why';
-    unlike $err, qr/secret/, 'without the password';
-}
+    ['days', qr/--days "-1": not a whole number/, qw(grant --days=-1), @ga],
+    ['days', qr/--days "1\.5": /, qw(grant --days 1.5), @ga],
+    ['too many days', qr/--days "99999999": too large: at most 9999999 days/,
+     qw(grant --days 99999999), @ga],
+    ['days beyond 9999', qr/--days "9999999": that is after the year 9999/,
+     qw(grant --days 9999999), @ga],
+    ['too many days left', qr/--days "1,99999999": too large: at most 9999999/,
+     'expiring', '--days', '1,99999999'],
+    ['days left', qr/--days "1,,2": /, 'expiring', '--days', '1,,2'],
+    ['too late',
+     qr/--expires "99999999999999": too large: at most 253402300799/,
+     qw(grant --expires 99999999999999), @ga],
+    ['expires', qr/--expires "tomorrow": neither unix seconds/,
+     qw(grant --expires tomorrow), @ga],
+    ['both ends', qr/--days and --expires/, qw(grant --days 1 --expires 1), @ga],
+    ['type', qr/--type "a\\x0ab": /, 'grant', @ga, '--type', "a\nb"],
+    ['type not UTF-8', qr/--type "\\xff": /, 'grant', @ga, '--type', "\xff"],
+    ['term', qr/--term "180": not a span/, qw(renew --term 180)],
+    ['no term', qr/--term "0": /, qw(renew --term 0)],
+    ['dimension', qr/--dimension "x": .*both\|gateway\|resource/,
+     qw(renew --dimension x)],
+    ['prefix', qr/--prefix "a\{b": /, qw(--prefix a{b list)],
+    ['no such file', qr/cannot open "\/nonexistent": No such file/,
+     qw(import /nonexistent)],
+    ['a directory', qr/"\/tmp" is a directory/, qw(import /tmp)],
+    ['no such directory', qr/cannot write beside "\/nonexistent\/x"/,
+     qw(export /nonexistent/x)],
+);
 
-{
-    my ($status, $out, $err) = $t->cli('list', { redis => '' });
-    is $status, 2, 'no Redis named: status 2';
+subtest 'wrong usage' => sub {
+    for (@usage) {
+        my ($name, $pattern, @args) = @$_;
+        my ($out, $err) = $t->cli_is(2, "$name: status 2", @args);
+        like $err, $pattern, "$name: said so";
+        is $out, '', "$name: nothing on standard output";
+    }
+};
+
+
+subtest 'a Redis that cannot be' => sub {
+    for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
+         ['redis+cluster://a,b,', qr/no host after the last ","/],
+         ['redis://user:secret@h:99999', qr/port/])
+    {
+        my ($url, $why) = @$_;
+        my ($out, $err) = $t->cli_is(2, "$url: status 2", 'list',
+                                     { redis => $url });
+        like $err, $why, 'said why';
+        unlike $err, qr/secret/, 'without the password';
+    }
+    my ($out, $err) = $t->cli_is(2, 'none named: status 2', 'list',
+                                 { redis => '' });
     like $err, qr/--redis URL or set APP_PERMISSION_REDIS/, 'says how';
+};
 
+
+subtest 'a Redis that does not answer' => sub {
     for (['unix:/nonexistent', qr/unix:\/nonexistent.*No such file/],
-         ['redis://127.0.0.1:1', qr/127\.0\.0\.1:1: .*refused/]) {
-        ($status, $out, $err) = $t->cli('list', { redis => $_->[0] });
-        is $status, 3, "$_->[0]: status 3";
-        like $err, $_->[1], 'says which and why';
+         ['redis://127.0.0.1:1', qr/127\.0\.0\.1:1: .*refused/])
+    {
+        my ($url, $why) = @$_;
+        my ($out, $err) = $t->cli_is(3, "$url: status 3", 'list',
+                                     { redis => $url });
+        like $err, $why, 'says which and why';
     }
 
     $redis->pause;
-    ($status, $out, $err) = $t->cli('--timeout', '1s', 'list');
+    my ($out, $err) = $t->cli_is(3, 'a hung Redis: status 3', '--timeout',
+                                 '1s', 'list');
     $redis->resume;
-    is $status, 3, 'a hung Redis: status 3';
     like $err, qr/no answer within 1000 ms/, 'says so';
-}
+};
 
-# what is wrong is named as it was given
 
-{
+subtest 'what is wrong is named as it was given' => sub {
     my $run = sub {
         my ($env, @args) = @_;
         local %ENV = (%ENV, %$env);
-        my @words = map { "'$_'" } Perm::Util::build_dir() . '/app-permission',
-            @args;
+        my @words = map { "'$_'" } $cli, @args;
         return scalar `@words 2>&1`;
     };
     like $run->({ APP_PERMISSION_REDIS => 'foo' }, 'list'),
@@ -137,57 +138,50 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     like $run->({ APP_PERMISSION_PREFIX => 'a{b', APP_PERMISSION_REDIS =>
         'unix:/x' }, 'list'), qr/APP_PERMISSION_PREFIX "a\{b": /,
         'a prefix of the environment';
-}
+};
 
-# options before and behind the command, with "=" and without
 
-{
-    my ($status, $out) = $t->cli('--json', 'grant', '--gateway=g', '--app',
-        'a', '--prefix', 'other:');
-    is $status, 0, 'global options anywhere';
+subtest 'options before and behind the command, with "=" and without' => sub {
+    my ($out) = $t->cli_is(0, 'global options anywhere',
+        qw(--json grant --gateway=g --app a --prefix other:));
     like $out, qr/^\{"gateway":"g","resource":null,"app":"a",/, 'as JSON';
     is $redis->cmd('HGET', 'other:meta', 'schema'), 1, 'under the prefix';
 
     local $ENV{APP_PERMISSION_PREFIX} = 'other:';
-    ($status) = $t->cli('list');
-    is $status, 0, 'the prefix of the environment';
-}
+    $t->cli_is(0, 'the prefix of the environment', 'list');
+};
 
-# a table of another schema is refused
 
-{
+subtest 'a table of another schema is refused' => sub {
     $redis->cmd('HSET', 'new:meta', 'schema', "2\e");
 
     for (['list'], ['renew'], ['grant', @ga]) {
-        my ($status, $out, $err) = $t->cli('--prefix', 'new:', @$_);
-        is $status, 3, "another schema: $_->[0] is refused";
+        my ($out, $err) = $t->cli_is(3, "$_->[0]: refused", '--prefix', 'new:',
+                                     @$_);
         like $err, qr/"new:meta" says schema "2\\x1b"/, 'and says so';
     }
     is_deeply [$redis->cmd('KEYS', 'new:*')], [['new:meta']], 'left as it was';
-}
+};
 
-# output that cannot be written is no success
 
-{
-    my $cli = Perm::Util::build_dir() . '/app-permission';
+subtest 'output that cannot be written is no success' => sub {
     my $url = $redis->url;
-    my $status = system("$cli --redis $url --prefix other: list > /dev/full"
-        . ' 2>/dev/null') >> 8;
-    is $status, 1, 'a full disk';
-}
+    is system("$cli --redis $url --prefix other: list > /dev/full"
+        . ' 2>/dev/null') >> 8, 1, 'a full disk';
+};
 
-# closed descriptors: nor is it one where nothing can be written, and Redis gets
-# no output, nor messages, nor is its connection read as a file
 
-{
-    my $dir = $t->dir;
+# nor is it one where nothing can be written, and Redis gets no output, nor
+# messages, nor is its connection read as a file
+
+subtest 'closed descriptors' => sub {
     my $run = sub {
         my ($args, $closed, $stdin) = @_;
         my $pid = fork // die;
         if (!$pid) {
             $ENV{APP_PERMISSION_REDIS} = $redis->url;
             spew("$dir/in", $stdin // '');
-            exec 'sh', '-c', Perm::Util::build_dir() . "/app-permission $args "
+            exec 'sh', '-c', "$cli $args "
                 . join ' ', "<$dir/in >$dir/out 2>$dir/err",
                             map { "$_>&-" } @$closed;
         }
@@ -197,9 +191,8 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     my $errors = sub { $redis->cmd('INFO', 'stats')
         =~ /total_error_replies:(\d+)/ ? $1 : die };
 
-    $redis->cmd('FLUSHALL');
-    $redis->load->grant('g', 'r', 'a', time + 3600);
-    $redis->cmd('ZADD', 'app_permission:access:{g:a}', time, 'r');
+    $redis->empty->load->grant('g', 'r', 'a', time + 3600);
+    $redis->used('g', 'r', 'a', time);
     my $lines = join '', "bad\n" x 3,
         map { qq({"gateway":"g","app":"a$_","expires":1}\n) } 1 .. 3000;
     my $before = $errors->();
@@ -225,11 +218,10 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
     is scalar(() = slurp("$dir/file") =~ /\n/g), 3001, 'and is whole';
 
     is $errors->(), $before, 'Redis was told nothing but commands';
-}
+};
 
-# completion and manual know what --help knows
 
-{
+subtest 'completion and manual know what --help knows' => sub {
     my $root = $Perm::Test::ROOT;
     my $manual = slurp("$root/src/cli/app-permission.1") =~ s/\\-/-/gr;
 
@@ -257,7 +249,6 @@ for (['redis://h:0', qr/port/], ['ftp://h', qr/begins with none of/],
 
     is_deeply $complete->('app-permission', 'renew', '--dimension', 'g'),
         { gateway => 1 }, 'completes a value';
-}
+};
 
-$redis->stop;
 done_testing;

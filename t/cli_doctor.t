@@ -2,200 +2,191 @@
 
 # doctor, and what the other commands say when rights are missing.
 
-use strict;
-use warnings;
-
-use JSON::PP ();
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis;
-my $json = JSON::PP->new;
+my @ga = qw(--gateway g --app a);
+my @gb = qw(--gateway g --app b);
+
+# what it says, by check; bad() is what is not well of that
 
 sub doctor {
-    my ($url, @args) = @_;
-    my ($status, $out) = $t->cli('--json', 'doctor', @args,
-        { redis => $url // $redis->url });
+    my ($expected, $name, @args) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($out) = $t->cli_is($expected, $name, '--json', 'doctor', @args);
     my %by;
-    push @{$by{$_->{check}}}, $_ for map { $json->decode($_) } split /\n/, $out;
-    return ($status, \%by, $out);
+    push @{$by{$_->{check}}}, $_ for json_lines($out);
+    return \%by;
 }
+
 sub bad { grep { $_->{status} ne 'ok' } map { @$_ } values %{$_[0]} }
 
-# ---- all well
+sub says {
+    my ($by, $check, $status, $pattern, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is $by->{$check}[0]{status}, $status, "$check: $status";
+    like $by->{$check}[0]{message}, $pattern, $name;
+}
 
-{
+sub config { $redis->cmd('CONFIG', 'SET', @_) }
+
+
+subtest 'all well' => sub {
     $redis->load;
-    my ($status, $by, $out) = doctor();
-    is $status, 0, 'a fit Redis: 0';
+    my $by = doctor(0, 'a fit Redis: 0');
     is_deeply [map { $_->{message} } bad($by)], [], 'no complaint';
     ok $by->{$_}, "looks at $_" for qw(reachable version role eviction memory
         disk clock tracking meta rights types);
     is_deeply $redis->cmd('KEYS', '*'), ['app_permission:meta'],
         'and leaves nothing behind';
 
-    ($status, $out) = $t->cli('doctor');
-    like $out, qr/^ok       version      \S+ \d+\.\d/m, 'for people';
-}
+    my ($out) = $t->cli_is(0, 'for people', 'doctor');
+    like $out, qr/^ok       version      \S+ \d+\.\d/m, '... a line';
+};
 
-# ---- each thing that can be wrong
 
-{
-    $redis->cmd('DEL', 'app_permission:meta');
-    my ($status, $by) = doctor();
-    is $status, 1, 'no meta: 1';
-    is $by->{meta}[0]{status}, 'error', 'an error';
-    like $by->{meta}[0]{message}, qr/missing.*check --prefix/, 'what to do';
-
-    $redis->cmd('HSET', 'app_permission:meta', 'schema', 9);
-    ($status, $by) = doctor();
-    like $by->{meta}[0]{message}, qr/schema "9"/, 'another schema';
-
-    $redis->cmd('DEL', 'app_permission:meta');
-    $redis->cmd('SET', 'app_permission:meta', 9);
-    ($status, $by) = doctor();
-    like $by->{meta}[0]{message}, qr/WRONGTYPE/, 'another type';
-    $redis->cmd('DEL', 'app_permission:meta');
+subtest 'meta' => sub {
+    my $meta = 'app_permission:meta';
+    $redis->cmd('DEL', $meta);
+    says(doctor(1, 'no meta: 1'), 'meta', 'error',
+         qr/missing.*check --prefix/, 'what to do');
+    $redis->cmd('HSET', $meta, 'schema', 9);
+    says(doctor(1, 'another schema'), 'meta', 'error', qr/schema "9"/, 'which');
+    $redis->cmd('DEL', $meta);
+    $redis->cmd('SET', $meta, 9);
+    says(doctor(1, 'another type'), 'meta', 'error', qr/WRONGTYPE/, 'said so');
+    $redis->cmd('DEL', $meta);
     $redis->load;
+};
 
-    $redis->cmd('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
-    ($status, $by) = doctor();
-    is $status, 0, 'eviction without a limit: a warning';
+
+subtest 'memory' => sub {
+    config('maxmemory-policy', 'allkeys-lru');
+    my $by = doctor(0, 'eviction without a limit: a warning');
     is $by->{eviction}[0]{status}, 'warning', 'as it says';
 
-    $redis->cmd('CONFIG', 'SET', 'maxmemory', '100mb');
-    ($status, $by) = doctor();
-    is $status, 1, 'with a limit: an error';
+    config('maxmemory', '100mb');
+    $by = doctor(1, 'with a limit: an error');
     like $by->{eviction}[0]{message}, qr/allkeys-lru may drop grants.*noeviction/,
         'what to do';
     is $by->{memory}[0]{status}, 'ok', 'memory left';
 
     my ($used) = $redis->cmd('INFO', 'memory') =~ /used_memory:(\d+)/;
-    $redis->cmd('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
-    $redis->cmd('CONFIG', 'SET', 'maxmemory', int($used * 1.05));
-    ($status, $by) = doctor();
+    config('maxmemory-policy', 'noeviction');
+    config('maxmemory', int($used * 1.05));
+    $by = doctor(0, 'nearly full');
     is $by->{memory}[0]{status}, 'warning', 'memory nearly full';
-    $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+    config('maxmemory', 0);
+};
 
+
+subtest 'what Redis says of itself' => sub {
     my $fake = $t->fake_redis(to => $redis);
-    $fake->rules({ match => qr/^TIME/, reply => sprintf
-        "*2\r\n\$10\r\n%d\r\n\$1\r\n0\r\n", time + 100 });
-    ($status, $by) = doctor($fake->url);
-    is $by->{clock}[0]{status}, 'error', 'clocks apart';
-    like $by->{clock}[0]{message}, qr/^(99|100|101) s apart/, 'by how much';
+    my $with = sub {
+        my ($rule, @expected) = @_;
+        $fake->rules($rule);
+        return doctor(@expected, { redis => $fake->url });
+    };
+    my $info = sub { { match => qr/^INFO/, reply => Perm::FakeRedis::bulk(
+        join '', map { "$_\r\n" } @_) } };
 
-    $fake->rules({ match => qr/^INFO/, reply =>
-        "\$43\r\nredis_version:5.0.3\r\nredis_mode:standalone\r\n\r\n" });
-    ($status, $by) = doctor($fake->url);
-    is $by->{version}[0]{status}, 'error', 'an old Redis';
+    says($with->({ match => qr/^TIME/, reply => sprintf
+                   "*2\r\n\$10\r\n%d\r\n\$1\r\n0\r\n", time + 100 },
+                 1, 'another time'),
+         'clock', 'error', qr/^(99|100|101) s apart/, 'by how much');
 
-    $fake->rules({ match => qr/^INFO/, reply =>
-        "\$45\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\n\r\n\r\n" });
-    ($status, $by) = doctor($fake->url);
-    is $by->{version}[0]{message}, 'Valkey 8.0.1', 'a Valkey';
-    $fake->stop;
-    delete $t->{fake};
+    my $by = $with->($info->('redis_version:5.0.3', 'redis_mode:standalone'),
+                     1, 'an old Redis');
+    is $by->{version}[0]{status}, 'error', 'an error';
+    $by = $with->($info->('redis_version:7.2.4', 'valkey_version:8.0.1'),
+                  0, 'a Valkey');
+    is $by->{version}[0]{message}, 'Valkey 8.0.1', 'is one';
 
-    $fake = $t->fake_redis(to => $redis);
-    $fake->rules({ match => qr/^HMGET/, reply => "-MOVED 1 h:1\r\n" });
-    ($status, $by) = doctor($fake->url);
+    $by = $with->({ match => qr/^HMGET/, reply => "-MOVED 1 h:1\r\n" },
+                  1, 'one of a cluster');
     is_deeply [map { $_->{message} } bad($by)], ['HMGET fails, needed for '
         . 'looking grants up: MOVED 1 h:1; this is a cluster: use a '
         . 'redis+cluster:// URL'], 'what fails, and what to do';
     $fake->stop;
-    delete $t->{fake};
 
-    ($status, $by) = doctor('unix:/nonexistent');
-    is $status, 3, 'not there: 3';
+    $by = doctor(3, 'not there: 3', { redis => 'unix:/nonexistent' });
     is $by->{reachable}[0]{status}, 'error', 'said so';
-}
+};
 
-# ---- keys of another type: named by doctor, told of by what skips them
 
-{
-    $redis->cmd('FLUSHALL');
-    $redis->load->grant('g', 'r', 'a', time - 10)
+# named by doctor, told of by what skips them
+
+subtest 'keys of another type' => sub {
+    $redis->empty->load->grant('g', 'r', 'a', time - 10)
         ->grant('g', 'r', 'z', time - 400 * 86400);
     $redis->cmd('SET', 'app_permission:grants:{g:odd}', 'x');
     $redis->cmd('SADD', 'app_permission:access:{g:a}', 'x');
 
-    my ($status, $by) = doctor();
-    is $status, 1, 'keys of another type: 1';
+    my $by = doctor(1, 'keys of another type: 1');
     is_deeply [map { "$_->{status} $_->{message}" } @{$by->{types}}],
         ['error "app_permission:grants:{g:odd}" is no hash: calls of this app '
             . 'get 503; rename or remove it',
          'error "app_permission:access:{g:a}" is no sorted set: accesses of '
             . 'this app are not recorded; rename or remove it'],
         'each is named, with what it does';
-    ($status, $by) = doctor(undef, '--for', 'gateway');
-    is $status, 0, 'a gateway has no right to look: 0';
+    doctor(0, 'a gateway has no right to look: 0', '--for', 'gateway');
 
     # one is named, several are counted
 
     $redis->cmd('DEL', 'app_permission:access:{g:a}');
     my $one = qr/^app-permission: "app_permission:grants:\{g:odd\}" is of another type than the table's keys: skipped$/m;
     for my $command (qw(list export renew expiring)) {
-        my ($code, $out, $err) = $t->cli($command);
-        is $code, 0, "$command: 0";
+        my ($out, $err) = $t->cli_is(0, "$command: 0", $command);
         is scalar(() = $err =~ /$one/g), 1, 'the key is named';
     }
 
     $redis->cmd('LPUSH', "app_permission:grants:{g:odd$_}", 'x') for 1 .. 29;
     for my $command (qw(list export renew expiring)) {
-        my ($code, $out, $err) = $t->cli($command);
-        is $code, 0, "$command: 0";
+        my ($out, $err) = $t->cli_is(0, "$command: 0", $command);
         is_deeply [$err =~ /(.*another type.*)/g], [$err =~
             /^(app-permission: 30 keys, as ".*\{g:odd\d*\}", are of another type .*: skipped; "doctor" names them)$/m],
             'they are counted, once';
         like $err, qr/another type/, 'indeed';
     }
 
-    ($status, $by) = doctor();
-    is scalar @{$by->{types}}, 11, 'doctor names ten';
+    $by = doctor(1, 'doctor');
+    is scalar @{$by->{types}}, 11, '... names ten';
     like $by->{types}[10]{message}, qr/^30 keys are of a wrong type/,
         'and counts all';
 
     # nor do they stop a purge
 
-    $redis->cmd('ZADD', 'app_permission:access:{g:odd}', 5, 'r');
-    $redis->cmd('ZADD', 'app_permission:access:{g:gone}', 5, 'r');
+    $redis->used('g', 'r', $_, 5) for 'odd', 'gone';
     $redis->cmd('SET', 'app_permission:access:{g:a}', 'x');
-    my ($code, $out, $err) = $t->cli('--json', 'purge');
-    is $code, 0, 'purge' or diag $err;
-    is_deeply($json->decode($out), { grants => 1, accesses => 1 },
-        'what is of the right type is purged');
+    my ($out, $err) = $t->cli_is(0, 'purge', '--json', 'purge');
+    is_deeply json($out), { grants => 1, accesses => 1 },
+        'what is of the right type is purged';
     like $err, qr/^app-permission: 30 keys, as /m, 'grants are told of';
     like $err, qr/access:\{g:a\}" is of another type/, 'and accesses';
     is $redis->access('g', 'r', 'odd'), 5,
         'accesses of an app whose grants cannot be read stay';
 
-    ($code, $out, $err) = $t->cli('access');
-    is $code, 0, 'access';
+    ($out, $err) = $t->cli_is(0, 'access', 'access');
     like $err, qr/access:\{g:a\}" is of another type/, 'names it too';
-    $redis->cmd('FLUSHALL');
-    $redis->load;
-}
+    $redis->empty->load;
+};
 
-# ---- a replica
 
-{
+subtest 'a replica' => sub {
     my $replica = Perm::Redis->start(dir => $t->dir . '/replica');
     $replica->cmd('REPLICAOF', '127.0.0.1', $redis->{port});
     wait_for(sub { $replica->cmd('INFO', 'replication')
         =~ /master_link_status:up/ });
 
-    my ($status, $by) = doctor($replica->url);
-    is $status, 1, 'a replica: 1';
+    my $by = doctor(1, 'a replica: 1', { redis => $replica->url });
     is $by->{role}[0]{status}, 'error', 'an error';
 
-    my ($code, $out, $err) = $t->cli('grant', '--gateway', 'g', '--app', 'a',
-        { redis => $replica->url });
-    is $code, 3, 'a grant on a replica fails: 3';
+    my ($out, $err) = $t->cli_is(3, 'a grant on a replica fails: 3',
+        'grant', @ga, { redis => $replica->url });
     like $err, qr/READONLY.*give the address of the master/, 'what to do';
-    $replica->stop;
-}
+};
+
 
 # ---- rights: the users of the manual can do their work, and no more
 
@@ -221,70 +212,57 @@ is_deeply [sort @{$readme{$_}}], [sort @{$lines{$_}}],
     for qw(renewal auditor);
 
 for my $name (qw(renewal auditor)) {
-    {
-        my $url = user($name, @{$lines{$name}});
-        my ($status, $by) = doctor($url, '--for', $name);
-        is join("\n", map { "$_->{check}: $_->{message}" }
-            grep { $_->{status} eq 'error' } bad($by)), '',
-            "the $name of the manual has all its rights";
-        is $status, 0, 'and doctor says so';
-    }
+    my $by = doctor(0, "doctor --for $name: 0", '--for', $name,
+                    { redis => user($name, @{$lines{$name}}) });
+    is join("\n", map { "$_->{check}: $_->{message}" }
+        grep { $_->{status} eq 'error' } bad($by)), '',
+        "the $name of the manual has all its rights";
 }
 
-{
+
+subtest 'what these users can do' => sub {
     $redis->grant('g', 'r', 'a', time + 86400);
-    $redis->cmd('ZADD', 'app_permission:access:{g:a}', time, 'r');
+    $redis->used('g', 'r', 'a', time);
 
     my $auditor = user('auditor', @{$lines{auditor}});
-    for (['list'], ['export'], ['access'], ['expiring'],
-         ['check', '--gateway', 'g', '--resource', 'r', '--app', 'a']) {
-        my ($status, $out, $err) = $t->cli(@$_, { redis => $auditor });
-        is $status, 0, "an auditor's $_->[0]" or diag $err;
-    }
-
-    my ($status, $out, $err) = $t->cli('grant', '--gateway', 'g', '--app', 'a',
-        { redis => $auditor });
-    is $status, 3, 'but no grant';
+    $t->cli_is(0, "an auditor's $_->[0]", @$_, { redis => $auditor })
+        for ['list'], ['export'], ['access'], ['expiring'],
+            ['check', @ga, '--resource', 'r'];
+    my ($out, $err) = $t->cli_is(3, 'but no grant', 'grant', @ga,
+                                 { redis => $auditor });
     like $err, qr/NOPERM.*'(hsetnx|eval)'.*ACL SETUSER/i, 'the right is named';
 
     my $renewal = user('renewal', @{$lines{renewal}});
-    for (['grant', '--gateway', 'g', '--app', 'b'], ['renew'], ['purge'],
-         ['revoke', '--gateway', 'g', '--app', 'b']) {
-        my ($status, $out, $err) = $t->cli(@$_, { redis => $renewal });
-        is $status, 0, "the renewal job's $_->[0]" or diag $err;
-    }
-    ($status, $out, $err) = $t->cli('import', { redis => $renewal, stdin =>
+    $t->cli_is(0, "the renewal job's $_->[0]", @$_, { redis => $renewal })
+        for ['grant', @gb], ['renew'], ['purge'], ['revoke', @gb];
+    $t->cli_is(0, 'and import', 'import', { redis => $renewal, stdin =>
         '{"gateway":"g","app":"z","expires":1}' });
-    is $status, 0, 'and import' or diag $err;
-}
+};
 
-{
+
+subtest 'rights that are missing' => sub {
     my $url = user('nobody', '~app_permission:*', '-@all', '+hget', '+hmget',
         '+zadd', '+ping', '+role', '+info', '+time');
-    my ($status, $by) = doctor($url, '--for', 'gateway');
-    is $status, 1, 'a right is missing: 1';
+    my $by = doctor(1, 'a right is missing: 1', '--for', 'gateway',
+                    { redis => $url });
     is_deeply [map { $_->{check} } grep { $_->{status} eq 'error' } bad($by)],
         ['tracking'], 'it is named';
     like $by->{tracking}[0]{message}, qr/client(?:\|id)?/, 'as Redis calls it';
 
-    my ($code, $out, $err) = $t->cli('list', { redis =>
-        "redis://nobody:wrong\@127.0.0.1:$redis->{port}" });
-    is $code, 3, 'a wrong password: 3';
+    my ($out, $err) = $t->cli_is(3, 'a wrong password: 3', 'list',
+                                 { redis => $url =~ s/secret/wrong/r });
     like $err, qr/WRONGPASS/, 'said so';
     unlike $err, qr/wrong\b/, 'without it';
 
+    my $tcp = $redis->tcp_url;
     spew($t->dir . '/password', "secret\n");
-    ($code) = $t->cli('--user', 'nobody', '--password-file',
-        $t->dir . '/password', 'check', '--gateway', 'g', '--resource', 'r',
-        '--app', 'a', { redis => $redis->tcp_url });
-    is $code, 3, 'a user by option';
+    $t->cli_is(3, 'a user by option', '--user', 'nobody', '--password-file',
+        $t->dir . '/password', 'check', @ga, '--resource', 'r',
+        { redis => $tcp });
 
     $redis->cmd('ACL', 'SETUSER', 'default', 'off');
-    ($code, $out, $err) = $t->cli('list', { redis => $redis->tcp_url });
-    is $code, 3, 'no password: 3';
+    ($out, $err) = $t->cli_is(3, 'no password: 3', 'list', { redis => $tcp });
     like $err, qr/NOAUTH.*--password-file/, 'what to do';
-    $redis->{client} && $redis->cmd('ACL', 'SETUSER', 'default', 'on');
-}
+};
 
-$redis->stop;
 done_testing;

@@ -3,116 +3,66 @@
 # The command line behind Sentinels: it finds the master, believes no replica,
 # passes by Sentinels that are down, and follows a fail-over.
 
-use strict;
-use warnings;
-
-use Test::More;
-
+use Perm::Sentinels;
 use Perm::Test;
-use Perm::Util qw(free_port spawn reap);
 
 my $t = Perm::Test->new;
 my $dir = $t->dir;
 
-my $master = Perm::Redis->start(dir => "$dir/master");
-my $replica = Perm::Redis->start(dir => "$dir/replica",
-    conf => ["replicaof 127.0.0.1 $master->{port}"]);
+my $s = Perm::Sentinels->start(dir => "$dir/s", password => 'sesame');
+my ($master, $replica) = @{$s->{servers}};
 $master->load->grant('g', 'r', 'a', 4102444800);
-
-my %sentinels;
-
-sub sentinel {
-    my ($name) = @_;
-    my $port = free_port();
-    mkdir "$dir/$name";
-    spew("$dir/$name/conf", <<"EOT");
-port $port
-bind 127.0.0.1
-dir $dir/$name
-requirepass sesame
-sentinel monitor mine 127.0.0.1 $master->{port} 2
-sentinel down-after-milliseconds mine 500
-sentinel failover-timeout mine 2000
-sentinel sentinel-pass sesame
-EOT
-    my $pid = spawn("$dir/$name/log", 'redis-server', "$dir/$name/conf",
-        '--sentinel');
-    $sentinels{$name} = { port => $port, pid => $pid };
-}
-
-sentinel($_) for qw(s1 s2 s3);
-
-sub ask {
-    my ($name, @command) = @_;
-    return eval {
-        my $c = Perm::Redis::Client->connect($sentinels{$name}{port}, 'sesame');
-        $c->cmd(@command);
-    };
-}
-
-ok wait_for(sub {
-    my %s = @{ask('s1', 'SENTINEL', 'MASTER', 'mine') // []};
-    ($s{'num-slaves'} // 0) == 1 && ($s{'num-other-sentinels'} // 0) == 2;
-}, 30), 'the Sentinels know each other';
-
-my $hosts = join ',', map { "127.0.0.1:$sentinels{$_}{port}" } qw(s1 s2 s3);
-my $url = "redis+sentinel://:sesame\@$hosts/mine";
+my $url = $s->url('sesame');
 
 # the Sentinels have a password, the servers none
 
 spew("$dir/nothing", "\n");
 my @server = ('--password-file', "$dir/nothing");
 
-{
-    my ($status, $out, $err) = $t->cli(@server, 'list', { redis => $url });
-    is $status, 0, 'list' or diag $err;
+sub list_is {
+    my ($status, $name, $url) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return $t->cli_is($status, $name, @server, 'list', { redis => $url });
+}
+
+
+subtest 'what Sentinels say' => sub {
+    my ($out) = list_is(0, 'list', $url);
     like $out, qr/^g +r +a +permanent/m, 'finds the master';
 
-    ($status, $out, $err) = $t->cli(@server, 'list', { redis =>
-        "redis+sentinel://:sesame\@127.0.0.1:1,$hosts/mine" });
-    is $status, 0, 'a Sentinel that is down is passed by' or diag $err;
+    list_is(0, 'a Sentinel that is down is passed by',
+            $url =~ s/@/\@127.0.0.1:1,/r);
 
-    ($status, $out, $err) = $t->cli(@server, 'list', { redis =>
-        "redis+sentinel://:sesame\@$hosts/theirs" });
-    is $status, 3, 'a name nobody knows: 3';
+    (undef, my $err) = list_is(3, 'a name nobody knows: 3',
+                               $url =~ s/mine/theirs/r);
     like $err, qr/knows no master "theirs"/, 'says so';
 
-    ($status, $out, $err) = $t->cli(@server, 'list', { redis =>
-        "redis+sentinel://:wrong\@$hosts/mine" });
-    is $status, 3, 'a wrong password of the Sentinels: 3';
+    (undef, $err) = list_is(3, 'a wrong password of the Sentinels: 3',
+                            $s->url('wrong'));
     like $err, qr/Sentinel 127\.0\.0\.1:\d+: AUTH: WRONGPASS/, 'says so';
-}
+};
 
-# a Sentinel that names a replica is not believed
 
-{
-    my $fake = Perm::FakeRedis->start(dir => "$dir/liar");
+subtest 'a Sentinel that names a replica is not believed' => sub {
+    my $fake = $t->fake_redis;
     my $port = $replica->{port};
-    $fake->rules({ match => qr/^SENTINEL/, reply => sprintf
-        "*2\r\n\$9\r\n127.0.0.1\r\n\$%d\r\n%s\r\n", length $port, $port });
+    $fake->rules(Perm::FakeRedis::sentinel($port));
 
-    my ($status, $out, $err) = $t->cli(@server, 'list', { redis =>
-        "redis+sentinel://127.0.0.1:$fake->{port}/mine" });
-    is $status, 3, 'a replica for a master: 3';
+    my ($out, $err) = list_is(3, 'a replica for a master: 3',
+        "redis+sentinel://127.0.0.1:$fake->{port}/mine");
     like $err, qr/127\.0\.0\.1:$port is no master/, 'says so';
 
-    ($status, $out, $err) = $t->cli(@server, 'list', { redis =>
-        "redis+sentinel://:sesame\@127.0.0.1:$fake->{port},$hosts/mine" });
-    is $status, 0, 'the next Sentinel is asked' or diag $err;
-    $fake->stop;
-}
+    list_is(0, 'the next Sentinel is asked',
+            $url =~ s/@/\@127.0.0.1:$fake->{port},/r);
+};
 
-# a fail-over while an import runs: it waits, and goes on with the new master
 
-{
+# it waits, and goes on with the new master
+
+subtest 'a fail-over while an import runs' => sub {
     POSIX::mkfifo("$dir/fifo", 0600);
-    my $pid = fork // die;
-    if (!$pid) {
-        my ($status, $out, $err) = $t->cli(@server, 'import', "$dir/fifo",
-            { redis => $url, timeout => 120 });
-        diag $err if $status;
-        POSIX::_exit($status);
-    }
+    my $run = $t->cli_begin(@server, 'import', "$dir/fifo",
+                            { redis => $url, timeout => 120 });
     open my $fifo, '>', "$dir/fifo" or die;
     $fifo->autoflush;
 
@@ -126,19 +76,16 @@ my @server = ('--password-file', "$dir/nothing");
     $master->kill;
     $lines->(3001 .. 6000);
     close $fifo;
-    waitpid $pid, 0;
+    my ($status, $out, $err) = $run->end;
 
-    is $?, 0, 'an import outlives a fail-over';
+    is $status, 0, 'an import outlives it' or diag $err;
     $replica->{client} = undef;    # a fail-over ends all connections
     like $replica->cmd('INFO', 'replication'), qr/role:master/,
         'there was one';
     is $replica->cmd('DBSIZE'), 6002, 'nothing is missing on the new master';
 
-    my ($status, $out, $err) = $t->cli(@server, 'grant', '--gateway', 'g',
-        '--app', 'new', { redis => $url });
-    is $status, 0, 'a grant goes to the new master' or diag $err;
-}
+    $t->cli_is(0, 'a grant goes to the new master', @server,
+               qw(grant --gateway g --app new), { redis => $url });
+};
 
-for (values %sentinels) { kill 'TERM', $_->{pid}; reap($_->{pid}, 10) }
-$replica->stop;
 done_testing;

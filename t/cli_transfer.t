@@ -3,33 +3,36 @@
 # import: lines in, bad ones refused by number, --replace that never passes
 # through a hole, interrupts, rate and memory.  For what comes out: cli_export.t
 
-use strict;
-use warnings;
-
-use JSON::PP ();
-use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 
 use Perm::Test;
-use Perm::Util qw(build_dir reap);
 
 my $t = Perm::Test->new;
 my $redis = $t->redis;
-my $cli = build_dir() . '/app-permission';
 my $dir = $t->dir;
 
-sub key { "app_permission:grants:{$_[0]:$_[1]}" }
-sub value { $redis->cmd('HGET', key($_[0], $_[2]), $_[1] // '-') }
 sub meta { $redis->cmd('HGET', 'app_permission:meta', 'schema') }
-sub import_text {
-    my ($text, @args) = @_;
-    return $t->cli('import', @args, { stdin => $text });
+
+sub import_is {
+    my ($status, $name, $text, @args) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my %o = ref $args[-1] ? %{pop @args} : ();
+    return $t->cli_is($status, $name, 'import', @args, { stdin => $text, %o });
 }
 
-# ---- good lines
+sub lines_of {
+    my ($from, $to) = @_;
+    return join '', map { sprintf
+        qq({"gateway":"g%d","resource":"r%d","app":"a%d","expires":%d}\n),
+        $_ % 3, $_ % 7, $_, 1800000000 + $from } $from .. $to;
+}
 
-{
-    my ($status, $out, $err) = import_text(<<'EOT');
+sub counts { return { grants => 0, new => 0, changed => 0, unchanged => 0,
+                      refused => 0, removed => 0, @_ } }
+
+
+subtest 'good lines' => sub {
+    my ($out, $err) = import_is(0, 'import', <<'EOT');
 {"gateway":"g","resource":"r1","app":"a","expires":1800000000,"type":"apply"}
 {"gateway":"g","resource":null,"app":"a","expires":1800000000.5}
 {"app":"b","gateway":"g","expires":"2027-01-15T08:00:00Z","type":null}
@@ -38,75 +41,65 @@ sub import_text {
 {"gateway":"g","resource":"r3","app":"a","expires":1}
 {"gateway":"g","resource":"r3","app":"a","expires":2}
 EOT
-    is $status, 0, 'import';
     like $err, qr/imported 6 grants: .* 0 lines refused/, 'says how many';
-    is value('g', 'r1', 'a'), '{"expires":1800000000,"type":"apply"}', 'a grant';
-    is value('g', undef, 'a'), '{"expires":1800000001}', 'null: the gateway';
-    is value('g', undef, 'b'), '{"expires":1800000000}', 'none: the gateway';
-    is value('g', 'r2', 'a'),
+    is $redis->value('g', 'r1', 'a'), '{"expires":1800000000,"type":"apply"}', 'a grant';
+    is $redis->value('g', undef, 'a'), '{"expires":1800000001}', 'null: the gateway';
+    is $redis->value('g', undef, 'b'), '{"expires":1800000000}', 'none: the gateway';
+    is $redis->value('g', 'r2', 'a'),
         '{"expires":1800000000,"ticket":[ 1, 12345678901234567890 ]}',
         'other members are kept';
-    is value('g', 'r3', 'a'), '{"expires":2}', 'of two lines the last counts';
+    is $redis->value('g', 'r3', 'a'), '{"expires":2}', 'of two lines the last counts';
     is meta(), '1', 'the table is loaded';
-}
+};
 
-# ---- lines for the same grant: the last one counts, whatever was there
 
-{
-    my $line = sub { qq({"gateway":"g","resource":"r","app":"a","expires":$_[0]$_[1]}\n) };
+subtest 'of lines for the same grant the last one counts' => sub {
+    my $line = sub { qq({"gateway":"g","resource":"r","app":"a",)
+                     . qq("expires":$_[0]@{[$_[1] // '']}}\n) };
     my @others = map { qq({"gateway":"g","app":"o$_","expires":1}\n) } 1 .. 900;
 
     for my $between ([], [@others], [@others, @others]) {
         my $text = join '', $line->(1900000000, ',"x":1'), @$between,
-            $line->(1950000000, ''), @$between, $line->(2000000000, '');
+            $line->(1950000000), @$between, $line->(2000000000);
 
         for my $stored (undef, '2000000000', '{"expires":2000000000,"x":1}',
             '{"expires":1900000000,"x":1}', '{"expires":1950000000,"y":2}')
         {
             my $case = ($stored // 'none') . ', ' . @$between . ' lines between';
-            $redis->cmd('FLUSHALL');
-            $redis->cmd('HSET', key('g', 'a'), 'r', $stored) if defined $stored;
+            $redis->empty;
+            $redis->cmd('HSET', key('grants', 'a', 'g'), 'r', $stored) if defined $stored;
 
-            my ($status) = import_text($text);
-            is $status, 0, "the same grant three times ($case)";
-            my $value = JSON::PP->new->decode(value('g', 'r', 'a'));
+            import_is(0, "the same grant three times ($case)", $text);
+            my $value = json($redis->value('g', 'r', 'a'));
             is $value->{expires}, 2000000000, 'the last line counts';
             is $value->{x}, 1, 'and members that only an earlier one has stay';
 
-            my $first = value('g', 'r', 'a');
-            import_text($text);
-            is value('g', 'r', 'a'), $first, 'another run changes nothing';
+            my $first = $redis->value('g', 'r', 'a');
+            $t->cli('import', { stdin => $text });
+            is $redis->value('g', 'r', 'a'), $first, 'another run changes nothing';
         }
     }
 
-    $redis->cmd('FLUSHALL');
-    $redis->load->grant('g', 'r', 'a', '{"expires":2000000000}');
-    my $stats = sub { $redis->cmd('INFO', 'commandstats')
-        =~ /cmdstat_eval:calls=(\d+)/ ? $1 : 0 };
-    my $before = $stats->();
-    my ($status, $out) = $t->cli('--json', 'import', { stdin =>
-        $line->(1900000000, '') . $line->(2000000000, '') });
-    is_deeply(JSON::PP->new->decode($out), { grants => 2, new => 0,
-        changed => 0, unchanged => 2, refused => 0, removed => 0 }, 'counted');
-    is $stats->(), $before, 'and nothing written that the last line takes back';
+    $redis->empty->load->grant('g', 'r', 'a', '{"expires":2000000000}');
+    my $before = $redis->calls('eval');
+    my $two = $line->(1900000000) . $line->(2000000000);
+    is_deeply json(import_is(0, 'two lines', $two, '--json')),
+        counts(grants => 2, unchanged => 2), 'counted';
+    is $redis->calls('eval'), $before, 'and nothing written that the last line takes back';
 
     for (['new', 'added'], ['changed', 'changed']) {
         my ($kind, $what) = @$_;
-        $redis->cmd('DEL', key('g', 'a')) if $kind eq 'new';
+        $redis->cmd('DEL', key('grants', 'a', 'g')) if $kind eq 'new';
         $redis->grant('g', 'r', 'a', '{"expires":5}') if $kind ne 'new';
-        $before = $stats->();
-        ($status, $out) = $t->cli('--json', 'import', { stdin =>
-            $line->(1900000000, '') . $line->(2000000000, '') });
-        is_deeply(JSON::PP->new->decode($out), { grants => 2, new => 0,
-            changed => 0, unchanged => 1, refused => 0, removed => 0,
-            $kind => 1 }, "$what once");
-        is $stats->(), $before + ($kind eq 'changed'), '... and written once';
+        $before = $redis->calls('eval');
+        is_deeply json(import_is(0, 'two lines', $two, '--json')),
+            counts(grants => 2, unchanged => 1, $kind => 1), "$what once";
+        is $redis->calls('eval'), $before + ($kind eq 'changed'), '... and written once';
     }
-}
+};
 
-# ---- bad lines
 
-{
+subtest 'bad lines' => sub {
     my @bad = (
         'garbage', '[]', '"x"', '{"gateway":"g","app":"a"}',
         '{"gateway":"g","expires":1}', '{"app":"a","expires":1}',
@@ -130,205 +123,164 @@ EOT
             1 .. 70) . '}',
         '{"gateway":"g","app":"a","x":"' . 'x' x 1100000 . '","expires":1}',
     );
-    $redis->cmd('FLUSHALL');
+    $redis->empty;
 
     my $good = '{"gateway":"g","app":"ok%d","expires":1}';
-    my ($status, $out, $err) = import_text(join '', map {
+    my ($out, $err) = import_is(1, 'bad lines: 1', join '', map {
         sprintf("$good\n", $_) . "$bad[$_]\n" } 0 .. $#bad);
 
-    is $status, 1, 'bad lines: 1';
     is_deeply [$err =~ /^app-permission: line (\d+): /mg],
         [map { 2 * $_ + 2 } 0 .. $#bad], 'each named by its number';
     is $redis->cmd('DBSIZE'), @bad + 1, 'the rest is done';
     is meta(), '1', 'and the table loaded';
 
-    ($status, $out, $err) = import_text("$bad[0]");
-    is $status, 1, 'a bad line without its end';
+    ($out, $err) = import_is(1, 'a bad line without its end', $bad[0]);
     like $err, qr/line 1: not a JSON object: refused/, 'is refused as well';
 
-    ($status, $out, $err) = import_text("\xef\xbb\xbf"
-        . sprintf("$good\n", 1) x 2);
-    is $status, 1, 'a byte order mark';
+    ($out, $err) = import_is(1, 'a byte order mark',
+                             "\xef\xbb\xbf" . sprintf("$good\n", 1) x 2);
     like $err, qr/line 1: a byte order mark .*\n.*imported 1 grants/,
         'is named, and spoils its line only';
-}
+};
 
-# ---- an import says only what is new, and keeps what it does not know
 
-{
-    $redis->cmd('FLUSHALL');
-    $redis->grant('g', 'r', 'a', '{"expires":5,"note":"x","granted":3}');
-    $redis->grant('g', 'same', 'a', '{"expires":7}');
+subtest 'an import says only what is new, and keeps what it does not know' => sub {
+    my $same = '{"gateway":"g","resource":"same","app":"a","expires":7}';
+    $redis->empty->grant('g', 'r', 'a', '{"expires":5,"note":"x","granted":3}')
+                 ->grant('g', 'same', 'a', '{"expires":7}');
 
-    my ($status, $out, $err) = $t->cli('--json', 'import', { stdin =>
-        '{"gateway":"g","resource":"r","app":"a","expires":6}' . "\n"
-        . '{"gateway":"g","resource":"same","app":"a","expires":7}' });
-    is value('g', 'r', 'a'), '{"expires":6,"note":"x","granted":3}',
+    my ($out) = import_is(0, 'import',
+        '{"gateway":"g","resource":"r","app":"a","expires":6}' . "\n$same",
+        '--json');
+    is $redis->value('g', 'r', 'a'), '{"expires":6,"note":"x","granted":3}',
         'unknown members of the value stay';
-    my $counts = JSON::PP->new->decode($out);
-    is_deeply($counts, { grants => 2, new => 0, changed => 1, unchanged => 1,
-        refused => 0, removed => 0 }, 'counted');
+    is_deeply json($out), counts(grants => 2, changed => 1, unchanged => 1),
+        'counted';
 
     # what would not change is not written: no gateway hears of it
 
-    my $watch = $redis->connect;
-    my $id = $watch->cmd('CLIENT', 'ID');
-    my $before = $redis->cmd('INFO', 'commandstats') =~ /cmdstat_eval:calls=(\d+)/ ? $1 : 0;
-    import_text('{"gateway":"g","resource":"same","app":"a","expires":7}');
-    my $after = $redis->cmd('INFO', 'commandstats') =~ /cmdstat_eval:calls=(\d+)/ ? $1 : 0;
-    is $after, $before, 'an unchanged grant is not written';
-}
+    my $before = $redis->calls('eval');
+    import_is(0, 'import', $same);
+    is $redis->calls('eval'), $before, 'an unchanged grant is not written';
+};
 
-# ---- a key of another type spoils its own line only
 
-{
-    $redis->cmd('FLUSHALL');
-    $redis->cmd('SET', key('g', 'odd'), 'x');
-    my ($status, $out, $err) = import_text(join '', map {
+subtest 'a key of another type spoils its own line only' => sub {
+    $redis->empty;
+    $redis->cmd('SET', key('grants', 'odd', 'g'), 'x');
+    my ($out, $err) = import_is(1, 'a key of another type: 1', join '', map {
         qq({"gateway":"g","app":"$_","expires":1}\n) } qw(a odd b));
-    is $status, 1, 'a key of another type: 1';
     like $err, qr/\{g:odd\}" is of another type.*\n.*line 2: refused/,
         'its line is named';
     like $err, qr/imported 2 grants: 2 new.* 1 lines refused/, 'the rest is done';
-}
+};
 
-# ---- nothing in, nothing done
 
-{
-    $redis->cmd('FLUSHALL');
-    $redis->load->grant('g', 'r', 'a', 5);
+subtest 'nothing in, nothing done' => sub {
+    $redis->empty->load->grant('g', 'r', 'a', 5);
 
-    my ($status, $out, $err) = import_text('', '--replace');
-    is $status, 1, 'an empty file replaces nothing';
+    my ($out, $err) = import_is(1, 'an empty file replaces nothing', '',
+                                '--replace');
     like $err, qr/holds no grant.*--allow-empty/, 'and says why';
-    is value('g', 'r', 'a'), '{"expires":5}', 'all is there';
+    is $redis->value('g', 'r', 'a'), '{"expires":5}', 'all is there';
 
-    ($status) = import_text('', '--replace', '--allow-empty');
-    is $status, 0, 'unless told to';
-    is value('g', 'r', 'a'), undef, 'then nothing is there';
-}
+    import_is(0, 'unless told to', '', '--replace', '--allow-empty');
+    is $redis->value('g', 'r', 'a'), undef, 'then nothing is there';
+};
 
-# ---- meta comes last
 
-{
-    $redis->cmd('FLUSHALL');
+subtest 'meta comes last' => sub {
+    $redis->empty;
     my $fake = $t->fake_redis(to => $redis);
-    $fake->rules({ match => qr/^HSETNX app_permission:meta/, delay => 0.5 });
-
-    my $pid = fork // die;
-    if (!$pid) {
-        my ($status) = $t->cli('import', { redis => $fake->url, stdin => join '',
-            map { qq({"gateway":"g","app":"a$_","expires":1}\n) } 1 .. 3000 });
-        POSIX::_exit($status);
-    }
+    $fake->rules({ match => qr/^HSETNX app_permission:meta/, delay => 60 });
+    my $run = $t->cli_begin('import', { redis => $fake->url,
+                                        stdin => lines_of(1, 3000) });
     wait_for(sub { $fake->commands(qr/^HSETNX app_permission:meta/) });
     is meta(), undef, 'not loaded yet';
     is $redis->cmd('DBSIZE'), 3000, 'when all lines are there';
-    waitpid $pid, 0;
+    $fake->release;
+    is +($run->end)[0], 0, 'import';
     is meta(), '1', 'and then it is';
     $fake->stop;
-    delete $t->{fake};
-}
+};
 
-# ---- replace
 
-sub lines_of {
-    my ($from, $to) = @_;
-    return join '', map { sprintf
-        qq({"gateway":"g%d","resource":"r%d","app":"a%d","expires":%d}\n),
-        $_ % 3, $_ % 7, $_, 1800000000 + $from } $from .. $to;
-}
-
-{
-    $redis->cmd('FLUSHALL');
-    import_text(lines_of(1, 2000));
-
-    my ($status, $out, $err) = import_text(lines_of(1001, 2500) . "bad\n",
-        '--replace');
-    is $status, 1, 'replace with a bad line: 1';
+subtest 'replace' => sub {
+    $redis->empty;
+    import_is(0, 'import', lines_of(1, 2000));
+    my ($out, $err) = import_is(1, 'replace with a bad line: 1',
+        lines_of(1001, 2500) . "bad\n", '--replace');
     like $err, qr/nothing was removed/, 'says so';
     is $redis->cmd('DBSIZE'), 2501, 'and removes nothing';
 
     # a reader looks all the time at grants that are in both
 
     spew("$dir/new.jsonl", lines_of(1001, 3000));
-    my $pid = fork // die;
-    if (!$pid) {
-        open STDERR, '>', "$dir/err";
-        exec $cli, '--redis', $redis->url, 'import', '--replace',
-            "$dir/new.jsonl" or POSIX::_exit(127);
-    }
-
+    my $run = $t->cli_begin('import', '--replace', "$dir/new.jsonl");
     my ($rounds, $missing, $client) = (0, 0, $redis->connect);
-    for ( ;; ) {
-        my @got = $client->pipeline(map { ['HGET', key('g' . $_ % 3, "a$_"),
-            'r' . $_ % 7] } map { 1001 + int rand 1000 } 1 .. 200);
+    do {
+        my @got = $client->pipeline(map { ['HGET',
+            key('grants', "a$_", 'g' . $_ % 3), 'r' . $_ % 7]
+        } map { 1001 + int rand 1000 } 1 .. 200);
         $missing += grep { !defined } @got;
         $rounds++;
-        last if waitpid($pid, POSIX::WNOHANG()) == $pid;
-    }
-    is $?, 0, 'replace';
+    } while ($run->goes_on);
+    is +($run->end)[0], 0, 'replace';
     is $missing, 0, "nothing in both was ever missing ($rounds rounds)";
     is $redis->cmd('DBSIZE'), 2001, 'what is not in the file is gone';
-    is value('g' . 1001 % 3, 'r' . 1001 % 7, 'a1001'), '{"expires":1800001001}',
-        'what is in it is as it says';
+    is $redis->value('g' . 1001 % 3, 'r' . 1001 % 7, 'a1001'),
+        '{"expires":1800001001}', 'what is in it is as it says';
 
     # also what no import could have written
 
     $redis->grant('g0', 'odd', 'x', 'unreadable');
-    ($status) = $t->cli('import', '--replace', "$dir/new.jsonl");
-    is value('g0', 'odd', 'x'), undef, 'an unreadable grant goes as well';
-}
+    $t->cli_is(0, 'replace', 'import', '--replace', "$dir/new.jsonl");
+    is $redis->value('g0', 'odd', 'x'), undef,
+        'an unreadable grant goes as well';
+};
 
-# ---- Ctrl-C
 
 my %number = (HUP => 1, INT => 2, TERM => 15);
 
 for my $signal (sort keys %number) {
-    $redis->cmd('FLUSHALL');
-    $redis->grant('old', 'r', 'a', 5);
-    POSIX::mkfifo("$dir/fifo.$signal", 0600);
+    subtest "an import that is interrupted: $signal" => sub {
+        $redis->empty->grant('old', 'r', 'a', 5);
+        POSIX::mkfifo("$dir/fifo.$signal", 0600);
 
-    my $pid = fork // die;
-    if (!$pid) {
-        $SIG{HUP} = 'DEFAULT';
-        open STDERR, '>', "$dir/err";
-        exec $cli, '--redis', $redis->url, 'import', '--replace',
-            "$dir/fifo.$signal" or POSIX::_exit(127);
-    }
-    open my $fifo, '>', "$dir/fifo.$signal" or die;
-    $fifo->autoflush;
-    print {$fifo} lines_of(1, 5000);
-    wait_for(sub { $redis->cmd('DBSIZE') > 4000 });
-    kill $signal, $pid;
-    my $status = reap($pid, 10);
+        local $SIG{HUP} = 'DEFAULT';
+        my $run = $t->cli_begin('import', '--replace', "$dir/fifo.$signal");
+        open my $fifo, '>', "$dir/fifo.$signal" or die;
+        $fifo->autoflush;
+        print {$fifo} lines_of(1, 5000);
+        wait_for(sub { $redis->cmd('DBSIZE') > 4000 });
+        kill $signal, $run->{pid};
 
-    is $status, (128 + $number{$signal}) << 8, "SIG$signal: status";
-    like slurp("$dir/err"), qr/all lines to (\d+) are done, nothing was removed/,
-        'says how far it came';
-    my ($far) = slurp("$dir/err") =~ /all lines to (\d+)/;
-    is $redis->cmd('DBSIZE'), $far + 1, 'and that is what is there';
-    is meta(), undef, 'the table does not count as loaded';
-    is value('old', 'r', 'a'), '{"expires":5}', 'nothing was removed';
+        my ($status, $out, $err) = $run->end;
+        is $status, 128 + $number{$signal}, 'status';
+        like $err, qr/all lines to (\d+) are done, nothing was removed/,
+            'says how far it came';
+        my ($far) = $err =~ /all lines to (\d+)/;
+        is $redis->cmd('DBSIZE'), $far + 1, 'and that is what is there';
+        is meta(), undef, 'the table does not count as loaded';
+        is $redis->value('old', 'r', 'a'), '{"expires":5}',
+            'nothing was removed';
+    };
 }
 
-# ---- Redis fails half-way
 
-{
-    $redis->cmd('FLUSHALL');
+subtest 'Redis fails half-way' => sub {
+    $redis->empty;
     my $fake = $t->fake_redis(to => $redis);
     $fake->rules({ match => qr/a2500\b/, close => 1 });
-    my ($status, $out, $err) = $t->cli('import', { redis => $fake->url,
-        stdin => lines_of(1, 3000) });
-    is $status, 3, 'status 3';
+    my ($out, $err) = import_is(3, 'status 3', lines_of(1, 3000),
+                                { redis => $fake->url });
     like $err, qr/closed the connection/, 'says why';
     like $err, qr/all lines to (\d+) are done/, 'and how far it came';
     is meta(), undef, 'the table does not count as loaded';
 
     $fake->rules({ match => qr/^HSETNX/, reply => "-OOM command not allowed\r\n" });
-    ($status, $out, $err) = $t->cli('import', { redis => $fake->url,
-        stdin => lines_of(1, 1) });
-    is $status, 3, 'out of memory: 3';
+    ($out, $err) = import_is(3, 'out of memory: 3', lines_of(1, 1),
+                             { redis => $fake->url });
     like $err, qr/^app-permission: Redis at \S+ refused: OOM command not allowed; Redis is out of memory: raise maxmemory$/m,
         'says what to do';
 
@@ -337,54 +289,50 @@ for my $signal (sort keys %number) {
     $fake->rules({ match => qr/^HSETNX/, reply => '-ERR Error running script '
         . '(call to f_b4eb): @user_script:1: @user_script: 1: -OOM command '
         . "not allowed when used memory > 'maxmemory'.\r\n" });
-    ($status, $out, $err) = $t->cli('import', { redis => $fake->url,
-        stdin => lines_of(1, 1) });
+    ($out, $err) = import_is(3, 'in a script: 3', lines_of(1, 1),
+                             { redis => $fake->url });
     like $err, qr/ refused: OOM command not allowed when used memory > 'maxmemory'; Redis is out/,
         'without where in the script';
     $fake->stop;
-    delete $t->{fake};
 
     # and as this one has it
 
-    $redis->cmd('FLUSHALL');
-    $redis->load->grant('g', 'r', 'a', 5);
+    $redis->empty->load->grant('g', 'r', 'a', 5);
     $redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
-    ($status, $out, $err) = $t->cli('import', { stdin =>
-        '{"gateway":"g","resource":"r","app":"a","expires":6}' });
+    ($out, $err) = import_is(3, 'a change that Redis has no memory for: 3',
+        '{"gateway":"g","resource":"r","app":"a","expires":6}');
     $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
-    is $status, 3, 'a change that Redis has no memory for: 3';
     like $err, qr/ refused: OOM command not allowed when used memory > 'maxmemory'; Redis is out/,
         'said without noise';
-}
+};
 
-# ---- a million lines: rate, memory, and a set of fingerprints on disk
 
-SKIP: {
-    skip 'a million lines: set PERM_LONG=1 to run it slowed down', 4
+subtest 'a million lines: rate and memory' => sub {
+    plan skip_all => 'set PERM_LONG=1 to run it slowed down'
         if $Perm::Util::SLOW > 1 && !$ENV{PERM_LONG};
 
-    $redis->cmd('FLUSHALL');
+    $redis->empty;
     my $file = "$dir/million.jsonl";
-    open my $out, '>', $file or die;
-    printf {$out} qq({"gateway":"gw%d","resource":"resource_%d","app":"app%06d","expires":1800000000,"type":"apply"}\n),
+    open my $lines, '>', $file or die;
+    printf {$lines} qq({"gateway":"gw%d","resource":"resource_%d","app":"app%06d","expires":1800000000,"type":"apply"}\n),
         $_ % 50, $_ % 7, $_ / 5 for 1 .. 1_100_000;
-    close $out;
+    close $lines;
 
-    for my $replace (0, 1) {
+    for (['only added', qr/1100000 grants: 1100000 new/],
+         ['replaced', qr/1100000 as they were; 0 lines refused, 3 grants removed/,
+          '--replace'])
+    {
+        my ($name, $counted, @replace) = @$_;
         $redis->grant('extra', "r$_", 'a', 5) for 1 .. 3;
         my ($start, $kb) = (time, 0);
 
-        my $pid = fork // die;
-        if (!$pid) {
-            open STDERR, '>', "$dir/err";
-            exec $cli, '--redis', $redis->url, 'import',
-                $replace ? '--replace' : (), $file or POSIX::_exit(127);
+        my $run = $t->cli_begin('import', @replace, $file);
+        while ($run->goes_on) {
+            $kb = $1 if slurp("/proc/$run->{pid}/status") =~ /^VmHWM:\s+(\d+)/m;
+            wait_until(time + 0.02);
         }
-        until (waitpid($pid, POSIX::WNOHANG()) == $pid) {
-            $kb = $1 if slurp("/proc/$pid/status") =~ /^VmHWM:\s+(\d+)/m;
-            sleep 0.02;
-        }
-        my ($seconds, $text) = (time - $start, slurp("$dir/err"));
+        my $seconds = time - $start;
+        my ($status, $out, $err) = $run->end;
 
         # two processes on what the machine has; the target is for a quiet one
 
@@ -392,12 +340,10 @@ SKIP: {
             sprintf '%d grants a second', 1_100_000 / $seconds;
         cmp_ok $kb, '<', 64 * 1024, "$kb KiB of memory"
             unless $Perm::Util::SLOW > 1;
-        is $redis->cmd('EXISTS', key('extra', 'a')), $replace ? 0 : 1,
-            $replace ? 'replaced' : 'only added';
-        like $text, $replace ? qr/1100000 as they were; 0 lines refused, 3 grants removed/
-                             : qr/1100000 grants: 1100000 new/, 'counted';
+        is $redis->cmd('EXISTS', key('grants', 'a', 'extra')), @replace ? 0 : 1,
+            $name;
+        like $err, $counted, 'counted';
     }
-}
+};
 
-$redis->stop;
 done_testing;

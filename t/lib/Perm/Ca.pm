@@ -16,6 +16,8 @@ use warnings;
 
 use Perm::Util qw(spew);
 
+my $KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
+
 
 sub new {
     my ($class, $dir) = @_;
@@ -37,21 +39,21 @@ sub openssl {
 
 sub request {
     my ($self, $name, $san) = @_;
-    $self->openssl("req -newkey rsa:2048 -nodes -keyout $name.key"
+    $self->openssl("req $KEY -keyout $name.key"
         . " -out $name.csr -subj /CN=$name -addext subjectAltName=$san");
 }
 
 
 sub authority {
     my ($self, $name) = @_;
-    $self->openssl("req -x509 -newkey rsa:2048 -nodes -keyout $name.key"
+    $self->openssl("req -x509 $KEY -keyout $name.key"
         . " -out $name.crt -days 30 -subj /CN=$name");
 }
 
 
 sub self_signed {
     my ($self, $name, $san) = @_;
-    $self->openssl("req -x509 -newkey rsa:2048 -nodes -keyout $name.key"
+    $self->openssl("req -x509 $KEY -keyout $name.key"
         . " -out $name.crt -days 30 -subj /CN=$name"
         . " -addext subjectAltName=$san");
 }

@@ -8,7 +8,7 @@ package Perm::Cli;
 #       before => ['faketime', '-f', $time] });
 #   my ($out, $err) = $t->cli_is(0, $name, 'list');   # asserts the exit status
 #   my $run = $t->cli_begin('import', $file);         # in the background
-#   kill 'INT', $run->{pid};
+#   kill 'INT', $run->{pid} if $run->goes_on;
 #   my ($status, $out, $err) = $run->end;
 
 use strict;
@@ -65,13 +65,22 @@ use warnings;
 use Perm::Util qw(slurp reap);
 
 
+sub goes_on {
+    my ($self) = @_;
+    return 0 if defined $self->{status};
+    return 1 if waitpid($self->{pid}, POSIX::WNOHANG()) != $self->{pid};
+    $self->{status} = $?;
+    return 0;
+}
+
+
 # The exit status, 128 and the signal where one has ended it, -1 where nothing
 # has in time.
 
 sub end {
     my ($self) = @_;
 
-    my $status = reap($self->{pid}, $self->{timeout});
+    my $status = $self->{status} // reap($self->{pid}, $self->{timeout});
     kill 'KILL', $self->{pid} unless defined $status;
     my @text = map { slurp("$self->{name}.$_") } qw(out err);
     unlink glob "$self->{name}.*";

@@ -6,6 +6,7 @@ package Perm::Redis;
 #   $redis->cmd('HSET', 'k', 'f', 'v');    # dies on an error reply
 #   $redis->{socket}  $redis->{port}  $redis->url  $redis->tcp_url
 #   $redis->load->grant(...)               # what is in it: see Perm::Table
+#   $redis->empty                          # of everything
 #   $redis->calls('hmget');                # how often it was asked that
 #   $redis->listener;                      # the id of the connection that hears
 #                                          #   of changes
@@ -111,6 +112,13 @@ sub each {
 
 sub url     { "unix:$_[0]{socket}" }
 sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
+
+
+sub empty {
+    my ($self) = @_;
+    $self->cmd('FLUSHALL');
+    return $self;
+}
 
 
 sub calls {
