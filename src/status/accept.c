@@ -3,61 +3,25 @@
 
 
 static ngx_str_t *perm_accept_header(ngx_http_request_t *r);
-static ngx_uint_t perm_accept_quality(u_char *p, u_char *last);
-static ngx_uint_t perm_accept_is(u_char *p, u_char *last, char *type);
+static ngx_uint_t perm_accept_quality(ngx_str_t *accept, char *type);
+static ngx_uint_t perm_accept_parameter(u_char *p, u_char *last);
 
 
 ngx_uint_t
 perm_accept_html(ngx_http_request_t *r)
 {
-    u_char      *p, *last, *item, *type;
     ngx_str_t   *accept;
-    ngx_uint_t   quality, html, other;
+    ngx_uint_t   html;
 
     accept = perm_accept_header(r);
-
     if (accept == NULL) {
         return 0;
     }
 
-    html = 0;
-    other = 0;
+    html = perm_accept_quality(accept, "text/html");
 
-    p = accept->data;
-    last = p + accept->len;
-
-    while (p < last) {
-
-        if (*p == ' ' || *p == '\t' || *p == ',') {
-            p++;
-            continue;
-        }
-
-        item = p;
-
-        while (p < last && *p != ',') {
-            p++;
-        }
-
-        for (type = item; type < p; type++) {
-            if (*type == ';' || *type == ' ' || *type == '\t') {
-                break;
-            }
-        }
-
-        quality = perm_accept_quality(type, p);
-
-        if (perm_accept_is(item, type, "text/html")) {
-            html = ngx_max(html, quality);
-
-        } else if (perm_accept_is(item, type, "application/json")
-                   || perm_accept_is(item, type, "text/plain"))
-        {
-            other = ngx_max(other, quality);
-        }
-    }
-
-    return html > other;
+    return html > perm_accept_quality(accept, "application/json")
+           && html > perm_accept_quality(accept, "text/plain");
 }
 
 
@@ -86,22 +50,51 @@ perm_accept_header(ngx_http_request_t *r)
 }
 
 
+/* in thousandths; 0 for a type that the header does not name */
+
 static ngx_uint_t
-perm_accept_is(u_char *p, u_char *last, char *type)
+perm_accept_quality(ngx_str_t *accept, char *type)
 {
-    size_t  len;
+    size_t       len;
+    u_char      *p, *last, *end;
+    ngx_uint_t   quality;
 
     len = ngx_strlen(type);
+    last = accept->data + accept->len;
+    quality = 0;
 
-    return (size_t) (last - p) == len
-           && ngx_strncasecmp(p, (u_char *) type, len) == 0;
+    for (p = accept->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, ',');
+        if (end == NULL) {
+            end = last;
+        }
+
+        while (p < end && (*p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        if ((size_t) (end - p) < len
+            || ngx_strncasecmp(p, (u_char *) type, len) != 0)
+        {
+            continue;
+        }
+
+        p += len;
+
+        if (p == end || *p == ';' || *p == ' ' || *p == '\t') {
+            quality = ngx_max(quality, perm_accept_parameter(p, end));
+        }
+    }
+
+    return quality;
 }
 
 
-/* "q" of an item's parameters, in thousandths; 0 for an invalid one */
+/* "q" among the parameters of a type, in thousandths; 0 for an invalid one */
 
 static ngx_uint_t
-perm_accept_quality(u_char *p, u_char *last)
+perm_accept_parameter(u_char *p, u_char *last)
 {
     u_char     *end;
     ngx_int_t   quality;

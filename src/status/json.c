@@ -12,6 +12,9 @@ static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_number(perm_writer_t *w,
     const perm_number_t *number, ngx_uint_t value);
 static void perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s);
+static ngx_uint_t perm_status_json_count(perm_histogram_cell_t *h);
+static uint64_t perm_status_json_quantile(perm_histogram_cell_t *h,
+    double share);
 static void perm_status_json_history(perm_writer_t *w, perm_snapshot_t *s);
 
 
@@ -209,9 +212,9 @@ perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
 
         perm_writer_put(w, "%s\"%s\":{\"count\":%ui,\"sum\":%uA,\"p50\":%uL,"
                         "\"p99\":%uL,\"buckets\":[", i ? "," : "", names[i],
-                        perm_snapshot_count(h), h->sum,
-                        perm_snapshot_quantile(h, 0.5),
-                        perm_snapshot_quantile(h, 0.99));
+                        perm_status_json_count(h), h->sum,
+                        perm_status_json_quantile(h, 0.5),
+                        perm_status_json_quantile(h, 0.99));
 
         for (k = 0; k < PERM_HISTOGRAM_BUCKETS; k++) {
             perm_writer_put(w, "%s%uA", k ? "," : "", h->count[k]);
@@ -221,6 +224,52 @@ perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
     }
 
     perm_writer_put(w, "}");
+}
+
+
+static ngx_uint_t
+perm_status_json_count(perm_histogram_cell_t *h)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < PERM_HISTOGRAM_BUCKETS; i++) {
+        n += h->count[i];
+    }
+
+    return n;
+}
+
+
+/*
+ * The upper bound, usec, of the bucket in which this share (0 to 1) of the
+ * values is reached; 0 for an empty histogram.
+ */
+
+static uint64_t
+perm_status_json_quantile(perm_histogram_cell_t *h, double share)
+{
+    double      wanted;
+    ngx_uint_t  i, n;
+
+    wanted = share * perm_status_json_count(h);
+
+    if (wanted == 0) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 0; i < PERM_HISTOGRAM_BUCKETS - 1; i++) {
+        n += h->count[i];
+
+        if (n >= wanted) {
+            break;
+        }
+    }
+
+    return (uint64_t) 1 << i;
 }
 
 

@@ -80,13 +80,4 @@ perm_snapshot_t *perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool);
 void perm_snapshot_note(perm_zone_t *zone);
 
 
-ngx_uint_t perm_snapshot_count(perm_histogram_cell_t *h);
-
-/*
- * The upper bound, usec, of the bucket in which this share (0 to 1) of the
- * histogram's values is reached; 0 for an empty histogram.
- */
-uint64_t perm_snapshot_quantile(perm_histogram_cell_t *h, double share);
-
-
 #endif /* _PERM_STATUS_SNAPSHOT_H_INCLUDED_ */
