@@ -3,6 +3,7 @@
 # The cache: what is a hit, for how long, for whom; one lookup for many
 # waiters; a zone that is full.
 
+use IO::Socket::INET;
 use Time::HiRes qw(time);
 
 use Perm::Test;
@@ -26,6 +27,32 @@ my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
             app_permission required;
             app_permission_cache_valid 1s denied=2s;
             empty_gif;
+        }
+        location = /then {
+            app_permission required;
+            post_action /silent;
+            empty_gif;
+        }
+        location = /then/asks {
+            app_permission required;
+            post_action /silent/asks;
+            empty_gif;
+        }
+        location = /then/explain {
+            app_permission_status;
+            post_action /silent;
+        }
+        location /silent {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT_silent%%;
+            proxy_read_timeout 1s;
+
+            location = /silent/asks {
+                app_permission required;
+                app_permission_resource other;
+                proxy_pass http://127.0.0.1:%%PORT_silent%%;
+                proxy_read_timeout 1s;
+            }
         }
 EOT
 
@@ -157,6 +184,32 @@ subtest 'a client that leaves while it waits' => sub {
     is outcome('lonely'), "$DENY HIT",
         'the answer nobody waited for is cached';
     $fake->rules;
+};
+
+
+# nginx goes on with the request then, while the lookup is still on its way
+
+subtest 'a client that leaves where there is a post_action' => sub {
+    my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1',
+                                       LocalPort => $t->port('silent'));
+    ok $silent, 'a backend that says nothing';
+
+    for my $uri ('/then', '/then/asks', '/then/explain') {
+        my $app = 'left' . $uri =~ tr{/}{-}r;
+        grant($app);
+        my $before = $t->access;
+        $fake->rules({ match => qr/^HMGET .*\Q$app\E/, delay => 0.3 });
+        my $c = $t->connect;
+        $c->send("GET $uri?gateway=smoke&resource=get_user&app=$app HTTP/1.1"
+                 . "\r\nHost: a\r\nX-App: $app\r\n\r\n");
+        ok wait_for(sub { $fake->lookups($app) }), "$uri: looked up";
+        close $c->{socket};
+        ok wait_for(sub { $fake->answered(qr/^HMGET .*\Q$app\E/) }),
+            '... and answered, when the client was gone';
+        ok wait_for(sub { $t->access > $before }, 5), '... and over';
+        $fake->rules;
+    }
+    is outcome('left-then'), "$ALLOW HIT", 'all is well';
 };
 
 

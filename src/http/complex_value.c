@@ -2,20 +2,14 @@
 #include "http/complex_value.h"
 
 
-#define PERM_COMPLEX_VALUE_POINTER  65536   /* no number of a variable is that high */
-
-
 static ngx_int_t perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text);
 
 
 void
 perm_complex_value_create(perm_complex_value_t *value)
 {
-    value->complex = NGX_CONF_UNSET_PTR;
     value->index = NGX_ERROR;
-    value->fixed = 0;
-    value->text.len = 0;
-    value->text.data = NULL;
+    value->fixed = 1;
 }
 
 
@@ -23,17 +17,9 @@ void
 perm_complex_value_merge(perm_complex_value_t *value,
     perm_complex_value_t *parent)
 {
-    if (value->complex != NGX_CONF_UNSET_PTR) {
-        return;
+    if (value->complex == NULL) {
+        *value = *parent;
     }
-
-    if (parent->complex == NGX_CONF_UNSET_PTR) {
-        value->complex = NULL;
-        value->fixed = 1;
-        return;
-    }
-
-    *value = *parent;
 }
 
 
@@ -46,7 +32,7 @@ perm_complex_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = (perm_complex_value_t *) ((char *) conf + cmd->offset);
 
-    if (value->complex != NGX_CONF_UNSET_PTR) {
+    if (value->complex) {
         return "is duplicate";
     }
 
@@ -68,22 +54,20 @@ perm_complex_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (value->complex->lengths == NULL) {
-        value->fixed = 1;
         value->text.len = value->complex->value.len;
         value->text.data = (char *) value->complex->value.data;
 
         return NGX_CONF_OK;
     }
 
+    value->fixed = 0;
     value->index = perm_complex_value_variable(cf, &args[1]);
 
     return NGX_CONF_OK;
 }
 
 
-/*
- * A lone variable, the usual case, needs neither the script engine nor a copy.
- */
+/* a lone variable, the usual case, needs no script engine and no copy */
 
 static ngx_int_t
 perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text)
@@ -118,22 +102,8 @@ perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text)
 }
 
 
-ngx_uint_t
-perm_complex_value_is_set(perm_complex_value_t *value)
-{
-    return value->complex != NULL && value->complex != NGX_CONF_UNSET_PTR;
-}
-
-
-ngx_uint_t
-perm_complex_value_is_constant(perm_complex_value_t *value)
-{
-    return perm_complex_value_is_set(value) && value->fixed;
-}
-
-
 ngx_int_t
-perm_complex_value_evaluate(ngx_http_request_t *r, perm_complex_value_t *value,
+perm_complex_value_get(ngx_http_request_t *r, perm_complex_value_t *value,
     perm_str_t *text)
 {
     ngx_str_t                   s;
@@ -166,20 +136,20 @@ perm_complex_value_evaluate(ngx_http_request_t *r, perm_complex_value_t *value,
 
 
 ngx_int_t
-perm_complex_value_anew(ngx_http_request_t *r, perm_complex_value_t *value,
-    perm_str_t *text)
+perm_complex_value_recompute(ngx_http_request_t *r,
+    perm_complex_value_t *value, perm_str_t *text)
 {
     ngx_http_variable_t        *v;
-    ngx_http_variable_value_t   vv, *found;
+    ngx_http_variable_value_t   vv, *kept;
     ngx_http_core_main_conf_t  *cmcf;
 
     if (value->index == NGX_ERROR) {
         return NGX_DECLINED;
     }
 
-    found = &r->variables[value->index];
+    kept = &r->variables[value->index];
 
-    if (!found->valid || found->no_cacheable) {
+    if (!kept->valid || kept->no_cacheable) {
         return NGX_DECLINED;
     }
 
@@ -188,9 +158,14 @@ perm_complex_value_anew(ngx_http_request_t *r, perm_complex_value_t *value,
     v = cmcf->variables.elts;
     v += value->index;
 
-    /* a map, and the like, has a configuration; what "set" made a number */
+    /*
+     * "set", and the modules built on the same code (the NDK's set_by_lua and
+     * the like), give a variable that nothing else defines a handler whose
+     * data is the variable's own index.  It finds nothing, and warns of an
+     * uninitialized variable.
+     */
 
-    if (v->get_handler == NULL || v->data < PERM_COMPLEX_VALUE_POINTER) {
+    if (v->get_handler == NULL || v->data == (uintptr_t) value->index) {
         return NGX_DECLINED;
     }
 
@@ -201,7 +176,7 @@ perm_complex_value_anew(ngx_http_request_t *r, perm_complex_value_t *value,
     }
 
     if (!vv.valid) {
-        /* "auth_request_set" has nothing to find */
+        /* the handler of "auth_request_set" finds nothing, too */
         return NGX_DECLINED;
     }
 

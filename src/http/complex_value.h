@@ -16,17 +16,21 @@
 
 
 typedef struct {
-    ngx_http_complex_value_t  *complex;   /* NULL: not set; NGX_CONF_UNSET_PTR:
-                                             not set here yet */
-    ngx_int_t                  index;     /* it is this variable and nothing
-                                             else, or NGX_ERROR */
-    ngx_uint_t                 fixed;     /* it is the same for every request:
-                                             constant, or not set */
+    ngx_http_complex_value_t  *complex;   /* NULL: not set */
+    ngx_int_t                  index;     /* of the variable that is the whole
+                                             text, or NGX_ERROR */
+    ngx_uint_t                 fixed;     /* the same for every request: not
+                                             set, or without variables */
     perm_str_t                 text;      /* of a fixed one */
 } perm_complex_value_t;
 
 
+/* makes it "not set"; the memory is zeroed already */
+
 void perm_complex_value_create(perm_complex_value_t *value);
+
+/* one that is not set becomes that of the outer level */
+
 void perm_complex_value_merge(perm_complex_value_t *value,
     perm_complex_value_t *parent);
 
@@ -34,42 +38,25 @@ void perm_complex_value_merge(perm_complex_value_t *value,
 
 char *perm_complex_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-ngx_uint_t perm_complex_value_is_set(perm_complex_value_t *value);
-ngx_uint_t perm_complex_value_is_constant(perm_complex_value_t *value);
 
-
-/* of one that is not fixed */
-
-ngx_int_t perm_complex_value_evaluate(ngx_http_request_t *r,
+/*
+ * The text for this request, where it is not fixed.  Returns NGX_OK, or
+ * NGX_ERROR when memory is out.
+ */
+ngx_int_t perm_complex_value_get(ngx_http_request_t *r,
     perm_complex_value_t *value, perm_str_t *text);
 
 
 /*
- * A map keeps what it found for as long as the request lives, unless it is
- * "volatile".  What would it find now?  NGX_DECLINED: it is no lone map, or is
- * asked each time; NGX_ERROR: it fails.
+ * nginx keeps the value of a map as long as the request lives, also after an
+ * internal redirect, unless the map is "volatile".  This function asks the map
+ * again and leaves the kept value alone.  Returns NGX_OK with *text, NGX_ERROR
+ * when the map fails, or NGX_DECLINED when the value cannot differ: it is no
+ * lone variable, nginx keeps no value of it, or the value was assigned by "set"
+ * or "auth_request_set".
  */
-
-ngx_int_t perm_complex_value_anew(ngx_http_request_t *r,
+ngx_int_t perm_complex_value_recompute(ngx_http_request_t *r,
     perm_complex_value_t *value, perm_str_t *text);
-
-
-/*
- * The text for this request.  A value that is not set is empty.  Returns
- * NGX_OK, or NGX_ERROR when memory is out.
- */
-
-static ngx_inline ngx_int_t
-perm_complex_value_get(ngx_http_request_t *r, perm_complex_value_t *value,
-    perm_str_t *text)
-{
-    if (value->fixed) {
-        *text = value->text;
-        return NGX_OK;
-    }
-
-    return perm_complex_value_evaluate(r, value, text);
-}
 
 
 #endif /* _PERM_HTTP_COMPLEX_VALUE_H_INCLUDED_ */

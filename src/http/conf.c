@@ -10,18 +10,18 @@
 #define PERM_STALE          (24 * 60 * 60 * 1000)     /* ms */
 
 
-static char *perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
+static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
-static ngx_uint_t perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf);
-static void perm_loc_conf_missing(ngx_conf_t *cf,
+static ngx_uint_t perm_conf_innermost(ngx_http_core_loc_conf_t *clcf);
+static void perm_conf_missing(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, char *missing);
-static ngx_int_t perm_loc_conf_valid(ngx_conf_t *cf,
+static ngx_int_t perm_conf_valid(ngx_conf_t *cf,
     perm_complex_value_t *value, int (*valid)(perm_str_t name),
     char *directive, ngx_uint_t max, char *more);
 
 
 void *
-perm_main_conf_create(ngx_conf_t *cf)
+perm_conf_create_main(ngx_conf_t *cf)
 {
     perm_main_conf_t  *pmcf;
 
@@ -40,7 +40,7 @@ perm_main_conf_create(ngx_conf_t *cf)
 
 
 char *
-perm_main_conf_init(ngx_conf_t *cf, void *conf)
+perm_conf_init_main(ngx_conf_t *cf, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
@@ -60,7 +60,7 @@ perm_main_conf_init(ngx_conf_t *cf, void *conf)
 
 
 void *
-perm_loc_conf_create(ngx_conf_t *cf)
+perm_conf_create_loc(ngx_conf_t *cf)
 {
     perm_loc_conf_t  *plcf;
 
@@ -89,7 +89,7 @@ perm_loc_conf_create(ngx_conf_t *cf)
 
 
 char *
-perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
+perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 {
     perm_loc_conf_t *prev = parent;
     perm_loc_conf_t *conf = child;
@@ -97,7 +97,7 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_uint_t         own;
     perm_main_conf_t  *pmcf;
 
-    own = perm_complex_value_is_set(&conf->policy_value);
+    own = (conf->policy_value.complex != NULL);
 
     if (!own) {
         perm_complex_value_merge(&conf->policy_value, &prev->policy_value);
@@ -105,7 +105,7 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
         conf->policy = conf->status ? PERM_POLICY_OFF : prev->policy;
     }
 
-    if (!perm_complex_value_is_set(&conf->policy_value)) {
+    if (conf->policy_value.complex == NULL) {
         conf->policy = PERM_POLICY_OFF;
     }
 
@@ -136,39 +136,41 @@ perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child)
         conf->valid_denied = prev->valid_denied;
     }
 
-    /* one directive: what it leaves out has its default, not the parent's */
+    /* the directive sets both: a time that it leaves out has its default, not
+       the value of the outer level */
 
     ngx_conf_init_msec_value(conf->valid, PERM_VALID);
     ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
 
-    return perm_loc_conf_names(cf, conf, own);
+    return perm_conf_names(cf, conf, own);
 }
 
 
 /*
- * Refuses what cannot work.  A policy that is only inherited may belong to
- * locations further in, or to some that answer before the check: those are
- * warned of, and fail closed when they are reached all the same.  Where there
- * is no location but such, the configuration as a whole is refused in the end.
+ * Refuses names that are not valid, and an "app_permission required" without
+ * all three names.  Where that policy is only inherited, the location may be
+ * one whose requests never come to the check, or one with locations inside:
+ * it gets a warning, and its requests fail closed.  When no location at all has
+ * what it needs, the postconfiguration refuses the configuration.
  */
 
 static char *
-perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
+perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 {
     char                      *missing;
     perm_main_conf_t          *pmcf;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (perm_loc_conf_valid(cf, &conf->gateway, perm_name_gateway_valid,
-                            "app_permission_gateway", PERM_GATEWAY_MAX, "")
+    if (perm_conf_valid(cf, &conf->gateway, perm_name_gateway_valid,
+                        "app_permission_gateway", PERM_GATEWAY_MAX, "")
         != NGX_OK
-        || perm_loc_conf_valid(cf, &conf->resource, perm_name_resource_valid,
-                               "app_permission_resource", PERM_RESOURCE_MAX,
-                               ", and not \"-\" alone, which stands for "
-                               "the whole gateway")
+        || perm_conf_valid(cf, &conf->resource, perm_name_resource_valid,
+                           "app_permission_resource", PERM_RESOURCE_MAX,
+                           ", and not \"-\" alone, which stands for "
+                           "the whole gateway")
            != NGX_OK
-        || perm_loc_conf_valid(cf, &conf->app, perm_name_app_valid,
-                               "app_permission_app", PERM_APP_MAX, "")
+        || perm_conf_valid(cf, &conf->app, perm_name_app_valid,
+                           "app_permission_app", PERM_APP_MAX, "")
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -182,13 +184,13 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         return NGX_CONF_OK;
     }
 
-    if (!perm_complex_value_is_set(&conf->gateway)) {
+    if (conf->gateway.complex == NULL) {
         missing = "app_permission_gateway";
 
-    } else if (!perm_complex_value_is_set(&conf->resource)) {
+    } else if (conf->resource.complex == NULL) {
         missing = "app_permission_resource";
 
-    } else if (!perm_complex_value_is_set(&conf->app)) {
+    } else if (conf->app.complex == NULL) {
         missing = "app_permission_app";
 
     } else {
@@ -203,8 +205,8 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
         return NGX_CONF_OK;
     }
 
-    if (own && perm_loc_conf_innermost(clcf)) {
-        perm_loc_conf_missing(cf, clcf, missing);
+    if (own && perm_conf_innermost(clcf)) {
+        perm_conf_missing(cf, clcf, missing);
         return NGX_CONF_ERROR;
     }
 
@@ -224,10 +226,11 @@ perm_loc_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 }
 
 
-/* "if" and "limit_except" are among the locations, but cannot have names */
+/* nginx keeps the blocks of "if" and "limit_except" among the locations, but
+   these take no directives of ours */
 
 static ngx_uint_t
-perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf)
+perm_conf_innermost(ngx_http_core_loc_conf_t *clcf)
 {
     ngx_queue_t                *q;
     ngx_http_location_queue_t  *lq;
@@ -252,7 +255,7 @@ perm_loc_conf_innermost(ngx_http_core_loc_conf_t *clcf)
 
 
 static void
-perm_loc_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+perm_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     char *missing)
 {
     if (clcf->name.len == 0) {
@@ -269,11 +272,11 @@ perm_loc_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 
 static ngx_int_t
-perm_loc_conf_valid(ngx_conf_t *cf, perm_complex_value_t *value,
+perm_conf_valid(ngx_conf_t *cf, perm_complex_value_t *value,
     int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
     char *more)
 {
-    if (!perm_complex_value_is_constant(value) || valid(value->text)) {
+    if (value->complex == NULL || !value->fixed || valid(value->text)) {
         return NGX_OK;
     }
 

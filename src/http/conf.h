@@ -60,12 +60,12 @@ typedef struct {
 } perm_loc_conf_t;
 
 
-/* ngx_http_module_t's */
+/* of ngx_http_module_t */
 
-void *perm_main_conf_create(ngx_conf_t *cf);
-char *perm_main_conf_init(ngx_conf_t *cf, void *conf);
-void *perm_loc_conf_create(ngx_conf_t *cf);
-char *perm_loc_conf_merge(ngx_conf_t *cf, void *parent, void *child);
+void *perm_conf_create_main(ngx_conf_t *cf);
+char *perm_conf_init_main(ngx_conf_t *cf, void *conf);
+void *perm_conf_create_loc(ngx_conf_t *cf);
+char *perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child);
 
 
 extern ngx_module_t  ngx_http_app_permission_module;

@@ -2,18 +2,18 @@
 #include "http/ctx.h"
 
 
-static ngx_http_variable_value_t *perm_ctx_place(ngx_http_request_t *r);
 static ngx_int_t perm_ctx_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-/* no script finds it; "if" can spell it, and sees an empty value */
+/* the blank keeps scripts from finding it; "if" can spell it, and finds
+   nothing */
 
-static ngx_str_t  perm_ctx_name = ngx_string("app_permission check");
+static ngx_str_t  perm_ctx_name = ngx_string("app_permission ctx");
 
 
 ngx_int_t
-perm_ctx_add(ngx_conf_t *cf)
+perm_ctx_add_variable(ngx_conf_t *cf)
 {
     perm_main_conf_t     *pmcf;
     ngx_http_variable_t  *var;
@@ -34,57 +34,7 @@ perm_ctx_add(ngx_conf_t *cf)
 }
 
 
-perm_ctx_t *
-perm_ctx_create(ngx_http_request_t *r)
-{
-    perm_ctx_t                 *ctx;
-    ngx_http_variable_value_t  *v;
-
-    v = perm_ctx_place(r);
-
-    if (!v->valid) {
-        v->data = ngx_palloc(r->pool, sizeof(perm_ctx_t));
-        if (v->data == NULL) {
-            return NULL;
-        }
-
-        v->valid = 1;
-    }
-
-    ctx = (perm_ctx_t *) v->data;
-
-    ngx_memzero(ctx, offsetof(perm_ctx_t, tuple));
-    ngx_http_set_ctx(r, ctx, ngx_http_app_permission_module);
-
-    return ctx;
-}
-
-
-perm_ctx_t *
-perm_ctx_get(ngx_http_request_t *r)
-{
-    ngx_http_variable_value_t  *v;
-
-    v = perm_ctx_place(r);
-
-    return v->valid ? (perm_ctx_t *) v->data : NULL;
-}
-
-
-/* subrequests have the variables of the main request */
-
-static ngx_http_variable_value_t *
-perm_ctx_place(ngx_http_request_t *r)
-{
-    perm_main_conf_t  *pmcf;
-
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-
-    return &r->variables[pmcf->ctx_index];
-}
-
-
-/* nginx asks for a handler; nobody asks for the value */
+/* nginx wants a handler of every variable */
 
 static ngx_int_t
 perm_ctx_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
@@ -93,4 +43,57 @@ perm_ctx_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     v->not_found = 1;
 
     return NGX_OK;
+}
+
+
+perm_ctx_t *
+perm_ctx_create(ngx_http_request_t *r)
+{
+    perm_ctx_t  *ctx;
+
+    ctx = ngx_palloc(r->pool, sizeof(perm_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(ctx, offsetof(perm_ctx_t, hash));
+
+    ctx->request = r;
+    ctx->pmcf = ngx_http_get_module_main_conf(r,
+                                              ngx_http_app_permission_module);
+    ctx->plcf = ngx_http_get_module_loc_conf(r,
+                                             ngx_http_app_permission_module);
+
+    ngx_http_set_ctx(r, ctx, ngx_http_app_permission_module);
+
+    return ctx;
+}
+
+
+perm_ctx_t *
+perm_ctx_publish(perm_ctx_t *ctx)
+{
+    perm_ctx_t                 *former;
+    ngx_http_variable_value_t  *v;
+
+    v = &ctx->request->variables[ctx->pmcf->ctx_index];
+    former = v->valid ? (perm_ctx_t *) v->data : NULL;
+
+    v->data = (u_char *) ctx;
+    v->valid = 1;
+
+    return former;
+}
+
+
+perm_ctx_t *
+perm_ctx_get(ngx_http_request_t *r)
+{
+    perm_main_conf_t           *pmcf;
+    ngx_http_variable_value_t  *v;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+    v = &r->variables[pmcf->ctx_index];
+
+    return v->valid ? (perm_ctx_t *) v->data : NULL;
 }

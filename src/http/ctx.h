@@ -1,6 +1,6 @@
 
 /*
- * One request's check: what it was about and how it ended.
+ * The context of one request: what it asks for, and what was decided.
  */
 
 
@@ -11,52 +11,71 @@
 #include "http/conf.h"
 
 
-typedef enum {
-    PERM_CTX_NEW = 0,
-    PERM_CTX_WAITING,        /* suspended, for the fetch */
-    PERM_CTX_ANSWERED,       /* resumed */
-    PERM_CTX_IMPATIENT,      /* likewise, without an answer */
-    PERM_CTX_DECIDED
-} perm_ctx_step_t;
+typedef struct perm_suspend_s  perm_suspend_t;
 
 
 typedef struct {
-    perm_ctx_step_t        step;
+    ngx_http_request_t    *request;
+    perm_main_conf_t      *pmcf;
+    perm_loc_conf_t       *plcf;
+
     perm_policy_t          policy;
-
-    perm_fetch_waiter_t   *waiter;     /* while it waits */
-    ngx_event_t           *slow;       /* for how long, or NULL */
-    perm_fetch_result_t    result;     /* what it waited for */
-
     perm_cache_status_t    cache;
     perm_decision_t        decision;
-    int64_t                fetched;    /* the cached answer that decided: ms,
-                                          monotonic; 0: none did */
     uint64_t               started;    /* usec, 0: not timed */
 
-    uint64_t               hash;       /* of the call */
-    perm_tuple_t           tuple;      /* texts of the request's pool; all of
-                                          it is set with the policy */
+    perm_suspend_t        *suspend;    /* NULL: it never waited */
+    unsigned               decided:1;
+    unsigned               content:1;  /* of a content handler, not of the
+                                          PRECONTENT phase */
+
+    /* from here on not zeroed */
+    uint64_t               hash;       /* of the tuple, once it was looked up */
+    perm_tuple_t           tuple;      /* of the request's pool; set with the
+                                          policy, unless that is "off" */
+    perm_cache_entry_t     entry;      /* that decided: of HIT and STALE */
 } perm_ctx_t;
 
 
 /*
- * Makes room for the check among a request's variables: internal redirects
- * keep those, and clear the contexts of modules.  For the preconfiguration;
- * NGX_OK or NGX_ERROR.
+ * Makes a place for the context among a request's variables.  Internal
+ * redirects keep variables and clear the contexts of modules.  For the
+ * preconfiguration; NGX_OK or NGX_ERROR.
  */
-ngx_int_t perm_ctx_add(ngx_conf_t *cf);
+ngx_int_t perm_ctx_add_variable(ngx_conf_t *cf);
+
 
 /*
- * Makes or clears the request's check, and sets the module's context to it
- * until an internal redirect.  It lives as long as the request.  Returns NULL
- * when memory is out.
+ * A new context, which becomes the one of ngx_http_get_module_ctx().  What
+ * waits on behalf of an earlier context finds that it is no longer this one.
+ * NULL: memory is out.
  */
 perm_ctx_t *perm_ctx_create(ngx_http_request_t *r);
 
-/* the last check of the request, or NULL when there was none */
 
+/*
+ * Makes it the context that perm_ctx_get() returns.  Returns the one before,
+ * or NULL: there is one when an internal redirect has led the request here.
+ */
+perm_ctx_t *perm_ctx_publish(perm_ctx_t *ctx);
+
+
+/*
+ * The context that the variables tell of, also in a subrequest and after an
+ * internal redirect.  NULL: there is none.
+ */
 perm_ctx_t *perm_ctx_get(ngx_http_request_t *r);
+
+
+/* a line of the debug log; the names are valid, and can stand in a log */
+
+#define perm_ctx_debug(ctx, text)                                             \
+    ngx_log_debug6(NGX_LOG_DEBUG_HTTP, (ctx)->request->connection->log, 0,    \
+                   "app_permission: " text ", app \"%*s\", "                  \
+                   "gateway \"%*s\", resource \"%*s\"",                       \
+                   (ctx)->tuple.app.len, (ctx)->tuple.app.data,               \
+                   (ctx)->tuple.gateway.len, (ctx)->tuple.gateway.data,       \
+                   (ctx)->tuple.resource.len, (ctx)->tuple.resource.data)
 
 
 #endif /* _PERM_HTTP_CTX_H_INCLUDED_ */

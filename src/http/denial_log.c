@@ -4,89 +4,62 @@
 #include "resp/printable.h"
 
 
-static void perm_denial_log_log(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
-static ngx_str_t perm_denial_log_name(u_char *buf, perm_str_t name, size_t max);
-static void perm_denial_log_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
+static void perm_denial_log_line(perm_ctx_t *ctx);
+static void perm_denial_log_list(perm_ctx_t *ctx);
 
 
 void
-perm_denial_log_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_denial_log(perm_ctx_t *ctx)
 {
-    if (r->connection->log->log_level >= plcf->log_level) {
-        perm_denial_log_log(r, plcf, ctx);
+    if (ctx->request->connection->log->log_level >= ctx->plcf->log_level) {
+        perm_denial_log_line(ctx);
     }
 
-    /* an outage is no refusal, and would fill the lists with everybody */
+    /* an outage would fill the lists with every app there is */
 
     if (ctx->decision.outcome == PERM_DENY) {
-        perm_denial_log_count(r, plcf, ctx);
+        perm_denial_log_list(ctx);
     }
 }
 
 
 static void
-perm_denial_log_log(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_denial_log_line(perm_ctx_t *ctx)
 {
     char        *verb;
-    u_char       app_buf[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
-    u_char       gateway_buf[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
-    u_char       resource_buf[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
-    ngx_str_t    app, gateway, resource;
+    char         app[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
+    char         gateway[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
+    char         resource[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
     perm_str_t   reason;
 
-    app = perm_denial_log_name(app_buf, ctx->tuple.app, PERM_APP_MAX);
-    gateway = perm_denial_log_name(gateway_buf, ctx->tuple.gateway,
-                                   PERM_GATEWAY_MAX);
-    resource = perm_denial_log_name(resource_buf, ctx->tuple.resource,
-                                    PERM_RESOURCE_MAX);
+    (void) perm_printable(app, sizeof(app), ctx->tuple.app, 1);
+    (void) perm_printable(gateway, sizeof(gateway), ctx->tuple.gateway, 1);
+    (void) perm_printable(resource, sizeof(resource), ctx->tuple.resource, 1);
+
     reason = perm_decision_reason_name(ctx->decision.reason);
 
     if (ctx->decision.outcome == PERM_DENY) {
-        verb = plcf->dry_run ? "would deny" : "denied";
+        verb = ctx->plcf->dry_run ? "would deny" : "denied";
 
     } else {
-        verb = plcf->dry_run ? "would fail" : "failed";
+        verb = ctx->plcf->dry_run ? "would fail" : "failed";
     }
 
-    ngx_log_error(plcf->log_level, r->connection->log, 0,
-                  "app permission %s: %*s, app \"%V\", gateway \"%V\", "
-                  "resource \"%V\"", verb, reason.len, reason.data, &app,
-                  &gateway, &resource);
+    ngx_log_error(ctx->plcf->log_level, ctx->request->connection->log, 0,
+                  "app permission %s: %*s, app \"%s\", gateway \"%s\", "
+                  "resource \"%s\"", verb, reason.len, reason.data, app,
+                  gateway, resource);
 }
 
 
-/* the beginning of a name that is too long will do */
-
-static ngx_str_t
-perm_denial_log_name(u_char *buf, perm_str_t name, size_t max)
-{
-    ngx_str_t  escaped;
-
-    if (name.len > max) {
-        name.len = max;
-    }
-
-    escaped.data = buf;
-    escaped.len = perm_printable((char *) buf, PERM_PRINTABLE_SIZE(max), name,
-                                 1);
-
-    return escaped;
-}
-
+/* apps without a valid name share one place of the list */
 
 static void
-perm_denial_log_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_denial_log_list(perm_ctx_t *ctx)
 {
-    uint64_t               hash;
-    perm_heavy_hitters_t  *top;
     perm_tuple_t           tuple;
     perm_zone_t           *zone;
-    perm_main_conf_t      *pmcf;
+    perm_heavy_hitters_t  *list;
 
     tuple = ctx->tuple;
 
@@ -100,11 +73,9 @@ perm_denial_log_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         tuple.app.len = 0;
     }
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->sync.zone.zone;
+    zone = ctx->pmcf->sync.zone.zone;
+    list = ctx->plcf->dry_run ? zone->would_deny : zone->refused;
 
-    top = plcf->dry_run ? zone->would_deny : zone->refused;
-    hash = perm_tuple_hash(&tuple, zone->seed);
-
-    perm_heavy_hitters_add(top, &tuple, hash, ctx->decision.reason, ngx_time());
+    perm_heavy_hitters_add(list, &tuple, perm_tuple_hash(&tuple, zone->seed),
+                           ctx->decision.reason, ngx_time());
 }

@@ -1,7 +1,7 @@
 
 /*
- * What is said of a call that is refused, or would be: its line in the error
- * log and its place among the heaviest.
+ * A request that is denied, fails, or would in dry run: its line in the error
+ * log, and its place in the lists of the status.
  */
 
 
@@ -12,8 +12,7 @@
 #include "http/ctx.h"
 
 
-void perm_denial_log_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
+void perm_denial_log(perm_ctx_t *ctx);
 
 
 #endif /* _PERM_HTTP_DENIAL_LOG_H_INCLUDED_ */

@@ -1,8 +1,8 @@
 
 #include "http/handler.h"
 
+#include "http/cached.h"
 #include "http/metrics.h"
-#include "http/ctx.h"
 #include "http/policy.h"
 #include "http/response.h"
 #include "http/suspend.h"
@@ -11,32 +11,17 @@
 #define PERM_REFRESH_RETRY  5000    /* ms until another may try a refresh */
 
 
-static ngx_int_t perm_handler_begin(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf);
-static ngx_int_t perm_handler_lookup(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
-static int64_t perm_handler_valid(perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
-static ngx_uint_t perm_handler_fresh(perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx, perm_cache_entry_t *entry);
-static ngx_int_t perm_handler_hit(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
-static ngx_uint_t perm_handler_fit(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
-static ngx_uint_t perm_handler_known(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
-static ngx_int_t perm_handler_stale(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx, perm_cache_entry_t *entry);
-static ngx_int_t perm_handler_resume(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
-static ngx_int_t perm_handler_impossible(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
-static ngx_int_t perm_handler_decided(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
-static ngx_int_t perm_handler_allow(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_ctx_t *ctx);
-static void perm_handler_record(perm_main_conf_t *pmcf, perm_ctx_t *ctx,
-    perm_cache_entry_t *entry);
+static ngx_int_t perm_handler_begin(ngx_http_request_t *r);
+static ngx_int_t perm_handler_resume(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_lookup(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_hit(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known,
+    ngx_uint_t slow_ok);
+static ngx_int_t perm_handler_stale(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_unavailable(perm_ctx_t *ctx);
+static void perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known);
+static ngx_int_t perm_handler_decided(perm_ctx_t *ctx);
+static void perm_handler_record(perm_ctx_t *ctx);
 
 
 ngx_int_t
@@ -58,57 +43,44 @@ perm_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
     if (ctx == NULL) {
-        return perm_handler_begin(r, plcf);
+        return perm_handler_begin(r);
     }
 
-    switch (ctx->step) {
-
-    case PERM_CTX_WAITING:
-        return NGX_AGAIN;
-
-    case PERM_CTX_ANSWERED:
-        return perm_handler_resume(r, plcf, ctx);
-
-    case PERM_CTX_IMPATIENT:
-        return perm_handler_lookup(r, plcf, ctx);
-
-    default:
-        return NGX_DECLINED;
-    }
+    return ctx->decided ? NGX_DECLINED : perm_handler_resume(ctx);
 }
 
 
 static ngx_int_t
-perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
+perm_handler_begin(ngx_http_request_t *r)
 {
-    perm_tuple_t  *tuple;
     perm_ctx_t    *ctx;
-
-    if (perm_ctx_get(r)) {
-        perm_response_forget(r);
-    }
+    perm_tuple_t  *tuple;
 
     ctx = perm_ctx_create(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (perm_ctx_publish(ctx)) {
+        perm_response_forget(r);
+    }
+
     ctx->started = perm_metrics_start();
 
-    if (perm_policy_read(r, plcf, ctx) != NGX_OK) {
+    if (perm_policy_read(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ctx->policy == PERM_POLICY_OFF) {
-        ctx->step = PERM_CTX_DECIDED;
+        ctx->decided = 1;
         return NGX_DECLINED;
     }
 
     tuple = &ctx->tuple;
 
     /*
-     * Names that the cache holds byte for byte are valid, which is not worth
-     * finding out for every hit.
+     * The cache has only valid names, and compares every byte.  So a hit need
+     * not validate names: a miss does.
      */
 
     if (ctx->policy == PERM_POLICY_REQUIRED
@@ -116,270 +88,205 @@ perm_handler_begin(ngx_http_request_t *r, perm_loc_conf_t *plcf)
         && tuple->resource.len <= PERM_RESOURCE_MAX
         && tuple->app.len <= PERM_APP_MAX)
     {
-        return perm_handler_lookup(r, plcf, ctx);
+        ctx->hash = perm_tuple_hash(tuple, ctx->pmcf->sync.zone.zone->seed);
+
+        return perm_handler_lookup(ctx);
     }
 
     (void) perm_decision_early(ctx->policy, tuple->gateway, tuple->resource,
                                tuple->app, &ctx->decision);
 
-    return perm_handler_decided(r, plcf, ctx);
+    return perm_handler_decided(ctx);
 }
 
 
 static ngx_int_t
-perm_handler_lookup(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_handler_lookup(perm_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_uint_t           live, known;
-    perm_tuple_t        *tuple;
-    perm_zone_t         *zone;
-    perm_main_conf_t    *pmcf;
-    perm_cache_entry_t   entry;
+    ngx_uint_t  known, slow_ok;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->sync.zone.zone;
-    tuple = &ctx->tuple;
-
-    ctx->hash = perm_tuple_hash(tuple, zone->seed);
-
-    live = 0;
     known = 0;
-    rc = perm_cache_lookup(zone->cache, tuple, ctx->hash, ngx_current_msec,
-                           &entry);
+    slow_ok = 0;
 
-    if (rc == NGX_OK) {
-        ctx->decision = perm_decision_make(entry.grants, ngx_time());
+    if (perm_cached_find(ctx)) {
 
-        if (perm_handler_fresh(plcf, ctx, &entry)) {
-            return perm_handler_hit(r, plcf, ctx, &entry);
+        if (perm_cached_fresh(ctx)) {
+            return perm_handler_hit(ctx);
         }
 
-        live = (ctx->decision.outcome == PERM_ALLOW);
+        known = (ctx->decision.outcome == PERM_ALLOW);
 
-        known = perm_handler_known(r, plcf, ctx, &entry);
+        /*
+         * While Redis is slow, an entry may decide whose only fault is its
+         * age: changes are pushed, so that it would not be trusted if it had
+         * changed.  "app_permission_cache_valid 0" asks for a lookup each time.
+         */
 
-        if (known && perm_fetch_late(pmcf->worker->fetch)) {
-            (void) perm_fetch(pmcf->worker->fetch, tuple, ctx->hash, live, NULL,
-                              NULL, NULL);
-            return perm_handler_stale(r, plcf, ctx, &entry);
+        slow_ok = ctx->entry.trusted
+                  && ctx->pmcf->sync.zone.zone->health.tracking
+                  && perm_cached_valid(ctx) > 0
+                  && perm_cached_stale_ok(ctx);
+
+        if (slow_ok && perm_fetch_late(ctx->pmcf->worker->fetch)) {
+            perm_handler_refresh(ctx, known);
+            return perm_handler_stale(ctx);
         }
 
-    } else if (perm_decision_early(ctx->policy, tuple->gateway, tuple->resource,
-                                   tuple->app, &ctx->decision))
+    } else if (perm_decision_early(ctx->policy, ctx->tuple.gateway,
+                                   ctx->tuple.resource, ctx->tuple.app,
+                                   &ctx->decision))
     {
-        return perm_handler_decided(r, plcf, ctx);
+        return perm_handler_decided(ctx);
     }
 
-    if (ctx->step == PERM_CTX_NEW) {
-        ctx->started = perm_metrics_clock();
-    }
-
-    rc = perm_fetch(pmcf->worker->fetch, tuple, ctx->hash, live,
-                    perm_suspend_answered, r, &ctx->waiter);
-
-    if (rc == NGX_AGAIN) {
-        return perm_suspend(r, ctx, known);
-    }
-
-    return perm_handler_impossible(r, plcf, ctx);
+    return perm_handler_miss(ctx, known, slow_ok);
 }
 
 
-static int64_t
-perm_handler_valid(perm_loc_conf_t *plcf, perm_ctx_t *ctx)
-{
-    return (ctx->decision.outcome == PERM_ALLOW) ? plcf->valid
-                                                   : plcf->valid_denied;
-}
-
-
-static ngx_uint_t
-perm_handler_fresh(perm_loc_conf_t *plcf, perm_ctx_t *ctx,
-    perm_cache_entry_t *entry)
-{
-    int64_t  age;
-
-    age = (int64_t) ngx_current_msec - entry->fetched;
-
-    return entry->trusted && age < perm_handler_valid(plcf, ctx);
-}
-
+/* a grant that is in use is refreshed before its time is over */
 
 static ngx_int_t
-perm_handler_hit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx, perm_cache_entry_t *entry)
+perm_handler_hit(perm_ctx_t *ctx)
 {
-    int64_t            age;
-    perm_main_conf_t  *pmcf;
+    ngx_msec_t  valid;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+    perm_ctx_debug(ctx, "hit");
 
     ctx->cache = PERM_CACHE_HIT;
-    ctx->fetched = entry->fetched;
+    valid = ctx->plcf->valid;
 
-    if (ctx->decision.outcome == PERM_ALLOW) {
-        age = (int64_t) ngx_current_msec - entry->fetched;
-
-        if (age > (int64_t) (plcf->valid - plcf->valid / 4)
-            && perm_cache_claim(pmcf->sync.zone.zone->cache, entry,
-                                ngx_current_msec, PERM_REFRESH_RETRY))
-        {
-            (void) ngx_atomic_fetch_add(&pmcf->stats->refreshes, 1);
-            (void) perm_fetch(pmcf->worker->fetch, &ctx->tuple, ctx->hash, 1,
-                              NULL, NULL, NULL);
-        }
-
-        if (plcf->record && !perm_cache_accessed(entry, ngx_time())) {
-            perm_handler_record(pmcf, ctx, entry);
-        }
-    }
-
-    return perm_handler_decided(r, plcf, ctx);
-}
-
-
-/* may it decide where there is nobody to ask? */
-
-static ngx_uint_t
-perm_handler_fit(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx, perm_cache_entry_t *entry)
-{
-    int64_t            age;
-    perm_main_conf_t  *pmcf;
-
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-
-    if (!plcf->stale
-        || !perm_table_state_stale_ok(&pmcf->sync.zone.zone->table,
-                                      &ctx->tuple, entry))
+    if (ctx->decision.outcome == PERM_ALLOW
+        && perm_cached_age(ctx) > (int64_t) (valid - valid / 4)
+        && perm_cache_claim(ctx->pmcf->sync.zone.zone->cache, &ctx->entry,
+                            ngx_current_msec, PERM_REFRESH_RETRY))
     {
-        return 0;
+        (void) ngx_atomic_fetch_add(&ctx->pmcf->stats->refreshes, 1);
+        perm_handler_refresh(ctx, 1);
     }
 
-    age = (int64_t) ngx_current_msec - entry->fetched;
-
-    return age < perm_handler_valid(plcf, ctx) + (int64_t) plcf->stale;
+    return perm_handler_decided(ctx);
 }
 
 
-/*
- * May it decide where the answer is late?  Where changes are pushed, only its
- * time is over.  Not where nothing is to be cached.
- */
-
-static ngx_uint_t
-perm_handler_known(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx, perm_cache_entry_t *entry)
-{
-    perm_main_conf_t  *pmcf;
-
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-
-    return entry->trusted
-           && pmcf->sync.zone.zone->health.tracking
-           && perm_handler_valid(plcf, ctx) > 0
-           && perm_handler_fit(r, plcf, ctx, entry);
-}
-
+/* "known": the cache has a grant; "slow_ok": the cache decides after a while */
 
 static ngx_int_t
-perm_handler_stale(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx, perm_cache_entry_t *entry)
+perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known, ngx_uint_t slow_ok)
 {
-    ctx->cache = PERM_CACHE_STALE;
-    ctx->fetched = entry->fetched;
+    ngx_int_t  rc;
 
-    return perm_handler_decided(r, plcf, ctx);
-}
+    perm_ctx_debug(ctx, "miss");
 
-
-static ngx_int_t
-perm_handler_resume(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
-{
-    if (ctx->result != PERM_FETCHED) {
-        return perm_handler_impossible(r, plcf, ctx);
+    if (ctx->suspend == NULL) {
+        ctx->started = perm_redis_command_clock();
     }
 
-    return perm_handler_decided(r, plcf, ctx);
+    rc = perm_suspend_fetch(ctx, known ? PERM_FETCH_KNOWN : 0, slow_ok);
+
+    return (rc == NGX_DECLINED) ? perm_handler_unavailable(ctx) : rc;
 }
 
 
-/*
- * No answer to be had: what is known goes on for a while.  Looked up anew,
- * since meanwhile the key may have been reported as changed.
- */
-
 static ngx_int_t
-perm_handler_impossible(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_handler_resume(perm_ctx_t *ctx)
 {
-    perm_main_conf_t    *pmcf;
-    perm_cache_entry_t   entry;
+    perm_fetch_reply_t  *reply;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+    switch (ctx->suspend->state) {
 
-    if (perm_cache_lookup(pmcf->sync.zone.zone->cache, &ctx->tuple, ctx->hash,
-                          ngx_current_msec, &entry)
-        == NGX_OK)
-    {
-        ctx->decision = perm_decision_make(entry.grants, ngx_time());
+    case PERM_SUSPEND_WAITING:
+        return NGX_AGAIN;
 
-        if (perm_handler_fit(r, plcf, ctx, &entry)) {
-            return perm_handler_stale(r, plcf, ctx, &entry);
-        }
+    case PERM_SUSPEND_SLOW:
+        return perm_handler_lookup(ctx);
+
+    default: /* PERM_SUSPEND_ANSWERED */
+        reply = &ctx->suspend->reply;
+    }
+
+    if (reply->result != PERM_FETCHED) {
+        return perm_handler_unavailable(ctx);
     }
 
     ctx->cache = PERM_CACHE_MISS;
-    ctx->decision = perm_decision_unavailable(plcf->on_error_allow);
+    ctx->decision = perm_decision_make(reply->grants, ngx_time());
 
-    return perm_handler_decided(r, plcf, ctx);
+    return perm_handler_decided(ctx);
+}
+
+
+/* the entry is found again, since its key may have changed meanwhile */
+
+static ngx_int_t
+perm_handler_unavailable(perm_ctx_t *ctx)
+{
+    if (perm_cached_find(ctx) && perm_cached_stale_ok(ctx)) {
+        return perm_handler_stale(ctx);
+    }
+
+    perm_ctx_debug(ctx, "unavailable");
+
+    ctx->cache = PERM_CACHE_MISS;
+    ctx->decision = perm_decision_unavailable(ctx->plcf->on_error_allow);
+
+    return perm_handler_decided(ctx);
 }
 
 
 static ngx_int_t
-perm_handler_decided(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_handler_stale(perm_ctx_t *ctx)
 {
-    ctx->step = PERM_CTX_DECIDED;
+    perm_ctx_debug(ctx, "stale");
 
-    perm_metrics_count(r, plcf, ctx);
+    ctx->cache = PERM_CACHE_STALE;
 
-    if (perm_metrics_noted(ctx)) {
-        perm_metrics_note(r, plcf, ctx);
-    }
+    return perm_handler_decided(ctx);
+}
 
-    if (ctx->decision.outcome == PERM_ALLOW) {
-        return perm_handler_allow(r, plcf, ctx);
-    }
 
-    if (plcf->dry_run) {
-        return NGX_DECLINED;
-    }
+/* in the background */
 
-    return perm_response_send(r, plcf, ctx);
+static void
+perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known)
+{
+    perm_ctx_debug(ctx, "refresh");
+
+    (void) perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash,
+                      known ? PERM_FETCH_KNOWN : 0, NULL, NULL, NULL);
 }
 
 
 static ngx_int_t
-perm_handler_allow(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_handler_decided(perm_ctx_t *ctx)
 {
-    int64_t            expires;
-    perm_main_conf_t  *pmcf;
+    int64_t              expires;
+    perm_loc_conf_t     *plcf;
+    ngx_http_request_t  *r;
 
+    r = ctx->request;
+    plcf = ctx->plcf;
     expires = ctx->decision.expires;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "app_permission: decided, %s: %s",
+                   perm_decision_outcome_name(ctx->decision.outcome).data,
+                   perm_decision_reason_name(ctx->decision.reason).data);
+
+    ctx->decided = 1;
+
+    perm_metrics_count(ctx);
+
+    if (ctx->decision.outcome != PERM_ALLOW) {
+        return plcf->dry_run ? NGX_DECLINED : perm_response_send(ctx);
+    }
 
     if (expires < 0) {
         /* no grant allowed it: "open", or "on_error allow" */
         return NGX_DECLINED;
     }
 
-    if (plcf->record && ctx->cache != PERM_CACHE_HIT) {
-        pmcf = ngx_http_get_module_main_conf(r,
-                                             ngx_http_app_permission_module);
-        perm_handler_record(pmcf, ctx, NULL);
+    if (plcf->record) {
+        perm_handler_record(ctx);
     }
 
     if (plcf->expires_header && expires < PERM_GRANT_PERMANENT
@@ -392,14 +299,26 @@ perm_handler_allow(ngx_http_request_t *r, perm_loc_conf_t *plcf,
 }
 
 
-static void
-perm_handler_record(perm_main_conf_t *pmcf, perm_ctx_t *ctx,
-    perm_cache_entry_t *entry)
-{
-    (void) perm_recorder_record(pmcf->sync.zone.zone->recorder, &ctx->tuple,
-                                ctx->hash, ngx_time());
+/* an entry that decided before in this second was recorded then */
 
-    if (entry != NULL) {
-        perm_cache_note_access(entry, ngx_time());
+static void
+perm_handler_record(perm_ctx_t *ctx)
+{
+    time_t  now;
+
+    now = ngx_time();
+
+    if (ctx->cache != PERM_CACHE_MISS && perm_cache_accessed(&ctx->entry, now))
+    {
+        return;
+    }
+
+    perm_ctx_debug(ctx, "recorded");
+
+    (void) perm_recorder_record(ctx->pmcf->sync.zone.zone->recorder,
+                                &ctx->tuple, ctx->hash, now);
+
+    if (ctx->cache != PERM_CACHE_MISS) {
+        perm_cache_note_access(&ctx->entry, now);
     }
 }

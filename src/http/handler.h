@@ -1,6 +1,6 @@
 
 /*
- * The request's way through the check, the only place that suspends one.
+ * A request's way: policy, cache, lookup in Redis, decision, response.
  */
 
 
@@ -14,9 +14,10 @@
 
 
 /*
- * A handler of the PRECONTENT phase: after every kind of authentication,
- * whatever "satisfy" says and in whatever order modules were loaded, and, as
- * handlers of a phase run last registered first, before mirror and try_files.
+ * A handler of the PRECONTENT phase.  That phase comes after every kind of
+ * authentication, whatever "satisfy" says and in whatever order modules were
+ * loaded.  The handler that is registered last runs first there, so that this
+ * one runs before those of mirror and try_files.
  */
 ngx_int_t perm_handler(ngx_http_request_t *r);
 

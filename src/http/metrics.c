@@ -1,11 +1,12 @@
 
 #include "http/metrics.h"
 
+#include "http/cached.h"
 #include "http/denial_log.h"
 
 
-static void perm_metrics_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
+static void perm_metrics_more(perm_ctx_t *ctx);
+static void perm_metrics_resource(perm_ctx_t *ctx);
 
 
 uint64_t
@@ -13,62 +14,49 @@ perm_metrics_start(void)
 {
     static ngx_uint_t  requests;
 
-    return (requests++ % PERM_METRICS_SAMPLE) ? 0 : perm_metrics_clock();
+    return (requests++ % PERM_METRICS_SAMPLE) ? 0 : perm_redis_command_clock();
 }
 
 
-uint64_t
-perm_metrics_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
+/* of hits that a grant allowed, only the sample gets more than the counters */
 
 void
-perm_metrics_count(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_metrics_count(perm_ctx_t *ctx)
 {
-    perm_main_conf_t  *pmcf;
+    ngx_uint_t  allowed;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
+    allowed = (ctx->decision.outcome == PERM_ALLOW);
 
-    perm_stats_count(pmcf->stats,
-                     ctx->decision.outcome != PERM_ALLOW && plcf->dry_run,
-                     ctx->decision.outcome, ctx->decision.reason,
-                     ctx->cache);
+    perm_stats_count(ctx->pmcf->stats, !allowed && ctx->plcf->dry_run,
+                     ctx->decision.outcome, ctx->decision.reason, ctx->cache);
+
+    if (ctx->started || ctx->cache != PERM_CACHE_HIT || !allowed) {
+        perm_metrics_more(ctx);
+    }
 }
 
 
-void
-perm_metrics_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+static void
+perm_metrics_more(perm_ctx_t *ctx)
 {
-    int64_t            age;
-    perm_zone_t       *zone;
-    perm_main_conf_t  *pmcf;
+    perm_zone_t        *zone;
+    perm_stats_cell_t  *stats;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
-    zone = pmcf->sync.zone.zone;
+    zone = ctx->pmcf->sync.zone.zone;
+    stats = ctx->pmcf->stats;
 
     if (ctx->started && ctx->cache != PERM_CACHE_NONE) {
-        perm_stats_time(pmcf->stats,
+        perm_stats_time(stats,
                         (ctx->cache == PERM_CACHE_HIT) ? PERM_HISTOGRAM_HIT
-                                                         : PERM_HISTOGRAM_MISS,
-                        perm_metrics_clock() - ctx->started);
+                                                       : PERM_HISTOGRAM_MISS,
+                        perm_redis_command_clock() - ctx->started);
     }
 
-    perm_metrics_resource(zone, plcf, ctx);
-
-    if (ctx->fetched) {
-        /* another worker's clock may be a little ahead */
-
-        age = (int64_t) ngx_current_msec - ctx->fetched;
-        perm_stats_age(pmcf->stats, ngx_max(age, 0), ngx_time());
+    if (ctx->cache == PERM_CACHE_HIT || ctx->cache == PERM_CACHE_STALE) {
+        perm_stats_age(stats, ngx_max(perm_cached_age(ctx), 0), ngx_time());
     }
+
+    perm_metrics_resource(ctx);
 
     if (ctx->cache == PERM_CACHE_MISS
         || perm_expiring_soon(ctx->decision.expires, ngx_time()))
@@ -79,14 +67,13 @@ perm_metrics_note(ngx_http_request_t *r, perm_loc_conf_t *plcf,
     }
 
     if (ctx->decision.outcome != PERM_ALLOW) {
-        perm_denial_log_note(r, plcf, ctx);
+        perm_denial_log(ctx);
     }
 }
 
 
 static void
-perm_metrics_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_metrics_resource(perm_ctx_t *ctx)
 {
     ngx_uint_t  weight;
 
@@ -100,7 +87,7 @@ perm_metrics_resource(perm_zone_t *zone, perm_loc_conf_t *plcf,
               && ctx->decision.outcome == PERM_ALLOW)
              ? PERM_METRICS_SAMPLE : 1;
 
-    perm_resources_note(zone->resources, &ctx->tuple, ctx->policy,
-                        plcf->dry_run, ctx->decision.outcome, weight,
-                        ngx_time());
+    perm_resources_note(ctx->pmcf->sync.zone.zone->resources, &ctx->tuple,
+                        ctx->policy, ctx->plcf->dry_run,
+                        ctx->decision.outcome, weight, ngx_time());
 }

@@ -2,20 +2,20 @@
 #include "http/policy.h"
 
 
-/* what $1 and the like mean to the location */
+/* the captures of the location's regular expression: $1 and the like */
 
 typedef struct {
-    ngx_uint_t   n;            /* as nginx has it */
-    u_char      *data;
-    size_t       size;         /* bytes of those that are there */
+    ngx_uint_t   n;            /* r->ncaptures */
+    u_char      *data;         /* r->captures_data */
+    size_t       size;         /* bytes of captures[] */
     int          captures[1];
 } perm_captures_t;
 
 
+static perm_policy_t perm_policy_recompute(perm_ctx_t *ctx,
+    perm_captures_t *saved);
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
     perm_complex_value_t *value, perm_captures_t *saved, perm_str_t *text);
-static perm_policy_t perm_policy_anew(ngx_http_request_t *r,
-    perm_loc_conf_t *plcf, perm_policy_t policy, perm_captures_t *saved);
 static ngx_inline ngx_int_t perm_policy_save_captures(ngx_http_request_t *r,
     perm_captures_t **saved);
 static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
@@ -23,11 +23,17 @@ static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
 
 
 ngx_int_t
-perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_policy_read(perm_ctx_t *ctx)
 {
-    perm_str_t        text;
-    perm_captures_t  *saved;
+    perm_str_t           text;
+    perm_tuple_t        *tuple;
+    perm_captures_t     *saved;
+    perm_loc_conf_t     *plcf;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    plcf = ctx->plcf;
+    tuple = &ctx->tuple;
 
     if (perm_policy_save_captures(r, &saved) != NGX_OK) {
         return NGX_ERROR;
@@ -47,71 +53,81 @@ perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
             && (ctx->policy == PERM_POLICY_OPEN
                 || ctx->policy == PERM_POLICY_OFF))
         {
-            ctx->policy = perm_policy_anew(r, plcf, ctx->policy, saved);
+            ctx->policy = perm_policy_recompute(ctx, saved);
         }
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "app_permission: policy %d", ctx->policy);
 
     if (ctx->policy == PERM_POLICY_OFF) {
         return NGX_OK;
     }
 
-    if (perm_policy_get(r, &plcf->gateway, saved, &ctx->tuple.gateway)
-        != NGX_OK
-        || perm_policy_get(r, &plcf->resource, saved, &ctx->tuple.resource)
+    if (perm_policy_get(r, &plcf->gateway, saved, &tuple->gateway) != NGX_OK
+        || perm_policy_get(r, &plcf->resource, saved, &tuple->resource)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (ctx->policy == PERM_POLICY_OPEN) {
-        /* whoever calls: to find out may have its price */
-        ctx->tuple.app.len = 0;
-        ctx->tuple.app.data = NULL;
+        /* nobody needs the app, and some variables are dear */
+        tuple->app.len = 0;
+        tuple->app.data = NULL;
         return NGX_OK;
     }
 
-    return perm_policy_get(r, &plcf->app, saved, &ctx->tuple.app);
+    return perm_policy_get(r, &plcf->app, saved, &tuple->app);
 }
 
 
 /*
- * A request that has moved on to another location asks for a grant, or fails,
- * where its map says so now, also when that is not "volatile".  Nothing else
- * that it says counts: the variable may have been set since.
+ * For a request that an internal redirect has led here.  nginx still has the
+ * policy that the map gave for the location before.  When the map gives
+ * "required" or nothing valid for this location, that counts.  When it gives
+ * "open" or "off", the kept policy stays: "set" or "auth_request_set" may have
+ * assigned the variable since.
  */
 
 static perm_policy_t
-perm_policy_anew(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_policy_t policy, perm_captures_t *saved)
+perm_policy_recompute(perm_ctx_t *ctx, perm_captures_t *saved)
 {
     ngx_int_t      rc;
     perm_str_t     text;
-    perm_policy_t  now;
+    perm_policy_t  policy;
 
-    rc = perm_complex_value_anew(r, &plcf->policy_value, &text);
+    rc = perm_complex_value_recompute(ctx->request, &ctx->plcf->policy_value,
+                                      &text);
+
+    perm_policy_restore_captures(ctx->request, saved);
 
     if (rc == NGX_DECLINED) {
-        return policy;
+        return ctx->policy;
     }
 
-    now = (rc == NGX_OK) ? perm_decision_policy(text) : PERM_POLICY_INVALID;
+    policy = (rc == NGX_OK) ? perm_decision_policy(text) : PERM_POLICY_INVALID;
 
-    perm_policy_restore_captures(r, saved);
-
-    return (now == PERM_POLICY_OPEN || now == PERM_POLICY_OFF) ? policy : now;
+    return (policy == PERM_POLICY_OPEN || policy == PERM_POLICY_OFF)
+           ? ctx->policy : policy;
 }
 
 
 /*
- * A map with a regular expression puts its own captures in place of those of
- * the location: no value is to depend on which ones were read before it, nor
- * is what comes after the check.
+ * A map with a regular expression replaces the captures of the location.  They
+ * are put back, so that the next value and the rest of the request see those
+ * of the location.
  */
 
 static ngx_inline ngx_int_t
 perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
     perm_captures_t *saved, perm_str_t *text)
 {
+    if (value->fixed) {
+        *text = value->text;
+        return NGX_OK;
+    }
+
     if (perm_complex_value_get(r, value, text) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -121,6 +137,8 @@ perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
     return NGX_OK;
 }
 
+
+/* *saved is NULL where there is nothing to save */
 
 static ngx_inline ngx_int_t
 perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t **saved)
@@ -140,7 +158,8 @@ perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t **saved)
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    /* an expression without captures counts one, and may have no room for it */
+    /* a regular expression without captures counts one, and nginx may have no
+       array then */
 
     size = r->captures ? ngx_min(r->ncaptures, cmcf->ncaptures) * sizeof(int)
                        : 0;

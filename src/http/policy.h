@@ -12,12 +12,10 @@
 
 
 /*
- * What this location asks of the request: fills check->policy and, unless
- * the policy is "off", check->call.  Nothing is validated yet.  Returns
- * NGX_OK, or NGX_ERROR when memory is out.
+ * Fills ctx->policy and, unless the policy is "off", ctx->tuple.  Nothing is
+ * validated yet.  Returns NGX_OK, or NGX_ERROR when memory is out.
  */
-ngx_int_t perm_policy_read(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
+ngx_int_t perm_policy_read(perm_ctx_t *ctx);
 
 
 #endif /* _PERM_HTTP_POLICY_H_INCLUDED_ */

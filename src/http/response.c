@@ -1,108 +1,100 @@
 
 #include "http/response.h"
 
+#include "http/send.h"
+
 
 typedef struct {
     ngx_uint_t   status;
     ngx_str_t    code;
-    ngx_str_t    code_name;
-    ngx_str_t    message;
-    ngx_str_t    title;        /* of the problem type */
-} perm_grants_reply_t;
+    char        *code_name;
+    char        *message;
+    char        *title;        /* of the problem type */
+} perm_response_kind_t;
 
 
-static perm_grants_reply_t *perm_response_answer(perm_ctx_t *ctx);
-static ngx_int_t perm_response_bkapi(ngx_http_request_t *r,
-    perm_grants_reply_t *answer, perm_ctx_t *ctx, ngx_str_t *body);
-static ngx_int_t perm_response_problem(ngx_http_request_t *r,
-    perm_grants_reply_t *answer, perm_ctx_t *ctx, ngx_str_t *body);
-static u_char *perm_response_member(u_char *p, char *name, perm_str_t value,
-    int valid);
-static ngx_int_t perm_response_reason(ngx_http_request_t *r,
-    perm_ctx_t *ctx, ngx_str_t *reason);
-static ngx_int_t perm_response_body(ngx_http_request_t *r,
-    perm_grants_reply_t *answer, ngx_str_t *type, ngx_str_t *body);
-static ngx_int_t perm_response_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value);
+static perm_response_kind_t *perm_response_kind(perm_ctx_t *ctx);
+static ngx_int_t perm_response_bkapi(perm_ctx_t *ctx,
+    perm_response_kind_t *kind, perm_writer_t *w);
+static ngx_int_t perm_response_problem(perm_ctx_t *ctx,
+    perm_response_kind_t *kind, perm_writer_t *w);
+static void perm_response_member(perm_writer_t *w, char *name,
+    perm_str_t value, int valid);
+static ngx_int_t perm_response_text(perm_ctx_t *ctx, const char *fmt,
+    char *message, ngx_str_t *text);
 
 
-static perm_grants_reply_t  perm_grants_reply_deny = {
+static perm_response_kind_t  perm_response_deny = {
     NGX_HTTP_FORBIDDEN,
     ngx_string("1640301"),
-    ngx_string("APP_NO_PERMISSION"),
-    ngx_string("App has no permission to the resource"),
-    ngx_string("Forbidden")
+    "APP_NO_PERMISSION",
+    "App has no permission to the resource",
+    "Forbidden"
 };
 
 
-static perm_grants_reply_t  perm_grants_reply_unavailable = {
+static perm_response_kind_t  perm_response_unavailable = {
     NGX_HTTP_SERVICE_UNAVAILABLE,
     ngx_string("1650300"),
-    ngx_string("SERVICE_UNAVAILABLE"),
-    ngx_string("Service Unavailable"),
-    ngx_string("Service Unavailable")
+    "SERVICE_UNAVAILABLE",
+    "Service Unavailable",
+    "Service Unavailable"
 };
 
 
-static perm_grants_reply_t  perm_grants_reply_bad_config = {
+static perm_response_kind_t  perm_response_bad_config = {
     NGX_HTTP_INTERNAL_SERVER_ERROR,
     ngx_string("1650002"),
-    ngx_string("INVALID_RESOURCE_CONFIG"),
-    ngx_string("Resource configuration error"),
-    ngx_string("Internal Server Error")
+    "INVALID_RESOURCE_CONFIG",
+    "Resource configuration error",
+    "Internal Server Error"
 };
 
 
-/* the reason's text, and whether the app's name follows it */
+/* the text of a reason; one that ends with "=" has the app's name after it */
 
-typedef struct {
-    ngx_str_t    text;
-    ngx_uint_t   app;
-} perm_reason_text_t;
-
-
-static perm_reason_text_t  perm_reason_texts[PERM_REASONS] = {
-    { ngx_null_string, 0 },                                 /* open */
-    { ngx_null_string, 0 },                                 /* gateway_grant */
-    { ngx_null_string, 0 },                                 /* resource_grant */
-    { ngx_string("no app code"), 0 },
-    { ngx_string("invalid app code"), 0 },
-    { ngx_string("no permission, bk_app_code="), 1 },
-    { ngx_string("permission has expired, type=gateway_permission, "
-                 "bk_app_code="), 1 },
-    { ngx_string("permission has expired, type=resource_permission, "
-                 "bk_app_code="), 1 },
-    { ngx_string("permission lookup failed"), 0 },
-    { ngx_string("policy, gateway or resource is not set"), 0 }
+static char  *perm_response_reasons[PERM_REASONS] = {
+    "",                                                     /* open */
+    "",                                                     /* gateway_grant */
+    "",                                                     /* resource_grant */
+    "no app code",
+    "invalid app code",
+    "no permission, bk_app_code=",
+    "permission has expired, type=gateway_permission, bk_app_code=",
+    "permission has expired, type=resource_permission, bk_app_code=",
+    "permission lookup failed",
+    "policy, gateway or resource is not set"
 };
 
 
-static ngx_str_t  perm_type_json =
+static ngx_str_t  perm_response_json =
     ngx_string("application/json; charset=utf-8");
-static ngx_str_t  perm_type_problem = ngx_string("application/problem+json");
+static ngx_str_t  perm_response_problem_json =
+    ngx_string("application/problem+json");
 
-static ngx_str_t  perm_header_code = ngx_string("X-Bkapi-Error-Code");
-static ngx_str_t  perm_header_message = ngx_string("X-Bkapi-Error-Message");
-static ngx_str_t  perm_header_expires_in =
-    ngx_string("X-App-Permission-Expires-In");
+static char  perm_response_expires_name[] = "X-App-Permission-Expires-In";
 
 
 ngx_int_t
-perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx)
+perm_response_send(perm_ctx_t *ctx)
 {
-    ngx_int_t             rc;
-    ngx_str_t             body, *type;
-    perm_grants_reply_t  *answer;
+    ngx_int_t              rc;
+    ngx_str_t             *type;
+    perm_writer_t          w;
+    ngx_http_request_t    *r;
+    perm_response_kind_t  *kind;
 
-    answer = perm_response_answer(ctx);
+    r = ctx->request;
+    kind = perm_response_kind(ctx);
 
-    if (plcf->error_format == PERM_ERROR_OFF) {
-        return answer->status;
+    if (ctx->plcf->error_format == PERM_ERROR_OFF) {
+        return kind->status;
     }
 
-    /* as nginx's own error pages: no "100 Continue"; and before the headers,
-       which a body that is none does not get */
+    /*
+     * As nginx does for its own error pages: no "100 Continue".  The body comes
+     * before our headers, which the answer to a malformed body must not have.
+     */
 
     r->expect_tested = 1;
 
@@ -111,215 +103,157 @@ perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
         return rc;
     }
 
-    if (plcf->error_format == PERM_ERROR_PROBLEM) {
-        type = &perm_type_problem;
-        rc = perm_response_problem(r, answer, ctx, &body);
+    perm_writer_init(&w, r->pool);
+
+    if (ctx->plcf->error_format == PERM_ERROR_PROBLEM) {
+        type = &perm_response_problem_json;
+        rc = perm_response_problem(ctx, kind, &w);
 
     } else {
-        type = &perm_type_json;
-        rc = perm_response_bkapi(r, answer, ctx, &body);
+        type = &perm_response_json;
+        rc = perm_response_bkapi(ctx, kind, &w);
     }
 
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* even where the request came here for another error's page */
+    /* also where "error_page" led the request here with another status */
 
-    r->err_status = answer->status;
+    r->err_status = kind->status;
 
-    ngx_http_finalize_request(r, perm_response_body(r, answer, type, &body));
+    ngx_http_finalize_request(r, perm_send_body(r, kind->status, type, &w));
 
     return NGX_DONE;
 }
 
 
-static perm_grants_reply_t *
-perm_response_answer(perm_ctx_t *ctx)
+static perm_response_kind_t *
+perm_response_kind(perm_ctx_t *ctx)
 {
     if (ctx->decision.outcome == PERM_DENY) {
-        return &perm_grants_reply_deny;
+        return &perm_response_deny;
     }
 
     if (ctx->decision.reason == PERM_UNAVAILABLE) {
-        return &perm_grants_reply_unavailable;
+        return &perm_response_unavailable;
     }
 
-    return &perm_grants_reply_bad_config;
+    return &perm_response_bad_config;
 }
 
 
 static ngx_int_t
-perm_response_bkapi(ngx_http_request_t *r, perm_grants_reply_t *answer,
-    perm_ctx_t *ctx, ngx_str_t *body)
+perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
+    perm_writer_t *w)
 {
-    u_char     *p;
-    ngx_str_t   message, reason;
+    ngx_str_t   message;
+    perm_str_t  text;
 
-    if (perm_response_reason(r, ctx, &reason) != NGX_OK) {
+    if (perm_response_text(ctx, "%s [reason=\"%s%*s\"]", kind->message,
+                           &message)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    message.data = ngx_pnalloc(r->pool, answer->message.len + reason.len
-                                        + sizeof(" [reason=\"\"]"));
-    if (message.data == NULL) {
+    text.data = (char *) message.data;
+    text.len = message.len;
+
+    perm_writer_put(w, "{\"code\":%V,\"code_name\":\"%s\",\"message\":",
+                    &kind->code, kind->code_name);
+    perm_writer_json(w, text);
+    perm_writer_put(w, ",\"result\":false,\"data\":null}");
+
+    if (perm_send_header(ctx->request, "X-Bkapi-Error-Code", &kind->code)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    message.len = ngx_sprintf(message.data, "%V [reason=\"%V\"]",
-                              &answer->message, &reason)
-                  - message.data;
-
-    body->data = ngx_pnalloc(r->pool, message.len + 256);
-    if (body->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* none of these texts has a byte to escape, but for the two quotes */
-
-    p = ngx_sprintf(body->data, "{\"code\":%V,\"code_name\":\"%V\","
-                    "\"message\":\"%V [reason=\\\"%V\\\"]\","
-                    "\"result\":false,\"data\":null}",
-                    &answer->code, &answer->code_name, &answer->message,
-                    &reason);
-
-    body->len = p - body->data;
-
-    if (perm_response_header(r, &perm_header_code, &answer->code) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return perm_response_header(r, &perm_header_message, &message);
+    return perm_send_header(ctx->request, "X-Bkapi-Error-Message", &message);
 }
 
 
 /* https://www.rfc-editor.org/rfc/rfc9457 */
 
 static ngx_int_t
-perm_response_problem(ngx_http_request_t *r, perm_grants_reply_t *answer,
-    perm_ctx_t *ctx, ngx_str_t *body)
+perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
+    perm_writer_t *w)
 {
-    u_char      *p;
-    ngx_str_t    reason;
-    perm_str_t   type;
+    ngx_str_t      detail;
+    perm_str_t     reason;
+    perm_tuple_t  *tuple;
 
-    if (perm_response_reason(r, ctx, &reason) != NGX_OK) {
+    if (perm_response_text(ctx, "%s: %s%*s", kind->message, &detail)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    type = perm_decision_reason_name(ctx->decision.reason);
+    tuple = &ctx->tuple;
+    reason = perm_decision_reason_name(ctx->decision.reason);
 
-    body->data = ngx_pnalloc(r->pool, answer->message.len + reason.len
-                                      + PERM_TUPLE_MAX + 256);
-    if (body->data == NULL) {
-        return NGX_ERROR;
-    }
+    perm_writer_put(w, "{\"type\":\"urn:app-permission:%*s\","
+                    "\"title\":\"%s\",\"status\":%ui,\"detail\":\"%V\"",
+                    reason.len, reason.data, kind->title, kind->status,
+                    &detail);
 
-    p = ngx_sprintf(body->data, "{\"type\":\"urn:app-permission:%*s\","
-                    "\"title\":\"%V\",\"status\":%ui,"
-                    "\"detail\":\"%V: %V\"",
-                    type.len, type.data, &answer->title, answer->status,
-                    &answer->message, &reason);
+    perm_response_member(w, "gateway", tuple->gateway,
+                         perm_name_gateway_valid(tuple->gateway));
+    perm_response_member(w, "resource", tuple->resource,
+                         perm_name_resource_valid(tuple->resource));
+    perm_response_member(w, "app", tuple->app,
+                         perm_name_app_valid(tuple->app));
 
-    p = perm_response_member(p, "gateway", ctx->tuple.gateway,
-                             perm_name_gateway_valid(ctx->tuple.gateway));
-    p = perm_response_member(p, "resource", ctx->tuple.resource,
-                             perm_name_resource_valid(ctx->tuple.resource));
-    p = perm_response_member(p, "app", ctx->tuple.app,
-                             perm_name_app_valid(ctx->tuple.app));
-    *p++ = '}';
-
-    body->len = p - body->data;
+    perm_writer_put(w, "}");
 
     return NGX_OK;
 }
 
 
-static u_char *
-perm_response_member(u_char *p, char *name, perm_str_t value, int valid)
-{
-    if (!valid) {
-        return p;
-    }
+/* valid names need no escapes */
 
-    return ngx_sprintf(p, ",\"%s\":\"%*s\"", name, value.len, value.data);
+static void
+perm_response_member(perm_writer_t *w, char *name, perm_str_t value, int valid)
+{
+    if (valid) {
+        perm_writer_put(w, ",\"%s\":\"%*s\"", name, value.len, value.data);
+    }
 }
 
 
+/* "fmt" takes the message, the text of the reason, and the app's name */
+
 static ngx_int_t
-perm_response_reason(ngx_http_request_t *r, perm_ctx_t *ctx,
-    ngx_str_t *reason)
+perm_response_text(perm_ctx_t *ctx, const char *fmt, char *message,
+    ngx_str_t *text)
 {
-    u_char              *p;
-    perm_str_t           app;
-    perm_reason_text_t  *text;
+    char        *reason;
+    size_t       len;
+    perm_str_t   app;
 
-    text = &perm_reason_texts[ctx->decision.reason];
+    reason = perm_response_reasons[ctx->decision.reason];
+    len = ngx_strlen(reason);
+    app = perm_str("");
 
-    if (!text->app) {
-        *reason = text->text;
-        return NGX_OK;
+    if (len && reason[len - 1] == '=') {
+        /* it is valid: the reason of a name that is not would be another */
+        app = ctx->tuple.app;
     }
 
-    /* valid here: other names have reasons of their own */
+    len += ngx_strlen(fmt) + ngx_strlen(message) + app.len;
 
-    app = ctx->tuple.app;
-
-    reason->len = text->text.len + app.len;
-    reason->data = ngx_pnalloc(r->pool, reason->len);
-
-    if (reason->data == NULL) {
+    text->data = ngx_pnalloc(ctx->request->pool, len);
+    if (text->data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(reason->data, text->text.data, text->text.len);
-    ngx_memcpy(p, app.data, app.len);
+    text->len = ngx_sprintf(text->data, fmt, message, reason, app.len,
+                            app.data)
+                - text->data;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_response_body(ngx_http_request_t *r, perm_grants_reply_t *answer,
-    ngx_str_t *type, ngx_str_t *body)
-{
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
-
-    r->headers_out.status = answer->status;
-    r->headers_out.content_length_n = body->len;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    if (type == &perm_type_json) {
-        /* told apart, so that "charset" adds no second one */
-        r->headers_out.content_type_len = sizeof("application/json") - 1;
-        ngx_str_set(&r->headers_out.charset, "utf-8");
-    }
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->pos = body->data;
-    b->last = body->data + body->len;
-    b->memory = 1;
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
 }
 
 
@@ -335,7 +269,7 @@ perm_response_expires_in(ngx_http_request_t *r, int64_t seconds)
 
     value.len = ngx_sprintf(value.data, "%L", seconds) - value.data;
 
-    return perm_response_header(r, &perm_header_expires_in, &value);
+    return perm_send_header(r, perm_response_expires_name, &value);
 }
 
 
@@ -350,30 +284,9 @@ perm_response_forget(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.data == perm_header_expires_in.data) {
+            if (h[i].key.data == (u_char *) perm_response_expires_name) {
                 h[i].hash = 0;
             }
         }
     }
-}
-
-
-static ngx_int_t
-perm_response_header(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key = *name;
-    h->value = *value;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-
-    return NGX_OK;
 }

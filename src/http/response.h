@@ -16,8 +16,7 @@
  * a phase handler returns: NGX_DONE when the answer was sent, or the status
  * for nginx to answer with.
  */
-ngx_int_t perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
-    perm_ctx_t *ctx);
+ngx_int_t perm_response_send(perm_ctx_t *ctx);
 
 
 /*
@@ -26,7 +25,8 @@ ngx_int_t perm_response_send(ngx_http_request_t *r, perm_loc_conf_t *plcf,
  */
 ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
 
-/* takes it off again: the request has moved on to another check */
+/* takes that header away: an internal redirect leads to another decision */
+
 void perm_response_forget(ngx_http_request_t *r);
 
 

@@ -31,22 +31,14 @@ perm_send_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 
 
 ngx_int_t
-perm_send_content(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+perm_send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     perm_writer_t *w)
 {
     ngx_int_t     rc;
     ngx_chain_t  *out;
 
-    static ngx_str_t  no_store = ngx_string("no-store");
-    static ngx_str_t  nosniff = ngx_string("nosniff");
-
     out = perm_writer_finish(w);
-
-    if (out == NULL
-        || perm_send_header(r, "Cache-Control", &no_store) != NGX_OK
-        || perm_send_header(r, "X-Content-Type-Options", &nosniff)
-           != NGX_OK)
-    {
+    if (out == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -64,20 +56,20 @@ perm_send_content(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 }
 
 
+/* nginx keeps the charset apart, and would add a second one */
+
 static void
 perm_send_type(ngx_http_request_t *r, ngx_str_t *type)
 {
-    u_char  *p, *last;
+    u_char  *p;
 
     r->headers_out.content_type = *type;
     r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
 
-    last = type->data + type->len;
-    p = ngx_strlchr(type->data, last, ';');
+    p = ngx_strlchr(type->data, type->data + type->len, ';');
 
     if (p) {
-        /* told apart, so that "charset" adds no second one */
         r->headers_out.content_type_len = p - type->data;
         ngx_str_set(&r->headers_out.charset, "utf-8");
     }
@@ -85,18 +77,31 @@ perm_send_type(ngx_http_request_t *r, ngx_str_t *type)
 
 
 ngx_int_t
+perm_send_content(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    perm_writer_t *w)
+{
+    static ngx_str_t  no_store = ngx_string("no-store");
+    static ngx_str_t  nosniff = ngx_string("nosniff");
+
+    if (perm_send_header(r, "Cache-Control", &no_store) != NGX_OK
+        || perm_send_header(r, "X-Content-Type-Options", &nosniff) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return perm_send_body(r, status, type, w);
+}
+
+
+ngx_int_t
 perm_send_error(ngx_http_request_t *r, ngx_uint_t status, const char *text)
 {
-    perm_str_t     message;
     perm_writer_t  w;
-
-    message.data = text;
-    message.len = ngx_strlen(text);
 
     perm_writer_init(&w, r->pool);
 
     perm_writer_put(&w, "{\"error\":");
-    perm_writer_json(&w, message);
+    perm_writer_json(&w, perm_str(text));
     perm_writer_put(&w, "}" CRLF);
 
     return perm_send_content(r, status, &perm_type_json, &w);

@@ -1,6 +1,6 @@
 
 /*
- * What the content handlers of the status have in common.
+ * Headers and bodies of our own: of denials and of the content handlers.
  */
 
 
@@ -15,23 +15,34 @@
 #include "http/writer.h"
 
 
-/* adds a header; the text of the value must last.  NGX_OK or NGX_ERROR */
-
+/*
+ * Adds a header of the response.  The name and the text of the value must last
+ * as long as the request.  NGX_OK or NGX_ERROR.
+ */
 ngx_int_t perm_send_header(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 
-/* sends headers and, unless it was HEAD, what was written */
+/*
+ * Sends status, headers and, unless the request was HEAD, what was written.
+ * Returns what a content handler returns.
+ */
+ngx_int_t perm_send_body(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, perm_writer_t *w);
+
+/* the same, with headers that keep it out of caches and of sniffing */
 
 ngx_int_t perm_send_content(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, perm_writer_t *w);
 
-/* {"error":"..."} */
+/* the content {"error":"..."} */
 
 ngx_int_t perm_send_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *text);
 
-/* an argument, unescaped; absent: len 0, data NULL.  NGX_OK or NGX_ERROR */
-
+/*
+ * An argument of the request, unescaped.  Absent: len 0, data NULL.  NGX_OK or
+ * NGX_ERROR.
+ */
 ngx_int_t perm_send_argument(ngx_http_request_t *r, char *name,
     perm_str_t *value);
 

@@ -2,129 +2,173 @@
 #include "http/suspend.h"
 
 
-static ngx_int_t perm_suspend_patience(ngx_http_request_t *r,
-    perm_ctx_t *ctx);
-static void perm_suspend_impatient(ngx_event_t *ev);
-static void perm_suspend_continue(ngx_http_request_t *r,
-    perm_ctx_t *ctx, perm_ctx_step_t step);
-static void perm_suspend_abandoned(void *data);
+static perm_suspend_t *perm_suspend_create(perm_ctx_t *ctx);
+static ngx_int_t perm_suspend_wait(perm_ctx_t *ctx);
+static void perm_suspend_answered(void *data, perm_fetch_reply_t *reply);
+static void perm_suspend_slow(ngx_event_t *ev);
+static void perm_suspend_resume(perm_ctx_t *ctx, perm_suspend_state_t state);
+static void perm_suspend_cancel(void *data);
 
-
-/* in the manner of limit_req */
 
 ngx_int_t
-perm_suspend(ngx_http_request_t *r, perm_ctx_t *ctx,
-    ngx_uint_t known)
+perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
 {
-    ngx_http_cleanup_t  *cln;
+    perm_suspend_t       *suspend;
+    perm_fetch_waiter_t  *waiter;
 
-    ctx->step = PERM_CTX_WAITING;
+    if (perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
+                   perm_suspend_answered, ctx, &waiter)
+        != NGX_AGAIN)
+    {
+        return NGX_DECLINED;
+    }
 
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        perm_suspend_abandoned(ctx);
+    suspend = perm_suspend_create(ctx);
+
+    if (suspend == NULL) {
+        perm_fetch_cancel(waiter);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = perm_suspend_abandoned;
-    cln->data = ctx;
+    suspend->waiter = waiter;
 
-    if (known && perm_suspend_patience(r, ctx) != NGX_OK) {
-        perm_suspend_abandoned(ctx);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    perm_ctx_debug(ctx, "suspended");
+
+    if (slow) {
+        ngx_add_timer(&suspend->slow, PERM_FETCH_LATE);
     }
 
-    if (r->connection->read->ready) {
-        ngx_post_event(r->connection->read, &ngx_posted_events);
-
-    } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
-        /* "error_page" may have the request begin anew */
-        perm_suspend_abandoned(ctx);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    return NGX_AGAIN;
+    return perm_suspend_wait(ctx);
 }
 
 
-static ngx_int_t
-perm_suspend_patience(ngx_http_request_t *r, perm_ctx_t *ctx)
+/* one for each context: a request that is slow may wait again */
+
+static perm_suspend_t *
+perm_suspend_create(perm_ctx_t *ctx)
 {
-    ngx_event_t  *slow;
+    perm_suspend_t      *suspend;
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
 
-    slow = ctx->slow;
+    r = ctx->request;
 
-    if (slow == NULL) {
-        slow = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
-        if (slow == NULL) {
-            return NGX_ERROR;
+    if (ctx->suspend == NULL) {
+
+        suspend = ngx_pcalloc(r->pool, sizeof(perm_suspend_t));
+        cln = ngx_http_cleanup_add(r, 0);
+
+        if (suspend == NULL || cln == NULL) {
+            return NULL;
         }
 
-        slow->handler = perm_suspend_impatient;
-        slow->data = r;
-        slow->log = r->connection->log;
+        suspend->slow.handler = perm_suspend_slow;
+        suspend->slow.data = ctx;
+        suspend->slow.log = r->connection->log;
 
-        ctx->slow = slow;
+        cln->handler = perm_suspend_cancel;
+        cln->data = suspend;
+
+        ctx->suspend = suspend;
     }
 
-    ngx_add_timer(slow, PERM_FETCH_LATE);
+    ctx->suspend->state = PERM_SUSPEND_WAITING;
+    ctx->suspend->since = ngx_current_msec;
 
-    return NGX_OK;
+    return ctx->suspend;
 }
 
 
-void
+/*
+ * In the manner of limit_req.  A content handler needs a reference of its own,
+ * since nginx takes one away for the NGX_DONE.
+ */
+
+static ngx_int_t
+perm_suspend_wait(perm_ctx_t *ctx)
+{
+    ngx_event_t         *rev;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (!r->discard_body) {
+        /* a client that leaves is to be noticed */
+
+        rev = r->connection->read;
+
+        if (rev->ready) {
+            ngx_post_event(rev, &ngx_posted_events);
+
+        } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            perm_suspend_cancel(ctx->suspend);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (!ctx->content) {
+        return NGX_AGAIN;
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+static void
 perm_suspend_answered(void *data, perm_fetch_reply_t *reply)
 {
-    ngx_http_request_t *r = data;
+    perm_ctx_t *ctx = data;
 
-    perm_ctx_t  *ctx;
+    ctx->suspend->waiter = NULL;
+    ctx->suspend->reply = *reply;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
+    perm_ctx_debug(ctx, "resumed");
 
-    ctx->waiter = NULL;
-    ctx->result = reply->result;
-
-    if (reply->result == PERM_FETCHED) {
-        ctx->cache = PERM_CACHE_MISS;
-        ctx->decision = perm_decision_make(reply->grants, ngx_time());
-    }
-
-    perm_suspend_abandoned(ctx);
-    perm_suspend_continue(r, ctx, PERM_CTX_ANSWERED);
+    perm_suspend_resume(ctx, PERM_SUSPEND_ANSWERED);
 }
 
 
 static void
-perm_suspend_impatient(ngx_event_t *ev)
+perm_suspend_slow(ngx_event_t *ev)
 {
-    ngx_http_request_t *r = ev->data;
+    perm_ctx_t *ctx = ev->data;
 
-    perm_ctx_t  *ctx;
+    perm_ctx_debug(ctx, "slow");
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
-
-    perm_suspend_abandoned(ctx);
-    perm_suspend_continue(r, ctx, PERM_CTX_IMPATIENT);
+    perm_suspend_resume(ctx, PERM_SUSPEND_SLOW);
 }
 
 
 static void
-perm_suspend_continue(ngx_http_request_t *r, perm_ctx_t *ctx,
-    perm_ctx_step_t step)
+perm_suspend_resume(perm_ctx_t *ctx, perm_suspend_state_t state)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
+    perm_suspend_cancel(ctx->suspend);
+
+    r = ctx->request;
     c = r->connection;
+
+    if (ngx_http_get_module_ctx(r, ngx_http_app_permission_module) != ctx) {
+        /* the client has left, and "post_action" took the request over */
+        return;
+    }
 
     ngx_http_set_log_request(c->log, r);
 
-    ctx->step = step;
+    ctx->suspend->state = state;
 
-    r->read_event_handler = ngx_http_block_reading;
+    if (r->read_event_handler == ngx_http_test_reading) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
     r->write_event_handler = ngx_http_core_run_phases;
 
     ngx_http_core_run_phases(r);
@@ -132,17 +176,19 @@ perm_suspend_continue(ngx_http_request_t *r, perm_ctx_t *ctx,
 }
 
 
-static void
-perm_suspend_abandoned(void *data)
-{
-    perm_ctx_t *ctx = data;
+/* also the request's cleanup handler: nothing may call it any more */
 
-    if (ctx->waiter) {
-        perm_fetch_cancel(ctx->waiter);
-        ctx->waiter = NULL;
+static void
+perm_suspend_cancel(void *data)
+{
+    perm_suspend_t *suspend = data;
+
+    if (suspend->waiter) {
+        perm_fetch_cancel(suspend->waiter);
+        suspend->waiter = NULL;
     }
 
-    if (ctx->slow && ctx->slow->timer_set) {
-        ngx_del_timer(ctx->slow);
+    if (suspend->slow.timer_set) {
+        ngx_del_timer(&suspend->slow);
     }
 }

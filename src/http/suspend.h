@@ -1,7 +1,8 @@
 
 /*
- * A request that waits for Redis.  No reference is taken: it stays in its
- * phase and enters it again with the next step, unless it is gone by then.
+ * A request that waits for Redis: in the PRECONTENT phase, or in a content
+ * handler.  It enters its phase again, and so its handler, when the answer is
+ * there; the handler finds it in ctx->suspend.
  */
 
 
@@ -12,17 +13,31 @@
 #include "http/ctx.h"
 
 
+typedef enum {
+    PERM_SUSPEND_WAITING = 0,
+    PERM_SUSPEND_ANSWERED,
+    PERM_SUSPEND_SLOW          /* resumed without an answer */
+} perm_suspend_state_t;
+
+
+struct perm_suspend_s {
+    perm_suspend_state_t   state;
+    perm_fetch_waiter_t   *waiter;     /* NULL: nothing will answer */
+    ngx_event_t            slow;
+    ngx_msec_t             since;      /* ms, monotonic */
+    perm_fetch_reply_t     reply;      /* of PERM_SUSPEND_ANSWERED */
+};
+
+
 /*
- * After perm_fetch() with perm_suspend_answered() set check->waiter.  "known":
- * what the cache holds would do, so that after PERM_FETCH_LATE ms it enters
- * the phase without an answer.  Returns what the phase handler has to.
+ * Looks ctx->tuple up in Redis and has the request wait.  "flags": those of
+ * perm_fetch().  "slow": resume without an answer after PERM_FETCH_LATE ms.
+ * Returns NGX_DECLINED when Redis cannot be asked.  Otherwise returns what the
+ * handler has to return: NGX_AGAIN in the phase, NGX_DONE in a content handler,
+ * or NGX_HTTP_INTERNAL_SERVER_ERROR.
  */
-ngx_int_t perm_suspend(ngx_http_request_t *r, perm_ctx_t *ctx,
-    ngx_uint_t known);
-
-/* a perm_fetch_pt; "data" is the request */
-
-void perm_suspend_answered(void *data, perm_fetch_reply_t *reply);
+ngx_int_t perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags,
+    ngx_uint_t slow);
 
 
 #endif /* _PERM_HTTP_SUSPEND_H_INCLUDED_ */

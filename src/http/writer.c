@@ -1,9 +1,12 @@
 
 #include "http/writer.h"
 
+#include "core/json.h"
 
-#define PERM_WRITER_BUFFER  8192   /* bytes */
-#define PERM_WRITER_ESCAPE  6      /* bytes of the longest: \u0000, &quot; */
+
+#define PERM_WRITER_FIRST   2048   /* bytes: a denial, of the request's pool */
+#define PERM_WRITER_BUFFER  8192   /* bytes of each one after that */
+#define PERM_WRITER_ESCAPE  6      /* bytes of the longest in HTML: &quot; */
 
 
 static ngx_int_t perm_writer_link(perm_writer_t *w, ngx_buf_t *b);
@@ -47,6 +50,8 @@ perm_writer_link(perm_writer_t *w, ngx_buf_t *b)
 static ngx_int_t
 perm_writer_room(perm_writer_t *w, size_t size)
 {
+    size_t  least;
+
     if (w->failed) {
         return NGX_ERROR;
     }
@@ -60,7 +65,9 @@ perm_writer_room(perm_writer_t *w, size_t size)
         return NGX_ERROR;
     }
 
-    w->buf = ngx_create_temp_buf(w->pool, ngx_max(PERM_WRITER_BUFFER, size));
+    least = w->first ? PERM_WRITER_BUFFER : PERM_WRITER_FIRST;
+
+    w->buf = ngx_create_temp_buf(w->pool, ngx_max(size, least));
 
     return perm_writer_link(w, w->buf);
 }
@@ -112,44 +119,24 @@ perm_writer_static(perm_writer_t *w, const char *text, size_t len)
 }
 
 
-/*
- * "<" could end a script element; bytes that are not ASCII are told as what
- * they are, since they may be no UTF-8.
- */
-
 void
 perm_writer_json(perm_writer_t *w, perm_str_t text)
 {
-    size_t   i;
-    u_char   ch, *p;
+    u_char  *p;
 
     if (text.data == NULL) {
         perm_writer_put(w, "null");
         return;
     }
 
-    if (perm_writer_room(w, text.len * PERM_WRITER_ESCAPE + 2) != NGX_OK) {
+    if (perm_writer_room(w, text.len * PERM_JSON_ESCAPE + 2) != NGX_OK) {
         return;
     }
 
     p = w->buf->last;
+
     *p++ = '"';
-
-    for (i = 0; i < text.len; i++) {
-        ch = (u_char) text.data[i];
-
-        if (ch < 0x20 || ch > 0x7e || ch == '<' || ch == '>' || ch == '&') {
-            p = ngx_sprintf(p, "\\u%04xd", (ngx_int_t) ch);
-            continue;
-        }
-
-        if (ch == '"' || ch == '\\') {
-            *p++ = '\\';
-        }
-
-        *p++ = ch;
-    }
-
+    p += perm_json_escape((char *) p, text);
     *p++ = '"';
 
     w->size += p - w->buf->last;

@@ -8,7 +8,7 @@
 #define PERM_RATE_LIMIT_BURST_MAX  100000000
 
 
-static ngx_uint_t perm_directive_prefix(ngx_str_t *arg, char *prefix,
+static ngx_uint_t perm_directives_prefix(ngx_str_t *arg, char *prefix,
     ngx_str_t *rest);
 
 
@@ -37,7 +37,7 @@ ngx_conf_enum_t  perm_log_levels[] = {
 
 
 char *
-perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
 
@@ -54,7 +54,7 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_app_permission_module);
 
-    if (!perm_complex_value_is_constant(&plcf->policy_value)) {
+    if (!plcf->policy_value.fixed) {
         pmcf->used = 1;
         pmcf->required = 1;
         return NGX_CONF_OK;
@@ -82,7 +82,7 @@ perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* ngx_conf_set_enum_slot() says neither which directive nor what it takes */
 
 char *
-perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char             *p = conf;
     u_char           *last, known[64];
@@ -122,7 +122,7 @@ perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
 
@@ -140,7 +140,7 @@ perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
         text = value[i];
-        (void) perm_directive_prefix(&value[i], "denied=", &text);
+        (void) perm_directives_prefix(&value[i], "denied=", &text);
 
         time = ngx_parse_time(&text, 0);
 
@@ -172,7 +172,7 @@ perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
 
@@ -204,7 +204,7 @@ perm_directive_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
@@ -239,7 +239,7 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (!perm_directive_prefix(&value[i], "state=", &pmcf->sync.zone.state)
+        if (!perm_directives_prefix(&value[i], "state=", &pmcf->sync.zone.state)
             || pmcf->sync.zone.state.len == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -262,7 +262,7 @@ perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
@@ -302,7 +302,7 @@ perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
@@ -325,7 +325,7 @@ perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
@@ -368,7 +368,7 @@ perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         burst = NGX_ERROR;
 
-        if (perm_directive_prefix(&value[2], "burst=", &text)) {
+        if (perm_directives_prefix(&value[2], "burst=", &text)) {
             burst = ngx_atoi(text.data, text.len);
         }
 
@@ -389,7 +389,7 @@ perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-perm_directive_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
 
@@ -413,7 +413,7 @@ perm_directive_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_uint_t
-perm_directive_prefix(ngx_str_t *arg, char *prefix, ngx_str_t *rest)
+perm_directives_prefix(ngx_str_t *arg, char *prefix, ngx_str_t *rest)
 {
     size_t  len;
 

@@ -13,21 +13,21 @@
 
 /* handlers for ngx_command_t; each error names the value */
 
-char *perm_directive_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+char *perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *perm_directive_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,
+char *perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *perm_directive_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *perm_directive_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+char *perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *perm_directive_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
-/* what perm_directive_enum() takes, for the "post" of a command */
+/* what perm_directives_enum() takes, for the "post" of a command */
 
 extern ngx_conf_enum_t  perm_on_error[];
 extern ngx_conf_enum_t  perm_error_formats[];

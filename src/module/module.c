@@ -36,7 +36,7 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_policy,
+      perm_directives_policy,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(policy_value),
       NULL },
@@ -78,14 +78,14 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_on_error"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_enum,
+      perm_directives_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(on_error_allow),
       perm_on_error },
 
     { ngx_string("app_permission_error"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_enum,
+      perm_directives_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(error_format),
       perm_error_formats },
@@ -99,35 +99,35 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_log_level"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_enum,
+      perm_directives_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       PERM_LOC(log_level),
       perm_log_levels },
 
     { ngx_string("app_permission_cache_valid"),
       PERM_ANYWHERE|NGX_CONF_TAKE12,
-      perm_directive_cache_valid,
+      perm_directives_cache_valid,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("app_permission_cache_stale"),
       PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directive_cache_stale,
+      perm_directives_cache_stale,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("app_permission_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directive_zone,
+      perm_directives_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("app_permission_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directive_redis,
+      perm_directives_redis,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -208,21 +208,21 @@ static ngx_command_t  perm_commands[] = {
 
     { ngx_string("app_permission_flush"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directive_flush,
+      perm_directives_flush,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(perm_main_conf_t, sync.flush),
       NULL },
 
     { ngx_string("app_permission_lookup_limit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directive_lookup_limit,
+      perm_directives_lookup_limit,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("app_permission_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      perm_directive_status,
+      perm_directives_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -235,14 +235,14 @@ static ngx_http_module_t  ngx_http_app_permission_module_ctx = {
     perm_preconfiguration,                 /* preconfiguration */
     perm_postconfiguration,                /* postconfiguration */
 
-    perm_main_conf_create,                 /* create main configuration */
-    perm_main_conf_init,                   /* init main configuration */
+    perm_conf_create_main,                 /* create main configuration */
+    perm_conf_init_main,                   /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    perm_loc_conf_create,                  /* create location configuration */
-    perm_loc_conf_merge                    /* merge location configuration */
+    perm_conf_create_loc,                  /* create location configuration */
+    perm_conf_merge_loc                    /* merge location configuration */
 };
 
 
@@ -265,7 +265,7 @@ ngx_module_t  ngx_http_app_permission_module = {
 static ngx_int_t
 perm_preconfiguration(ngx_conf_t *cf)
 {
-    if (perm_ctx_add(cf) != NGX_OK) {
+    if (perm_ctx_add_variable(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -23,7 +23,7 @@ perm_redis_command_size(ngx_uint_t argc, ngx_str_t *argv)
 }
 
 
-static uint64_t
+uint64_t
 perm_redis_command_clock(void)
 {
     struct timespec  ts;

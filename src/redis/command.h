@@ -103,6 +103,10 @@ void perm_redis_command_free_all(ngx_queue_t *queue);
 void perm_redis_command_cancel(perm_redis_command_t *command);
 
 
+/* the clock that times commands, and requests: usec, monotonic */
+uint64_t perm_redis_command_clock(void);
+
+
 /* is the reply an error that begins with this word? */
 ngx_uint_t perm_redis_reply_error(redisReply *reply, const char *word);
 

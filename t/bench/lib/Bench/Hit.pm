@@ -45,7 +45,7 @@ sub plain {
     my $functions = Bench::Cost::functions_per_request(@files, 1);
     my $counting = 0;
     $counting += $functions->{$_} // 0 for qw(perm_metrics_start
-        perm_metrics_count perm_metrics_note);
+        perm_metrics_count);
 
     row('the unprotected location itself', commas($base));
     row('the whole check', commas($hit - $base), '<= 1,000',

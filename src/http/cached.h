@@ -1,0 +1,74 @@
+
+/*
+ * What the cache has for a request's tuple, and whether that may decide.
+ * Inline, since every hit comes this way.
+ */
+
+
+#ifndef _PERM_HTTP_CACHED_H_INCLUDED_
+#define _PERM_HTTP_CACHED_H_INCLUDED_
+
+
+#include "http/ctx.h"
+
+
+/* 1 with ctx->entry and the decision by it; ctx->hash is set before */
+
+static ngx_inline ngx_uint_t
+perm_cached_find(perm_ctx_t *ctx)
+{
+    if (perm_cache_lookup(ctx->pmcf->sync.zone.zone->cache, &ctx->tuple,
+                          ctx->hash, ngx_current_msec, &ctx->entry)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    ctx->decision = perm_decision_make(ctx->entry.grants, ngx_time());
+
+    return 1;
+}
+
+
+/* ms since the lookup; the clock of another worker may be a little ahead */
+
+static ngx_inline int64_t
+perm_cached_age(perm_ctx_t *ctx)
+{
+    return (int64_t) ngx_current_msec - ctx->entry.fetched;
+}
+
+
+/* ms of app_permission_cache_valid */
+
+static ngx_inline int64_t
+perm_cached_valid(perm_ctx_t *ctx)
+{
+    return (ctx->decision.outcome == PERM_ALLOW) ? ctx->plcf->valid
+                                                 : ctx->plcf->valid_denied;
+}
+
+
+/* it decides without a lookup */
+
+static ngx_inline ngx_uint_t
+perm_cached_fresh(perm_ctx_t *ctx)
+{
+    return ctx->entry.trusted && perm_cached_age(ctx) < perm_cached_valid(ctx);
+}
+
+
+/* it decides while Redis cannot be asked */
+
+static ngx_inline ngx_uint_t
+perm_cached_stale_ok(perm_ctx_t *ctx)
+{
+    return ctx->plcf->stale
+           && perm_table_state_stale_ok(&ctx->pmcf->sync.zone.zone->table,
+                                        &ctx->tuple, &ctx->entry)
+           && perm_cached_age(ctx)
+              < perm_cached_valid(ctx) + (int64_t) ctx->plcf->stale;
+}
+
+
+#endif /* _PERM_HTTP_CACHED_H_INCLUDED_ */
