@@ -6,11 +6,6 @@
 #
 # PERM_SHOTS=dir keeps pictures of the states.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Browser;
 use Perm::Test;
 
@@ -69,40 +64,41 @@ sub fits {
 }
 
 
-# ---- in order
+subtest 'in order' => sub {
+    $t->get('/a', app => $_) for qw(demo demo demo soon nobody late late);
+    $t->get('/dry', app => 'nobody') for 1 .. 4;
 
-$t->get('/a', app => $_) for qw(demo demo demo soon nobody late late);
-$t->get('/dry', app => 'nobody') for 1 .. 4;
+    $b->size(1200, 900)->open($url);
+    says(qr/in order/i, 'in order');
+    like $b->text('#verdict'), qr/end within a day: 1/, '... with a note';
+    quiet('in order');
 
-$b->size(1200, 900)->open($url);
-says(qr/in order/i, 'in order');
-like $b->text('#verdict'), qr/end within a day: 1/, '... with a note';
-quiet('in order');
+    like $b->text('#parts'), qr/Redis\s+up\b.*loaded.*pushed/s, 'the parts';
+    like $b->text('#refused'), qr/late\s+smoke\s+get_user.*\b2\b/,
+        'most refused';
+    like $b->text('#would'), qr/nobody\s+smoke\s+get_report/,
+        'would be refused';
+    like $b->text('#resources'), qr/get_report.*dry run/, 'resources';
+    like $b->text('#expiring'), qr/soon\s+smoke\s+get_user.*UTC/, 'ending soon';
+    is $b->js('return performance.getEntriesByType("resource").filter('
+              . 'e => !e.name.startsWith(location.origin)).length'), 0,
+        'nothing is loaded from elsewhere';
 
-like $b->text('#parts'), qr/Redis\s+up\b.*loaded.*pushed/s, 'the parts';
-like $b->text('#refused'), qr/late\s+smoke\s+get_user.*\b2\b/, 'most refused';
-like $b->text('#would'), qr/nobody\s+smoke\s+get_report/, 'would be refused';
-like $b->text('#resources'), qr/get_report.*dry run/, 'resources';
-like $b->text('#expiring'), qr/soon\s+smoke\s+get_user.*UTC/, 'ending soon';
-is $b->js('return performance.getEntriesByType("resource").filter('
-          . 'e => !e.name.startsWith(location.origin)).length'), 0,
-    'nothing is loaded from elsewhere';
-
-fits('in order', $_) for 1200, 768, 390, 320;
-$b->size(1200, 900);
-
-
-# ---- refreshes itself
-
-$t->get('/a', app => 'newcomer') for 1 .. 3;
-ok $b->wait_js('return /newcomer/.test('
-               . 'document.getElementById("refused").innerText)', 15),
-    'a new refusal appears by itself';
+    fits('in order', $_) for 1200, 768, 390, 320;
+    $b->size(1200, 900);
+};
 
 
-# ---- the dark, and contrast in both
+subtest 'the page refreshes itself' => sub {
+    $t->get('/a', app => 'newcomer') for 1 .. 3;
+    ok $b->wait_js('return /newcomer/.test('
+                   . 'document.getElementById("refused").innerText)', 15),
+        'a new refusal appears by itself';
+};
 
-my $contrast = <<'EOT';
+
+subtest 'dark and light' => sub {
+    my $contrast = <<'EOT';
 const lum = (c) => {
   const v = c.match(/[0-9.]+/g).slice(0, 3).map((x) => x / 255)
     .map((x) => x <= 0.03928 ? x / 12.92 : Math.pow((x + 0.055) / 1.055, 2.4));
@@ -125,96 +121,102 @@ for (const e of document.querySelectorAll('h1, h2, p, td, th, .hint, .mark,'
 return worst;
 EOT
 
-for my $dark (0, 1) {
-    $b->dark($dark);
-    my ($red) = $b->js('return getComputedStyle(document.body)'
-                       . '.backgroundColor') =~ /(\d+)/;
-    ok $dark ? $red < 60 : $red > 200, $dark ? 'dark' : 'light';
-    cmp_ok $b->js($contrast), '>=', 4.5, '... every text stands out';
-}
-$b->dark(0);
+    for my $dark (0, 1) {
+        $b->dark($dark);
+        my ($red) = $b->js('return getComputedStyle(document.body)'
+                           . '.backgroundColor') =~ /(\d+)/;
+        ok $dark ? $red < 60 : $red > 200, $dark ? 'dark' : 'light';
+        cmp_ok $b->js($contrast), '>=', 4.5, '... every text stands out';
+    }
+    $b->dark(0);
+};
 
 
-# ---- explain
-
-$b->js(<<'EOT');
+subtest 'explain' => sub {
+    $b->js(<<'EOT');
 const f = document.getElementById('explain');
 f.gateway.value = 'smoke'; f.resource.value = 'get_user';
 f.app.value = 'demo'; f.requestSubmit();
 EOT
-ok $b->wait_js('return /allow, resource grant.*by/s.test('
-               . 'document.getElementById("because").innerText)', 10),
-    'explains a call' or diag $b->text('#because');
-$b->js('const f = document.getElementById("explain");'
-       . 'f.app.value = "<b>"; f.requestSubmit();');
-ok $b->wait_js('return /valid name/.test('
-               . 'document.getElementById("because").innerText)', 10),
-    '... or says what is wrong with the names';
-$b->complaints;
+    ok $b->wait_js('return /allow, resource grant.*by/s.test('
+                   . 'document.getElementById("because").innerText)', 10),
+        'explains a call' or diag $b->text('#because');
+    $b->js('const f = document.getElementById("explain");'
+           . 'f.app.value = "<b>"; f.requestSubmit();');
+    ok $b->wait_js('return /valid name/.test('
+                   . 'document.getElementById("because").innerText)', 10),
+        '... or says what is wrong with the names';
+    $b->complaints;
+};
 
 
-# ---- hostile names stay out
-
-$t->get('/a', app => '<img src=x onerror=document.title="owned">') for 1 .. 5;
-$t->get('/status/explain?gateway=%3Cscript%3E');
-ok $b->wait_js('return /invalid app/.test('
-               . 'document.getElementById("refused").innerText)', 15),
-    'an invalid app is one line';
-isnt $b->js('return document.title'), 'owned', '... and nothing of it runs';
-is $b->js('return document.querySelectorAll("img").length'), 0, '... or shows';
-quiet('hostile names');
-
-
-# ---- the table is gone
-
-$redis->cmd('DEL', 'app_permission:meta');
-$t->get('/a', app => "unknown-$_") for 1 .. 3;
-says(qr/^act now\s+The grant table has been missing/i, 'the table is not loaded');
-like $b->text('#verdict'), qr/app-permission import/, '... and what to do';
-like $b->text('#verdict'), qr/Checks fail/, '... and what it does to calls';
-$redis->load;
-$t->get('/a', app => 'unknown-4');
+subtest 'hostile names' => sub {
+    $t->get('/a', app => '<img src=x onerror=document.title="owned">')
+        for 1 .. 5;
+    $t->get('/status/explain?gateway=%3Cscript%3E');
+    ok $b->wait_js('return /invalid app/.test('
+                   . 'document.getElementById("refused").innerText)', 15),
+        'an invalid app is one line';
+    isnt $b->js('return document.title'), 'owned', '... and nothing of it runs';
+    is $b->js('return document.querySelectorAll("img").length'), 0,
+        '... or shows';
+    quiet('hostile names');
+};
 
 
-# ---- Redis is gone
-
-$redis->stop;
-$t->get('/a', app => $_) for qw(demo stranger);
-says(qr/^act now\s+Redis has been down for \d+ s/i, 'Redis is down');
-like $b->text('#verdict'), qr/Start Redis/, '... and what to do';
-like $b->text('#parts'), qr/Redis\s+down/, '... the part says so too';
-like $b->js('return document.title'), qr/^\(!\) Redis has been down/, '... the tab too';
-fits('Redis is down', 390);
-$b->size(1200, 900);
-
-
-# ---- without scripts
-
-$b->scripts(0)->open("$url?format=html");
-my $plain = $b->text('body');
-like $plain, qr/Redis has been down.*Start Redis/s, 'without scripts: the verdict';
-like $plain, qr/Denied\s+\d+.*Redis\s+down/s, '... and the numbers';
-$b->scripts(1)->open($url);
+subtest 'the table is gone' => sub {
+    $redis->cmd('DEL', 'app_permission:meta');
+    $t->get('/a', app => "unknown-$_") for 1 .. 3;
+    says(qr/^act now\s+The grant table has been missing/i,
+         'the table is not loaded');
+    like $b->text('#verdict'), qr/app-permission import/, '... and what to do';
+    like $b->text('#verdict'), qr/Checks fail/, '... and what it does to calls';
+    $redis->load;
+    $t->get('/a', app => 'unknown-4');
+};
 
 
-# ---- and back
+subtest 'Redis is gone' => sub {
+    $redis->stop;
+    $t->get('/a', app => $_) for qw(demo stranger);
+    says(qr/^act now\s+Redis has been down for \d+ s/i, 'Redis is down');
+    like $b->text('#verdict'), qr/Start Redis/, '... and what to do';
+    like $b->text('#parts'), qr/Redis\s+down/, '... the part says so too';
+    like $b->js('return document.title'), qr/^\(!\) Redis has been down/,
+        '... the tab too';
+    fits('Redis is down', 390);
+    $b->size(1200, 900);
+};
 
-$redis->run->load;
-$redis->grant('smoke', 'get_user', 'demo', time + 86400 * 100);
-says(qr/^(?!.*has been (down|missing))/s, 'Redis is back');
+
+subtest 'without scripts' => sub {
+    $b->scripts(0)->open("$url?format=html");
+    my $plain = $b->text('body');
+    like $plain, qr/^act now.*Redis has been down.*Start Redis/ims,
+        'without scripts: the verdict';
+    like $plain, qr/Denied\s+\d+.*Redis\s+down/s, '... and the numbers';
+    $b->scripts(1)->open($url);
+};
 
 
-# ---- the gateway itself is gone
+subtest 'Redis is back' => sub {
+    $redis->run->load;
+    $redis->grant('smoke', 'get_user', 'demo', time + 86400 * 100);
+    says(qr/^(?!.*has been (down|missing))/s, 'Redis is back');
+};
 
-my @workers = $t->{nginx}->workers;
-$t->{nginx}->signal('STOP', $_) for @workers;
-ok $b->wait_js('return /no answer/.test('
-               . 'document.getElementById("live").innerText)', 20),
-    'a page that gets no answer says so';
-$t->{nginx}->signal('CONT', $_) for @workers;
-ok $b->wait_js('return /updated/.test('
-               . 'document.getElementById("live").innerText)', 20),
-    '... and goes on when there is one again';
+
+subtest 'the gateway does not answer' => sub {
+    my @workers = $t->{nginx}->workers;
+    $t->{nginx}->signal('STOP', $_) for @workers;
+    ok $b->wait_js('return /no answer/.test('
+                   . 'document.getElementById("live").innerText)', 20),
+        'a page that gets no answer says so';
+    $t->{nginx}->signal('CONT', $_) for @workers;
+    ok $b->wait_js('return /updated/.test('
+                   . 'document.getElementById("live").innerText)', 20),
+        '... and goes on when there is one again';
+};
 
 $b->stop;
-$t->done;
+done_testing;
