@@ -52,30 +52,14 @@ perm_denial_log_line(perm_ctx_t *ctx)
 }
 
 
-/* apps without a valid name share one place of the list */
-
 static void
 perm_denial_log_list(perm_ctx_t *ctx)
 {
-    perm_tuple_t           tuple;
-    perm_zone_t           *zone;
-    perm_heavy_hitters_t  *list;
-
-    tuple = ctx->tuple;
-
-    if (!perm_name_gateway_valid(tuple.gateway)
-        || !perm_name_resource_valid(tuple.resource))
-    {
-        return;
-    }
-
-    if (!perm_name_app_valid(tuple.app)) {
-        tuple.app.len = 0;
-    }
+    perm_zone_t  *zone;
 
     zone = ctx->pmcf->sync.zone.zone;
-    list = ctx->plcf->dry_run ? zone->would_deny : zone->refused;
 
-    perm_heavy_hitters_add(list, &tuple, perm_tuple_hash(&tuple, zone->seed),
-                           ctx->decision.reason, ngx_time());
+    perm_heavy_hitters_add(ctx->plcf->dry_run ? zone->would_deny
+                                              : zone->refused,
+                           &ctx->tuple, ctx->decision.reason, ngx_time());
 }

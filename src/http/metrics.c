@@ -61,9 +61,8 @@ perm_metrics_more(perm_ctx_t *ctx)
     if (ctx->cache == PERM_CACHE_MISS
         || perm_expiring_soon(ctx->decision.expires, ngx_time()))
     {
-        perm_expiring_note(zone->expiring, &ctx->tuple, ctx->hash,
-                           ctx->decision.reason, ctx->decision.expires,
-                           ngx_time());
+        perm_expiring_note(zone->expiring, &ctx->tuple, ctx->decision.reason,
+                           ctx->decision.expires, ngx_time());
     }
 
     if (ctx->decision.outcome != PERM_ALLOW) {
@@ -76,12 +75,6 @@ static void
 perm_metrics_resource(perm_ctx_t *ctx)
 {
     ngx_uint_t  weight;
-
-    if (!perm_name_gateway_valid(ctx->tuple.gateway)
-        || !perm_name_resource_valid(ctx->tuple.resource))
-    {
-        return;
-    }
 
     weight = (ctx->cache == PERM_CACHE_HIT
               && ctx->decision.outcome == PERM_ALLOW)

@@ -60,7 +60,7 @@ perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
             continue;
         }
 
-        matched = perm_cache_match(slot, tuple);
+        matched = perm_tuple_equal(tuple, &slot->names);
 
         if (matched) {
             perm_cache_copy(cache, slot, state, entry);

@@ -31,16 +31,13 @@ typedef struct {
     uint32_t        change[2];
     uint32_t        change_slot[2];
     uint32_t        used;           /* seconds, monotonic */
-    uint16_t        resource_len;
-    uint8_t         gateway_len;
-    uint8_t         app_len;
     uint8_t         live:1;
     uint8_t         untracked:1;       /* see perm_generation_t */
-    char            names[1];       /* gateway, app, resource */
+    perm_tuple_names_t  names;
 } perm_cache_slot_t;
 
 
-#define PERM_CACHE_HEADER   offsetof(perm_cache_slot_t, names)
+#define PERM_CACHE_HEADER   offsetof(perm_cache_slot_t, names.bytes)
 
 
 struct perm_cache_s {
@@ -67,21 +64,6 @@ struct perm_cache_s {
 
 #define perm_cache_slot(class, i)                                             \
     ((perm_cache_slot_t *) perm_slots_at(class, i))
-
-
-/*
- * Lengths of a slot that is being written may be anything: the caller's own,
- * which they have to be equal to, fit the class.
- */
-
-static ngx_inline ngx_uint_t
-perm_cache_match(perm_cache_slot_t *slot, perm_tuple_t *tuple)
-{
-    return slot->gateway_len == tuple->gateway.len
-           && slot->app_len == tuple->app.len
-           && slot->resource_len == tuple->resource.len
-           && perm_tuple_equal(tuple, slot->names);
-}
 
 
 /* the two hash slots of (gateway, app) */

@@ -123,10 +123,7 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_cache_place_t   place;
     perm_slots_class_t  *natural;
 
-    if (tuple->gateway.len > PERM_GATEWAY_MAX
-        || tuple->resource.len > PERM_RESOURCE_MAX
-        || tuple->app.len > PERM_APP_MAX)
-    {
+    if (!perm_tuple_fits(tuple)) {
         return;
     }
 
@@ -203,7 +200,8 @@ perm_cache_find_own(perm_slots_class_t *natural, perm_tuple_t *tuple,
     while (perm_slots_probe_next(&probe)) {
 
         if (!perm_cache_unused(probe.class, probe.i)
-            && perm_cache_match(perm_cache_slot(probe.class, probe.i), tuple))
+            && perm_tuple_equal(tuple,
+                             &perm_cache_slot(probe.class, probe.i)->names))
         {
             place->class = probe.class;
             place->i = probe.i;
@@ -401,11 +399,7 @@ perm_cache_fill(perm_cache_slot_t *slot, uint32_t *tag, uint64_t hash,
     slot->untracked = values->untracked;
     slot->used = values->used;
 
-    slot->gateway_len = (uint8_t) tuple->gateway.len;
-    slot->app_len = (uint8_t) tuple->app.len;
-    slot->resource_len = (uint16_t) tuple->resource.len;
-
-    perm_tuple_put(tuple, slot->names);
+    perm_tuple_put(&slot->names, tuple);
 
     __atomic_store_n(&slot->state, (uint64_t) (sequence + 1) << 32,
                      __ATOMIC_RELEASE);
@@ -438,7 +432,6 @@ static ngx_int_t
 perm_cache_copy_out(perm_cache_t *cache, perm_slots_class_t *class,
     ngx_uint_t i, perm_tuple_t *tuple, char *names, perm_cache_entry_t *entry)
 {
-    size_t              len;
     uint64_t            state;
     perm_cache_slot_t  *slot;
 
@@ -449,25 +442,17 @@ perm_cache_copy_out(perm_cache_t *cache, perm_slots_class_t *class,
         return NGX_DECLINED;
     }
 
-    tuple->gateway.len = slot->gateway_len;
-    tuple->app.len = slot->app_len;
-    tuple->resource.len = slot->resource_len;
-
-    len = perm_tuple_len(tuple);
-
-    if (len > class->names_max) {
-        /* torn */
+    if (perm_tuple_copy(tuple, names, &slot->names, class->names_max)
+        != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(names, slot->names, len);
     perm_cache_copy(cache, slot, state, entry);
 
     if (!perm_cache_valid(slot, state)) {
         return NGX_DECLINED;
     }
-
-    perm_tuple_point(tuple, names);
 
     return NGX_OK;
 }

@@ -5,13 +5,16 @@
 
 
 typedef struct {
-    ngx_atomic_t           sequence;
+    ngx_atomic_t           sequence;   /* odd: it is being written */
     perm_history_point_t   point;
 } perm_history_slot_t;
 
 
+/* the time of a point says which slot is its */
+
 struct perm_history_s {
-    ngx_atomic_t           last;       /* unix seconds of the newest claim */
+    perm_trylock_t         lock;
+    time_t                 newest;     /* unix seconds, whole steps */
     perm_history_slot_t    slots[PERM_HISTORY_POINTS];
 };
 
@@ -26,19 +29,24 @@ perm_history_create(ngx_slab_pool_t *shpool)
 ngx_uint_t
 perm_history_due(perm_history_t *history, time_t now)
 {
-    ngx_atomic_uint_t  last;
-
     now -= now % PERM_HISTORY_STEP;
-    last = history->last;
 
     /* a clock that was set back starts anew */
 
-    return last != (ngx_atomic_uint_t) now
-           && ngx_atomic_cmp_set(&history->last, last, now);
+    if (history->newest == now || !perm_trylock_enter(&history->lock)) {
+        return 0;
+    }
+
+    if (history->newest == now) {
+        perm_trylock_leave(&history->lock);
+        return 0;
+    }
+
+    history->newest = now;
+
+    return 1;
 }
 
-
-/* the time says which slot, so that a claim is all the exclusion it takes */
 
 void
 perm_history_add(perm_history_t *history, perm_history_point_t *point)
@@ -51,6 +59,8 @@ perm_history_add(perm_history_t *history, perm_history_point_t *point)
     perm_trylock_write(&slot->sequence);
     slot->point = *point;
     perm_trylock_written(&slot->sequence);
+
+    perm_trylock_leave(&history->lock);
 }
 
 

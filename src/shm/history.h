@@ -1,7 +1,7 @@
 
 /*
- * The last minutes of the counters, in shared memory: what a page that was
- * just opened needs to show rates, and whether refusals jumped.
+ * The last minutes of the counters: a page that was just opened shows rates,
+ * and whether refusals jumped.
  */
 
 
@@ -20,7 +20,7 @@
 /* counters as they stood at that time, all since start */
 
 typedef struct {
-    time_t          time;        /* unix seconds */
+    time_t          time;          /* unix seconds */
     ngx_uint_t      allow;
     ngx_uint_t      deny;
     ngx_uint_t      fail;
@@ -40,11 +40,11 @@ perm_history_t *perm_history_create(ngx_slab_pool_t *shpool);
 
 
 /*
- * One caller in all workers gets 1 per PERM_HISTORY_STEP: that one is to add
- * a point.
+ * 1 for one caller in all workers per PERM_HISTORY_STEP: that one adds a point
+ * now, and no other can until it did.
  */
-ngx_uint_t perm_history_due(perm_history_t *history, time_t now);
 
+ngx_uint_t perm_history_due(perm_history_t *history, time_t now);
 void perm_history_add(perm_history_t *history, perm_history_point_t *point);
 
 
@@ -52,6 +52,7 @@ void perm_history_add(perm_history_t *history, perm_history_point_t *point);
  * Copies out the points of the time it covers, oldest first, into
  * points[PERM_HISTORY_POINTS]; returns how many.  Takes no lock.
  */
+
 ngx_uint_t perm_history_list(perm_history_t *history, time_t now,
     perm_history_point_t *points);
 

@@ -65,11 +65,7 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
     ngx_int_t            rc;
     perm_slots_class_t  *natural;
 
-    if (tuple->gateway.len > PERM_GATEWAY_MAX
-        || tuple->resource.len > PERM_RESOURCE_MAX
-        || tuple->app.len > PERM_APP_MAX
-        || now <= 0)
-    {
+    if (!perm_tuple_fits(tuple) || now <= 0) {
         return NGX_DECLINED;
     }
 
@@ -127,20 +123,15 @@ static ngx_int_t
 perm_recorder_touch(perm_recorder_t *recorder, perm_slots_class_t *class,
     uint32_t i, perm_tuple_t *tuple, uint32_t now)
 {
-    uint32_t               n, version, last;
-    uint64_t               word, newer;
-    perm_recorder_slot_t  *slot;
+    uint32_t  n, version, last;
+    uint64_t  word, newer;
 
     n = class->first + i;
-    slot = perm_recorder_slot(class, i);
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
     version = perm_recorder_version(word);
 
     if ((version & 1)
-        || slot->gateway_len != tuple->gateway.len
-        || slot->app_len != tuple->app.len
-        || slot->resource_len != tuple->resource.len
-        || !perm_tuple_equal(tuple, slot->names))
+        || !perm_tuple_equal(tuple, perm_recorder_names(class, i)))
     {
         return NGX_DECLINED;
     }
@@ -176,9 +167,8 @@ static ngx_int_t
 perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
     perm_tuple_t *tuple, uint64_t hash, uint32_t now)
 {
-    uint32_t               i, n, version;
-    perm_slots_class_t    *class;
-    perm_recorder_slot_t  *slot;
+    uint32_t             i, n, version;
+    perm_slots_class_t  *class;
 
     /* another worker may have been first */
 
@@ -201,11 +191,7 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
     __atomic_store_n(&class->tags[i], perm_slots_tag(hash),
                      __ATOMIC_RELAXED);
 
-    slot = perm_recorder_slot(class, i);
-    slot->gateway_len = (uint8_t) tuple->gateway.len;
-    slot->app_len = (uint8_t) tuple->app.len;
-    slot->resource_len = (uint16_t) tuple->resource.len;
-    perm_tuple_put(tuple, slot->names);
+    perm_tuple_put(perm_recorder_names(class, i), tuple);
 
     version = perm_recorder_version(recorder->words[n]) + 1;
 

@@ -13,15 +13,7 @@
 #include "shm/recorder.h"
 
 
-typedef struct {
-    uint16_t             resource_len;
-    uint8_t              gateway_len;
-    uint8_t              app_len;
-    char                 names[1];         /* gateway, app, resource */
-} perm_recorder_slot_t;
-
-
-#define PERM_RECORDER_HEADER  offsetof(perm_recorder_slot_t, names)
+#define PERM_RECORDER_HEADER  offsetof(perm_tuple_names_t, bytes)
 
 
 /*
@@ -55,8 +47,8 @@ struct perm_recorder_s {
 #define perm_recorder_version(word)  ((uint32_t) ((word) >> 32))
 #define perm_recorder_second(word)   ((uint32_t) (word))
 
-#define perm_recorder_slot(class, i)                                          \
-    ((perm_recorder_slot_t *) perm_slots_at(class, i))
+#define perm_recorder_names(class, i)                                         \
+    ((perm_tuple_names_t *) perm_slots_at(class, i))
 
 
 #endif /* _PERM_SHM_RECORDER_PRIV_H_INCLUDED_ */

@@ -51,10 +51,8 @@ static ngx_int_t
 perm_recorder_copy(perm_recorder_t *recorder, uint32_t n,
     perm_recorder_access_t *access)
 {
-    size_t                 len;
-    uint64_t               word;
-    perm_slots_class_t    *class;
-    perm_recorder_slot_t  *slot;
+    uint64_t             word;
+    perm_slots_class_t  *class;
 
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
@@ -65,21 +63,14 @@ perm_recorder_copy(perm_recorder_t *recorder, uint32_t n,
     }
 
     class = perm_slots_class(recorder->classes, n);
-    slot = perm_recorder_slot(class, n - class->first);
 
-    access->tuple.gateway.len = slot->gateway_len;
-    access->tuple.app.len = slot->app_len;
-    access->tuple.resource.len = slot->resource_len;
-
-    len = perm_tuple_len(&access->tuple);
-
-    if (len > class->names_max) {
-        /* torn */
+    if (perm_tuple_copy(&access->tuple, access->names,
+                        perm_recorder_names(class, n - class->first),
+                        class->names_max)
+        != NGX_OK)
+    {
         return NGX_DECLINED;
     }
-
-    ngx_memcpy(access->names, slot->names, len);
-    perm_tuple_point(&access->tuple, access->names);
 
     access->version = perm_recorder_version(word);
     access->last = perm_recorder_second(word);

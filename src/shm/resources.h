@@ -1,8 +1,7 @@
 
 /*
- * What happens at each (gateway, resource), in bounded shared memory: its
- * policy as last seen, what was allowed and refused, what dry run would
- * refuse.
+ * What happens at each (gateway, resource): its policy as last seen, what was
+ * allowed and refused, what dry run would refuse.
  */
 
 
@@ -10,56 +9,48 @@
 #define _PERM_SHM_RESOURCES_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
 #include "core/decision.h"
-#include "shm/names.h"
+#include "shm/records.h"
 
 
-#define PERM_RESOURCES_MAX  256
-
-
-typedef struct perm_resources_s  perm_resources_t;
+#define PERM_RESOURCES_MAX  256   /* records */
 
 
 typedef struct {
-    perm_tuple_t    tuple;     /* into names; no app */
-    perm_policy_t   policy;    /* of the last call noted */
-    ngx_uint_t      dry_run;   /* likewise: 1 with dry run on */
-    ngx_uint_t      allowed;   /* hits and "open" are sampled, so about */
-    ngx_uint_t      denied;
-    ngx_uint_t      failed;
-    ngx_uint_t      would_deny;
-    time_t          first;     /* unix seconds */
-    time_t          last;
-    perm_names_t    names;
+    perm_record_t   record;     /* without an app */
+    ngx_atomic_t    policy;     /* perm_policy_t of the last request noted */
+    ngx_atomic_t    dry_run;    /* likewise: 1 with dry run on */
+    ngx_atomic_t    allowed;    /* hits and "open" are sampled, so about */
+    ngx_atomic_t    denied;
+    ngx_atomic_t    failed;
+    ngx_atomic_t    would_deny;
 } perm_resource_entry_t;
 
 
-/*
- * Up to "entries", fewer in a small zone.  NULL when there is no room.
- */
-perm_resources_t *perm_resources_create(ngx_slab_pool_t *shpool,
-    ngx_uint_t entries);
+/* NULL when there is no room */
+
+perm_records_t *perm_resources_create(ngx_slab_pool_t *shpool, uint64_t seed);
 
 /*
- * To be called for "weight" calls at a time: 1 for a call that was not
- * allowed or not a hit; hits and "open" calls may be sampled.  "dry_run": the
- * location's.  A resource keeps its place until the zone ends; refused calls
+ * To be called for "weight" requests at a time: 1 for a request that was not
+ * allowed or no hit; hits and "open" may be sampled.  "dry_run": the
+ * location's.  A resource keeps its place until the zone ends; refused requests
  * alone fill no more than half of the places, since a variable may take the
- * name from the request.  Takes no lock for a known resource, never waits.
+ * name from the request.  Names that are not valid are left out.  Takes no
+ * lock for a known resource, never waits.
  */
-void perm_resources_note(perm_resources_t *resources, perm_tuple_t *tuple,
+
+void perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
     perm_policy_t policy, ngx_uint_t dry_run, perm_outcome_t outcome,
     ngx_uint_t weight, time_t now);
 
 /*
- * Copies them out, most refused or would-be refused first, up to n; returns
- * how many.  Takes no lock.  The calls point into the entries.
+ * Copies the list out, most refused or would-be refused first; returns how
+ * many.  Room for PERM_RESOURCES_MAX.
  */
-ngx_uint_t perm_resources_list(perm_resources_t *resources,
-    perm_resource_entry_t *entries, ngx_uint_t n);
+
+ngx_uint_t perm_resources_list(perm_records_t *records,
+    perm_resource_entry_t *entries);
 
 
 #endif /* _PERM_SHM_RESOURCES_H_INCLUDED_ */

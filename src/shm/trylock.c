@@ -6,7 +6,41 @@
 #define PERM_TRYLOCK_READS  8
 
 
-/* a system call: at most one a second for whoever is turned away */
+static ngx_uint_t perm_trylock_dead(ngx_atomic_uint_t holder);
+
+
+ngx_uint_t
+perm_trylock_enter(perm_trylock_t *lock)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  holder;
+
+    for (i = 0; i < PERM_TRYLOCK_SPINS; i++) {
+
+        if (lock->holder == 0
+            && ngx_atomic_cmp_set(&lock->holder, 0, ngx_pid))
+        {
+            return 1;
+        }
+
+        ngx_cpu_pause();
+    }
+
+    holder = lock->holder;
+
+    /* this process does not hold it: a dead one had the same pid */
+
+    if (holder == (ngx_atomic_uint_t) ngx_pid
+        || (holder != 0 && perm_trylock_dead(holder)))
+    {
+        return ngx_atomic_cmp_set(&lock->holder, holder, ngx_pid);
+    }
+
+    return 0;
+}
+
+
+/* a system call: at most one a second for a worker that is turned away */
 
 static ngx_uint_t
 perm_trylock_dead(ngx_atomic_uint_t holder)
@@ -23,41 +57,10 @@ perm_trylock_dead(ngx_atomic_uint_t holder)
 }
 
 
-ngx_uint_t
-perm_trylock_enter(perm_trylock_t *guard)
-{
-    ngx_uint_t         i;
-    ngx_atomic_uint_t  holder;
-
-    for (i = 0; i < PERM_TRYLOCK_SPINS; i++) {
-
-        if (guard->holder == 0
-            && ngx_atomic_cmp_set(&guard->holder, 0, ngx_pid))
-        {
-            return 1;
-        }
-
-        ngx_cpu_pause();
-    }
-
-    holder = guard->holder;
-
-    /* this process does not hold it: a former one with the same pid did */
-
-    if (holder == (ngx_atomic_uint_t) ngx_pid
-        || (holder != 0 && perm_trylock_dead(holder)))
-    {
-        return ngx_atomic_cmp_set(&guard->holder, holder, ngx_pid);
-    }
-
-    return 0;
-}
-
-
 void
-perm_trylock_leave(perm_trylock_t *guard)
+perm_trylock_leave(perm_trylock_t *lock)
 {
-    (void) ngx_atomic_cmp_set(&guard->holder, ngx_pid, 0);
+    (void) ngx_atomic_cmp_set(&lock->holder, ngx_pid, 0);
 }
 
 
@@ -69,10 +72,13 @@ perm_trylock_read(void *copy, void *record, size_t size, ngx_atomic_t *sequence)
 
     for (i = 0; i < PERM_TRYLOCK_READS; i++) {
 
+        /* the sequence number before the record */
         before = __atomic_load_n(sequence, __ATOMIC_ACQUIRE);
 
         if ((before & 1) == 0) {
             ngx_memcpy(copy, record, size);
+
+            /* the record before the sequence number */
             __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
             if (__atomic_load_n(sequence, __ATOMIC_RELAXED) == before) {

@@ -1,7 +1,7 @@
 
 /*
- * Writers that never wait and readers that take no lock, for the small tables
- * of statistics in shared memory.
+ * A lock for writers that never wait, and sequence numbers for readers that
+ * take no lock.
  */
 
 
@@ -13,25 +13,24 @@
 #include <ngx_core.h>
 
 
-/* one writer at a time; 0, or the pid of the worker that is writing */
-
 typedef struct {
-    ngx_atomic_t    holder;
+    ngx_atomic_t    holder;    /* pid of the worker that writes, or 0 */
 } perm_trylock_t;
 
 
 /*
- * Returns 1 when the caller may write, 0 when another worker is at it and did
- * not finish within about a microsecond: whatever was to be written is to be
- * left out then.  A dead worker's guard is taken over.
+ * Returns 1 when the caller may write, 0 when another worker has the lock and
+ * keeps it for more than about a microsecond: the caller leaves out what it
+ * wanted to write.  The lock of a dead worker is taken over.
  */
-ngx_uint_t perm_trylock_enter(perm_trylock_t *guard);
-void perm_trylock_leave(perm_trylock_t *guard);
+
+ngx_uint_t perm_trylock_enter(perm_trylock_t *lock);
+void perm_trylock_leave(perm_trylock_t *lock);
 
 
 /*
- * A record's sequence number is odd while it is being written.  One that is
- * odd for somebody who holds the guard was left by a worker that died.
+ * A record's sequence number is odd while it is being written.  One that the
+ * holder of the lock finds odd was left by a worker that died.
  */
 
 static ngx_inline ngx_uint_t
@@ -45,6 +44,8 @@ static ngx_inline void
 perm_trylock_write(ngx_atomic_t *sequence)
 {
     __atomic_store_n(sequence, *sequence | 1, __ATOMIC_RELAXED);
+
+    /* the odd number before what is written next */
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
@@ -52,6 +53,7 @@ perm_trylock_write(ngx_atomic_t *sequence)
 static ngx_inline void
 perm_trylock_written(ngx_atomic_t *sequence)
 {
+    /* what was written before the even number */
     __atomic_store_n(sequence, *sequence + 1, __ATOMIC_RELEASE);
 }
 
@@ -60,6 +62,7 @@ perm_trylock_written(ngx_atomic_t *sequence)
  * Copies a record of "size" bytes, whose sequence number is in it.  Returns
  * NGX_OK, or NGX_BUSY when it was being written all the time.
  */
+
 ngx_int_t perm_trylock_read(void *copy, void *record, size_t size,
     ngx_atomic_t *sequence);
 

@@ -165,15 +165,42 @@ perm_name_equal(const char *name, const char *other, size_t len)
 
 
 ngx_uint_t
-perm_tuple_equal(perm_tuple_t *tuple, const char *names)
+perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
 {
     const char  *app, *resource;
 
-    app = names + tuple->gateway.len;
+    /* first: the names of the slot have room for lengths like the tuple's */
+
+    if (names->gateway_len != tuple->gateway.len
+        || names->app_len != tuple->app.len
+        || names->resource_len != tuple->resource.len)
+    {
+        return 0;
+    }
+
+    app = names->bytes + tuple->gateway.len;
     resource = app + tuple->app.len;
 
     return perm_name_equal(app, tuple->app.data, tuple->app.len)
            && perm_name_equal(resource, tuple->resource.data,
                               tuple->resource.len)
-           && perm_name_equal(names, tuple->gateway.data, tuple->gateway.len);
+           && perm_name_equal(names->bytes, tuple->gateway.data,
+                              tuple->gateway.len);
+}
+
+
+ngx_int_t
+perm_tuple_copy(perm_tuple_t *tuple, char *bytes, perm_tuple_names_t *names,
+    size_t max)
+{
+    perm_tuple_get(tuple, names);
+
+    if (perm_tuple_len(tuple) > max) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(bytes, names->bytes, perm_tuple_len(tuple));
+    perm_tuple_point(tuple, bytes);
+
+    return NGX_OK;
 }

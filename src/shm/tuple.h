@@ -1,7 +1,6 @@
 
 /*
- * A call as the tables of the zone take it: a hash, and its names one after
- * the other.
+ * (gateway, resource, app) in shared memory: its hash, and its names by value.
  */
 
 
@@ -15,45 +14,107 @@
 #include "core/name.h"
 
 
-#define perm_tuple_len(tuple)                                                   \
+/* bytes of all three names */
+
+#define perm_tuple_len(tuple)                                                 \
     ((tuple)->gateway.len + (tuple)->resource.len + (tuple)->app.len)
 
 
-/* one hash for all tables and the fetch of a call */
+/*
+ * The names of a tuple, gateway, app and resource one after the other.  Where
+ * it is the last member of a slot, "bytes" is as long as the slot.
+ */
+
+typedef struct {
+    uint16_t    resource_len;
+    uint8_t     gateway_len;
+    uint8_t     app_len;
+    char        bytes[PERM_TUPLE_MAX];
+} perm_tuple_names_t;
+
+
+/*
+ * Seeded, so that nobody outside can choose names that collide.  Equal hashes
+ * prove nothing: names are compared in full.
+ */
 
 uint64_t perm_tuple_hash(perm_tuple_t *tuple, uint64_t seed);
 
-/* of a key of grants, unlike that of any call */
+/* of a key of grants: unlike the hash of any tuple */
 
 uint64_t perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed);
 
 
-/* tables keep gateway, app and resource in this order, without lengths */
+/* names of a slot that is being written may be anything: 0, then */
 
-ngx_uint_t perm_tuple_equal(perm_tuple_t *tuple, const char *names);
+ngx_uint_t perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names);
+
+
+/*
+ * Copies the names of a slot that may be being written, at most "max" bytes,
+ * and points the tuple to the copy.  NGX_DECLINED: they are longer.
+ */
+
+ngx_int_t perm_tuple_copy(perm_tuple_t *tuple, char *bytes,
+    perm_tuple_names_t *names, size_t max);
+
+
+/* no name is longer than its PERM_*_MAX */
+
+static ngx_inline ngx_uint_t
+perm_tuple_fits(perm_tuple_t *tuple)
+{
+    return tuple->gateway.len <= PERM_GATEWAY_MAX
+           && tuple->resource.len <= PERM_RESOURCE_MAX
+           && tuple->app.len <= PERM_APP_MAX;
+}
 
 
 static ngx_inline void
-perm_tuple_put(perm_tuple_t *tuple, char *names)
+perm_tuple_write(perm_tuple_t *tuple, char *bytes)
 {
-    ngx_memcpy(names, tuple->gateway.data, tuple->gateway.len);
-    names += tuple->gateway.len;
+    ngx_memcpy(bytes, tuple->gateway.data, tuple->gateway.len);
+    bytes += tuple->gateway.len;
 
-    ngx_memcpy(names, tuple->app.data, tuple->app.len);
-    names += tuple->app.len;
+    ngx_memcpy(bytes, tuple->app.data, tuple->app.len);
+    bytes += tuple->app.len;
 
-    ngx_memcpy(names, tuple->resource.data, tuple->resource.len);
+    ngx_memcpy(bytes, tuple->resource.data, tuple->resource.len);
 }
 
 
 /* the lengths are there already */
 
 static ngx_inline void
-perm_tuple_point(perm_tuple_t *tuple, const char *names)
+perm_tuple_point(perm_tuple_t *tuple, const char *bytes)
 {
-    tuple->gateway.data = names;
-    tuple->app.data = names + tuple->gateway.len;
+    tuple->gateway.data = bytes;
+    tuple->app.data = bytes + tuple->gateway.len;
     tuple->resource.data = tuple->app.data + tuple->app.len;
+}
+
+
+static ngx_inline void
+perm_tuple_put(perm_tuple_names_t *names, perm_tuple_t *tuple)
+{
+    names->gateway_len = (uint8_t) tuple->gateway.len;
+    names->app_len = (uint8_t) tuple->app.len;
+    names->resource_len = (uint16_t) tuple->resource.len;
+
+    perm_tuple_write(tuple, names->bytes);
+}
+
+
+/* the tuple points into the names, which nobody writes meanwhile */
+
+static ngx_inline void
+perm_tuple_get(perm_tuple_t *tuple, perm_tuple_names_t *names)
+{
+    tuple->gateway.len = names->gateway_len;
+    tuple->app.len = names->app_len;
+    tuple->resource.len = names->resource_len;
+
+    perm_tuple_point(tuple, names->bytes);
 }
 
 

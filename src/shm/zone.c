@@ -7,16 +7,10 @@
 #define PERM_ZONE_CACHE      67
 #define PERM_ZONE_RECORDER   30
 
-/* a list's share of a small zone: one in so many bytes */
-
-#define PERM_ZONE_HEAVY_SHARE  25
-
-
 static ngx_int_t perm_zone_reuse(ngx_shm_zone_t *shm_zone,
     perm_zone_conf_t *old);
 static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
-static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, size_t size,
-    perm_zone_t *zone);
+static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone);
 static uint64_t perm_zone_seed(void);
 
 
@@ -109,9 +103,7 @@ perm_zone_create(ngx_shm_zone_t *shm_zone)
 
     zone = ngx_slab_calloc(shpool, sizeof(perm_zone_t));
 
-    if (zone == NULL
-        || perm_zone_fill(shpool, shm_zone->shm.size, zone) != NGX_OK)
-    {
+    if (zone == NULL || perm_zone_fill(shpool, zone) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "\"app_permission_zone\" of %uz bytes is too small, "
                       "the minimum is %dk", shm_zone->shm.size,
@@ -127,23 +119,19 @@ perm_zone_create(ngx_shm_zone_t *shm_zone)
 
 
 static ngx_int_t
-perm_zone_fill(ngx_slab_pool_t *shpool, size_t size, perm_zone_t *zone)
+perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
 {
-    size_t      left;
-    ngx_uint_t  top;
+    size_t  left;
 
     zone->layout = PERM_ZONE_LAYOUT;
     zone->seed = perm_zone_seed();
     zone->created = ngx_time();
 
-    top = size / PERM_ZONE_HEAVY_SHARE / sizeof(perm_heavy_hitters_entry_t);
-    top = ngx_min(top, PERM_HEAVY_HITTERS_SIZE);
-
     zone->stats = perm_stats_create(shpool);
-    zone->refused = perm_heavy_hitters_create(shpool, top);
-    zone->would_deny = perm_heavy_hitters_create(shpool, top);
-    zone->expiring = perm_expiring_create(shpool, PERM_EXPIRING_MAX);
-    zone->resources = perm_resources_create(shpool, PERM_RESOURCES_MAX);
+    zone->refused = perm_heavy_hitters_create(shpool, zone->seed);
+    zone->would_deny = perm_heavy_hitters_create(shpool, zone->seed);
+    zone->expiring = perm_expiring_create(shpool, zone->seed);
+    zone->resources = perm_resources_create(shpool, zone->seed);
     zone->history = perm_history_create(shpool);
 
     if (zone->stats == NULL || zone->refused == NULL

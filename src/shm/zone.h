@@ -12,6 +12,7 @@
 #include "shm/cache.h"
 #include "shm/expiring.h"
 #include "shm/health.h"
+#include "shm/heavy_hitters.h"
 #include "shm/history.h"
 #include "shm/lease.h"
 #include "shm/rate_limit.h"
@@ -19,12 +20,10 @@
 #include "shm/resources.h"
 #include "shm/stats.h"
 #include "shm/table_state.h"
-#include "shm/heavy_hitters.h"
 
 
-#define PERM_ZONE_LAYOUT 7               /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 8               /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
-#define PERM_HEAVY_HITTERS_SIZE    256             /* entries of each list */
 
 
 typedef struct {
@@ -38,17 +37,17 @@ typedef struct {
     perm_cache_t          *cache;
     perm_recorder_t       *recorder;
     perm_stats_t          *stats;
-    perm_heavy_hitters_t  *refused;
-    perm_heavy_hitters_t  *would_deny;   /* dry run */
-    perm_expiring_t       *expiring;
-    perm_resources_t *resources;
-    perm_history_t    *history;
+    perm_records_t        *refused;      /* heavy_hitters */
+    perm_records_t        *would_deny;   /* heavy_hitters, of dry run */
+    perm_records_t        *expiring;
+    perm_records_t        *resources;
+    perm_history_t        *history;
 
-    perm_rate_limit_t  limit;            /* of lookups of unknown keys */
-    perm_lease_t       flushing;
-    perm_lease_t       tracking;
-    perm_health_t      health;
-    perm_table_state_t table;
+    perm_rate_limit_t      limit;        /* of lookups of unknown keys */
+    perm_lease_t           flushing;
+    perm_lease_t           tracking;
+    perm_health_t          health;
+    perm_table_state_t     table;
 } perm_zone_t;
 
 

@@ -184,7 +184,7 @@ perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
 
     ngx_memzero(p + len - 8, 8);
     p = ngx_cpymem(p, record, sizeof(perm_state_record_t));
-    perm_tuple_put(tuple, (char *) p);
+    perm_tuple_write(tuple, (char *) p);
 
     writer->used += len;
 }

@@ -31,17 +31,16 @@ perm_lists_expiring(perm_writer_t *w, perm_snapshot_t *s,
         return;
     }
 
-    n = perm_expiring_list(s->zone->expiring, s->now, entries,
-                           PERM_EXPIRING_MAX);
+    n = perm_expiring_list(s->zone->expiring, s->now, entries);
     listed = 0;
 
     for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (perm_lists_entry(w, query, &e->tuple, &listed)) {
-            perm_lists_name(w, "app", e->tuple.app);
+        if (perm_lists_entry(w, query, &e->record.tuple, &listed)) {
+            perm_lists_name(w, "app", e->record.tuple.app);
             perm_writer_put(w, "\"expires\":%L,\"seen\":%T}", e->expires,
-                            e->seen);
+                            e->record.last);
         }
     }
 
@@ -50,21 +49,20 @@ perm_lists_expiring(perm_writer_t *w, perm_snapshot_t *s,
 
 
 void
-perm_lists_heavy_hitters(perm_writer_t *w, perm_heavy_hitters_t *heavy_hitters,
+perm_lists_heavy_hitters(perm_writer_t *w, perm_records_t *heavy_hitters,
     perm_lists_query_t *query)
 {
     ngx_uint_t                   i, n, listed;
     perm_str_t                   reason;
     perm_heavy_hitters_entry_t  *entries, *e;
 
-    entries = perm_lists_alloc(w, PERM_HEAVY_HITTERS_SIZE
+    entries = perm_lists_alloc(w, PERM_HEAVY_HITTERS_MAX
                                   * sizeof(perm_heavy_hitters_entry_t));
     if (entries == NULL) {
         return;
     }
 
-    n = perm_heavy_hitters_list(heavy_hitters, entries,
-                                PERM_HEAVY_HITTERS_SIZE);
+    n = perm_heavy_hitters_list(heavy_hitters, entries);
     listed = 0;
 
     perm_writer_put(w, "[");
@@ -72,15 +70,15 @@ perm_lists_heavy_hitters(perm_writer_t *w, perm_heavy_hitters_t *heavy_hitters,
     for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (e->reason < PERM_REASONS
-            && perm_lists_entry(w, query, &e->tuple, &listed))
+        if (e->record.kind < PERM_REASONS
+            && perm_lists_entry(w, query, &e->record.tuple, &listed))
         {
-            reason = perm_decision_reason_name(e->reason);
-            perm_lists_name(w, "app", e->tuple.app);
+            reason = perm_decision_reason_name(e->record.kind);
+            perm_lists_name(w, "app", e->record.tuple.app);
             perm_writer_put(w, "\"reason\":\"%*s\",\"count\":%ui,"
                             "\"error\":%ui,\"first\":%T,\"last\":%T}",
                             reason.len, reason.data, e->count, e->error,
-                            e->first, e->last);
+                            e->record.first, e->record.last);
         }
     }
 
@@ -89,7 +87,7 @@ perm_lists_heavy_hitters(perm_writer_t *w, perm_heavy_hitters_t *heavy_hitters,
 
 
 void
-perm_lists_resources(perm_writer_t *w, perm_resources_t *resources,
+perm_lists_resources(perm_writer_t *w, perm_records_t *resources,
     perm_lists_query_t *query)
 {
     ngx_uint_t              i, n, listed;
@@ -101,7 +99,7 @@ perm_lists_resources(perm_writer_t *w, perm_resources_t *resources,
         return;
     }
 
-    n = perm_resources_list(resources, entries, PERM_RESOURCES_MAX);
+    n = perm_resources_list(resources, entries);
     listed = 0;
 
     perm_writer_put(w, "[");
@@ -109,15 +107,15 @@ perm_lists_resources(perm_writer_t *w, perm_resources_t *resources,
     for (i = 0; i < n; i++) {
         e = &entries[i];
 
-        if (perm_lists_entry(w, query, &e->tuple, &listed)) {
+        if (perm_lists_entry(w, query, &e->record.tuple, &listed)) {
             perm_writer_put(w, "\"policy\":\"%s\",\"dry_run\":%s,"
                             "\"allowed\":%ui,\"denied\":%ui,\"failed\":%ui,"
                             "\"would_deny\":%ui,\"first\":%T,\"last\":%T}",
                             e->policy == PERM_POLICY_OPEN ? "open"
                                                           : "required",
                             e->dry_run ? "true" : "false", e->allowed,
-                            e->denied, e->failed, e->would_deny, e->first,
-                            e->last);
+                            e->denied, e->failed, e->would_deny,
+                            e->record.first, e->record.last);
         }
     }
 

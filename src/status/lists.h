@@ -25,9 +25,9 @@ typedef struct {
 
 void perm_lists_expiring(perm_writer_t *w, perm_snapshot_t *s,
     perm_lists_query_t *query);
-void perm_lists_heavy_hitters(perm_writer_t *w,
-    perm_heavy_hitters_t *heavy_hitters, perm_lists_query_t *query);
-void perm_lists_resources(perm_writer_t *w, perm_resources_t *resources,
+void perm_lists_heavy_hitters(perm_writer_t *w, perm_records_t *heavy_hitters,
+    perm_lists_query_t *query);
+void perm_lists_resources(perm_writer_t *w, perm_records_t *resources,
     perm_lists_query_t *query);
 
 

@@ -133,8 +133,8 @@ test_room(void)
     ok(known(0, 30000, 80) >= 29999, "all known");
 
     fresh(ZONE);
-    n = fill(0, 115);
-    ok(n > 30000, "for %u with names of 115", n - 1);
+    n = fill(0, 114);
+    ok(n > 30000, "for %u with names of 114", n - 1);
 
     fresh(ZONE);
     n = fill(0, PERM_TUPLE_MAX);

@@ -3,7 +3,7 @@
  * The counters and the lists for operators: bounds, errors, dead writers.
  * sources: src/shm/stats.c src/shm/heavy_hitters.c src/shm/expiring.c
  * sources: src/shm/resources.c src/shm/history.c src/shm/trylock.c
- * sources: src/shm/names.c
+ * sources: src/shm/records.c src/shm/tuple.c
  */
 
 
@@ -19,8 +19,9 @@
 #include "shm/heavy_hitters.h"
 
 
-#define T    1700000000
-#define DAY  86400
+#define T     1700000000
+#define DAY   86400
+#define SEED  UINT64_C(0x5bd1e995a3c59ac3)
 
 
 static ngx_slab_pool_t        *shpool;
@@ -33,13 +34,6 @@ static void
 fresh(size_t size)
 {
     shpool = test_zone(shpool, size);
-}
-
-
-static uint64_t
-hash(perm_tuple_t *tuple)
-{
-    return perm_names_hash(tuple);
 }
 
 
@@ -113,8 +107,8 @@ found(const char *app, ngx_uint_t n, perm_heavy_hitters_entry_t **entry)
     ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
-        if (refused[i].tuple.app.len == strlen(app)
-            && memcmp(refused[i].tuple.app.data, app, strlen(app)) == 0)
+        if (refused[i].record.tuple.app.len == strlen(app)
+            && memcmp(refused[i].record.tuple.app.data, app, strlen(app)) == 0)
         {
             *entry = &refused[i];
             return 1;
@@ -130,32 +124,31 @@ test_top(void)
 {
     char                         app[32];
     ngx_uint_t                   i, k, n, heavy;
-    perm_heavy_hitters_t        *top;
+    perm_records_t        *top;
     test_tuple_t                 c;
     perm_tuple_t                *tuple;
     perm_heavy_hitters_entry_t  *e;
 
     fresh(32 * 1024 * 1024);
-    top = perm_heavy_hitters_create(shpool, 256);
+    top = perm_heavy_hitters_create(shpool, SEED);
 
-    ok(perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX) == 0,
+    ok(perm_heavy_hitters_list(top, refused) == 0,
        "empty at first");
 
     for (i = 0; i < 5; i++) {
         tuple = test_tuple(&c, "g", "r", "late");
-        perm_heavy_hitters_add(top, tuple, hash(tuple),
-                               PERM_GATEWAY_GRANT_EXPIRED, T + i);
+        perm_heavy_hitters_add(top, tuple, PERM_GATEWAY_GRANT_EXPIRED, T + i);
         tuple = test_tuple(&c, "g", "r", "");
-        perm_heavy_hitters_add(top, tuple, i, PERM_NO_APP, T);
+        perm_heavy_hitters_add(top, tuple, PERM_NO_APP, T);
         tuple = test_tuple(&c, "g", "r", i & 1 ? "a b" : "a\nb");
-        perm_heavy_hitters_add(top, tuple, i, PERM_INVALID_APP, T);
+        perm_heavy_hitters_add(top, tuple, PERM_INVALID_APP, T);
     }
 
-    n = perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX);
+    n = perm_heavy_hitters_list(top, refused);
     ok(n == 3, "invalid apps are one");
     ok(found("late", n, &e) && e->count == 5 && e->error == 0
-       && e->first == T && e->last == T + 4
-       && e->reason == PERM_GATEWAY_GRANT_EXPIRED, "as it was counted");
+       && e->record.first == T && e->record.last == T + 4
+       && e->record.kind == PERM_GATEWAY_GRANT_EXPIRED, "as it was counted");
 
     /* 100,000 calls of which every 50th is of one app */
 
@@ -170,10 +163,10 @@ test_top(void)
         }
 
         tuple = test_tuple(&c, "g", "r", app);
-        perm_heavy_hitters_add(top, tuple, hash(tuple), PERM_NO_GRANT, T + 10);
+        perm_heavy_hitters_add(top, tuple, PERM_NO_GRANT, T + 10);
     }
 
-    n = perm_heavy_hitters_list(top, refused, PERM_HEAVY_HITTERS_MAX);
+    n = perm_heavy_hitters_list(top, refused);
 
     ok(n <= 256, "as long as it was");
     ok(found("heavy", n, &e) && e->count >= heavy
@@ -186,11 +179,10 @@ test_top(void)
     }
 
     ok(k == 0, "no error beyond N / n");
-    ok(perm_heavy_hitters_list(top, refused, 3) == 3, "no more than asked for");
 
     fresh(1024 * 1024);
     n = shpool->pfree;
-    top = perm_heavy_hitters_create(shpool, 256);
+    top = perm_heavy_hitters_create(shpool, SEED);
     ok(top != NULL && (n - shpool->pfree) * ngx_pagesize < 64 * 1024,
        "small in a small zone");
 }
@@ -297,14 +289,14 @@ test_torn(void)
 /* ---- grants that end soon */
 
 static void
-note(perm_expiring_t *f, const char *resource, const char *app,
+note(perm_records_t *f, const char *resource, const char *app,
     perm_reason_t reason, int64_t expires)
 {
     test_tuple_t   c;
     perm_tuple_t  *tuple;
 
     tuple = test_tuple(&c, "g", resource, app);
-    perm_expiring_note(f, tuple, hash(tuple), reason, expires, T);
+    perm_expiring_note(f, tuple, reason, expires, T);
 }
 
 
@@ -313,10 +305,10 @@ test_forecast(void)
 {
     char              app[32];
     ngx_uint_t        i, n, counts[PERM_EXPIRING_WINDOWS];
-    perm_expiring_t  *f;
+    perm_records_t  *f;
 
     fresh(1024 * 1024);
-    f = perm_expiring_create(shpool, PERM_EXPIRING_MAX);
+    f = perm_expiring_create(shpool, SEED);
 
     note(f, "r", "day", PERM_RESOURCE_GRANT, T + DAY);
     note(f, "r", "day+", PERM_RESOURCE_GRANT, T + DAY + 1);
@@ -331,12 +323,12 @@ test_forecast(void)
     ok(counts[0] == 1 && counts[1] == 2 && counts[2] == 3 && counts[3] == 4,
        "within 1, 3, 7 and 15 days, a gateway's grant once");
 
-    n = perm_expiring_list(f, T, ending, PERM_EXPIRING_MAX);
+    n = perm_expiring_list(f, T, ending);
     ok(n == 4 && ending[0].expires == T + DAY
        && ending[3].expires == T + 15 * DAY, "listed, soonest first");
-    ok(ending[2].tuple.resource.len == 1 && ending[2].tuple.resource.data[0]
+    ok(ending[2].record.tuple.resource.len == 1 && ending[2].record.tuple.resource.data[0]
        == '-', "a gateway's grant says so");
-    ok(perm_expiring_list(f, T + DAY, ending, 9) == 3, "one has ended");
+    ok(perm_expiring_list(f, T + DAY, ending) == 3, "one has ended");
 
     note(f, "r", "day", PERM_RESOURCE_GRANT, T + 100 * DAY);
     note(f, "r", "day+", PERM_NO_GRANT, PERM_GRANT_ABSENT);
@@ -350,7 +342,7 @@ test_forecast(void)
         note(f, "r", app, PERM_RESOURCE_GRANT, T + 2000 + i * 7 % 2000);
     }
 
-    n = perm_expiring_list(f, T, ending, PERM_EXPIRING_MAX);
+    n = perm_expiring_list(f, T, ending);
     ok(n >= 16 && n < 100 && ending[n - 1].expires < T + 2000 + 100,
        "full: those that end soonest stay");
     ok(perm_expiring_count(f, T, counts) > 0, "and what is left out counts");
@@ -365,10 +357,10 @@ test_resources(void)
     char               name[32];
     ngx_uint_t         i, n;
     test_tuple_t       c;
-    perm_resources_t  *r;
+    perm_records_t  *r;
 
     fresh(32 * 1024 * 1024);
-    r = perm_resources_create(shpool, PERM_RESOURCES_MAX);
+    r = perm_resources_create(shpool, SEED);
 
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "r%lu", (unsigned long) i);
@@ -376,7 +368,7 @@ test_resources(void)
                             PERM_POLICY_REQUIRED, 0, PERM_DENY, 1, T);
     }
 
-    n = perm_resources_list(r, resources, PERM_RESOURCES_MAX);
+    n = perm_resources_list(r, resources);
     ok(n == PERM_RESOURCES_MAX / 2, "refused calls fill half of it");
 
     for (i = 0; i < 1000; i++) {
@@ -385,20 +377,20 @@ test_resources(void)
                             PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 64, T);
     }
 
-    n = perm_resources_list(r, resources, PERM_RESOURCES_MAX);
+    n = perm_resources_list(r, resources);
     ok(n == PERM_RESOURCES_MAX, "and allowed ones no more than all of it");
 
     perm_resources_note(r, test_tuple(&c, "g", "s0", "b"),
                         PERM_POLICY_REQUIRED, 1, PERM_DENY, 5, T + 9);
-    n = perm_resources_list(r, resources, 1);
-    ok(n == 1 && perm_resources_list(r, resources, PERM_RESOURCES_MAX)
+    n = perm_resources_list(r, resources);
+    ok(n == PERM_RESOURCES_MAX
        && resources[0].would_deny == 5 && resources[0].allowed == 64
-       && resources[0].dry_run && resources[0].first == T
-       && resources[0].last == T + 9, "dry run is counted apart");
+       && resources[0].dry_run && resources[0].record.first == T
+       && resources[0].record.last == T + 9, "dry run is counted apart");
 
     perm_resources_note(r, test_tuple(&c, "g", "a b", "b"),
                         PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
-    ok(perm_resources_list(r, resources, PERM_RESOURCES_MAX)
+    ok(perm_resources_list(r, resources)
        == PERM_RESOURCES_MAX, "no name that is not valid");
 }
 

@@ -6,7 +6,7 @@
  * sources: src/shm/table_state.c
  * sources: src/shm/zone.c
  * sources: src/shm/stats.c src/shm/heavy_hitters.c src/shm/expiring.c src/shm/trylock.c
- * sources: src/shm/resources.c src/shm/history.c src/shm/names.c
+ * sources: src/shm/resources.c src/shm/history.c src/shm/records.c
  */
 
 
