@@ -50,7 +50,7 @@ typedef struct {
     perm_str_t         master;         /* PERM_REDIS_SENTINEL */
     unsigned           nhosts;
     perm_redis_host_t  hosts[PERM_REDIS_HOSTS_MAX];
-    char               text[2 * PERM_REDIS_URL_MAX];
+    char               text[PERM_REDIS_URL_MAX + sizeof("%00")];
 } perm_redis_url_t;
 
 

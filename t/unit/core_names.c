@@ -163,6 +163,11 @@ urls(void)
     url_is("rediss://u:p%40%2F@h:1/2", PERM_REDIS_SINGLE, 1, "u", "p@/", 1,
            "h", 1, 2);
     url_is("redis://:a@b@h", PERM_REDIS_SINGLE, 0, "", "a@b", 1, "h", 6379, 0);
+    url_is("redis://:@h", PERM_REDIS_SINGLE, 0, "", "", 1, "h", 6379, 0);
+    url_is("redis://u@h", PERM_REDIS_SINGLE, 0, "u", "", 1, "h", 6379, 0);
+    url_is("redis://u:a:b%25c@h", PERM_REDIS_SINGLE, 0, "u", "a:b%c", 1, "h",
+           6379, 0);
+    url_is("unix:/a?", PERM_REDIS_UNIX, 0, "", "", 0, "/a", 0, 0);
     url_is("redis://[::1]:7/", PERM_REDIS_SINGLE, 0, "", "", 1, "::1", 7, 0);
     url_is("unix:/a%20b?db=3", PERM_REDIS_UNIX, 0, "", "", 0, "/a b", 0, 3);
     url_is("redis+sentinel://:s@a:1,b/m/4", PERM_REDIS_SENTINEL, 0, "", "s", 2,
@@ -191,6 +196,15 @@ urls(void)
     url_wrong("redis://:a/b@h:1", "%2F");
     url_wrong("redis://u:%zz@h", "password");
     url_wrong("redis://u:%00@h", "password");
+    url_wrong("redis://u:%a@h", "password");
+    url_wrong("redis://%@h", "user name");
+    url_wrong("redis://h:1:2", "port");
+    url_wrong("redis://h:1234567890", "port");
+    url_wrong("redis://h /0", "no host name has");
+    url_wrong("redis+sentinel://a/", "no master name");
+    url_wrong("redis+sentinel://a/%", "in the master name");
+    url_wrong("unix:/a%2", "in the path");
+    url_wrong("unix:/a?db=", "database");
     url_wrong("redis+cluster://a,", "no host after the last");
     url_wrong("redis+cluster://a,,b", "no host");
     url_wrong("redis+cluster://,a", "no host");
@@ -199,6 +213,36 @@ urls(void)
     url_wrong("redis+sentinel://a", "no master name");
     url_wrong("unix:relative", "absolute path");
     url_wrong("unix:/a?x=1", "db=");
+}
+
+
+/* the longest URL, which ends in the middle of an escape */
+
+static void
+long_urls(void)
+{
+    char              text[PERM_REDIS_URL_MAX + 1];
+    perm_str_t        bytes;
+    perm_redis_url_t  url;
+
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "redis+sentinel://a/", 19);
+    bytes.data = text;
+
+    bytes.len = PERM_REDIS_URL_MAX;
+    text[bytes.len - 1] = '%';
+    ok(strcmp(perm_redis_url_parse(bytes, &url),
+              "bad percent-encoding in the master name") == 0, "cut off");
+
+    text[bytes.len - 1] = 'x';
+    ok(perm_redis_url_parse(bytes, &url) == NULL, "the longest URL");
+
+    bytes.len++;
+    ok(perm_redis_url_parse(bytes, &url) != NULL, "one byte more");
+
+    bytes.data = "redis://h\0";
+    bytes.len = 10;
+    ok(perm_redis_url_parse(bytes, &url) != NULL, "a NUL");
 }
 
 
@@ -248,6 +292,7 @@ main(void)
     names();
     keys();
     urls();
+    long_urls();
     decisions();
 
     return done();
