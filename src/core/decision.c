@@ -4,6 +4,14 @@
 #include <string.h>
 
 
+static const perm_str_t  policy_names[] = {
+    perm_string(""),
+    perm_string("off"),
+    perm_string("open"),
+    perm_string("required")
+};
+
+
 static const perm_str_t  outcome_names[] = {
     perm_string("allow"),
     perm_string("deny"),
@@ -25,13 +33,6 @@ static const perm_str_t  reason_names[PERM_REASONS] = {
 };
 
 
-static int
-text_is(perm_str_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
-
 static perm_decision_t
 decision(perm_outcome_t outcome, perm_reason_t reason, int64_t expires)
 {
@@ -48,19 +49,18 @@ decision(perm_outcome_t outcome, perm_reason_t reason, int64_t expires)
 perm_policy_t
 perm_decision_policy(perm_str_t text)
 {
-    if (text_is(text, "required")) {
-        return PERM_POLICY_REQUIRED;
+    perm_policy_t  policy;
+
+    for (policy = PERM_POLICY_REQUIRED; policy > PERM_POLICY_INVALID; policy--)
+    {
+        if (text.len == policy_names[policy].len
+            && memcmp(text.data, policy_names[policy].data, text.len) == 0)
+        {
+            break;
+        }
     }
 
-    if (text_is(text, "open")) {
-        return PERM_POLICY_OPEN;
-    }
-
-    if (text_is(text, "off")) {
-        return PERM_POLICY_OFF;
-    }
-
-    return PERM_POLICY_INVALID;
+    return policy;
 }
 
 

@@ -1,20 +1,11 @@
 
 #include "core/grant_key.h"
 
-#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 
 static const char *const  kind_words[] = { "grants:{", "access:{" };
-
-
-static char *
-append(char *p, const char *data, size_t len)
-{
-    memcpy(p, data, len);
-
-    return p + len;
-}
 
 
 int
@@ -43,30 +34,17 @@ size_t
 perm_grant_key(char *key, perm_key_kind_t kind, perm_str_t prefix,
     perm_str_t gateway, perm_str_t app)
 {
-    char  *p;
-
-    p = append(key, prefix.data, prefix.len);
-    p = append(p, kind_words[kind], strlen(kind_words[kind]));
-    p = append(p, gateway.data, gateway.len);
-    *p++ = ':';
-    p = append(p, app.data, app.len);
-    *p++ = '}';
-    *p = '\0';
-
-    return p - key;
+    return (size_t) sprintf(key, "%.*s%s%.*s:%.*s}",
+                            (int) prefix.len, prefix.data, kind_words[kind],
+                            (int) gateway.len, gateway.data,
+                            (int) app.len, app.data);
 }
 
 
 size_t
 perm_grant_key_meta(char *key, perm_str_t prefix)
 {
-    char  *p;
-
-    p = append(key, prefix.data, prefix.len);
-    p = append(p, "meta", 4);
-    *p = '\0';
-
-    return p - key;
+    return (size_t) sprintf(key, "%.*smeta", (int) prefix.len, prefix.data);
 }
 
 

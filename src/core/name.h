@@ -16,7 +16,7 @@
 #define PERM_APP_MAX       128  /* bytes */
 
 
-/* bytes that belong to somebody else; never assumed to end with a NUL */
+/* bytes of another owner; they need not end with a NUL */
 
 typedef struct {
     size_t       len;
@@ -39,7 +39,7 @@ perm_str(const char *text)
 }
 
 
-/* an app's call of a resource of a gateway: what grants and accesses are of */
+/* the names that each access has, and that a decision is about */
 
 typedef struct {
     perm_str_t   gateway;
@@ -54,8 +54,8 @@ typedef struct {
 /*
  * Each returns 1 for a valid name and 0 for any other: 1 to PERM_*_MAX bytes
  * of A-Z a-z 0-9 . _ ~ @ / + -.  These bytes need no escaping in a Redis key,
- * a JSON string, a log line or a header, which is what the rest relies on.
- * A resource is never the single byte "-": that stands for the whole gateway.
+ * a JSON string, a log line or a header.  A resource is never the single byte
+ * "-", which stands for the whole gateway.
  */
 int perm_name_gateway_valid(perm_str_t name);
 int perm_name_resource_valid(perm_str_t name);
