@@ -3,39 +3,27 @@
 # A cluster: every slot is asked, tracked and written to where it is, while
 # slots move, masters fail over, and nodes come and go.
 
-use strict;
-use warnings;
-
-use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 
 use Perm::Cluster;
 use Perm::Test;
 use Perm::Watch;
 
-my $ALLOW = $Perm::Watch::ALLOW;
 my @apps = map { "app-$_" } 1 .. 150;
 my @revoked = map { "revoke-$_" } 1 .. 60;
-my $key = sub { "app_permission:$_[0]:{smoke:$_[1]}" };
 
-my $t = Perm::Test->new;
+my $t = Perm::Test->new(late => 1);
 my $c = Perm::Cluster->start(dir => "$t->{dir}/c", replicas => 1,
     conf => ['appendonly yes']);
-my $w = Perm::Watch->new($t, apps => \@apps, scores => sub {
-    my @scores = $c->each(map { [$key->('access', $_), 'ZSCORE', 'get_user'] }
-                              @apps);
-    return { map { $apps[$_] => $scores[$_] } 0 .. $#apps };
-});
+my $w = Perm::Watch->new($t, apps => \@apps, redis => sub { $c });
 
-$c->cmd('app_permission:meta', 'HSET', 'schema', '1');
-$c->each(map { [$key->('grants', $_), 'HSET', 'get_user', int(time) + 3600] }
-             @apps, @revoked);
+$c->load->allow(@apps, @revoked);
 $w->nginx(redis => $c->url);
 
 # one known app of every master: its port => app
 
 sub of_each {
-    my @owners = $c->owners(map { $key->('grants', $_) } @_);
+    my @owners = $c->owners(map { key('grants', $_) } @_);
     my %of;
     $of{$owners[$_]{port}} //= $_[$_] for 0 .. $#_;
     return \%of;
@@ -51,11 +39,11 @@ sub revoke_on_each {
     for my $port (sort keys %$of) {
         my $app = $of->{$port};
         @revoked = grep { $_ ne $app } @revoked;
-        ok wait_for(sub { $w->outcome('/long', $app) eq "$ALLOW HIT" }, 3),
-            "$app: known for an hour" or diag $w->outcome('/long', $app);
-        $c->cmd($key->('grants', $app), 'HDEL', 'get_user');
-        ok wait_for(sub { $w->outcome('/long', $app) =~ /^403/ }, 1),
-            '... and revoked at once' or diag $w->outcome('/long', $app);
+        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }, 3),
+            "$app: known for an hour" or diag outcome($app, '/long');
+        $c->forbid($app);
+        ok wait_for(sub { outcome($app, '/long') =~ /^403/ }, 1),
+            '... and revoked at once' or diag outcome($app, '/long');
     }
 }
 
@@ -66,10 +54,10 @@ sub normal {
 
 
 subtest 'all slots' => sub {
-    ok wait_for(sub { $t->status->{invalidation}{active} }), 'ready';
-    is_deeply [grep { $w->outcome('/fresh', $_) ne "$ALLOW MISS" } @apps], [],
+    ok $t->up, 'ready';
+    is_deeply [grep { outcome($_, '/fresh') ne "$ALLOW MISS" } @apps], [],
         'grants of all masters are found';
-    is_deeply [grep { $w->outcome('/fresh', "no-$_") !~ /^403 deny\/no_grant/ }
+    is_deeply [grep { outcome("no-$_", '/fresh') !~ /^403 deny\/no_grant/ }
                    1 .. 50], [], 'and those that are not';
     revoke_on_each(3);
 };
@@ -90,28 +78,28 @@ subtest 'writes are split by node' => sub {
 
 subtest 'ASK and MOVED' => sub {
     my $app = 'app-7';
-    my $slot = $c->slot($key->('grants', $app));
-    my $from = $c->owner($key->('grants', $app));
+    my $slot = $c->slot(key('grants', $app));
+    my $from = $c->owner(key('grants', $app));
     my ($to) = grep { $_ != $from } $c->masters;
 
     $c->move_begin($slot, $from, $to);
-    is $w->outcome('/fresh', $app), "$ALLOW MISS", 'before its keys move';
+    is outcome($app, '/fresh'), "$ALLOW MISS", 'before its keys move';
     $c->move_keys($slot, $from, $to);
-    is $w->outcome('/fresh', $app), "$ALLOW MISS", 'ASK';
+    is outcome($app, '/fresh'), "$ALLOW MISS", 'ASK';
 
     # a change where the slot is not yet
 
-    is $w->outcome('/long', $app) =~ /^200/, 1, 'known';
+    is outcome($app, '/long') =~ /^200/, 1, 'known';
     my $client = $to->connect;
     $client->cmd('ASKING');
-    $client->cmd('HDEL', $key->('grants', $app), 'get_user');
-    ok wait_for(sub { $w->outcome('/long', $app) =~ /^403/ }, 1), 'revoked';
+    $client->cmd('HDEL', key('grants', $app), 'get_user');
+    ok wait_for(sub { outcome($app, '/long') =~ /^403/ }, 1), 'revoked';
     $client->cmd('ASKING');
-    $client->cmd('HSET', $key->('grants', $app), 'get_user', int(time) + 3600);
-    ok wait_for(sub { $w->outcome('/long', $app) =~ /^200/ }, 1), 'granted';
+    $client->cmd('HSET', key('grants', $app), 'get_user', int(time) + 3600);
+    ok wait_for(sub { outcome($app, '/long') =~ /^200/ }, 1), 'granted';
 
     $c->move_end($slot, $from, $to);
-    is $w->outcome('/fresh', $app), "$ALLOW MISS", 'MOVED';
+    is outcome($app, '/fresh'), "$ALLOW MISS", 'MOVED';
 };
 
 
@@ -122,12 +110,12 @@ $w->under_load('resharding', sub {
 
     # all slots of one master that apps are in
 
-    my @keys = map { $key->('grants', $_) } @apps;
+    my @keys = map { key('grants', $_) } @apps;
     my @owners = $c->owners(@keys);
     my @slots = map { $c->slot($keys[$_]) }
         grep { $owners[$_] == $from } 0 .. $#keys;
     $c->move($_, $from, $to) for @slots;
-    diag sprintf '%d slots moved in %.2f s', scalar @slots, time - $begun;
+    note sprintf '%d slots moved in %.2f s', scalar @slots, time - $begun;
     normal(time, 3);
     $more->(400);
 });
@@ -158,7 +146,7 @@ $w->under_load('a master dies by kill -9', sub {
     my $begun = time;
     $old->kill;
     ok wait_for(sub { grep { $_ == $new } $c->masters }, 20), 'a new master';
-    diag sprintf 'the cluster took %.2f s', time - $begun;
+    note sprintf 'the cluster took %.2f s', time - $begun;
     normal($begun, 10);
     revoke_on_each(3);
     $old->run;
@@ -173,7 +161,7 @@ my $added;
 $w->under_load('a node is added', sub {
     my ($more) = @_;
     $added = $c->add;
-    my @keys = map { $key->('grants', $_) } @apps[0 .. 39], @revoked[0 .. 9];
+    my @keys = map { key('grants', $_) } @apps[0 .. 39], @revoked[0 .. 9];
     my @owners = $c->owners(@keys);
     my %moved;
     for (0 .. $#keys) {
@@ -200,5 +188,4 @@ $w->under_load('a node is removed', sub {
     revoke_on_each(3);
 });
 
-$c->stop;
-$t->done;
+done_testing;

@@ -2,34 +2,11 @@
 
 # TLS to Redis: what is trusted, what is refused, and that the log says why.
 
-use strict;
-use warnings;
-
-use Test::More;
 use Time::HiRes qw(time);
 
 use Perm::Ca;
-use Perm::Redis;
 use Perm::Test;
 use Perm::Util qw(spawn reap);
-
-my $SERVER = <<'EOT';
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
-        app_permission required;
-
-        location = /a    { app_permission_cache_valid 0s denied=0s; empty_gif; }
-        location = /long { app_permission_cache_valid 1h; empty_gif; }
-EOT
-
-my $SETUP = <<'EOT';
-        app_permission_app $http_x_app;
-        app_permission_gateway smoke;
-        app_permission_resource get_user;
-        app_permission_flush 1s;
-EOT
-
-my $ALLOW = '200 allow/resource_grant';
 
 my $t = Perm::Test->new;
 my $port = $t->port('tls');
@@ -48,7 +25,7 @@ $ca->expired('old', 'ca', $here);
 my $redis;
 my $ssl = 'app_permission_redis_ssl';
 my $trust = "${ssl}_trusted_certificate %%DIR%%/tls/trusted.crt;";
-my ($n, $from) = (0, 0);
+my $n = 0;
 
 sub copy { spew($ca->file($_[1]), slurp($ca->file($_[0]))) }
 
@@ -57,44 +34,30 @@ sub serve {
     $redis->stop if $redis;
     $redis = Perm::Redis->start(dir => "$t->{dir}/redis",
         conf => $ca->redis_conf($certificate, 'ca', $port, $clients));
-    $redis->load->grant('smoke', 'get_user', 'demo', time + 3600);
+    $redis->load->allow('demo');
 }
-
-sub error_log { slurp("$t->{dir}/error.log") }
 
 sub with {
     my ($directives, $url) = @_;
-    $url //= 'rediss://localhost:%%PORT_tls%%';
-    $from = length error_log();
-    $t->config(server => $SERVER, setup => "$SETUP
-        app_permission_redis $url; $directives");
-    return $t->{nginx}{pid} ? $t->reload : $t->start;
-}
-
-sub outcome {
-    my ($uri, $app) = @_;
-    my $r = $t->get($uri, app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
+    $t->apply(server => $ASKS, http => "app_permission_flush 1s; $directives",
+              redis => $url // 'rediss://localhost:%%PORT_tls%%');
 }
 
 sub works {
     my ($what) = @_;
-    ok wait_for(sub { outcome('/a', 'demo') eq "$ALLOW MISS" }, 5), $what
-        or diag join "\n", grep /app_permission/, split /\n/, $t->log;
+    ok wait_for(sub { outcome('demo') eq "$ALLOW MISS" }, 5), $what
+        or diag $t->new_log;
 }
 
 sub refused {
     my ($what, $pattern) = @_;
     my ($pid) = $t->{nginx}->workers;
-    my $told = sub { grep { /\[error\] $pid#/ && $_ =~ $pattern }
-                         split /\n/, substr error_log(), $from };
+    my $why = sub { grep { /\[error\] $pid#/ } $t->new_lines($pattern) };
 
-    ok wait_for(sub { scalar $told->() }, 5), "$what: the log says why"
-        or diag join "\n", grep /app_permission/, split /\n/,
-                                                substr error_log(), $from;
-    is outcome('/a', 'unknown-' . ++$n), '503 fail/unavailable MISS',
-        '... nothing is asked';
-    is scalar($told->()), 1, '... once' or diag join "\n", $told->();
+    ok wait_for(sub { scalar $why->() }, 5), "$what: the log says why"
+        or diag $t->new_log;
+    is outcome('unknown-' . ++$n), $UNKNOWN, '... nothing is asked';
+    is scalar($why->()), 1, '... once' or diag join "\n", $why->();
 }
 
 
@@ -104,13 +67,13 @@ subtest 'trusted' => sub {
     with($trust);
     works('a certificate of the trusted authority');
 
-    ok wait_for(sub { $t->status->{invalidation}{active} }),
+    ok $t->up,
         'changes are pushed';
-    is outcome('/long', 'demo') =~ /^200/, 1, 'known for an hour';
-    $redis->revoke('smoke', 'get_user', 'demo');
-    ok wait_for(sub { outcome('/long', 'demo') =~ /^403/ }, 1),
+    is outcome('demo', '/long') =~ /^200/, 1, 'known for an hour';
+    $redis->forbid('demo');
+    ok wait_for(sub { outcome('demo', '/long') =~ /^403/ }, 1),
         '... but revoked';
-    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+    $redis->allow('demo');
 
     ok wait_for(sub { ($redis->access('smoke', 'get_user', 'demo') // 0) > 0 },
         8), 'accesses are written';
@@ -187,7 +150,7 @@ subtest 'a client certificate' => sub {
     # carry, newer nginx tells that they did
 
     my $before = (stat $ca->file('mine.crt'))[9];
-    wait_for(sub { time > $before + 1 });
+    wait_until($before + 1);
     copy("client.$_", "mine.$_") for qw(crt key);
     ok $t->reload, 'reload';
     works('a reload reads the files anew');
@@ -200,14 +163,14 @@ subtest 'the authority changes' => sub {
     works('before');
 
     copy('other.crt', 'trusted.crt');
-    $from = length error_log();
+    $t->mark;
     ok $t->reload, 'reload';
     refused('no more trusted', qr/certificate of the server is refused/);
 
     serve('stranger');
     works('a server with the new one');
-    $redis->revoke('smoke', 'get_user', 'demo');
-    ok wait_for(sub { outcome('/a', 'demo') =~ /^403/ }, 2), 'is asked';
+    $redis->forbid('demo');
+    ok wait_for(sub { outcome('demo') =~ /^403/ }, 2), 'is asked';
 };
 
 
@@ -234,11 +197,9 @@ subtest 'at nginx -t' => sub {
           ${ssl}_certificate_key %%DIR%%/tls/ca.key;", qr/mismatch|do not match/],
     ) {
         my ($directives, $says) = @$case;
-        my ($status, $text) = $t->config(server => $SERVER, setup => "$SETUP
-            app_permission_redis rediss://localhost; $directives")->check;
-        is $status, 1, 'refused';
-        like $text, $says, '... and says why';
+        $t->refuses($directives, $says, server => $ASKS, http => $directives,
+                    redis => 'rediss://localhost');
     }
 };
 
-$t->done;
+done_testing;

@@ -3,26 +3,11 @@
 # The rights that README.md lists for the gateway: they suffice, each of them
 # is needed, and the log names the one that is missing.
 
-use strict;
-use warnings;
-
-use Test::More;
 use Time::HiRes qw(time);
 
 use Perm::Cluster;
-use Perm::Redis;
 use Perm::Test;
 
-my $SERVER = <<'EOT';
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
-        app_permission required;
-
-        location = /a    { app_permission_cache_valid 0s denied=0s; empty_gif; }
-        location = /long { app_permission_cache_valid 1h; empty_gif; }
-EOT
-
-my $ALLOW = '200 allow/resource_grant';
 my $PASSWORD = 'opensesame';
 
 # what README.md says, word by word
@@ -41,39 +26,23 @@ my $db = $redis->connect;
 $db->cmd('SELECT', 2);
 spew("$t->{dir}/password", "$PASSWORD\n");
 spew("$t->{dir}/wrong", "notthis\n");
-my $from = 0;
 
 sub fill {
     for my $c ($redis, $db) {
         $c->cmd('HSET', 'app_permission:meta', 'schema', '1');
-        $c->cmd('HSET', 'app_permission:grants:{smoke:demo}', 'get_user',
-                int(time) + 3600);
+        $c->cmd('HSET', key('grants', 'demo'), 'get_user', int(time) + 3600);
     }
 }
-
-sub error_log { slurp("$t->{dir}/error.log") }
 
 sub with {
     my ($url, $file) = @_;
     $file //= 'password';
-    $from = length error_log();
-    $t->config(server => $SERVER, setup => <<"EOT");
-        app_permission_redis $url;
+    $t->apply(server => $ASKS, redis => $url, http => <<"EOT");
         app_permission_redis_user gateway;
         app_permission_redis_password_file %%DIR%%/$file;
         app_permission_redis_timeout 2s;
-        app_permission_app \$http_x_app;
-        app_permission_gateway smoke;
-        app_permission_resource get_user;
         app_permission_flush 1s;
 EOT
-    $t->{nginx}{pid} ? $t->reload : $t->start;
-}
-
-sub outcome {
-    my ($uri, $app) = @_;
-    my $r = $t->get($uri, app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
 }
 
 # what the log says; of the workers that run now only, as old ones may try to
@@ -82,14 +51,13 @@ sub outcome {
 sub said {
     my ($now) = @_;
     my $pids = $now ? join '|', $t->{nginx}->workers : '\d+';
-    return grep { /\] (?:$pids)#.*app.permission: / } split /\n/,
-        substr error_log(), $from;
+    return $t->new_lines(qr/\] (?:$pids)#.*app.permission: /);
 }
 
 sub logged {
     my ($pattern, $what) = @_;
     ok wait_for(sub {
-        outcome('/a', 'demo');
+        outcome('demo');
         return grep { $_ =~ $pattern } said();
     }, 5), $what
         or diag join "\n", said();
@@ -101,28 +69,25 @@ sub all_well {
     my ($what, $of) = @_;
 
     subtest $what => sub {
-        ok wait_for(sub { outcome('/a', 'demo') eq "$ALLOW MISS" }, 5),
-            'lookups';
-        ok wait_for(sub { $t->status->{invalidation}{active} }), 'tracking';
-        my $got = outcome('/long', 'demo');
-        my $server = $of->('app_permission:grants:{smoke:demo}');
-        $server->cmd('HDEL', 'app_permission:grants:{smoke:demo}', 'get_user');
-        ok wait_for(sub { outcome('/long', 'demo') =~ /^403/ }, 2), '... works';
-        $server->cmd('HSET', 'app_permission:grants:{smoke:demo}', 'get_user',
-                     int(time) + 3600);
+        ok wait_for(sub { outcome('demo') eq "$ALLOW MISS" }, 5), 'lookups';
+        ok $t->up, 'tracking';
+        outcome('demo', '/long');
+        my ($grants, $access) = map { key($_, 'demo') } 'grants', 'access';
+        my $server = $of->($grants);
+        $server->cmd('HDEL', $grants, 'get_user');
+        ok wait_for(sub { outcome('demo', '/long') =~ /^403/ }, 2), '... works';
+        $server->cmd('HSET', $grants, 'get_user', int(time) + 3600);
 
-        $server = $of->('app_permission:access:{smoke:demo}');
-        $server->cmd('DEL', 'app_permission:access:{smoke:demo}');
+        $server = $of->($access);
+        $server->cmd('DEL', $access);
         ok wait_for(sub {
-            outcome('/a', 'demo');
-            $server->cmd('ZSCORE', 'app_permission:access:{smoke:demo}',
-                         'get_user')
+            outcome('demo');
+            $server->cmd('ZSCORE', $access, 'get_user')
         }, 5), 'recording';
 
         # longer than a heartbeat
 
-        my $end = time + 1.5;
-        wait_for(sub { time > $end });
+        wait_until(time + 1.5);
         my @bad = grep { /\[(?:error|warn)\]|NOPERM|right/ } said();
         is join("\n", @bad), '', 'nothing is amiss';
     };
@@ -185,26 +150,26 @@ subtest 'passwords' => sub {
     with($url);
     logged(qr/AUTH was refused: check user and password in .*WRONGPASS/,
         'no such user');
-    is outcome('/a', 'one'), '503 fail/unavailable MISS', '... unavailable';
+    is outcome('one'), $UNKNOWN, '... unavailable';
 
     $redis->cmd('ACL', 'SETUSER', @rights);
-    ok wait_for(sub { outcome('/a', 'demo') =~ /^200/ }, 5), 'there it is';
+    ok wait_for(sub { outcome('demo') =~ /^200/ }, 5), 'there it is';
 
     with($url, 'wrong');
     logged(qr/AUTH was refused: check user and password in .*WRONGPASS/,
         'a wrong password');
-    is outcome('/a', 'two'), '503 fail/unavailable MISS', '... unavailable';
+    is outcome('two'), $UNKNOWN, '... unavailable';
     ok !grep({ /notthis|opensesame/ } said()), '... which is not in the log';
 
     spew("$t->{dir}/wrong", "$PASSWORD\n");
     ok $t->reload, 'reload';
-    ok wait_for(sub { outcome('/a', 'demo') =~ /^200/ }, 5), 'read anew';
+    ok wait_for(sub { outcome('demo') =~ /^200/ }, 5), 'read anew';
 
     # changed while connected: connections go on, new ones do not
 
     $redis->cmd('ACL', 'SETUSER', 'gateway', 'resetpass', '>another');
-    is outcome('/a', 'demo'), "$ALLOW MISS", 'a connection goes on';
-    $from = length error_log();
+    is outcome('demo'), "$ALLOW MISS", 'a connection goes on';
+    $t->mark;
     $redis->cmd('CLIENT', 'KILL', 'USER', 'gateway');
     logged(qr/AUTH was refused.*WRONGPASS/, 'a new one does not');
 };
@@ -213,9 +178,8 @@ subtest 'passwords' => sub {
 subtest 'a cluster' => sub {
     my $c = Perm::Cluster->start(dir => "$t->{dir}/c");
     my $user = sub { $_->cmd('ACL', 'SETUSER', @_) for $c->nodes };
-    my $slot_key = 'app_permission:grants:{smoke:demo}';
-    $c->cmd('app_permission:meta', 'HSET', 'schema', '1');
-    $c->cmd($slot_key, 'HSET', 'get_user', int(time) + 3600);
+    my $slot_key = key('grants', 'demo');
+    $c->load->allow('demo');
 
     $user->(@rights, @cluster);
     with($c->url);
@@ -226,12 +190,12 @@ subtest 'a cluster' => sub {
     my @move = ($c->slot($slot_key), $from_node, $to);
     $c->move_begin(@move);
     $c->move_keys(@move);
-    is outcome('/a', 'demo'), "$ALLOW MISS", 'ASK is followed';
+    is outcome('demo'), "$ALLOW MISS", 'ASK is followed';
     my %refused = map { my %entry = @$_; ("$entry{reason} $entry{object}" => 1) }
         map { @{$_->cmd('ACL', 'LOG')} } $c->nodes;
     is_deeply [keys %refused], [], 'nothing was refused';
 
-    $from = length error_log();
+    $t->mark;
     $user->('gateway', '-asking');
     logged(qr/no right to ASKING.*"\+asking"/, 'without +asking: logged');
     $c->move_end(@move);
@@ -239,9 +203,8 @@ subtest 'a cluster' => sub {
     $user->('gateway', '+asking', '-cluster');
     with($c->url);
     logged(qr/no right to CLUSTER SLOTS/, 'without +cluster|slots: logged');
-    is outcome('/a', 'three'), '503 fail/unavailable MISS', '... unavailable';
+    is outcome('three'), $UNKNOWN, '... unavailable';
     $c->stop;
 };
 
-$redis->stop;
-$t->done;
+done_testing;

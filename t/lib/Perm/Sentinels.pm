@@ -98,7 +98,8 @@ sub master {
     return wait_for(sub {
         my $port = $self->named;
         my ($server) = grep { $_->{port} == $port } @{$self->{servers}};
-        return $server && $self->role($server) eq 'master' ? $server : undef;
+        return $server && $self->role($server) eq 'master'
+            ? $self->fresh($server) : undef;
     }, 20);
 }
 
@@ -106,9 +107,19 @@ sub master {
 sub replica {
     my ($self) = @_;
     return wait_for(sub {
-        return (grep { $_->{pid} && $self->role($_) eq 'slave' }
-                    @{$self->{servers}})[0];
+        my ($server) = grep { $_->{pid} && $self->role($_) eq 'slave' }
+            @{$self->{servers}} or return undef;
+        return $self->fresh($server);
     }, 30);
+}
+
+
+# a fail-over ends all connections
+
+sub fresh {
+    my ($self, $server) = @_;
+    $server->{client} = undef;
+    return $server;
 }
 
 

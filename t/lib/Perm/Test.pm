@@ -71,6 +71,8 @@ package Perm::Test;
 #   $t->revoke($app)                     # revoked, and pushed
 #   $t->soon($begun, $seconds, $name)    # asserts: it took no longer, but for
 #                                        #   what the machine was late
+#   $t->within($app, $outcome, $seconds, $name, $uri)
+#                                        # asserts: a call has that outcome soon
 #
 # The command line, see Perm::Cli: $t->cli, $t->cli_is, $t->cli_begin.
 #
@@ -109,7 +111,7 @@ use Perm::Util qw(wait_for wait_until free_port slurp spew temp_dir spawn reap);
 our @ISA = qw(Perm::Cli);
 our @EXPORT = qw(wait_for wait_until free_port slurp spew json json_lines key
                  outcome ask answer decision done_testing
-                 $ALLOW $DENY $UNKNOWN);
+                 $ALLOW $DENY $UNKNOWN $ASKS);
 
 our $ROOT = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
 our $LUA = '/usr/lib/nginx/modules/ngx_http_lua_module.so';
@@ -119,6 +121,16 @@ our $LUA = '/usr/lib/nginx/modules/ngx_http_lua_module.so';
 our $ALLOW = '200 allow/resource_grant';
 our $DENY = '403 deny/no_grant';
 our $UNKNOWN = '503 fail/unavailable MISS';
+
+# a server for tests of the link: /a asks each time, /long keeps an answer for
+# an hour
+
+our $ASKS = <<'EOT';
+        %%DECISION%%
+        app_permission required;
+        location = /a    { app_permission_cache_valid 0s denied=0s; empty_gif; }
+        location = /long { app_permission_cache_valid 1h; empty_gif; }
+EOT
 
 my $current;        # the one made last
 my @running;        # those whose log is to be looked through
@@ -654,6 +666,17 @@ sub soon {
     my $took = time - $begun;
     Test::More::cmp_ok($took, '<', $limit + $self->{late}->since($begun),
         $name // sprintf '... after %.0f ms', $took * 1000);
+}
+
+
+sub within {
+    my ($self, $app, $outcome, $limit, $name, $uri) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($begun, $got) = (time);
+    wait_for(sub { ($got = outcome($app, $uri)) =~ /^\Q$outcome\E/ },
+             $limit + 5);
+    Test::More::like($got, qr/^\Q$outcome\E/, $name);
+    $self->soon($begun, $limit);
 }
 
 
