@@ -1,25 +1,52 @@
 
 #include "module/directives.h"
 
+#include "http/conf.h"
 #include "status/status.h"
 
 
-#define PERM_RATE_LIMIT_RATE_MAX   1000000     /* a second */
+#define PERM_ANYWHERE                                                         \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+#define PERM_REDIS(field)  offsetof(perm_main_conf_t, sync.redis.field)
+#define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
+
+#define PERM_RATE_LIMIT_RATE_MAX   1000000     /* a second; also below */
 #define PERM_RATE_LIMIT_BURST_MAX  100000000
 
 
+static char *perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static ngx_uint_t perm_directives_prefix(ngx_str_t *arg, char *prefix,
     ngx_str_t *rest);
+static char *perm_directives_invalid(ngx_conf_t *cf, char *what,
+    ngx_str_t *value, char *takes);
 
 
-ngx_conf_enum_t  perm_on_error[] = {
+static ngx_conf_enum_t  perm_directives_on_error[] = {
     { ngx_string("deny"), 0 },
     { ngx_string("allow"), 1 },
     { ngx_null_string, 0 }
 };
 
 
-ngx_conf_enum_t  perm_error_formats[] = {
+static ngx_conf_enum_t  perm_directives_error[] = {
     { ngx_string("bkapi"), PERM_ERROR_BKAPI },
     { ngx_string("problem"), PERM_ERROR_PROBLEM },
     { ngx_string("off"), PERM_ERROR_OFF },
@@ -27,7 +54,7 @@ ngx_conf_enum_t  perm_error_formats[] = {
 };
 
 
-ngx_conf_enum_t  perm_log_levels[] = {
+static ngx_conf_enum_t  perm_directives_log_level[] = {
     { ngx_string("error"), NGX_LOG_ERR },
     { ngx_string("warn"), NGX_LOG_WARN },
     { ngx_string("notice"), NGX_LOG_NOTICE },
@@ -36,7 +63,129 @@ ngx_conf_enum_t  perm_log_levels[] = {
 };
 
 
-char *
+ngx_command_t  perm_directives[] = {
+
+    { ngx_string("app_permission"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directives_policy, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(policy_value), NULL },
+
+    { ngx_string("app_permission_app"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET, PERM_LOC(app), NULL },
+
+    { ngx_string("app_permission_gateway"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(gateway), NULL },
+
+    { ngx_string("app_permission_resource"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(resource), NULL },
+
+    { ngx_string("app_permission_dry_run"), PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(dry_run), NULL },
+
+    { ngx_string("app_permission_record"), PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(record), NULL },
+
+    { ngx_string("app_permission_on_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(on_error_allow), perm_directives_on_error },
+
+    { ngx_string("app_permission_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(error_format), perm_directives_error },
+
+    { ngx_string("app_permission_expires_header"), PERM_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(expires_header), NULL },
+
+    { ngx_string("app_permission_log_level"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
+      PERM_LOC(log_level), perm_directives_log_level },
+
+    { ngx_string("app_permission_cache_valid"), PERM_ANYWHERE|NGX_CONF_TAKE12,
+      perm_directives_cache_valid, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_cache_stale"), PERM_ANYWHERE|NGX_CONF_TAKE1,
+      perm_directives_cache_stale, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_zone"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directives_zone, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_redis"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directives_redis, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_redis_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(prefix), NULL },
+
+    { ngx_string("app_permission_redis_user"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(user), NULL },
+
+    { ngx_string("app_permission_redis_password_file"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(password_file), NULL },
+
+    { ngx_string("app_permission_redis_connect_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(connect_timeout), NULL },
+
+    { ngx_string("app_permission_redis_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(timeout), NULL },
+
+#if (NGX_SSL)
+
+    { ngx_string("app_permission_redis_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_verify), NULL },
+
+    { ngx_string("app_permission_redis_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_name), NULL },
+
+    { ngx_string("app_permission_redis_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_trusted_certificate), NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate), NULL },
+
+    { ngx_string("app_permission_redis_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+      PERM_REDIS(ssl_certificate_key), NULL },
+
+#endif
+
+    { ngx_string("app_permission_flush"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      perm_directives_flush, NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(perm_main_conf_t, sync.flush), NULL },
+
+    { ngx_string("app_permission_lookup_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      perm_directives_lookup_limit, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      perm_directives_status, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
+      ngx_null_command
+};
+
+
+static char *
 perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
@@ -65,11 +214,8 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->policy = perm_decision_policy(plcf->policy_value.text);
 
     if (plcf->policy == PERM_POLICY_INVALID) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"app_permission\": it is "
-                           "\"off\", \"open\", \"required\" or a variable",
-                           &value[1]);
-        return NGX_CONF_ERROR;
+        return perm_directives_invalid(cf, "value", &value[1], "it is \"off\", "
+                                       "\"open\", \"required\" or a variable");
     }
 
     pmcf->used |= (plcf->policy != PERM_POLICY_OFF);
@@ -79,13 +225,13 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* ngx_conf_set_enum_slot() says neither which directive nor what it takes */
+/* ngx_conf_set_enum_slot() names neither the directive nor the valid values */
 
-char *
+static char *
 perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char             *p = conf;
-    u_char           *last, known[64];
+    u_char           *last, takes[96];
     ngx_str_t        *value;
     ngx_uint_t       *field, i;
     ngx_conf_enum_t  *e;
@@ -98,7 +244,7 @@ perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
     e = cmd->post;
-    last = known;
+    last = takes;
 
     for (i = 0; e[i].name.len; i++) {
 
@@ -109,19 +255,17 @@ perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_OK;
         }
 
-        last = ngx_slprintf(last, known + sizeof(known), "%s\"%V\"",
-                            i ? ", " : "", &e[i].name);
+        last = ngx_slprintf(last, takes + sizeof(takes) - 1, "%s\"%V\"",
+                            i ? ", " : "it is one of ", &e[i].name);
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"%V\": it is one of %*s",
-                       &value[1], &cmd->name, (size_t) (last - known), known);
+    *last = '\0';
 
-    return NGX_CONF_ERROR;
+    return perm_directives_invalid(cf, "value", &value[1], (char *) takes);
 }
 
 
-char *
+static char *
 perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
@@ -145,11 +289,9 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         time = ngx_parse_time(&text, 0);
 
         if (time == (ngx_msec_t) NGX_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in "
-                               "\"app_permission_cache_valid\": it takes a "
-                               "time, as in \"60s denied=10s\"", &value[i]);
-            return NGX_CONF_ERROR;
+            return perm_directives_invalid(cf, "value", &value[i],
+                                           "it takes a time, as in "
+                                           "\"60s denied=10s\"");
         }
 
         if (text.data != value[i].data) {
@@ -171,7 +313,7 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
@@ -192,27 +334,26 @@ perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->stale = ngx_parse_time(&value[1], 0);
 
     if (plcf->stale == (ngx_msec_t) NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in "
-                           "\"app_permission_cache_stale\": it takes a time, "
-                           "as in \"24h\", or \"off\"", &value[1]);
-        return NGX_CONF_ERROR;
+        return perm_directives_invalid(cf, "value", &value[1], "it takes a "
+                                       "time, as in \"24h\", or \"off\"");
     }
 
     return NGX_CONF_OK;
 }
 
 
-char *
+static char *
 perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
-    ssize_t      size;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
+    ssize_t            size;
+    ngx_str_t         *value;
+    perm_zone_conf_t  *zone;
 
-    if (pmcf->sync.zone.size) {
+    zone = &pmcf->sync.zone;
+
+    if (zone->size) {
         return "is duplicate";
     }
 
@@ -221,10 +362,8 @@ perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     size = ngx_parse_size(&value[1]);
 
     if (size == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size \"%V\" in \"app_permission_zone\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
+        return perm_directives_invalid(cf, "size", &value[1],
+                                       "it is as in \"32m\"");
     }
 
     if (size < PERM_ZONE_MIN) {
@@ -235,33 +374,31 @@ perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pmcf->sync.zone.size = size;
+    zone->size = size;
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
 
-        if (!perm_directives_prefix(&value[i], "state=", &pmcf->sync.zone.state)
-            || pmcf->sync.zone.state.len == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in "
-                               "\"app_permission_zone\": after the size only "
-                               "\"state=\" with a file is known", &value[i]);
-            return NGX_CONF_ERROR;
-        }
+    if (!perm_directives_prefix(&value[2], "state=", &zone->state)
+        || zone->state.len == 0)
+    {
+        return perm_directives_invalid(cf, "parameter", &value[2],
+                                       "after the size only \"state=\" "
+                                       "with a file is known");
+    }
 
-        if (ngx_conf_full_name(cf->cycle, &pmcf->sync.zone.state, 0) != NGX_OK
-            || perm_state_files_test(cf->pool, &pmcf->sync.zone.state, cf->log)
-               != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_conf_full_name(cf->cycle, &zone->state, 0) != NGX_OK
+        || perm_state_files_test(cf->pool, &zone->state, cf->log) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
 }
 
 
-char *
+static char *
 perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
@@ -288,7 +425,7 @@ perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     error = perm_redis_url_parse(text, url);
 
     if (error) {
-        /* the value may hold a password */
+        /* not the value: it may hold a password */
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid Redis URL in \"app_permission_redis\": %s",
                            error);
@@ -301,7 +438,7 @@ perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
@@ -313,18 +450,16 @@ perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (rv == NGX_CONF_OK && pmcf->sync.flush == 0) {
         value = cf->args->elts;
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"app_permission_flush\": "
-                           "the interval is more than 0; to record nothing, "
-                           "use \"app_permission_record off\"", &value[1]);
-        return NGX_CONF_ERROR;
+        return perm_directives_invalid(cf, "value", &value[1], "the interval "
+                                       "is more than 0; to record nothing, use "
+                                       "\"app_permission_record off\"");
     }
 
     return rv;
 }
 
 
-char *
+static char *
 perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
@@ -354,12 +489,8 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (rate <= 0 || rate > PERM_RATE_LIMIT_RATE_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid rate \"%V\" in "
-                           "\"app_permission_lookup_limit\": it is a number "
-                           "from 1 to %d with \"r/s\", or \"off\"", &text,
-                           PERM_RATE_LIMIT_RATE_MAX);
-        return NGX_CONF_ERROR;
+        return perm_directives_invalid(cf, "rate", &text, "it is a number from "
+                                       "1 to 1000000 with \"r/s\", or \"off\"");
     }
 
     burst = rate;
@@ -373,11 +504,8 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (burst < 0 || burst > PERM_RATE_LIMIT_BURST_MAX) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in "
-                               "\"app_permission_lookup_limit\": it is "
-                               "\"burst=\" and a number", &value[2]);
-            return NGX_CONF_ERROR;
+            return perm_directives_invalid(cf, "parameter", &value[2],
+                                           "it is \"burst=\" and a number");
         }
     }
 
@@ -388,7 +516,7 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_loc_conf_t *plcf = conf;
@@ -427,4 +555,21 @@ perm_directives_prefix(ngx_str_t *arg, char *prefix, ngx_str_t *rest)
     rest->len = arg->len - len;
 
     return 1;
+}
+
+
+/* names the directive and the value; "takes" says what would be valid */
+
+static char *
+perm_directives_invalid(ngx_conf_t *cf, char *what, ngx_str_t *value,
+    char *takes)
+{
+    ngx_str_t  *args;
+
+    args = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid %s \"%V\" in \"%V\": %s",
+                       what, value, &args[0], takes);
+
+    return NGX_CONF_ERROR;
 }

@@ -4,231 +4,23 @@
 #include <ngx_http.h>
 
 #include "http/ctx.h"
-#include "http/conf.h"
-#include "module/directives.h"
 #include "http/handler.h"
-#include "status/status.h"
 #include "http/variables.h"
+#include "module/directives.h"
 #include "shm/zone_migrate.h"
 #include "state/read.h"
-
-
-#define PERM_ANYWHERE                                                         \
-    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
-
-#define PERM_REDIS(field)  offsetof(perm_main_conf_t, sync.redis.field)
-#define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
+#include "status/status.h"
 
 
 static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
-static ngx_int_t perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf);
+static ngx_int_t perm_init_redis(ngx_conf_t *cf, perm_redis_conf_t *redis);
 static void perm_zone_created(ngx_shm_zone_t *shm_zone);
-static ngx_int_t perm_add_handler(ngx_conf_t *cf);
 static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
 static void perm_exit_process(ngx_cycle_t *cycle);
 static void perm_exit_master(ngx_cycle_t *cycle);
 static perm_main_conf_t *perm_cycle_conf(ngx_cycle_t *cycle);
-
-
-static ngx_command_t  perm_commands[] = {
-
-    { ngx_string("app_permission"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_policy,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(policy_value),
-      NULL },
-
-    { ngx_string("app_permission_app"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(app),
-      NULL },
-
-    { ngx_string("app_permission_gateway"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(gateway),
-      NULL },
-
-    { ngx_string("app_permission_resource"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(resource),
-      NULL },
-
-    { ngx_string("app_permission_dry_run"),
-      PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(dry_run),
-      NULL },
-
-    { ngx_string("app_permission_record"),
-      PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(record),
-      NULL },
-
-    { ngx_string("app_permission_on_error"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(on_error_allow),
-      perm_on_error },
-
-    { ngx_string("app_permission_error"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(error_format),
-      perm_error_formats },
-
-    { ngx_string("app_permission_expires_header"),
-      PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(expires_header),
-      NULL },
-
-    { ngx_string("app_permission_log_level"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(log_level),
-      perm_log_levels },
-
-    { ngx_string("app_permission_cache_valid"),
-      PERM_ANYWHERE|NGX_CONF_TAKE12,
-      perm_directives_cache_valid,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("app_permission_cache_stale"),
-      PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_cache_stale,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("app_permission_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directives_zone,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("app_permission_redis"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directives_redis,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("app_permission_redis_prefix"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(prefix),
-      NULL },
-
-    { ngx_string("app_permission_redis_user"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(user),
-      NULL },
-
-    { ngx_string("app_permission_redis_password_file"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(password_file),
-      NULL },
-
-    { ngx_string("app_permission_redis_connect_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(connect_timeout),
-      NULL },
-
-    { ngx_string("app_permission_redis_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(timeout),
-      NULL },
-
-#if (NGX_SSL)
-
-    { ngx_string("app_permission_redis_ssl_verify"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_verify),
-      NULL },
-
-    { ngx_string("app_permission_redis_ssl_name"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_name),
-      NULL },
-
-    { ngx_string("app_permission_redis_ssl_trusted_certificate"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_trusted_certificate),
-      NULL },
-
-    { ngx_string("app_permission_redis_ssl_certificate"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_certificate),
-      NULL },
-
-    { ngx_string("app_permission_redis_ssl_certificate_key"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_certificate_key),
-      NULL },
-
-#endif
-
-    { ngx_string("app_permission_flush"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directives_flush,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(perm_main_conf_t, sync.flush),
-      NULL },
-
-    { ngx_string("app_permission_lookup_limit"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directives_lookup_limit,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("app_permission_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      perm_directives_status,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-      ngx_null_command
-};
 
 
 static ngx_http_module_t  ngx_http_app_permission_module_ctx = {
@@ -249,7 +41,7 @@ static ngx_http_module_t  ngx_http_app_permission_module_ctx = {
 ngx_module_t  ngx_http_app_permission_module = {
     NGX_MODULE_V1,
     &ngx_http_app_permission_module_ctx,   /* module context */
-    perm_commands,                         /* module directives */
+    perm_directives,                       /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     perm_init_module,                      /* init module */
@@ -276,7 +68,9 @@ perm_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 perm_postconfiguration(ngx_conf_t *cf)
 {
-    perm_main_conf_t  *pmcf;
+    perm_main_conf_t           *pmcf;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_app_permission_module);
@@ -296,7 +90,7 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (perm_add_redis(cf, pmcf) != NGX_OK) {
+    if (perm_init_redis(cf, &pmcf->sync.redis) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -311,16 +105,25 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return perm_add_handler(cf);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = perm_handler;
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
+perm_init_redis(ngx_conf_t *cf, perm_redis_conf_t *redis)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (pmcf->sync.redis.url == NULL) {
+    if (redis->url == NULL) {
         return NGX_OK;
     }
 
@@ -329,15 +132,18 @@ perm_add_redis(ngx_conf_t *cf, perm_main_conf_t *pmcf)
     /* without the directive there is a resolver that knows no server */
 
     if (clcf->resolver && clcf->resolver->connections.nelts) {
-        pmcf->sync.redis.resolver = clcf->resolver;
-        pmcf->sync.redis.resolver_timeout = clcf->resolver_timeout;
+        redis->resolver = clcf->resolver;
+        redis->resolver_timeout = clcf->resolver_timeout;
     }
 
-    return perm_redis_conf_init(cf, &pmcf->sync.redis);
+    return perm_redis_conf_init(cf, redis);
 }
 
 
-/* the zone before knows more than the state file: what was revoked since */
+/*
+ * A new zone takes over what the zone of the configuration before has, which is
+ * newer than the state file.
+ */
 
 static void
 perm_zone_created(ngx_shm_zone_t *shm_zone)
@@ -360,29 +166,11 @@ perm_zone_created(ngx_shm_zone_t *shm_zone)
 
 
 static ngx_int_t
-perm_add_handler(ngx_conf_t *cf)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = perm_handler;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 perm_init_module(ngx_cycle_t *cycle)
 {
     perm_zone_t       *former;
     perm_main_conf_t  *pmcf;
+    perm_sync_conf_t  *sync;
 
     pmcf = perm_cycle_conf(cycle);
 
@@ -390,21 +178,22 @@ perm_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    sync = &pmcf->sync;
     former = perm_zone_migrate_former(pmcf->shm_zone);
 
     if (former) {
         former->replaced = 1;
     }
 
-    if (pmcf->sync.zone.state.len == 0) {
+    if (sync->zone.state.len == 0) {
         return NGX_OK;
     }
 
-    pmcf->sync.state = perm_state_files_open(cycle->pool, &pmcf->sync.zone.state,
+    sync->state = perm_state_files_open(cycle->pool, &sync->zone.state,
                                         cycle->log);
 
-    if (pmcf->sync.state || !ngx_is_init_cycle(cycle->old_cycle)) {
-        /* nginx that runs goes on: an error here would end its master */
+    if (sync->state || !ngx_is_init_cycle(cycle->old_cycle)) {
+        /* an error here would end the master of an nginx that runs */
         return NGX_OK;
     }
 
@@ -423,7 +212,7 @@ perm_init_process(ngx_cycle_t *cycle)
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {
-        /* cache manager and loader come here too */
+        /* the cache manager and loader come here, too */
         return NGX_OK;
     }
 
@@ -454,7 +243,7 @@ perm_exit_process(ngx_cycle_t *cycle)
 }
 
 
-/* all workers are gone, their zone is still here */
+/* all workers are gone, and their zone is still here */
 
 static void
 perm_exit_master(ngx_cycle_t *cycle)
@@ -470,9 +259,8 @@ perm_exit_master(ngx_cycle_t *cycle)
 
     zone = pmcf->sync.zone.zone;
 
-    (void) perm_state_files_save(&pmcf->sync.zone.state, zone->cache, zone->recorder,
-                                 &zone->table,
-                                 cycle->log);
+    (void) perm_state_files_save(&pmcf->sync.zone.state, zone->cache,
+                                 zone->recorder, &zone->table, cycle->log);
 }
 
 
