@@ -25,11 +25,11 @@ all: module cli
 
 # ---- the nginx module ------------------------------------------------------
 
-# nginx's configure writes where it stands, so it stands in a tree of links
+# nginx's configure writes into its own folder: TREE has links to NGINX_SRC
 
 MODULE_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.[ch])))
-
 PAGE       := $(TREE)/objs/ngx_http_app_permission_page.h
+PAGE_SRC   := $(addprefix src/status/page.,html css js sh)
 
 module: $(TREE)/objs/Makefile $(PAGE)
 	@echo 'building $(notdir $(MODULE))'
@@ -43,13 +43,13 @@ $(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured
 	    --add-dynamic-module=$(CURDIR) > $(BUILD)/configure.log 2>&1 \
 	    || { cat $(BUILD)/configure.log >&2; exit 1; }
 
-# configure makes it first, this rule whenever the page has changed since
+# configure makes it, too; page.c includes it
 
-$(PAGE): $(wildcard src/status/page.*) | $(TREE)/objs/Makefile
+$(PAGE): $(PAGE_SRC) | $(TREE)/objs/Makefile
 	@sh src/status/page.sh > $@
 	@rm -f $(TREE)/objs/addon/status/page.o
 
-# changes when a source file comes or goes, or with the nginx to build for
+# changes when a source file comes or goes, and with the nginx to build for
 
 $(BUILD)/configured: FORCE | deps
 	@mkdir -p $(BUILD)

@@ -1,7 +1,6 @@
 
 /*
- * What is wrong now, in words for whoever is on call: the fact, its
- * consequence for calls, what to do.
+ * The alerts: what is wrong now, what it does to calls, and what to do.
  */
 
 
