@@ -4,25 +4,16 @@
 # grant, whoever finds the table empty first and whatever was not answered; and
 # no known app is denied while it is loaded again.
 
-use strict;
-use warnings;
-
-use JSON::PP;
-use Test::More;
 use Time::HiRes qw(time);
 
 use Perm::Test;
 
 my $SERVER = <<'EOT';
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
-        add_header X-Worker $pid always;
+        %%DECISION%%
         app_permission required;
         location = /a { app_permission_cache_valid 1h; empty_gif; }
 EOT
 
-my $ALLOW = '200 allow/resource_grant';
-my $UNKNOWN = '503 fail/unavailable MISS';
 my $META = qr/^HGET .*meta/;
 my $TRACKING = qr/^CLIENT TRACKING/;
 my ($META_BUSY, $TRACKING_BUSY) = map {
@@ -36,7 +27,7 @@ sub start {
     my (%o) = @_;
     $t = Perm::Test->new;
     $redis = $t->redis->load;
-    $redis->grant('smoke', 'get_user', "x$_", time + 3600) for 1 .. 4;
+    $redis->allow(map { "x$_" } 1 .. 4);
     $t->fake_redis(to => $redis) if $o{fake};
     $t->nginx(server => $SERVER, workers => $o{workers} // 1,
               http => "app_permission_redis_timeout 3s; @{[$o{http} // '']}");
@@ -46,42 +37,10 @@ sub start {
 
 sub known { like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 4 }
 
-sub ask {
-    my ($app, $c) = @_;
-    $c //= $t->connect;
-    $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: $app\r\n\r\n");
-    return $c;
-}
+# what a worker says, on a connection to it
 
-sub answer {
-    my ($c) = @_;
-    my $r = $c->response;
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
+sub outcome_of { my ($app, $c) = @_; return answer(ask($app, undef, $c)) }
 
-sub outcome { answer(ask(@_)) }
-
-sub received {
-    my ($c) = @_;
-    $c //= $t->connect;
-    $c->send("GET /status HTTP/1.1\r\nHost: a\r\n\r\n");
-    return JSON::PP->new->decode($c->response->{body})
-        ->{invalidation}{received};
-}
-
-# what it does has been told of
-
-sub told {
-    my ($change) = @_;
-    my $before = received();
-    $change->();
-    return wait_for(sub { received() > $before });
-}
-
-sub revoke {
-    my ($app) = @_;
-    return told(sub { $redis->revoke('smoke', 'get_user', $app) });
-}
 
 sub emptied {
     is outcome('y'), $UNKNOWN, 'it is empty';
@@ -90,8 +49,7 @@ sub emptied {
 }
 
 sub loading {
-    ok told(sub { $redis->grant('smoke', 'get_user', 'x3', time + 3600) }),
-        'x3 is loaded';
+    ok $t->told(sub { $redis->allow('x3') }), 'x3 is loaded';
     is outcome('x3'), "$ALLOW STALE", 'x3: stale';
     is outcome('x2'), "$ALLOW STALE", 'x2: stale';
     unlike outcome('x1'), qr/^200/, 'x1: still not';
@@ -102,93 +60,82 @@ sub loading {
 
 sub workers {
     my ($n) = @_;
-    my %worker;
-    wait_for(sub {
-        my $c = ask('x4', my $new = $t->connect);
-        $worker{$c->response->{headers}{'x-worker'}} = $new;
-        return keys %worker == $n;
-    });
+    my %worker = $t->worker_connections($n);
 
     my ($holder, @others) = sort keys %worker;
     for (@others) {
-        my $before = received($worker{$others[0]});
+        my $before = $t->received($worker{$others[0]});
         kill 'STOP', $holder;
-        $redis->cmd('HSET', 'app_permission:grants:{smoke:probe}', 'z', rand);
-        my $heard = wait_for(sub { received($worker{$others[0]}) > $before },
-                             0.3);
+        $redis->cmd('HSET', key('grants', 'probe'), 'z', rand);
+        my $heard = wait_for(sub {
+            $t->received($worker{$others[0]}) > $before
+        }, 0.3);
         kill 'CONT', $holder;
         last if !$heard;
         push @others, $holder;
         $holder = shift @others;
     }
 
+    ok $t->settled, 'ready';
+    known();
     return ($holder, map { $worker{$_} } @others);
+}
+
+
+# ... while the worker is stopped that hears of it
+
+sub revoked_and_emptied {
+    my ($holder, $other) = @_;
+    $redis->forbid('x1');
+    $redis->cmd('EXISTS', 'x');             # in a turn of its own
+    my $before = $t->received($other);
+    $redis->cmd('FLUSHALL');
+    is outcome_of('y', $other), $UNKNOWN, 'the other one finds it empty';
+    is $t->received($other), $before, '... and was not told';
+    kill 'CONT', $holder;
+    ok wait_for(sub { $t->received >= $before + 2 }), 'told';
+
+    emptied();
+    loading();
+    $t->stop;
 }
 
 
 subtest 'the one that is told is the last to know' => sub {
     start(workers => 2);
     my ($holder, $other) = workers(2);
-    ok $t->settled, 'ready';
-    known();
 
     kill 'STOP', $holder;
-    $redis->revoke('smoke', 'get_user', 'x1');
-    $redis->cmd('EXISTS', 'x');             # in a turn of its own
-    my $before = received($other);
-    $redis->cmd('FLUSHALL');
-    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
-    is received($other), $before, '... and was not told';
-    kill 'CONT', $holder;
-    ok wait_for(sub { received() >= $before + 2 }), 'told';
-
-    emptied();
-    loading();
-    $t->stop;
+    revoked_and_emptied($holder, $other);
 };
 
 
 subtest '... and was told of something else before' => sub {
     start(workers => 2, fake => 1);
     my ($holder, $other) = workers(2);
-    ok $t->settled, 'ready';
-    known();
     $t->{fake}->rules($META_BUSY);
-    ok told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), 'a doubt';
 
     kill 'STOP', $holder;
     $t->{fake}->rules;
-    $redis->revoke('smoke', 'get_user', 'x1');
-    $redis->cmd('EXISTS', 'x');             # in a turn of its own
-    my $before = received($other);
-    $redis->cmd('FLUSHALL');
-    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
-    is received($other), $before, '... and was not told';
-    kill 'CONT', $holder;
-    ok wait_for(sub { received() >= $before + 2 }), 'told';
-
-    emptied();
-    loading();
-    $t->stop;
+    revoked_and_emptied($holder, $other);
 };
 
 
 subtest 'revoked, and emptied while nobody is told' => sub {
     start(workers => 2);
     my ($holder, $other) = workers(2);
-    ok $t->settled, 'ready';
-    known();
 
-    ok revoke('x1'), 'revoked';
+    ok $t->revoke('x1'), 'revoked';
     kill 'STOP', $holder;
-    my $before = received($other);
+    my $before = $t->received($other);
     $redis->cmd('FLUSHALL');
-    is outcome('y', $other), $UNKNOWN, 'the other one finds it empty';
-    unlike outcome('x1', $other), qr/^200/, 'x1: not allowed';
-    like outcome('x2', $other), qr/^$ALLOW/, 'x2: allowed';
-    is received($other), $before, '... and nobody was told';
+    is outcome_of('y', $other), $UNKNOWN, 'the other one finds it empty';
+    unlike outcome_of('x1', $other), qr/^200/, 'x1: not allowed';
+    like outcome_of('x2', $other), qr/^$ALLOW/, 'x2: allowed';
+    is $t->received($other), $before, '... and nobody was told';
     kill 'CONT', $holder;
-    ok wait_for(sub { received() > $before }), 'told';
+    ok wait_for(sub { $t->received > $before }), 'told';
 
     emptied();
     loading();
@@ -198,8 +145,8 @@ subtest 'revoked, and emptied while nobody is told' => sub {
 
 subtest 'revoked, and emptied right after it' => sub {
     start();
-    ok revoke('x1'), 'revoked';
-    ok told(sub { $redis->cmd('FLUSHALL') }), 'told';
+    ok $t->revoke('x1'), 'revoked';
+    ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'told';
     emptied();
     loading();
     $t->stop;
@@ -212,8 +159,8 @@ subtest 'revoked, and emptied right after it' => sub {
 sub doubt {
     start(fake => 1);
     $t->{fake}->rules($META_BUSY);
-    ok told(sub { $redis->load }), 'a doubt';
-    ok revoke('x1'), 'revoked';
+    ok $t->told(sub { $redis->load }), 'a doubt';
+    ok $t->revoke('x1'), 'revoked';
     $t->{fake}->rules($TRACKING_BUSY);
 }
 
@@ -225,7 +172,7 @@ subtest 'tracking is lost before it is known' => sub {
     ok !$t->status->{invalidation}{active}, 'which does not push';
     emptied();
     $t->{fake}->rules;
-    ok wait_for(sub { $t->status->{invalidation}{active} }), 'it does';
+    ok $t->up, 'it does';
     loading();
     $t->stop;
 };
@@ -259,7 +206,7 @@ for my $case (['then', $META_HELD, 'x1', 'x2'],
         my @c;
         ok wait_for(sub {
             $t->{fake}->rules;
-            told(sub { $redis->load });
+            $t->told(sub { $redis->load });
             $t->{fake}->rules($held);
             $t->{fake}->forget;
             @c = map { ask($_) } @apps;
@@ -267,10 +214,10 @@ for my $case (['then', $META_HELD, 'x1', 'x2'],
                                   $META, map { qr/^HMGET .*:$_\}/ } @apps },
                             0.2);
         }), 'nothing is trusted, and asked for';
-        my $before = received();
+        my $before = $t->received;
         $redis->cmd('FLUSHALL');
-        $redis->grant('smoke', 'get_user', 'x1', time + 3600);
-        ok wait_for(sub { received() >= $before + 2 }),
+        $redis->allow('x1');
+        ok wait_for(sub { $t->received >= $before + 2 }),
             'emptied, and x1 loaded';
         is answer($_), "$ALLOW STALE", 'asked: stale' for @c;
         is outcome($_), "$ALLOW STALE", "$_: stale" for 'x1', 'x2';
@@ -287,7 +234,7 @@ subtest 'asked before it was loaded, answered after it' => sub {
     $t->{fake}->forget;
     my $c = ask('x1');
     ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
-    $redis->grant('smoke', 'get_user', 'x1', time + 3600)->load;
+    $redis->allow('x1')->load;
     like answer($c), qr/^$ALLOW/, 'x1: not denied';
     like outcome('x1'), qr/^$ALLOW/, '... nor after it';
     $t->stop;
@@ -299,18 +246,18 @@ subtest 'asked before it was loaded, answered untold' => sub {
     start(fake => 1, workers => 2);
     my ($holder, $other) = workers(2);
     $redis->cmd('FLUSHALL');
-    ok wait_for(sub { outcome('x1', $other) eq "$ALLOW STALE" }), 'empty';
+    ok wait_for(sub { outcome_of('x1', $other) eq "$ALLOW STALE" }), 'empty';
     kill 'STOP', $holder;
     $t->{fake}->rules($META_HELD);
     $t->{fake}->forget;
-    my $c = ask('x1', $other);
+    my $c = ask('x1', undef, $other);
     ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
-    $redis->grant('smoke', 'get_user', 'x1', time + 3600)->load;
+    $redis->allow('x1')->load;
     like answer($c), qr/^$ALLOW/, 'x1: not denied';
-    like outcome('x1', $other), qr/^$ALLOW/, '... nor after it';
+    like outcome_of('x1', $other), qr/^$ALLOW/, '... nor after it';
     kill 'CONT', $holder;
     ok $t->settled, 'told';
-    like outcome('x1', $other), qr/^$ALLOW/, '... nor then';
+    like outcome_of('x1', $other), qr/^$ALLOW/, '... nor then';
     $t->stop;
 };
 
@@ -320,18 +267,18 @@ subtest 'asked before it was loaded, answered after another one' => sub {
     my ($holder, $other, $quick) = workers(3);
     $redis->cmd('FLUSHALL');
     ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'empty';
-    ok told(sub { $redis->grant('smoke', 'get_user', 'x1', time + 3600) }),
+    ok $t->told(sub { $redis->allow('x1') }),
         'x1 is loaded';
     is outcome('x1'), "$ALLOW STALE", 'x1: stale';
     kill 'STOP', $holder;
     $t->{fake}->rules({ %$META_HELD, reply => "\$-1\r\n" });
     $t->{fake}->forget;
-    ask('x1', $other);
+    ask('x1', undef, $other);
     ok wait_for(sub { $t->{fake}->commands($META) }), 'asked';
     $redis->load;
-    is outcome('y', $quick), '403 deny/no_grant MISS', 'it is loaded';
+    is outcome_of('y', $quick), "$DENY MISS", 'it is loaded';
     like answer($other), qr/^$ALLOW/, 'x1: not unavailable';
-    like outcome('x1', $quick), qr/^$ALLOW/, '... nor after it';
+    like outcome_of('x1', $quick), qr/^$ALLOW/, '... nor after it';
     is scalar($t->log_lines(qr/is not loaded/)), 1, '... nor said to be';
     kill 'CONT', $holder;
     $t->stop;
@@ -349,7 +296,7 @@ subtest 'asked once more, and not answered' => sub {
     my $c = ask('y');
     ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
                       && $t->{fake}->commands($META) }), 'asked';
-    ok told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), 'a doubt';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 2, 'asked twice';
     my $took = time - $begun;
@@ -370,7 +317,7 @@ subtest 'asked once more, beyond the limit' => sub {
     my $c = ask('y');
     ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
                       && $t->{fake}->commands($META) }), 'asked';
-    ok told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), 'a doubt';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 1, 'asked once';
     $t->stop;
@@ -381,15 +328,15 @@ subtest 'asked once more, beyond the limit' => sub {
 
 subtest 'a grant that was not there before' => sub {
     start();
-    ok revoke('x1'), 'revoked';
-    is outcome('new'), '403 deny/no_grant MISS', 'new: denied';
+    ok $t->revoke('x1'), 'revoked';
+    is outcome('new'), "$DENY MISS", 'new: denied';
     $redis->grant('smoke', 'get_user', 'ended', time - 60);
     like outcome('ended'), qr/^403 deny\/resource_grant_expired/, 'ended';
-    ok told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
+    ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
     is outcome('y'), $UNKNOWN, 'it is empty';
-    is outcome('new'), '403 deny/no_grant STALE', 'new: denied still';
+    is outcome('new'), "$DENY STALE", 'new: denied still';
     for my $app ('new', 'ended') {
-        ok told(sub { $redis->grant('smoke', 'get_user', $app, time + 3600) }),
+        ok $t->told(sub { $redis->allow($app) }),
             "$app is loaded";
         is outcome($app), $UNKNOWN, '... and not denied any more';
     }
@@ -402,8 +349,8 @@ subtest 'a grant that was not there before' => sub {
 
 subtest 'restarted while it is loaded' => sub {
     start(http => 'app_permission_zone 4m state=%%DIR%%/state;');
-    ok revoke('x1'), 'revoked';
-    ok told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
+    ok $t->revoke('x1'), 'revoked';
+    ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
     emptied();
     loading();
     is $t->{nginx}->quit, 0, 'nginx quits';

@@ -3,14 +3,8 @@
 # Redis is down: known grants go on deciding, each until its own end; unknown
 # ones follow on_error; nobody waits; and it is over within a second.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use JSON::PP;
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::Load;
 use Perm::Test;
 
 # a time-out that cannot be taken for a busy machine
@@ -19,8 +13,7 @@ my $TIMEOUT = 2;    # seconds
 
 my %nginx = (workers => 2, http => "app_permission_redis_timeout ${TIMEOUT}s;",
              server => <<'EOT');
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        %%DECISION%%
 
         app_permission_cache_valid 1s denied=1s;
         app_permission required;
@@ -29,39 +22,16 @@ my %nginx = (workers => 2, http => "app_permission_redis_timeout ${TIMEOUT}s;",
         location = /open  { app_permission_on_error allow; empty_gif; }
         location = /bound { app_permission_cache_stale 2s; empty_gif; }
         location = /off   { app_permission_cache_stale off; empty_gif; }
-        location = /worker {
-            app_permission off;
-            add_header X-Worker $pid;
-            empty_gif;
-        }
 EOT
 
-my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
-my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
-                        '200 allow/unavailable MISS');
+my $OPEN = '200 allow/unavailable MISS';
 
 my $t = Perm::Test->new;
 my $redis = $t->redis(conf => ['appendonly yes'])->load;
 
-sub outcome {
-    my ($app, $uri) = @_;
-    my $r = $t->get($uri // '/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
-# as the cache has it, without a call
-
-sub cached {
-    my ($app) = @_;
-    my $r = $t->get('/status/explain?gateway=smoke&resource=get_user&app='
-                    . $app);
-    return JSON::PP->new->decode($r->{body})->{cache};
-}
-
 sub fill {
-    $redis->load;
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 50;
-    $redis->grant('smoke', undef, 'gateway', time + 3600);
+    $redis->load->allow(map { "app-$_" } 1 .. 50)
+          ->grant('smoke', undef, 'gateway', int(time) + 3600);
 }
 
 my @outages;
@@ -134,7 +104,7 @@ subtest 'down' => sub {
     normal('started');
     ok $t->settled,
         'changes are pushed again';
-    $redis->revoke('smoke', 'get_user', 'app-1');
+    $redis->forbid('app-1');
     ok wait_for(sub { outcome('app-1') =~ /^403/ }, 0.5), '... with effect';
     fill();
 };
@@ -146,12 +116,9 @@ subtest 'down' => sub {
 subtest 'changed just before' => sub {
     ok $t->settled, 'pushed';
     is outcome('app-2', '/long') =~ /^200/, 1, 'known';
-    my $before = $t->status->{invalidation}{received};
-    $redis->revoke('smoke', 'get_user', 'app-2');
-    $redis->grant('smoke', 'mark', 'mark', 0);    # pushed behind it
-    wait_for(sub { $t->status->{invalidation}{received} >= $before + 2 });
+    $t->revoke('app-2');
     $redis->kill;
-    wait_for(sub { !$t->status->{redis}{up} });
+    $t->down;
     is outcome('app-2', '/long'), $UNKNOWN, 'unavailable';
     is outcome('app-2', '/open'), $OPEN, '... or on_error';
 
@@ -169,11 +136,11 @@ subtest 'changed, and nobody called' => sub {
     ok $t->settled, 'pushed';
     is outcome("app-$_", '/long') =~ /^200/, 1, 'known' for 1 .. $n;
     $redis->grant('smoke', 'get_user', "app-$_", $ends) for 1 .. $n - 1;
-    $redis->revoke('smoke', 'get_user', "app-$n");
+    $redis->forbid("app-$n");
     for (1 .. $n) {
         my ($expires, $cache) = $_ < $n ? $ends : 'none';
         ok wait_for(sub {
-            $cache = cached("app-$_");
+            $cache = $t->cached("app-$_");
             $cache->{unchanged}
                 && ($cache->{resource_expires} // 'none') eq $expires;
         }), "asked for again: app-$_" or last;
@@ -201,23 +168,13 @@ for my $way (qw(kill stop pause)) {
         ok $t->settled, 'pushed';
         outcome($_) for @apps, @apps, @apps;
 
-        my $load = Perm::Load->start($t, uri => '/a', apps => \@apps,
-                                     connections => 16, rate => 1500);
-        my $n = $load->n + 1500;
-        wait_for(sub { $load->n > $n });
+        my $load = $t->load(\@apps, connections => 16, rate => 1500);
+        $load->more(1500);
         $redis->$way;
-        $n = $load->n + 4000;
-        ok wait_for(sub { $load->n > $n }, 10), 'requests go on';
-
-        if ($way eq 'pause') {
-            $redis->resume;
-        } else {
-            $redis->run;
-        }
-
+        ok $load->more(4000), 'requests go on';
+        $way eq 'pause' ? $redis->resume : $redis->run;
         normal('back');
-        $n = $load->n + 1500;
-        wait_for(sub { $load->n > $n }, 10);
+        $load->more(1500);
         my $seen = $load->stop;
 
         my $failed = 0;
@@ -237,23 +194,14 @@ for my $way (qw(kill stop pause)) {
 
 subtest 'hangs, and one has found out' => sub {
     ok $t->settled, 'pushed';
-    my %worker;
-    wait_for(sub {
-        my $c = $t->connect;
-        $c->send(Perm::Http->text('/worker'));
-        $worker{$c->response->{headers}{'x-worker'}} = $c;
-        return keys %worker == 2;
-    });
-    is scalar(keys %worker), 2, 'a connection to each worker';
+    my %worker = $t->worker_connections(2);
     $redis->pause;
     ok wait_for(sub { !$t->status->{invalidation}{active} }, 10), 'found out';
 
     for (1 .. 3) {
         my $begun = time;
-        $_->send(Perm::Http->text('/a', headers => { 'X-App' => 'hung' }))
-            for values %worker;
-        is "$_->{status} $_->{headers}{'x-decision'}", $UNKNOWN, 'unavailable'
-            for map { $_->response } values %worker;
+        ask('hung', undef, $_) for values %worker;
+        is answer($_), $UNKNOWN, 'unavailable' for values %worker;
         my $took = time - $begun;
         cmp_ok $took, '<', $TIMEOUT / 2, "... without waiting: $took s";
     }
@@ -266,9 +214,7 @@ subtest 'unknown ones do not wait' => sub {
     $redis->kill;
     wait_for(sub { outcome('unknown-0') eq $UNKNOWN
                    && !$t->status->{redis}{up} });
-    my $seen = Perm::Load->start($t, uri => '/a', connections => 4,
-        rate => 1e9, apps => [map { "unknown-$_" } 1 .. 2000], pass => 1)
-        ->wait;
+    my $seen = $t->once([map { "unknown-$_" } 1 .. 2000]);
     is_deeply $seen->{outcome}, { $UNKNOWN => 2000 }, 'unavailable, all';
     cmp_ok $seen->{worst}, '<', $TIMEOUT / 2, "the slowest took $seen->{worst} s";
 
@@ -302,9 +248,7 @@ subtest 'emptied' => sub {
     # an unfinished load without meta is not used, nor does it take anything
     # from those whose grants are there already
 
-    my $received = $t->status->{invalidation}{received};
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 5;
-    ok wait_for(sub { $t->status->{invalidation}{received} >= $received + 5 }),
+    ok $t->told(sub { $redis->allow(map { "app-$_" } 1 .. 5) }, 5),
         'half loaded';
     is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale still" for 4 .. 6;
     is outcome('new'), $UNKNOWN, 'unknown: unavailable still';
@@ -323,16 +267,13 @@ subtest 'emptied and half loaded at once' => sub {
     for my $app (map { "app-$_" } 1 .. 10) {
         ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
     }
-    my $received = $t->status->{invalidation}{received};
-    $redis->cmd('FLUSHALL');
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 5;
-    ok wait_for(sub { $t->status->{invalidation}{received} >= $received + 6 }),
+    ok $t->told(sub { $redis->empty->allow(map { "app-$_" } 1 .. 5) }, 6),
         'pushed';
     is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale" for 1 .. 10;
 
     fill();
     normal('loaded');
-    $redis->revoke('smoke', 'get_user', 'app-2');
+    $redis->forbid('app-2');
     ok wait_for(sub { outcome('app-2', '/long') =~ /^403/ }, 0.5),
         'changes count again';
     fill();
@@ -363,25 +304,18 @@ subtest 'another table' => sub {
 
 subtest 'elsewhere' => sub {
     my $n = 700;
-    my $setup = <<"EOT";
-        app_permission_redis "@{[$redis->url]}?db=5";
-        app_permission_app \$http_x_app;
-        app_permission_gateway smoke;
-        app_permission_resource get_user;
-EOT
-    for my $case (['a wrong database', 'app_permission:', setup => $setup],
+    for my $case (['a wrong database', 'app_permission:',
+                   redis => '"' . $redis->url . '?db=5"'],
                   ['a wrong prefix', 'other:', http => $nginx{http}
                    . 'app_permission_redis_prefix other:;'])
     {
         my ($what, $prefix, @change) = @$case;
         ok wait_for(sub { outcome('app-7') =~ /^\Q$ALLOW\E (?:MISS|HIT)/ }),
             'known';
-        my $lines = length $t->log;
-        ok $t->config(%nginx, @change)->reload, $what;
+        ok $t->apply(%nginx, @change), $what;
         ok wait_for(sub { outcome('app-7') eq "$ALLOW STALE" }), 'stale';
         is outcome('unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
-        like substr($t->log, $lines),
-            qr/\[error\].*table is not loaded.*"\Q$prefix\Emeta"/, 'loud';
+        like $t->new_log, qr/\[error\].*table is not loaded.*"\Q$prefix\Emeta"/, 'loud';
         ok $t->config(%nginx)->reload, 'the right one';
         ok wait_for(sub { outcome("unknown-$n") =~ /^\Q$DENY\E/ }), 'over';
     }
@@ -394,4 +328,4 @@ EOT
 cmp_ok $outages[@outages / 2], '<', 1, 'normal within a second, mostly'
     or diag "@outages";
 
-$t->done;
+done_testing;

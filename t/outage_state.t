@@ -3,18 +3,12 @@
 # state=: what was known when nginx ended, also by kill -9, decides after the
 # start while Redis is down.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::Load;
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        %%DECISION%%
 
         app_permission required;
         location = /a     { empty_gif; }
@@ -29,19 +23,11 @@ EOT
         app_permission_flush 1h;
 HTTP
 
-my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
-my ($UNKNOWN, $OPEN) = ('503 fail/unavailable MISS',
-                        '200 allow/unavailable MISS');
+my $OPEN = '200 allow/unavailable MISS';
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $state = "$t->{dir}/state";
-
-sub outcome {
-    my ($app, $uri) = @_;
-    my $r = $t->get($uri // '/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
 
 # unix seconds of when a whole state was written, 0 when there is none
 
@@ -52,16 +38,14 @@ sub saved {
 
 sub mode { sprintf '%04o', (stat $_[0])[2] & 07777 }
 
-sub quit {
-    is $t->{nginx}->quit, 0, 'nginx quits';
-}
+sub quit { is $t->{nginx}->quit, 0, 'nginx quits' }
 
 
 subtest 'quit, and start with Redis down' => sub {
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 20;
+    $redis->allow(map { "app-$_" } 1 .. 20);
     $redis->grant('smoke', undef, 'gateway', 4102444800);
-    $redis->grant('smoke', 'get_user', 'a' x 128, time + 3600);
-    $redis->grant('smoke', 'get_user', 'changed', time + 3600);
+    $redis->allow('a' x 128);
+    $redis->allow('changed');
     my $ends = int(time) + 2;
     $redis->grant('smoke', 'get_user', 'ending', $ends);
 
@@ -72,11 +56,7 @@ subtest 'quit, and start with Redis down' => sub {
     is outcome('gateway'), '200 allow/gateway_grant MISS', 'gateway';
     is outcome('nobody'), "$DENY MISS", 'nobody';
 
-    my $before = $t->status->{invalidation}{received};
-    $redis->revoke('smoke', 'get_user', 'changed');
-    $redis->grant('smoke', 'mark', 'mark', 0);    # pushed behind it
-    wait_for(sub { $t->status->{invalidation}{received} >= $before + 2 });
-
+    $t->revoke('changed');
     quit();
     my $quit = time;
     cmp_ok saved($state), '>', time - 5, 'the state was written';
@@ -86,7 +66,7 @@ subtest 'quit, and start with Redis down' => sub {
 
     # the one has ended, and all are older than "/bound" has them
 
-    wait_for(sub { time > $ends + 1 && time > $quit + 2.1 });
+    wait_until($_) for $ends + 1, $quit + 2.1;
     $t->start;
     is outcome("app-$_"), "$ALLOW STALE", "app-$_: stale" for 1 .. 20;
     is outcome('a' x 128), "$ALLOW STALE", 'the longest name too';
@@ -108,7 +88,7 @@ subtest 'quit, and start with Redis down' => sub {
     $t->start;
     is outcome('app-1'), "$ALLOW STALE", 'after another one: stale';
 
-    $redis->run->load->grant('smoke', 'get_user', 'app-1', time + 3600);
+    $redis->run->load->allow('app-1');
     ok wait_for(sub { outcome('app-1') eq "$ALLOW MISS"
                       || outcome('app-1') eq "$ALLOW HIT" }, 2),
         'Redis is back: fresh';
@@ -126,7 +106,7 @@ subtest 'quit, and start with Redis down' => sub {
 
 subtest 'start with Redis up' => sub {
     quit();
-    $redis->revoke('smoke', 'get_user', 'app-1');
+    $redis->forbid('app-1');
     $t->start;
     like outcome('app-1'), qr/^\Q$DENY\E (?:MISS|HIT)$/, 'revoked meanwhile';
 };
@@ -135,7 +115,7 @@ subtest 'start with Redis up' => sub {
 # The state is at most a minute old when everything is killed.
 
 subtest 'kill -9 of everything' => sub {
-    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo changed);
+    $redis->allow(qw(demo changed));
 
     # a worker that begins to flush, also for another one that hangs, does so
     # at once, and only then each hour
@@ -160,12 +140,12 @@ subtest 'kill -9 of everything' => sub {
     is outcome('unknown'), $UNKNOWN, 'unknown: unavailable';
 
     $redis->run;
-    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo changed);
+    $redis->allow(qw(demo changed));
     $redis->load;
-    my $access;
-    ok wait_for(sub {
-        $access = $redis->access('smoke', 'get_user', 'changed')
-    }, 5), 'an access that was pending is written, with Redis back';
+    my $access = wait_for(sub {
+        $redis->access('smoke', 'get_user', 'changed')
+    }, 5);
+    ok $access, 'an access that was pending is written, with Redis back';
     ok $access >= int($known) - 1 && $access <= $known, '... as it was'
         or diag "$access, not $known";
     ok $redis->access('smoke', 'get_user', 'demo'), '... and the other';
@@ -209,13 +189,12 @@ subtest 'a damaged state' => sub {
         unlink glob "$state*";
         spew($state, $bytes);
         chmod 0600, $state;
-        my $lines = length $t->log;
+        $t->mark;
         $t->start;
-        my $log = substr $t->log, $lines;
 
         is outcome('demo'), $UNKNOWN, "$what: not used";
         if ($bytes ne '') {
-            like $log, qr/state.*is not used, .*renamed to/,
+            like $t->new_log, qr/state.*is not used, .*renamed to/,
                 '... the log says why';
             is slurp("$state.bad"), $bytes, '... set aside';
         }
@@ -257,57 +236,40 @@ subtest 'nginx -t' => sub {
     is_deeply [glob "$state*"], [$state], '... where it is';
     spew($state, $before[0]);
 
-    $t->config(%nginx,
-               http => 'app_permission_zone 4m state=%%DIR%%/none/state;');
-    ($status, my $said) = $t->check;
-    isnt $status, 0, 'a directory that does not exist: refused';
-    like $said, qr/none\/state.*app_permission_zone/, '... naming both';
-
-    $t->config(%nginx);
+    $t->refuses('a directory that does not exist',
+        qr/none\/state.*app_permission_zone/,
+        %nginx, http => 'app_permission_zone 4m state=%%DIR%%/none/state;');
     for my $file ($state, "$state~") {
         rename $state, "$state.kept";
         symlink "$state.kept", $file;
-        ($status, $said) = $t->check;
-        isnt $status, 0, 'a symbolic link: refused';
-        like $said, qr/"\Q$file\E" of "app_permission_zone" is a symbolic/,
-            '... naming it';
+        $t->refuses('a symbolic link',
+            qr/"\Q$file\E" of "app_permission_zone" is a symbolic/, %nginx);
         unlink $file;
         rename "$state.kept", $state;
     }
     mkdir "$state~";
-    ($status, $said) = $t->check;
-    isnt $status, 0, 'a directory for its twin: refused';
-    like $said, qr/state~" of "app_permission_zone" is not a regular file/,
-        '... naming it';
+    $t->refuses('a directory for its twin',
+        qr/state~" of "app_permission_zone" is not a regular file/, %nginx);
     rmdir "$state~";
-
-    $t->config(%nginx, http => 'app_permission_zone 4m state=;');
-    ($status, $said) = $t->check;
-    isnt $status, 0, 'no name: refused';
-    like $said, qr/app_permission_zone/, '... naming the directive';
+    $t->refuses('no name', qr/app_permission_zone/, %nginx,
+                http => 'app_permission_zone 4m state=;');
 };
 
-SKIP: {
-    skip 'needs root', 1 if $> != 0;
-
-    subtest 'a state of another user' => sub {
-        my $nobody = getpwnam 'nobody';
-        $t->config(%nginx);
-        for my $file ($state, "$state~") {
-            unlink glob "$state*";
-            spew($file, 'x');
-            chown $nobody, -1, $file;
-            my ($status, $said) = $t->check;
-            isnt $status, 0, 'refused';
-            like $said, qr/"\Q$file\E" of .* belongs to another user/,
-                '... naming it';
-            ok !eval { $t->start }, 'nginx does not start';
-            is slurp($file), 'x', '... and it stays as it is';
-        }
-        $t->{nginx}->allow(qr/belongs to another user/);
+subtest 'a state of another user' => sub {
+    plan skip_all => 'needs root' if $> != 0;
+    my $nobody = getpwnam 'nobody';
+    for my $file ($state, "$state~") {
         unlink glob "$state*";
-    };
-}
+        spew($file, 'x');
+        chown $nobody, -1, $file;
+        $t->refuses($file, qr/"\Q$file\E" of .* belongs to another user/,
+                    %nginx);
+        ok !eval { $t->start }, 'nginx does not start';
+        is slurp($file), 'x', '... and it stays as it is';
+    }
+    $t->{nginx}->allow(qr/belongs to another user/);
+    unlink glob "$state*";
+};
 
 
 # It is written step by step, between which requests have their turn.
@@ -323,20 +285,17 @@ sub unfinished {
 subtest 'many grants' => sub {
     $redis->run->load;
     my @many = map { "many-$_" } 1 .. 15000;
-    $redis->{client}->pipeline(map { ['HSET',
-        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600] } @many);
+    $redis->allow(@many);
     $t->config(%nginx, workers => 1, http => <<'EOT')->start;
         app_permission_zone 8m state=%%DIR%%/many;
         app_permission_flush 1h;
         app_permission_redis_timeout 5s;
 EOT
     $t->settled;
-    my $seen = Perm::Load->start($t, uri => '/a', apps => \@many, pass => 1,
-                                 rate => 1e9)->wait;
-    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 15000 }, 'known';
+    $t->all_are(\@many, "$ALLOW MISS", 'known');
 
     my ($n, $until) = (0, time + 60);
-    sleep 0.002 until unfinished() || time > $until;
+    wait_until(time + 0.002) until unfinished() || time > $until;
     while (unfinished()) {
         outcome('many-1');
         $n++;
@@ -346,8 +305,5 @@ EOT
     $redis->stop;
 };
 
-# nginx is not running any more
-
 $t->{nginx}->allow(qr/"app_permission_zone" has no directory/);
-$t->no_alerts;
 done_testing;

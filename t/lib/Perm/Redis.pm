@@ -10,8 +10,9 @@ package Perm::Redis;
 #   $redis->calls('hmget');                # how often it was asked that
 #   $redis->listener;                      # the id of the connection that hears
 #                                          #   of changes
-#   $redis->untold($id, 'HDEL', ...);      # a change, and the end of a
-#                                          #   connection, in one step
+#   $redis->kill_listener;                 # ends it
+#   $redis->untold('HDEL', ...);           # ... and makes a change, in one
+#                                          #   step: nobody is told of it
 #   $redis->stop;  $redis->kill;  $redis->pause;  $redis->resume;
 #   $redis->run;                           # again, with the same address
 #
@@ -134,12 +135,22 @@ sub listener {
                 split /\n/, $self->cmd('CLIENT', 'LIST'))[0];
 }
 
+sub kill_listener {
+    my ($self) = @_;
+    $self->cmd('CLIENT', 'KILL', 'ID', $self->listener);
+}
+
 sub untold {
-    my ($self, $id, @change) = @_;
-    my $other = $self->connect;
-    $other->send(@$_)
-        for ['MULTI'], ['CLIENT', 'KILL', 'ID', $id], [@change], ['EXEC'];
-    $other->reply for 1 .. 4;
+    my ($self, @change) = @_;
+    $self->together(['CLIENT', 'KILL', 'ID', $self->listener], \@change);
+}
+
+
+# commands in one step
+
+sub together {
+    my ($self, @commands) = @_;
+    $self->connect->pipeline(['MULTI'], @commands, ['EXEC']);
 }
 
 
