@@ -1,7 +1,7 @@
 
 /*
- * Why a call is decided as it is: what this instance has in its cache of it,
- * what Redis says now, and where these differ.
+ * Why an app is allowed or denied: what this instance has cached, what Redis
+ * says now, and where these differ.
  */
 
 
@@ -9,12 +9,15 @@
 #define _PERM_STATUS_EXPLAIN_H_INCLUDED_
 
 
-#include "http/conf.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 
 
 /*
- * A content handler's work, asynchronous: answers JSON for the arguments
- * gateway, resource and app, 400 when one of them is no valid name.
+ * The content of the URI "…/explain", asynchronous: JSON for the arguments
+ * gateway, resource and app, or 400 when one of them is no valid name.  Returns
+ * what a content handler returns, and is called again with the answer of Redis.
  */
 ngx_int_t perm_explain(ngx_http_request_t *r);
 
