@@ -4,8 +4,6 @@
  */
 
 
-#include <string.h>
-
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
 
@@ -36,16 +34,10 @@ const perm_command_t  perm_access_command = {
 static perm_exit_t
 run_access(perm_cli_t *cli)
 {
-    perm_walk_t  walk;
-
     perm_table_warn_unloaded(&cli->table);
 
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.kind = PERM_KEY_ACCESS;
-    walk.rows = print_rows;
-    walk.data = cli;
-
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, &perm_walk_all,
+                     print_rows, cli);
 
     return PERM_EXIT_DONE;
 }

@@ -15,7 +15,6 @@
 #include "resp/advice.h"
 
 
-#define WORDS    10    /* of a probe */
 #define NAMED    10    /* keys of a wrong type */
 
 /* users, in the order of the words of --for; "all" is the sum of them */
@@ -35,33 +34,31 @@
 #define ACCESS   "access:{:doctor}"
 
 
-/* "@" at the beginning of a word stands for the prefix */
+/* a key whose type is looked at */
 
 typedef struct {
-    unsigned          users;
-    const char       *rights;
-    const char       *need;
-    const char       *words[WORDS];
+    perm_doctor_t       *doctor;
+    perm_str_t           key;
+} perm_doctor_look_t;
+
+
+/* a command that does no harm: a format for its key, and for the grants */
+
+typedef struct {
+    unsigned             users;
+    const char          *rights;
+    const char          *need;
+    const char          *key;
+    const char          *format;
 } perm_doctor_probe_t;
-
-
-typedef struct {
-    perm_doctor_t    *doctor;
-    perm_key_kind_t   kind;
-    uint64_t          keys;
-    uint64_t          wrong;
-    int               refused;
-} perm_doctor_types_t;
 
 
 static perm_exit_t run_doctor(perm_cli_t *cli);
 static void check_meta(perm_doctor_t *doctor);
 static void check_rights(perm_doctor_t *doctor, unsigned users);
-static redisReply *try(perm_table_t *table, const perm_doctor_probe_t *probe);
 static void check_types(perm_doctor_t *doctor);
-static void look_at_types(void *data, perm_str_t *keys, size_t n);
-static void check_type(perm_doctor_types_t *types, perm_str_t key,
-    const redisReply *reply);
+static void look_at_keys(void *data, perm_str_t *keys, size_t n);
+static int check_type(void *data, redisReply *reply);
 
 
 static const perm_option_t  doctor_options[] = {
@@ -86,69 +83,58 @@ const perm_command_t  perm_doctor_command = {
 /* in this order: what a probe writes the next ones change and remove again */
 
 static const perm_doctor_probe_t  probes[] = {
-    { ALL, "HMGET", "looking grants up",
-      { "HMGET", "@" GRANTS, "-", "r" } },
-    { ALL, "HGET", "seeing that the table is loaded",
-      { "HGET", "@meta", "schema" } },
-    { GATEWAY, "ZADD", "writing last accesses",
-      { "ZADD", "@" ACCESS, "XX", "GT", "0", "r" } },
-
-    { TABLE, "SCAN", "visiting the whole table",
-      { "SCAN", "0", "MATCH", "@" GRANTS, "COUNT", "1" } },
-    { TABLE, "HSCAN", "visiting the whole table",
-      { "HSCAN", "@" GRANTS, "0" } },
-    { TABLE, "ZSCAN", "access and purge", { "ZSCAN", "@" ACCESS, "0" } },
-    { TABLE, "ZSCORE", "reading last accesses",
-      { "ZSCORE", "@" ACCESS, "r" } },
-    { TABLE, "ZMSCORE", "reading last accesses",
-      { "ZMSCORE", "@" ACCESS, "r" } },
-    { TABLE, "ZREVRANGE", "reading last accesses",
-      { "ZREVRANGE", "@" ACCESS, "0", "0", "WITHSCORES" } },
-
-    { RENEWAL, "HSETNX", "giving new grants",
-      { "HSETNX", "@" GRANTS, "r", "1" } },
-    { RENEWAL, "EVAL and HSET", "changing grants",
-      { "EVAL", "return redis.call('HSET',KEYS[1],'r','2')", "1",
-        "@" GRANTS } },
-    { RENEWAL, "EVAL and HGET", "changing grants",
-      { "EVAL", "return redis.call('HGET',KEYS[1],'r')", "1", "@" GRANTS } },
-    { RENEWAL, "EVAL and HDEL", "purging grants",
-      { "EVAL", "return redis.call('HDEL',KEYS[1],'r')", "1", "@" GRANTS } },
-    { RENEWAL, "EVAL, HEXISTS and ZREM", "purging accesses",
-      { "EVAL", "return redis.call('HEXISTS',KEYS[2],'r')"
-        "+redis.call('ZREM',KEYS[1],'r')", "2", "@" ACCESS, "@" GRANTS } },
-    { RENEWAL, "HDEL", "revoking grants",
-      { "HDEL", "@" GRANTS, "r" } },
-
-    { 0, NULL, NULL, { NULL } }
+    { ALL, "HMGET", "looking grants up", GRANTS, "HMGET %k - r" },
+    { ALL, "HGET", "seeing that the table is loaded", "meta",
+      "HGET %k schema" },
+    { GATEWAY, "ZADD", "writing last accesses", ACCESS, "ZADD %k XX GT 0 r" },
+    { TABLE, "SCAN", "visiting the whole table", GRANTS,
+      "SCAN 0 MATCH %b COUNT 1" },
+    { TABLE, "HSCAN", "visiting the whole table", GRANTS, "HSCAN %k 0" },
+    { TABLE, "ZSCAN", "access and purge", ACCESS, "ZSCAN %k 0" },
+    { TABLE, "ZSCORE", "reading last accesses", ACCESS, "ZSCORE %k r" },
+    { TABLE, "ZMSCORE", "reading last accesses", ACCESS, "ZMSCORE %k r" },
+    { TABLE, "ZREVRANGE", "reading last accesses", ACCESS,
+      "ZREVRANGE %k 0 0 WITHSCORES" },
+    { RENEWAL, "HSETNX", "giving new grants", GRANTS, "HSETNX %k r 1" },
+    { RENEWAL, "EVAL and HSET", "changing grants", GRANTS,
+      "EVAL return(redis.call('HSET',KEYS[1],'r','2')) 1 %k" },
+    { RENEWAL, "EVAL and HGET", "changing grants", GRANTS,
+      "EVAL return(redis.call('HGET',KEYS[1],'r')) 1 %k" },
+    { RENEWAL, "EVAL and HDEL", "purging grants", GRANTS,
+      "EVAL return(redis.call('HDEL',KEYS[1],'r')) 1 %k" },
+    { RENEWAL, "EVAL, HEXISTS and ZREM", "purging accesses", ACCESS,
+      "EVAL return(redis.call('HEXISTS',KEYS[2],'r')"
+      "+redis.call('ZREM',KEYS[1],'r')) 2 %k %b" },
+    { RENEWAL, "HDEL", "revoking grants", GRANTS, "HDEL %k r" },
+    { 0, NULL, NULL, NULL, NULL }
 };
 
 
 static perm_exit_t
 run_doctor(perm_cli_t *cli)
 {
-    char           error[PERM_ERROR_SIZE];
-    unsigned       users;
-    perm_node_t   *node;
-    perm_table_t  *table;
-    perm_doctor_t  doctor;
+    char            error[PERM_ERROR_SIZE];
+    unsigned        users;
+    perm_node_t    *node;
+    perm_client_t  *client;
+    perm_doctor_t   doctor;
 
-    table = &cli->table;
     users = cli->args.role ? GATEWAY << (cli->args.role - 1) : ALL;
 
     memset(&doctor, 0, sizeof(perm_doctor_t));
     doctor.cli = cli;
 
-    table->client = perm_client_open(&cli->servers, error);
+    client = perm_client_open(&cli->servers, error);
+    cli->table.client = client;
 
-    if (table->client == NULL) {
-        perm_doctor_report(&doctor, PERM_ERROR, "reachable", "%s",
+    if (client == NULL) {
+        perm_doctor_report(&doctor, ERROR, "reachable", "%s",
                            perm_output_safe_text(error));
         return PERM_EXIT_REDIS;
     }
 
-    for (node = perm_client_next(table->client, NULL); node != NULL;
-         node = perm_client_next(table->client, node))
+    for (node = perm_client_next(client, NULL); node != NULL;
+         node = perm_client_next(client, node))
     {
         perm_doctor_server(&doctor, node, users & GATEWAY);
     }
@@ -160,10 +146,10 @@ run_doctor(perm_cli_t *cli)
         check_types(&doctor);
     }
 
-    perm_output_warn("%u errors, %u warnings", doctor.counts[PERM_ERROR],
-                     doctor.counts[PERM_WARNING]);
+    perm_output_warn("%u errors, %u warnings", doctor.counts[ERROR],
+                     doctor.counts[WARNING]);
 
-    return doctor.counts[PERM_ERROR] ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return doctor.counts[ERROR] ? PERM_EXIT_NO : PERM_EXIT_DONE;
 }
 
 
@@ -171,31 +157,31 @@ void
 perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
     const char *check, const char *fmt, ...)
 {
-    char     text[1024];
-    va_list  args;
+    char         text[1024];
+    va_list      args;
+    const char  *server;
 
-    static const char *const  names[] = { "ok", "warning", "error" };
+    static const char *const  levels[] = { "ok", "warning", "error" };
 
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
     doctor->counts[level]++;
+    server = doctor->server ? perm_connection_name(doctor->server) : "";
 
     if (!doctor->cli->args.json) {
-        printf("%-8s %-12s %s%s%s%s\n", names[level], check, text,
-               doctor->server ? " (" : "",
-               doctor->server ? doctor->server : "",
-               doctor->server ? ")" : "");
+        printf("%-8s %-12s %s%s%s%s\n", levels[level], check, text,
+               *server ? " (" : "", server, *server ? ")" : "");
         return;
     }
 
     perm_output_open(stdout, NULL, '{');
-    perm_output_text(stdout, "status", names[level]);
+    perm_output_text(stdout, "status", levels[level]);
     perm_output_text(stdout, "check", check);
 
-    if (doctor->server != NULL) {
-        perm_output_text(stdout, "server", doctor->server);
+    if (*server) {
+        perm_output_text(stdout, "server", server);
     }
 
     perm_output_text(stdout, "message", text);
@@ -218,22 +204,21 @@ check_meta(perm_doctor_t *doctor)
     schema = perm_table_bytes(reply);
 
     if (schema.data != NULL && strcmp(schema.data, PERM_SCHEMA) == 0) {
-        perm_doctor_report(doctor, PERM_OK, "meta", "the table is loaded");
+        perm_doctor_report(doctor, OK, "meta", "the table is loaded");
 
     } else if (schema.data != NULL) {
-        perm_doctor_report(doctor, PERM_ERROR, "meta", "\"%s\" says schema "
-                           "\"%s\", only \"1\" is known: update "
-                           "app-permission", key, perm_output_safe(schema));
+        perm_doctor_report(doctor, ERROR, "meta", "\"%s\" says schema \"%s\", "
+                           "only \"1\" is known: update app-permission", key,
+                           perm_output_safe(schema));
 
     } else if (reply->type == REDIS_REPLY_NIL) {
-        perm_doctor_report(doctor, PERM_ERROR, "meta", "\"%s\" is missing: "
-                           "the table counts as not loaded; import or grant, "
-                           "or check --prefix and the database", key);
+        perm_doctor_report(doctor, ERROR, "meta", "\"%s\" is missing: the "
+                           "table counts as not loaded; import or grant, or "
+                           "check --prefix and the database", key);
 
     } else {
-        perm_doctor_report(doctor, PERM_ERROR, "meta", "\"%s\" cannot be "
-                           "read: %s", key,
-                           reply->type == REDIS_REPLY_ERROR
+        perm_doctor_report(doctor, ERROR, "meta", "\"%s\" cannot be read: %s",
+                           key, reply->type == REDIS_REPLY_ERROR
                            ? perm_output_safe_text(reply->str)
                            : "not a hash");
     }
@@ -247,12 +232,14 @@ check_meta(perm_doctor_t *doctor)
 static void
 check_rights(perm_doctor_t *doctor, unsigned users)
 {
+    char                        key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
     const char                 *advice;
     redisReply                 *reply;
     perm_table_t               *table;
     const perm_doctor_probe_t  *probe;
 
     table = &doctor->cli->table;
+    sprintf(grants, "%s" GRANTS, table->prefix.data);
 
     for (probe = probes; probe->rights != NULL; probe++) {
 
@@ -260,23 +247,25 @@ check_rights(perm_doctor_t *doctor, unsigned users)
             continue;
         }
 
-        reply = try(table, probe);
+        sprintf(key, "%s%s", table->prefix.data, probe->key);
+        reply = perm_table_call(table, PERM_ERRORS_TOO, probe->format,
+                                perm_str(key), perm_str(grants));
 
         if (perm_doctor_lacks_right(reply)) {
-            perm_doctor_report(doctor, PERM_ERROR, "rights", "%s is refused, "
+            perm_doctor_report(doctor, ERROR, "rights", "%s is refused, "
                                "needed for %s: give the user the command, and "
                                "keys ~%s*", probe->rights, probe->need,
                                table->prefix.data);
 
         } else if (reply->type == REDIS_REPLY_ERROR) {
             advice = perm_advice_find(reply->str)->command;
-            perm_doctor_report(doctor, PERM_ERROR, "rights", "%s fails, "
-                               "needed for %s: %s%s%s", probe->rights,
-                               probe->need, perm_output_safe_text(reply->str),
+            perm_doctor_report(doctor, ERROR, "rights", "%s fails, needed for "
+                               "%s: %s%s%s", probe->rights, probe->need,
+                               perm_output_safe_text(reply->str),
                                *advice ? "; " : "", advice);
 
         } else {
-            perm_doctor_report(doctor, PERM_OK, "rights", "%s, for %s",
+            perm_doctor_report(doctor, OK, "rights", "%s, for %s",
                                probe->rights, probe->need);
         }
 
@@ -295,42 +284,6 @@ perm_doctor_lacks_right(const redisReply *reply)
 }
 
 
-static redisReply *
-try(perm_table_t *table, const perm_doctor_probe_t *probe)
-{
-    char        *p;
-    unsigned     i;
-    perm_str_t   word;
-
-    static char  keys[2 * PERM_KEY_MAX];
-
-    p = keys;
-    perm_wire_command_set(&table->command, probe->words[0]);
-
-    for (i = 1; i < WORDS && probe->words[i] != NULL; i++) {
-        word = perm_str(probe->words[i]);
-
-        if (word.data[0] == '@') {
-            word.len = (size_t) sprintf(p, "%s%s", table->prefix.data,
-                                        word.data + 1);
-            word.data = p;
-            p += word.len + 1;
-        }
-
-        perm_wire_command_add(&table->command, word);
-    }
-
-    /* SCAN goes to any server, with a pattern; the others have a key */
-
-    if (p > keys && strcmp(probe->words[0], "SCAN") != 0) {
-        table->command.key = perm_str(keys);
-    }
-
-    return perm_client_call(table->client, NULL, &table->command,
-                            PERM_ERRORS_TOO);
-}
-
-
 /*
  * Looks for keys that are named as the table's and are of another type, and
  * names the first of them.  A user who may not look gets no line.
@@ -339,11 +292,9 @@ try(perm_table_t *table, const perm_doctor_probe_t *probe)
 static void
 check_types(perm_doctor_t *doctor)
 {
-    int                   may;
-    perm_str_t            all;
-    redisReply           *reply;
-    perm_table_t         *table;
-    perm_doctor_types_t   types;
+    int            may;
+    redisReply    *reply;
+    perm_table_t  *table;
 
     table = &doctor->cli->table;
 
@@ -355,91 +306,81 @@ check_types(perm_doctor_t *doctor)
         return;
     }
 
-    all = perm_str("");
-    memset(&types, 0, sizeof(perm_doctor_types_t));
-    types.doctor = doctor;
+    doctor->kind = PERM_KEY_GRANTS;
+    perm_walk_keys(table, doctor->kind, &perm_walk_all, look_at_keys, doctor);
 
-    types.kind = PERM_KEY_GRANTS;
-    perm_walk_keys(table, types.kind, all, all, look_at_types, &types);
+    doctor->kind = PERM_KEY_ACCESS;
+    perm_walk_keys(table, doctor->kind, &perm_walk_all, look_at_keys, doctor);
 
-    types.kind = PERM_KEY_ACCESS;
-    perm_walk_keys(table, types.kind, all, all, look_at_types, &types);
+    if (doctor->wrong_types > NAMED) {
+        perm_doctor_report(doctor, ERROR, "types", "%llu keys are of a wrong "
+                           "type, of which the first %d are named",
+                           doctor->wrong_types, NAMED);
 
-    if (types.wrong > NAMED) {
-        perm_doctor_report(doctor, PERM_ERROR, "types", "%llu keys are of a "
-                           "wrong type, of which the first %d are named",
-                           (unsigned long long) types.wrong, NAMED);
-
-    } else if (types.wrong == 0 && !types.refused) {
-        perm_doctor_report(doctor, PERM_OK, "types", "%llu keys of grants and "
-                           "accesses, none of a wrong type",
-                           (unsigned long long) types.keys);
+    } else if (doctor->wrong_types == 0 && !doctor->refused) {
+        perm_doctor_report(doctor, OK, "types", "%llu keys of grants and "
+                           "accesses, none of a wrong type", doctor->keys);
     }
 }
 
 
 static void
-look_at_types(void *data, perm_str_t *keys, size_t n)
+look_at_keys(void *data, perm_str_t *keys, size_t n)
 {
-    size_t                 i;
-    redisReply           **replies;
-    perm_tuple_t           tuple;
-    perm_table_t          *table;
-    perm_doctor_types_t   *types = data;
+    size_t                i;
+    perm_tuple_t          tuple;
+    perm_table_t         *table;
+    perm_doctor_t        *doctor = data;
+    perm_doctor_look_t   *looks;
 
-    table = &types->doctor->cli->table;
-    replies = perm_alloc(n * sizeof(redisReply *));
+    table = &doctor->cli->table;
+    looks = perm_alloc(n * sizeof(perm_doctor_look_t));
 
     for (i = 0; i < n; i++) {
-        replies[i] = NULL;
+        looks[i].doctor = doctor;
+        looks[i].key = keys[i];
 
-        if (perm_grant_key_parse(keys[i], types->kind, table->prefix,
+        if (perm_grant_key_parse(keys[i], doctor->kind, table->prefix,
                                  &tuple.gateway, &tuple.app))
         {
-            perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
-                            &replies[i],
-                            types->kind == PERM_KEY_GRANTS ? "HGET %k -"
-                                                           : "ZSCORE %k -",
+            perm_table_send(table, PERM_ERRORS_TOO, check_type, &looks[i],
+                            doctor->kind == PERM_KEY_GRANTS ? "HGET %k -"
+                                                            : "ZSCORE %k -",
                             keys[i]);
         }
     }
 
     perm_client_wait(table->client);
+    free(looks);
 
-    for (i = 0; i < n; i++) {
-        if (replies[i] != NULL) {
-            check_type(types, keys[i], replies[i]);
-            freeReplyObject(replies[i]);
-        }
-    }
-
-    free(replies);
-    perm_output_progress("looked at keys", types->keys, 0);
+    perm_output_progress("looked at keys", doctor->keys, 0);
 }
 
 
-static void
-check_type(perm_doctor_types_t *types, perm_str_t key, const redisReply *reply)
+static int
+check_type(void *data, redisReply *reply)
 {
-    int  grants;
+    perm_doctor_t       *doctor;
+    perm_doctor_look_t  *look = data;
 
-    types->keys++;
+    doctor = look->doctor;
+    doctor->keys++;
 
     if (reply->type != REDIS_REPLY_ERROR) {
-        return;
+        return 0;
     }
 
     if (strncmp(reply->str, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != 0) {
-        types->refused = 1;
-        return;
+        doctor->refused = 1;
+
+    } else if (doctor->wrong_types++ < NAMED) {
+        perm_doctor_report(doctor, ERROR, "types", "\"%s\" is no %s; rename "
+                           "or remove it", perm_output_safe(look->key),
+                           doctor->kind == PERM_KEY_GRANTS
+                           ? "hash: calls of this app get 503"
+                           : "sorted set: accesses of this app are not "
+                             "recorded");
     }
 
-    if (types->wrong++ < NAMED) {
-        grants = (types->kind == PERM_KEY_GRANTS);
-        perm_doctor_report(types->doctor, PERM_ERROR, "types", "\"%s\" is no "
-                           "%s; rename or remove it", perm_output_safe(key),
-                           grants ? "hash: calls of this app get 503"
-                                  : "sorted set: accesses of this app are not "
-                                    "recorded");
-    }
+    return 0;
 }

@@ -1,6 +1,7 @@
 
 /*
- * Between the files of doctor.
+ * Between the files of doctor: doctor.c has the command and looks at the table,
+ * doctor_server.c looks at one server.
  */
 
 
@@ -11,17 +12,18 @@
 #include "cli/commands/command.h"
 
 
-typedef enum {
-    PERM_OK = 0,
-    PERM_WARNING,
-    PERM_ERROR
-} perm_doctor_level_t;
+typedef enum { OK = 0, WARNING, ERROR } perm_doctor_level_t;
 
 
 typedef struct {
-    perm_cli_t   *cli;
-    const char   *server;     /* "127.0.0.1:6379", or NULL */
-    unsigned      counts[PERM_ERROR + 1];   /* of each level */
+    perm_cli_t          *cli;
+    unsigned             counts[ERROR + 1];   /* of each level */
+    perm_connection_t   *server;       /* that is looked at, or NULL */
+    char                *info;         /* its INFO, or NULL */
+    perm_key_kind_t      kind;         /* of the keys that are looked at */
+    perm_count_t         keys;
+    perm_count_t         wrong_types;
+    int                  refused;      /* a key could not be looked at */
 } perm_doctor_t;
 
 
@@ -31,13 +33,15 @@ void perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
     const char *check, const char *fmt, ...) PERM_PRINTF(4);
 
 
-/* 1 when an error reply says that the user lacks a right */
+/* 1 when the reply is the error that the user lacks a right */
 
 int perm_doctor_lacks_right(const redisReply *reply);
 
 
-/* Looks at one server.  tracking: also at what a gateway needs to track */
-
+/*
+ * Looks at a server, on a connection of its own.  tracking: also at the
+ * tracking of a gateway.
+ */
 void perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node,
     int tracking);
 

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
@@ -38,7 +37,7 @@ typedef struct {
 
 typedef struct {
     perm_cli_t              *cli;
-    uint64_t                 seen;       /* grants, ending or not */
+    perm_count_t                 seen;       /* grants, ending or not */
     perm_ending_t           *list;
     size_t                   n;
     size_t                   size;
@@ -99,7 +98,6 @@ run_expiring(perm_cli_t *cli)
 {
     const char      *notify;
     perm_exit_t      status;
-    perm_walk_t      walk;
     perm_expiring_t  expiring;
 
     notify = cli->args.notify;
@@ -114,12 +112,8 @@ run_expiring(perm_cli_t *cli)
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
 
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.access = 1;
-    walk.rows = read_rows;
-    walk.data = &expiring;
-
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST, &perm_walk_all, read_rows,
+                     &expiring);
 
     status = report(&expiring);
 
@@ -290,7 +284,7 @@ static perm_exit_t
 report(perm_expiring_t *expiring)
 {
     size_t          i, first;
-    uint64_t        apps, failed;
+    perm_count_t        apps, failed;
     perm_ending_t  *list;
 
     list = expiring->list;
@@ -308,14 +302,13 @@ report(perm_expiring_t *expiring)
             }
         }
 
-        failed += (uint64_t) report_app(expiring->cli, &list[first],
+        failed += report_app(expiring->cli, &list[first],
                                         i - first);
         apps++;
     }
 
     perm_output_warn("%llu grants of %llu apps end; %llu apps could not be "
-                     "told", (unsigned long long) expiring->n,
-                     (unsigned long long) apps, (unsigned long long) failed);
+                     "told", (perm_count_t) expiring->n, apps, failed);
 
     /* the name of the app begins the allocation */
 
@@ -370,7 +363,7 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
     }
 
     wrong = perm_notify(cli->args.notify, text, len,
-                        cli->args.json ? STDERR_FILENO : STDOUT_FILENO);
+                        cli->args.json);
     free(text);
 
     if (wrong != NULL) {

@@ -13,9 +13,9 @@
 
 typedef struct {
     perm_atomic_file_t  out;
-    uint64_t            written;
-    uint64_t            skipped;  /* too long for a line */
-    uint64_t            cut;      /* with members that a line cannot have */
+    perm_count_t            written;
+    perm_count_t            skipped;  /* too long for a line */
+    perm_count_t            cut;      /* with members that a line cannot have */
 } perm_export_t;
 
 
@@ -44,26 +44,22 @@ const perm_command_t  perm_export_command = {
 static perm_exit_t
 run_export(perm_cli_t *cli)
 {
-    uint64_t       unreadable;
-    perm_walk_t    walk;
+    perm_count_t       unreadable;
     perm_export_t  export;
 
     memset(&export, 0, sizeof(perm_export_t));
-    memset(&walk, 0, sizeof(perm_walk_t));
 
     perm_table_warn_unloaded(&cli->table);
     perm_walk_catch_interrupt();
     perm_atomic_file_open(&export.out, cli->args.file);
 
-    walk.rows = write_rows;
-    walk.data = &export;
-
-    unreadable = perm_walk(&cli->table, &walk);
+    unreadable = perm_walk(&cli->table, 0, &perm_walk_all, write_rows,
+                           &export);
 
     if (perm_walk_interrupted) {
         perm_atomic_file_abandon(&export.out);
         perm_output_warn("interrupted after %llu grants; no file was written",
-                         (unsigned long long) export.written);
+                         export.written);
         return PERM_EXIT_NO;
     }
 
@@ -72,18 +68,17 @@ run_export(perm_cli_t *cli)
     if (export.cut) {
         perm_output_warn("%llu grants have members named \"gateway\", "
                          "\"resource\" or \"app\", which a line cannot have: "
-                         "they are left out", (unsigned long long) export.cut);
+                         "they are left out", export.cut);
     }
 
     if (export.skipped) {
         perm_output_warn("%llu grants are not in the output as they are too "
                          "long for a line; \"import --replace\" of it would "
-                         "remove them", (unsigned long long) export.skipped);
+                         "remove them", export.skipped);
     }
 
     perm_output_warn("exported %llu grants, skipped %llu unreadable ones",
-                     (unsigned long long) export.written,
-                     (unsigned long long) unreadable);
+                     export.written, unreadable);
 
     return export.skipped ? PERM_EXIT_NO
                           : perm_table_found(&cli->table,
@@ -103,7 +98,7 @@ write_rows(void *data, perm_row_t *rows, size_t n)
 
         if (rc >= 0) {
             export->written++;
-            export->cut += (uint64_t) rc;
+            export->cut += (perm_count_t) rc;
             continue;
         }
 

@@ -176,7 +176,7 @@ static perm_exit_t
 run_revoke(perm_cli_t *cli)
 {
     char         text[PERM_KEY_MAX];
-    uint64_t     removed;
+    perm_count_t     removed;
     redisReply  *reply;
 
     removed = 0;

@@ -4,44 +4,57 @@
  */
 
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include <openssl/evp.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/batch.h"
-#include "cli/util/fingerprints.h"
-#include "cli/util/line_reader.h"
+#include "cli/util/alloc.h"
+
+
+#define FINGERPRINT_SIZE  16   /* bytes of SHA-256 that stand for a grant */
+
+
+typedef struct {
+    unsigned char          bytes[FINGERPRINT_SIZE];
+} perm_fingerprint_t;
 
 
 typedef struct {
     perm_cli_t            *cli;
-    perm_line_reader_t     lines;
-    uint64_t               size;        /* of the file, or 0 */
-    uint64_t               good;        /* lines */
-    uint64_t               bad;
-    uint64_t               settled;     /* lines done for good */
-    uint64_t               compared;    /* grants of the table */
-    uint64_t               removed;
+    FILE                  *file;
+    perm_count_t           size;        /* of the file, or 0 */
+    perm_count_t           offset;      /* bytes read */
+    perm_count_t           number;      /* of the line, from 1 */
+    perm_count_t           settled;     /* lines done for good */
+    perm_count_t           good;        /* lines */
+    perm_count_t           bad;
+    perm_count_t           compared;    /* grants of the table */
+    perm_count_t           removed;
     perm_batch_counts_t    counts;
     perm_batch_t          *batch;
-    perm_fingerprints_t    grants;      /* of the file, with --replace */
+    perm_fingerprint_t    *grants;      /* of the file, with --replace */
+    size_t                 ngrants;
+    size_t                 room;        /* for grants */
+    char                   line[PERM_LINE_MAX];
 } perm_import_t;
 
 
 static perm_exit_t run_import(perm_cli_t *cli);
 static void open_file(perm_import_t *import, const char *name);
 static void take_lines(perm_import_t *import);
+static int read_line(perm_import_t *import, size_t *len);
 static int is_blank(perm_str_t line);
 static void take_line(perm_import_t *import, perm_str_t text);
 static void refuse_line(perm_import_t *import, const char *wrong);
 static void write_batch(perm_import_t *import);
 static perm_exit_t finish(perm_import_t *import);
-static void replace(perm_import_t *import);
 static void remove_rows(void *data, perm_row_t *rows, size_t n);
+static perm_fingerprint_t fingerprint(const perm_tuple_t *grant);
+static int compare(const void *a, const void *b);
 static void warn_stopped(void *data);
 static void report(const perm_import_t *import);
 
@@ -78,34 +91,35 @@ const perm_command_t  perm_import_command = {
 static perm_exit_t
 run_import(perm_cli_t *cli)
 {
-    perm_exit_t    status;
-    perm_import_t  import;
+    perm_exit_t     status;
+    perm_import_t  *import;
 
-    memset(&import, 0, sizeof(perm_import_t));
-    import.cli = cli;
+    import = perm_alloc(sizeof(perm_import_t));
+    memset(import, 0, sizeof(perm_import_t));
+    import->cli = cli;
 
-    open_file(&import, cli->args.file);
-    import.batch = perm_batch_new();
+    open_file(import, cli->args.file);
+    import->batch = perm_batch_new();
 
     perm_walk_catch_interrupt();
-    perm_output_at_fatal(warn_stopped, &import);
+    perm_output_at_fatal(warn_stopped, import);
 
-    take_lines(&import);
+    take_lines(import);
 
     if (perm_walk_interrupted) {
-        warn_stopped(&import);
+        warn_stopped(import);
         status = PERM_EXIT_NO;
 
     } else {
-        status = finish(&import);
+        status = finish(import);
     }
 
     perm_output_at_fatal(NULL, NULL);
-    report(&import);
+    report(import);
 
-    perm_line_reader_free(&import.lines);
-    perm_batch_free(import.batch);
-    free(import.grants.list);
+    perm_batch_free(import->batch);
+    free(import->grants);
+    free(import);
 
     return status;
 }
@@ -114,58 +128,44 @@ run_import(perm_cli_t *cli)
 static void
 open_file(perm_import_t *import, const char *name)
 {
-    int          fd;
     struct stat  st;
 
-    fd = STDIN_FILENO;
+    import->file = (name == NULL || strcmp(name, "-") == 0)
+                   ? stdin : fopen(name, "re");
 
-    if (name != NULL && strcmp(name, "-") != 0) {
-        fd = open(name, O_RDONLY | O_CLOEXEC);
-
-        if (fd == -1) {
-            perm_output_fatal(PERM_EXIT_USAGE, "cannot open \"%s\": %m",
-                              perm_output_safe_text(name));
-        }
+    if (import->file == NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "cannot open \"%s\": %m",
+                          perm_output_safe_text(name));
     }
 
-    if (fstat(fd, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) {
-            perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" is a directory",
-                              name ? perm_output_safe_text(name)
-                                   : "standard input");
-        }
-
-        if (S_ISREG(st.st_mode)) {
-            import->size = (uint64_t) st.st_size;
-        }
+    if (fstat(fileno(import->file), &st) != 0) {
+        return;
     }
 
-    perm_line_reader_init(&import->lines, fd, PERM_LINE_MAX);
+    if (S_ISDIR(st.st_mode)) {
+        perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" is a directory",
+                          name ? perm_output_safe_text(name)
+                               : "standard input");
+    }
+
+    if (S_ISREG(st.st_mode)) {
+        import->size = (perm_count_t) st.st_size;
+    }
 }
 
 
 static void
 take_lines(perm_import_t *import)
 {
-    perm_str_t                 line;
-    perm_line_reader_status_t  status;
+    size_t      len;
+    perm_str_t  line;
 
-    while (!perm_walk_interrupted) {
-        status = perm_line_reader_next(&import->lines, &line);
+    while (!perm_walk_interrupted && read_line(import, &len)) {
 
-        if (status == PERM_LINE_READER_END) {
-            break;
-        }
+        line.data = import->line;
+        line.len = len;
 
-        if (status == PERM_LINE_READER_ERROR && errno == EINTR) {
-            continue;
-        }
-
-        if (status == PERM_LINE_READER_ERROR) {
-            perm_output_fatal(PERM_EXIT_NO, "cannot read the file: %m");
-        }
-
-        if (status == PERM_LINE_READER_TOO_LONG) {
+        if (len > PERM_LINE_MAX) {
             refuse_line(import, "longer than 1 MiB");
 
         } else if (!is_blank(line)) {
@@ -174,6 +174,46 @@ take_lines(perm_import_t *import)
     }
 
     write_batch(import);
+}
+
+
+/*
+ * Reads the next line, and at most PERM_LINE_MAX bytes of it into
+ * import->line; *len is its length.  Returns 0 at the end of the file and
+ * after an interrupt.
+ */
+
+static int
+read_line(perm_import_t *import, size_t *len)
+{
+    int  c;
+
+    *len = 0;
+
+    while ((c = getc_unlocked(import->file)) != EOF && c != '\n') {
+        if (*len < PERM_LINE_MAX) {
+            import->line[*len] = (char) c;
+        }
+
+        (*len)++;
+    }
+
+    if (c == EOF && ferror(import->file)) {
+        if (!perm_walk_interrupted) {
+            perm_output_fatal(PERM_EXIT_NO, "cannot read the file: %m");
+        }
+
+        return 0;
+    }
+
+    if (c == EOF && *len == 0) {
+        return 0;
+    }
+
+    import->offset += *len + 1;
+    import->number++;
+
+    return 1;
 }
 
 
@@ -204,13 +244,16 @@ take_line(perm_import_t *import, perm_str_t text)
     import->good++;
 
     while (!perm_batch_add(&import->cli->table, import->batch, &line,
-                           import->lines.number))
+                           import->number))
     {
         write_batch(import);
     }
 
     if (import->cli->args.replace) {
-        perm_fingerprints_add(&import->grants, &line.tuple);
+        import->grants = perm_alloc_room(import->grants, &import->room,
+                                         import->ngrants + 1,
+                                         sizeof(perm_fingerprint_t));
+        import->grants[import->ngrants++] = fingerprint(&line.tuple);
     }
 }
 
@@ -219,15 +262,14 @@ static void
 refuse_line(perm_import_t *import, const char *wrong)
 {
     import->bad++;
-    perm_output_warn("line %llu: %s: refused",
-                     (unsigned long long) import->lines.number, wrong);
+    perm_output_warn("line %llu: %s: refused", import->number, wrong);
 }
 
 
 static void
 write_batch(perm_import_t *import)
 {
-    uint64_t  total;
+    perm_count_t  total;
 
     perm_batch_write(&import->cli->table, import->batch, &import->counts);
 
@@ -235,12 +277,12 @@ write_batch(perm_import_t *import)
     import->bad += import->counts.refused;
     import->counts.refused = 0;
 
-    import->settled = import->lines.number;
+    import->settled = import->number;
     total = 0;
 
-    if (import->size && import->lines.offset) {
-        total = (uint64_t) ((double) import->settled * (double) import->size
-                            / (double) import->lines.offset);
+    if (import->size && import->offset) {
+        total = (perm_count_t) ((double) import->settled * import->size
+                                / import->offset);
     }
 
     perm_output_progress("imported", import->settled, total);
@@ -252,17 +294,27 @@ write_batch(perm_import_t *import)
 static perm_exit_t
 finish(perm_import_t *import)
 {
-    if (import->good == 0 && !import->cli->args.allow_empty) {
+    const perm_args_t  *args;
+
+    args = &import->cli->args;
+
+    if (import->good == 0 && !args->allow_empty) {
         perm_output_warn("the file holds no grant: nothing was done; "
                          "--allow-empty takes it as it is");
         return PERM_EXIT_NO;
     }
 
-    if (import->cli->args.replace && import->bad) {
+    if (args->replace && import->bad) {
         perm_output_warn("nothing was removed, as lines were refused");
 
-    } else if (import->cli->args.replace) {
-        replace(import);
+    } else if (args->replace) {
+        if (import->ngrants) {
+            qsort(import->grants, import->ngrants, sizeof(perm_fingerprint_t),
+                  compare);
+        }
+
+        (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE,
+                         &perm_walk_all, remove_rows, import);
     }
 
     if (!perm_walk_interrupted) {
@@ -273,33 +325,21 @@ finish(perm_import_t *import)
 }
 
 
-/* removes every grant of the table that is not in the file */
-
-static void
-replace(perm_import_t *import)
-{
-    perm_walk_t  walk;
-
-    perm_fingerprints_sort(&import->grants);
-
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.unreadable = 1;
-    walk.rows = remove_rows;
-    walk.data = import;
-
-    (void) perm_walk(&import->cli->table, &walk);
-}
-
-
 static void
 remove_rows(void *data, perm_row_t *rows, size_t n)
 {
-    size_t          i;
-    perm_import_t  *import = data;
-    perm_table_t   *table = &import->cli->table;
+    size_t               i;
+    perm_import_t       *import = data;
+    perm_table_t        *table = &import->cli->table;
+    perm_fingerprint_t   wanted;
 
     for (i = 0; i < n && !perm_walk_interrupted; i++) {
-        if (!perm_fingerprints_has(&import->grants, &rows[i].tuple)) {
+        wanted = fingerprint(&rows[i].tuple);
+
+        if (import->ngrants == 0
+            || bsearch(&wanted, import->grants, import->ngrants,
+                       sizeof(perm_fingerprint_t), compare) == NULL)
+        {
             perm_table_send(table, 0, perm_table_count, &import->removed,
                             "HDEL %k %b", rows[i].key, rows[i].field);
         }
@@ -312,17 +352,48 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
 }
 
 
+/* of the names with a NUL between them, which no name holds */
+
+static perm_fingerprint_t
+fingerprint(const perm_tuple_t *grant)
+{
+    char                text[PERM_TUPLE_MAX + 3];
+    size_t              len;
+    unsigned char       digest[EVP_MAX_MD_SIZE];
+    perm_fingerprint_t  print;
+
+    len = (size_t) snprintf(text, sizeof(text), "%.*s%c%.*s%c%.*s",
+                            (int) grant->gateway.len, grant->gateway.data, 0,
+                            (int) grant->app.len, grant->app.data, 0,
+                            (int) grant->resource.len, grant->resource.data);
+
+    if (EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        perm_output_fatal(PERM_EXIT_NO, "OpenSSL cannot compute SHA-256");
+    }
+
+    memcpy(print.bytes, digest, FINGERPRINT_SIZE);
+
+    return print;
+}
+
+
+static int
+compare(const void *a, const void *b)
+{
+    return memcmp(a, b, FINGERPRINT_SIZE);
+}
+
+
 static void
 warn_stopped(void *data)
 {
     const perm_import_t  *import = data;
 
     fprintf(stderr, "app-permission: the import stopped: all lines to %llu "
-            "are done, ", (unsigned long long) import->settled);
+            "are done, ", import->settled);
 
     if (import->removed) {
-        fprintf(stderr, "%llu grants were removed",
-                (unsigned long long) import->removed);
+        fprintf(stderr, "%llu grants were removed", import->removed);
     } else {
         fprintf(stderr, "nothing was removed");
     }
@@ -341,21 +412,17 @@ report(const perm_import_t *import)
     perm_output_warn("%simported %llu grants: %llu new, %llu changed, %llu as "
                      "they were; %llu lines refused, %llu grants removed",
                      perm_walk_interrupted ? "interrupted: " : "",
-                     (unsigned long long) import->good,
-                     (unsigned long long) counts->added,
-                     (unsigned long long) counts->changed,
-                     (unsigned long long) counts->unchanged,
-                     (unsigned long long) import->bad,
-                     (unsigned long long) import->removed);
+                     import->good, counts->added, counts->changed,
+                     counts->unchanged, import->bad, import->removed);
 
     if (import->cli->args.json) {
         perm_output_open(stdout, NULL, '{');
-        perm_output_number(stdout, "grants", (int64_t) import->good);
-        perm_output_number(stdout, "new", (int64_t) counts->added);
-        perm_output_number(stdout, "changed", (int64_t) counts->changed);
-        perm_output_number(stdout, "unchanged", (int64_t) counts->unchanged);
-        perm_output_number(stdout, "refused", (int64_t) import->bad);
-        perm_output_number(stdout, "removed", (int64_t) import->removed);
+        perm_output_number(stdout, "grants", import->good);
+        perm_output_number(stdout, "new", counts->added);
+        perm_output_number(stdout, "changed", counts->changed);
+        perm_output_number(stdout, "unchanged", counts->unchanged);
+        perm_output_number(stdout, "refused", import->bad);
+        perm_output_number(stdout, "removed", import->removed);
         perm_output_close(stdout, '}');
     }
 }

@@ -4,8 +4,6 @@
  */
 
 
-#include <string.h>
-
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
 #include "core/grant.h"
@@ -13,7 +11,7 @@
 
 typedef struct {
     const perm_cli_t  *cli;
-    uint64_t           listed;
+    perm_count_t           listed;
 } perm_list_t;
 
 
@@ -50,21 +48,14 @@ static perm_exit_t
 run_list(perm_cli_t *cli)
 {
     perm_list_t  list;
-    perm_walk_t  walk;
 
     perm_table_warn_unloaded(&cli->table);
 
     list.cli = cli;
     list.listed = 0;
 
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.gateway = cli->args.tuple.gateway;
-    walk.app = cli->args.tuple.app;
-    walk.access = 1;
-    walk.rows = list_rows;
-    walk.data = &list;
-
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST, &cli->args.tuple, list_rows,
+                     &list);
 
     if (list.listed == 0) {
         perm_output_warn("no such grant");

@@ -13,9 +13,9 @@
 typedef struct {
     perm_table_t  *table;
     int64_t        before;     /* grants that ended until then go */
-    uint64_t       seen;
-    uint64_t       grants;     /* removed, as the next */
-    uint64_t       accesses;
+    perm_count_t       seen;
+    perm_count_t       grants;     /* removed, as the next */
+    perm_count_t       accesses;
 } perm_purge_t;
 
 
@@ -55,7 +55,6 @@ const perm_command_t  perm_purge_command = {
 static perm_exit_t
 run_purge(perm_cli_t *cli)
 {
-    perm_walk_t   walk;
     perm_purge_t  purge;
 
     if (!cli->table.loaded) {
@@ -68,30 +67,22 @@ run_purge(perm_cli_t *cli)
     purge.table = &cli->table;
     purge.before = cli->table.now - cli->args.expired_for;
 
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.data = &purge;
-    walk.rows = purge_grants;
-
     perm_walk_catch_interrupt();
 
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, 0, &perm_walk_all, purge_grants, &purge);
 
     purge.seen = 0;
-    walk.kind = PERM_KEY_ACCESS;
-    walk.unreadable = 1;
-    walk.rows = purge_accesses;
-
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES | PERM_WALK_UNREADABLE,
+                     &perm_walk_all, purge_accesses, &purge);
 
     perm_output_warn("%spurged %llu grants and %llu accesses",
                      perm_walk_interrupted ? "interrupted: " : "",
-                     (unsigned long long) purge.grants,
-                     (unsigned long long) purge.accesses);
+                     purge.grants, purge.accesses);
 
     if (cli->args.json) {
         perm_output_open(stdout, NULL, '{');
-        perm_output_number(stdout, "grants", (int64_t) purge.grants);
-        perm_output_number(stdout, "accesses", (int64_t) purge.accesses);
+        perm_output_number(stdout, "grants", purge.grants);
+        perm_output_number(stdout, "accesses", purge.accesses);
         perm_output_close(stdout, '}');
     }
 

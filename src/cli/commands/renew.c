@@ -26,15 +26,15 @@ typedef struct {
     int64_t             renewed;    /* expires afterwards */
     int                 renews;
     char               *value;      /* with that end */
-    uint64_t            written;
+    perm_count_t            written;
     const char         *result;
 } perm_renew_item_t;
 
 
 typedef struct {
     perm_cli_t         *cli;
-    uint64_t            considered;
-    uint64_t            renewed;
+    perm_count_t            considered;
+    perm_count_t            renewed;
     int                 gone;       /* some were, when they were written */
     perm_renew_item_t  *items;
     size_t              size;
@@ -77,7 +77,6 @@ const perm_command_t  perm_renew_command = {
 static perm_exit_t
 run_renew(perm_cli_t *cli)
 {
-    perm_walk_t       walk;
     perm_renew_run_t  run;
 
     perm_table_warn_unloaded(&cli->table);
@@ -86,19 +85,14 @@ run_renew(perm_cli_t *cli)
     memset(&run, 0, sizeof(perm_renew_run_t));
     run.cli = cli;
 
-    memset(&walk, 0, sizeof(perm_walk_t));
-    walk.access = 1;
-    walk.rows = renew_rows;
-    walk.data = &run;
-
-    (void) perm_walk(&cli->table, &walk);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST, &perm_walk_all, renew_rows,
+                     &run);
     free(run.items);
 
     perm_output_warn("%s%s %llu of %llu grants%s",
                      perm_walk_interrupted ? "interrupted: " : "",
                      cli->args.dry_run ? "would renew" : "renewed",
-                     (unsigned long long) run.renewed,
-                     (unsigned long long) run.considered,
+                     run.renewed, run.considered,
                      run.gone ? "; some were revoked meanwhile" : "");
 
     return perm_table_found(&cli->table, run.considered);
@@ -149,7 +143,7 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
         }
 
         run->considered++;
-        run->renewed += (uint64_t) item->renews;
+        run->renewed += item->renews;
         run->gone |= item->expires < 0;
         print_item(item);
     }

@@ -25,13 +25,13 @@ struct perm_batch_item_s {
     perm_str_t          key;
     perm_str_t          field;
     perm_str_t          object;
-    uint64_t            number;
+    perm_count_t            number;
     perm_batch_item_t  *first;     /* of the same grant, perhaps itself */
     perm_batch_item_t  *later;     /* the next one of it, or NULL */
     perm_batch_item_t  *chained;   /* in the bucket */
     redisReply         *old;
     char               *value;
-    uint64_t            written;
+    perm_count_t            written;
 };
 
 
@@ -137,7 +137,7 @@ put(perm_batch_t *batch, perm_str_t text)
 
 int
 perm_batch_add(perm_table_t *table, perm_batch_t *batch,
-    const perm_grant_line_t *line, uint64_t number)
+    const perm_grant_line_t *line, perm_count_t number)
 {
     char                key[PERM_KEY_MAX];
     perm_batch_item_t  *item;
@@ -230,7 +230,7 @@ write_item(perm_table_t *table, perm_batch_item_t *item,
 
     if (perm_table_wrong_type(item->old, item->key)) {
         perm_output_warn("line %llu: refused for that",
-                         (unsigned long long) item->number);
+                         item->number);
         counts->refused++;
         return;
     }

@@ -15,10 +15,10 @@ typedef struct perm_batch_s  perm_batch_t;
 
 
 typedef struct {
-    uint64_t  added;
-    uint64_t  changed;
-    uint64_t  unchanged;
-    uint64_t  refused;      /* their key is of another type */
+    perm_count_t  added;
+    perm_count_t  changed;
+    perm_count_t  unchanged;
+    perm_count_t  refused;      /* their key is of another type */
 } perm_batch_counts_t;
 
 
@@ -31,7 +31,7 @@ void perm_batch_free(perm_batch_t *batch);
  * when the batch is full, and the line not in it.
  */
 int perm_batch_add(perm_table_t *table, perm_batch_t *batch,
-    const perm_grant_line_t *line, uint64_t number);
+    const perm_grant_line_t *line, perm_count_t number);
 
 
 /*

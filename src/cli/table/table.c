@@ -69,7 +69,7 @@ perm_table_warn_unloaded(const perm_table_t *table)
 
 
 perm_exit_t
-perm_table_found(const perm_table_t *table, uint64_t grants)
+perm_table_found(const perm_table_t *table, perm_count_t grants)
 {
     return (table->loaded || grants) ? PERM_EXIT_DONE : PERM_EXIT_NO;
 }
@@ -142,10 +142,10 @@ perm_table_send(perm_table_t *table, unsigned flags, perm_reply_pt handler,
 int
 perm_table_count(void *data, redisReply *reply)
 {
-    uint64_t  *sum = data;
+    perm_count_t  *sum = data;
 
     if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0) {
-        *sum += (uint64_t) reply->integer;
+        *sum += (perm_count_t) reply->integer;
     }
 
     return 0;
@@ -255,7 +255,7 @@ perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
 
 void
 perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
-    perm_str_t old, perm_str_t value, uint64_t *written)
+    perm_str_t old, perm_str_t value, perm_count_t *written)
 {
     if (old.data == NULL) {
         perm_wire_command_set(&table->command, "HSETNX %k %b", key, field);
@@ -279,7 +279,7 @@ perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_table_change_pt change, void *data)
 {
     char        *value;
-    uint64_t     written;
+    perm_count_t     written;
     unsigned     attempts;
     perm_str_t   old;
     redisReply  *reply;

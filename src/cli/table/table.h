@@ -43,7 +43,7 @@ void perm_table_warn_unloaded(const perm_table_t *table);
  * The exit status of a visit of the whole table that found so many grants: no
  * grant in a table that is not loaded is no answer.
  */
-perm_exit_t perm_table_found(const perm_table_t *table, uint64_t grants);
+perm_exit_t perm_table_found(const perm_table_t *table, perm_count_t grants);
 
 
 /*
@@ -64,7 +64,7 @@ redisReply *perm_table_call(perm_table_t *table, unsigned flags,
 void perm_table_send(perm_table_t *table, unsigned flags,
     perm_reply_pt handler, void *data, const char *format, ...);
 
-/* A handler that adds an integer reply above 0 to *data, a uint64_t */
+/* A handler that adds an integer reply above 0 to *data, a perm_count_t */
 
 int perm_table_count(void *data, redisReply *reply);
 
@@ -101,7 +101,7 @@ int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
  * another value stands there by now.
  */
 void perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
-    perm_str_t old, perm_str_t value, uint64_t *written);
+    perm_str_t old, perm_str_t value, perm_count_t *written);
 
 
 /*

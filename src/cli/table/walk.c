@@ -16,28 +16,31 @@
 /* a key of the chunk, and what has been read of it in this round */
 
 typedef struct {
-    perm_str_t      key;
-    perm_tuple_t    tuple;       /* without the resource */
-    char            cursor[CURSOR_SIZE];
-    int             done;
-    size_t          nrows;
-    redisReply     *part;        /* of HSCAN or ZSCAN */
-    redisReply     *scores;      /* of the rows on resources, in their order */
-    redisReply     *newest;
+    perm_str_t           key;
+    perm_tuple_t         tuple;       /* without the resource */
+    char                 cursor[CURSOR_SIZE];
+    int                  done;
+    redisReply          *part;        /* of HSCAN or ZSCAN */
+    redisReply          *scores;      /* of its rows on resources */
+    redisReply          *newest;      /* access, for the row of the gateway */
+    size_t               first;       /* of its rows */
+    size_t               n;
 } perm_walk_page_t;
 
 
 typedef struct {
-    perm_table_t       *table;
-    const perm_walk_t  *walk;
-    uint64_t            unreadable;
-    uint64_t            wrong_types;       /* keys of another type */
-    char                wrong_type[512];   /* the first of them */
-    perm_row_t         *rows;
-    size_t              nrows;
-    size_t              size;
-    perm_walk_page_t    pages[CHUNK];
-    size_t              npages;
+    perm_table_t        *table;
+    unsigned             flags;
+    perm_walk_rows_pt    handler;
+    void                *data;
+    perm_count_t         unreadable;
+    perm_count_t         wrong_types;       /* keys of another type */
+    char                 wrong_type[512];   /* the first of them */
+    perm_row_t          *rows;
+    size_t               nrows;
+    size_t               size;
+    perm_walk_page_t     pages[CHUNK];
+    size_t               npages;
 } perm_walker_t;
 
 
@@ -46,36 +49,39 @@ static void scan_node(perm_table_t *table, perm_node_t *node,
 static void check_scan(const redisReply *reply, unsigned each);
 static void take_keys(void *data, perm_str_t *keys, size_t n);
 static void walk_pages(perm_walker_t *walker);
-static void read_parts(perm_walker_t *walker);
-static void count_wrong_type(perm_walker_t *walker, perm_str_t key);
-static void read_rows(perm_walker_t *walker, perm_walk_page_t *page);
+static void read_part(perm_walker_t *walker, perm_walk_page_t *page);
 static int read_grant(perm_walker_t *walker, perm_row_t *row);
 static int read_access(perm_walker_t *walker, perm_row_t *row,
     const redisReply *score);
 static void read_last_accesses(perm_walker_t *walker);
-static void ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
-    const perm_row_t *rows);
-static void take_last_accesses(perm_table_t *table, perm_walk_page_t *page,
-    perm_row_t *rows);
+static void ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
+static void take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void drop(redisReply **reply);
+static void interrupt(int signo);
 
+
+const perm_tuple_t  perm_walk_all = { { 0, "" }, { 0, "" }, { 0, "" } };
 
 volatile sig_atomic_t  perm_walk_interrupted;
 
 
-uint64_t
-perm_walk(perm_table_t *table, const perm_walk_t *walk)
+perm_count_t
+perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
+    perm_walk_rows_pt rows, void *data)
 {
-    uint64_t        unreadable;
+    perm_count_t    unreadable;
     perm_walker_t  *walker;
 
     walker = perm_alloc(sizeof(perm_walker_t));
     memset(walker, 0, sizeof(perm_walker_t));
     walker->table = table;
-    walker->walk = walk;
+    walker->flags = flags;
+    walker->handler = rows;
+    walker->data = data;
 
-    perm_walk_keys(table, walk->kind, walk->gateway, walk->app, take_keys,
-                   walker);
+    perm_walk_keys(table, (flags & PERM_WALK_ACCESSES) ? PERM_KEY_ACCESS
+                                                       : PERM_KEY_GRANTS,
+                   only, take_keys, walker);
 
     if (walker->wrong_types == 1) {
         perm_output_warn("\"%s\" is of another type than the table's keys: "
@@ -84,8 +90,7 @@ perm_walk(perm_table_t *table, const perm_walk_t *walk)
     } else if (walker->wrong_types) {
         perm_output_warn("%llu keys, as \"%s\", are of another type than the "
                          "table's: skipped; \"doctor\" names them",
-                         (unsigned long long) walker->wrong_types,
-                         walker->wrong_type);
+                         walker->wrong_types, walker->wrong_type);
     }
 
     unreadable = walker->unreadable;
@@ -97,19 +102,19 @@ perm_walk(perm_table_t *table, const perm_walk_t *walk)
 
 
 void
-perm_walk_keys(perm_table_t *table, perm_key_kind_t kind, perm_str_t gateway,
-    perm_str_t app, perm_walk_keys_pt keys, void *data)
+perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
+    const perm_tuple_t *only, perm_walk_keys_pt keys, void *data)
 {
     char          pattern[PERM_KEY_MAX];
     perm_str_t    key;
     perm_node_t  *node;
     perm_tuple_t  tuple;
 
-    tuple.gateway = gateway.len ? gateway : perm_str("*");
-    tuple.app = app.len ? app : perm_str("*");
+    tuple.gateway = only->gateway.len ? only->gateway : perm_str("*");
+    tuple.app = only->app.len ? only->app : perm_str("*");
     key = perm_table_key(table, pattern, kind, &tuple);
 
-    if (gateway.len && app.len) {
+    if (only->gateway.len && only->app.len) {
         keys(data, &key, 1);
         return;
     }
@@ -139,7 +144,6 @@ scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
                               cursor, pattern);
         reply = perm_client_call(table->client, node, &table->command,
                                  PERM_NO_RESEND);
-
         check_scan(reply, 1);
 
         strcpy(cursor, reply->element[0]->str);
@@ -150,9 +154,7 @@ scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
             list[i] = perm_table_bytes(items->element[i]);
         }
 
-        if (items->elements) {
-            keys(data, list, items->elements);
-        }
+        keys(data, list, items->elements);
 
         free(list);
         freeReplyObject(reply);
@@ -195,12 +197,12 @@ check_scan(const redisReply *reply, unsigned each)
 static void
 take_keys(void *data, perm_str_t *keys, size_t n)
 {
+    int                accesses;
     size_t             i;
     perm_walker_t     *walker = data;
-    perm_key_kind_t    kind;
     perm_walk_page_t  *page;
 
-    kind = walker->walk->kind;
+    accesses = walker->flags & PERM_WALK_ACCESSES;
 
     for (i = 0; i < n && !perm_walk_interrupted; i++) {
         page = &walker->pages[walker->npages];
@@ -208,12 +210,14 @@ take_keys(void *data, perm_str_t *keys, size_t n)
         page->key = keys[i];
         strcpy(page->cursor, "0");
 
-        if (!perm_grant_key_parse(keys[i], kind, walker->table->prefix,
-                                  &page->tuple.gateway, &page->tuple.app))
+        if (!perm_grant_key_parse(keys[i],
+                                  accesses ? PERM_KEY_ACCESS : PERM_KEY_GRANTS,
+                                  walker->table->prefix, &page->tuple.gateway,
+                                  &page->tuple.app))
         {
             perm_output_warn("\"%s\": no key of %s; skipped",
                              perm_output_safe(keys[i]),
-                             kind == PERM_KEY_GRANTS ? "a grant" : "accesses");
+                             accesses ? "accesses" : "a grant");
             continue;
         }
 
@@ -226,38 +230,53 @@ take_keys(void *data, perm_str_t *keys, size_t n)
 }
 
 
+/* reads the pages' keys, a part of each at a time, and drops them */
+
 static void
 walk_pages(perm_walker_t *walker)
 {
     int                more;
     size_t             i;
+    const char        *format;
     perm_walk_page_t  *page;
 
+    format = (walker->flags & PERM_WALK_ACCESSES) ? "ZSCAN %k %s COUNT 256"
+                                                  : "HSCAN %k %s COUNT 256";
+
     do {
-        read_parts(walker);
+        for (i = 0; i < walker->npages; i++) {
+            page = &walker->pages[i];
+
+            if (!page->done) {
+                perm_table_send(walker->table, PERM_ERRORS_TOO,
+                                perm_client_keep, &page->part, format,
+                                page->key, page->cursor);
+            }
+        }
+
+        perm_client_wait(walker->table->client);
         walker->nrows = 0;
 
         for (i = 0; i < walker->npages; i++) {
-            read_rows(walker, &walker->pages[i]);
+            read_part(walker, &walker->pages[i]);
         }
 
-        if (walker->walk->access) {
+        if (walker->flags & PERM_WALK_LAST) {
             read_last_accesses(walker);
         }
 
         if (walker->nrows) {
-            walker->walk->rows(walker->walk->data, walker->rows,
-                               walker->nrows);
+            walker->handler(walker->data, walker->rows, walker->nrows);
         }
 
         more = 0;
 
         for (i = 0; i < walker->npages; i++) {
             page = &walker->pages[i];
+            more |= !page->done;
             drop(&page->part);
             drop(&page->scores);
             drop(&page->newest);
-            more |= !page->done;
         }
 
     } while (more && !perm_walk_interrupted);
@@ -266,74 +285,36 @@ walk_pages(perm_walker_t *walker)
 }
 
 
-/* the next part of each key that has one */
+/* the rows of the part that has come */
 
 static void
-read_parts(perm_walker_t *walker)
+read_part(perm_walker_t *walker, perm_walk_page_t *page)
 {
-    size_t             i;
-    const char        *format;
-    perm_walk_page_t  *page;
-
-    format = (walker->walk->kind == PERM_KEY_GRANTS) ? "HSCAN %k %s COUNT 256"
-                                                     : "ZSCAN %k %s COUNT 256";
-
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
-        if (!page->done) {
-            perm_table_send(walker->table, PERM_ERRORS_TOO, perm_client_keep,
-                            &page->part, format, page->key, page->cursor);
-        }
-    }
-
-    perm_client_wait(walker->table->client);
-
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
-        if (page->part == NULL) {
-            continue;
-        }
-
-        if (perm_table_is_wrong_type(page->part)) {
-            count_wrong_type(walker, page->key);
-            page->done = 1;
-            drop(&page->part);
-            continue;
-        }
-
-        check_scan(page->part, 2);
-
-        strcpy(page->cursor, page->part->element[0]->str);
-        page->done = strcmp(page->cursor, "0") == 0;
-    }
-}
-
-
-static void
-count_wrong_type(perm_walker_t *walker, perm_str_t key)
-{
-    if (walker->wrong_types++ == 0) {
-        snprintf(walker->wrong_type, sizeof(walker->wrong_type), "%s",
-                 perm_output_safe(key));
-    }
-}
-
-
-static void
-read_rows(perm_walker_t *walker, perm_walk_page_t *page)
-{
-    int                good;
     size_t             i;
     perm_row_t        *row;
     const redisReply  *items;
 
-    page->nrows = 0;
+    page->first = walker->nrows;
+    page->n = 0;
 
     if (page->part == NULL) {
         return;
     }
+
+    if (perm_table_is_wrong_type(page->part)) {
+        page->done = 1;
+
+        if (walker->wrong_types++ == 0) {
+            snprintf(walker->wrong_type, sizeof(walker->wrong_type), "%s",
+                     perm_output_safe(page->key));
+        }
+
+        return;
+    }
+
+    check_scan(page->part, 2);
+    strcpy(page->cursor, page->part->element[0]->str);
+    page->done = strcmp(page->cursor, "0") == 0;
 
     items = page->part->element[1];
     walker->rows = perm_alloc_room(walker->rows, &walker->size,
@@ -350,12 +331,13 @@ read_rows(perm_walker_t *walker, perm_walk_page_t *page)
         row->expires = PERM_GRANT_ABSENT;
         row->last = PERM_GRANT_ABSENT;
 
-        good = (walker->walk->kind == PERM_KEY_GRANTS)
-               ? read_grant(walker, row)
-               : read_access(walker, row, items->element[i + 1]);
-
-        page->nrows += good;
-        walker->nrows += good;
+        if ((walker->flags & PERM_WALK_ACCESSES)
+            ? read_access(walker, row, items->element[i + 1])
+            : read_grant(walker, row))
+        {
+            walker->nrows++;
+            page->n++;
+        }
     }
 }
 
@@ -383,14 +365,15 @@ read_grant(perm_walker_t *walker, perm_row_t *row)
 
     walker->unreadable++;
 
-    if (!walker->walk->unreadable) {
-        perm_output_warn("\"%s\", field \"%s\": unreadable grant, counts as "
-                         "absent: %s", perm_output_safe(row->key),
-                         perm_output_safe(row->field),
-                         perm_output_safe(row->value));
+    if (walker->flags & PERM_WALK_UNREADABLE) {
+        return 1;
     }
 
-    return walker->walk->unreadable;
+    perm_output_warn("\"%s\", field \"%s\": unreadable grant, counts as "
+                     "absent: %s", perm_output_safe(row->key),
+                     perm_output_safe(row->field),
+                     perm_output_safe(row->value));
+    return 0;
 }
 
 
@@ -399,7 +382,7 @@ read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
 {
     row->last = perm_table_score(score);
 
-    if (walker->walk->unreadable
+    if ((walker->flags & PERM_WALK_UNREADABLE)
         || (row->last >= 0 && perm_name_resource_valid(row->field)))
     {
         return 1;
@@ -407,7 +390,6 @@ read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
 
     perm_output_warn("\"%s\", member \"%s\": no last access; skipped",
                      perm_output_safe(row->key), perm_output_safe(row->field));
-
     return 0;
 }
 
@@ -415,36 +397,35 @@ read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
 static void
 read_last_accesses(perm_walker_t *walker)
 {
-    size_t  i, first;
+    size_t  i;
 
-    for (i = 0, first = 0; i < walker->npages; i++) {
-        ask_last_accesses(walker->table, &walker->pages[i],
-                          walker->rows + first);
-        first += walker->pages[i].nrows;
+    for (i = 0; i < walker->npages; i++) {
+        ask_last_accesses(walker, &walker->pages[i]);
     }
 
     perm_client_wait(walker->table->client);
 
-    for (i = 0, first = 0; i < walker->npages; i++) {
-        take_last_accesses(walker->table, &walker->pages[i],
-                           walker->rows + first);
-        first += walker->pages[i].nrows;
+    for (i = 0; i < walker->npages; i++) {
+        take_last_accesses(walker, &walker->pages[i]);
     }
 }
 
 
 static void
-ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
-    const perm_row_t *rows)
+ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
-    char        text[PERM_KEY_MAX];
-    size_t      i, resources;
-    perm_str_t  key;
+    char           text[PERM_KEY_MAX];
+    size_t         i, resources;
+    perm_str_t     key;
+    perm_row_t    *rows;
+    perm_table_t  *table;
 
+    rows = walker->rows + page->first;
+    table = walker->table;
     key = perm_table_key(table, text, PERM_KEY_ACCESS, &page->tuple);
     perm_wire_command_set(&table->command, "ZMSCORE %k", key);
 
-    for (i = 0, resources = 0; i < page->nrows; i++) {
+    for (i = 0, resources = 0; i < page->n; i++) {
         if (rows[i].tuple.resource.len) {
             perm_wire_command_add(&table->command, rows[i].tuple.resource);
             resources++;
@@ -456,7 +437,7 @@ ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
                          PERM_ERRORS_TOO, perm_client_keep, &page->scores);
     }
 
-    if (resources < page->nrows) {
+    if (resources < page->n) {
         perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
                         &page->newest, "ZREVRANGE %k 0 0 WITHSCORES", key);
     }
@@ -466,24 +447,25 @@ ask_last_accesses(perm_table_t *table, perm_walk_page_t *page,
 /* accesses of another type count as none */
 
 static void
-take_last_accesses(perm_table_t *table, perm_walk_page_t *page,
-    perm_row_t *rows)
+take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
     char               text[PERM_KEY_MAX];
     size_t             i, resources;
+    perm_row_t        *rows;
     const redisReply  *reply;
 
+    rows = walker->rows + page->first;
     reply = page->scores ? page->scores : page->newest;
 
     if (reply == NULL
-        || perm_table_wrong_type(reply, perm_table_key(table, text,
+        || perm_table_wrong_type(reply, perm_table_key(walker->table, text,
                                                        PERM_KEY_ACCESS,
                                                        &page->tuple)))
     {
         return;
     }
 
-    for (i = 0, resources = 0; i < page->nrows; i++) {
+    for (i = 0, resources = 0; i < page->n; i++) {
 
         if (rows[i].tuple.resource.len == 0) {
             rows[i].last = perm_table_newest(page->newest);
@@ -508,13 +490,6 @@ drop(redisReply **reply)
 }
 
 
-static void
-interrupt(int signo)
-{
-    perm_walk_interrupted = signo;
-}
-
-
 void
 perm_walk_catch_interrupt(void)
 {
@@ -532,4 +507,11 @@ perm_walk_catch_interrupt(void)
     if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
         sigaction(SIGHUP, &action, NULL);
     }
+}
+
+
+static void
+interrupt(int signo)
+{
+    perm_walk_interrupted = signo;
 }

@@ -13,6 +13,11 @@
 #include "cli/table/table.h"
 
 
+#define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
+#define PERM_WALK_LAST        2   /* of grants: fill in "last" */
+#define PERM_WALK_UNREADABLE  4   /* those that cannot be read as well */
+
+
 typedef struct {
     perm_str_t    key;       /* of the hash or the sorted set */
     perm_str_t    field;     /* or member */
@@ -24,42 +29,40 @@ typedef struct {
 
 
 /*
- * A visit of all grants or all accesses, or of those of a gateway or an app.
- * "rows" is called with some of them at a time, which are gone when it
- * returns; those of one key that it gets together follow each other.  It may
- * send commands, and must wait for their replies.
+ * Called with some of the rows at a time, which are gone when it returns.  All
+ * that it gets of one key follow each other.  It may send commands, and must
+ * wait for their replies.
+ */
+typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
+
+
+/*
+ * Visits all grants or accesses, or those of a gateway and an app: "only" has
+ * them, of len 0 for all.  flags: the sum of those above.  Returns how many
+ * grants were unreadable.
  *
  * A grant that is there all the time is visited; one that comes or goes
- * meanwhile perhaps.  One may come twice while Redis resizes its key.
- *
- * Fields that are no names are named on standard error and left out, as are
- * grants and accesses that cannot be read unless "unreadable" is set.
+ * meanwhile perhaps.  One may come twice while Redis resizes its key.  What
+ * cannot be read is named on standard error and left out unless it is wanted.
  */
-typedef struct {
-    perm_key_kind_t  kind;         /* grants, or accesses: these have no end */
-    perm_str_t       gateway;      /* len 0: all */
-    perm_str_t       app;
-    unsigned         access;       /* of grants: fill in "last" */
-    unsigned         unreadable;
-    void           (*rows)(void *data, perm_row_t *rows, size_t n);
-    void            *data;
-} perm_walk_t;
-
-
-/* Returns how many grants were unreadable */
-
-uint64_t perm_walk(perm_table_t *table, const perm_walk_t *walk);
+perm_count_t perm_walk(perm_table_t *table, unsigned flags,
+    const perm_tuple_t *only, perm_walk_rows_pt rows, void *data);
 
 
 /*
  * Visits the keys that are named as those of a kind, whatever their type, on
- * every master; "keys" is called with some at a time.  With both names given:
- * the one key, which may not be there.
+ * every master; "keys" is called with some at a time.  When "only" has both
+ * names: the one key, which may not be there.
  */
 typedef void (*perm_walk_keys_pt)(void *data, perm_str_t *keys, size_t n);
 
 void perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
-    perm_str_t gateway, perm_str_t app, perm_walk_keys_pt keys, void *data);
+    const perm_tuple_t *only, perm_walk_keys_pt keys, void *data);
+
+
+/* the tuple that leaves nothing out */
+
+extern const perm_tuple_t  perm_walk_all;
 
 
 /*

@@ -12,13 +12,13 @@
 
 
 /*
- * Runs the command by /bin/sh with the text on its standard input and "output"
- * as its standard output, and waits.  Returns NULL, or what went wrong, which
- * is good until the next call.  A command that does not read its input is no
- * error.
+ * Runs the command by /bin/sh with the text on its standard input, and waits.
+ * What it writes goes to standard output, or with to_stderr to standard error.
+ * Returns NULL, or what went wrong, which is good until the next call.  A
+ * command that does not read its input is no error.
  */
 const char *perm_notify(const char *command, const char *text, size_t len,
-    int output);
+    int to_stderr);
 
 
 #endif /* _PERM_CLI_UTIL_NOTIFY_H_INCLUDED_ */

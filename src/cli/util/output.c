@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/util/alloc.h"
 #include "cli/util/time.h"
 #include "core/grant.h"
 #include "core/json.h"
@@ -83,7 +82,7 @@ message(const char *fmt, va_list args)
 
 
 void
-perm_output_progress(const char *what, uint64_t done, uint64_t total)
+perm_output_progress(const char *what, perm_count_t done, perm_count_t total)
 {
     struct timespec  now;
 
@@ -109,7 +108,7 @@ perm_output_progress(const char *what, uint64_t done, uint64_t total)
     drawn = now;
     progress_shown = 1;
 
-    fprintf(stderr, "\r\033[K%s: %llu", what, (unsigned long long) done);
+    fprintf(stderr, "\r\033[K%s: %llu", what, done);
 
     if (total) {
         fprintf(stderr, " [%.*s%.*s] %u%%", (int) (done * 30 / total),
@@ -290,7 +289,11 @@ put_string(FILE *file, perm_str_t value)
 {
     char  *text;
 
-    text = perm_alloc(value.len * PERM_JSON_ESCAPE);
+    text = malloc(value.len * PERM_JSON_ESCAPE + 1);
+
+    if (text == NULL) {
+        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
 
     fputc('"', file);
     fwrite(text, 1, perm_json_escape(text, value), file);

@@ -23,6 +23,9 @@ typedef enum {
 } perm_exit_t;
 
 
+typedef unsigned long long  perm_count_t;   /* for %llu */
+
+
 #define PERM_PRINTF(n)  __attribute__((format(printf, n, n + 1)))
 
 
@@ -40,7 +43,8 @@ void perm_output_at_fatal(void (*handler)(void *data), void *data);
  * A counter on a terminal, redrawn a few times a second; nothing elsewhere.
  * total: 0 when it is not known.
  */
-void perm_output_progress(const char *what, uint64_t done, uint64_t total);
+void perm_output_progress(const char *what, perm_count_t done,
+    perm_count_t total);
 void perm_output_progress_end(void);
 
 
