@@ -67,35 +67,27 @@ perm_complex_value_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* a lone variable, the usual case, needs no script engine and no copy */
+/*
+ * The index of a lone variable, the usual case, which needs no script engine
+ * and no copy.  "$1" is a capture.
+ */
 
 static ngx_int_t
 perm_complex_value_variable(ngx_conf_t *cf, ngx_str_t *text)
 {
-    size_t     i;
-    u_char     c;
     ngx_str_t  name;
 
-    if (text->len < 2 || text->data[0] != '$') {
-        return NGX_ERROR;
-    }
+    static char  word[] = "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
 
     name.data = text->data + 1;
     name.len = text->len - 1;
 
-    if (name.data[0] >= '0' && name.data[0] <= '9') {
-        /* a capture */
+    if (text->data[0] != '$' || name.len == 0
+        || (name.data[0] >= '0' && name.data[0] <= '9')
+        || strspn((char *) name.data, word) != name.len)
+    {
         return NGX_ERROR;
-    }
-
-    for (i = 0; i < name.len; i++) {
-        c = name.data[i];
-
-        if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
-            && (c < '0' || c > '9') && c != '_')
-        {
-            return NGX_ERROR;
-        }
     }
 
     return ngx_http_get_variable_index(cf, &name);

@@ -13,11 +13,6 @@
 static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
 static ngx_uint_t perm_conf_innermost(ngx_http_core_loc_conf_t *clcf);
-static void perm_conf_missing(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf, char *missing);
-static ngx_int_t perm_conf_valid(ngx_conf_t *cf,
-    perm_complex_value_t *value, int (*valid)(perm_str_t name),
-    char *directive, ngx_uint_t max, char *more);
 
 
 void *
@@ -158,43 +153,50 @@ static char *
 perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 {
     char                      *missing;
+    ngx_uint_t                 i;
     perm_main_conf_t          *pmcf;
+    perm_complex_value_t      *value;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (perm_conf_valid(cf, &conf->gateway, perm_name_gateway_valid,
-                        "app_permission_gateway", PERM_GATEWAY_MAX, "")
-        != NGX_OK
-        || perm_conf_valid(cf, &conf->resource, perm_name_resource_valid,
-                           "app_permission_resource", PERM_RESOURCE_MAX,
-                           ", and not \"-\" alone, which stands for "
-                           "the whole gateway")
-           != NGX_OK
-        || perm_conf_valid(cf, &conf->app, perm_name_app_valid,
-                           "app_permission_app", PERM_APP_MAX, "")
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    struct {
+        perm_complex_value_t   *value;
+        char                   *directive;
+        int                   (*valid)(perm_str_t name);
+        ngx_uint_t              max;
+        char                   *more;
+    } names[] = {
+        { &conf->gateway, "app_permission_gateway", perm_name_gateway_valid,
+          PERM_GATEWAY_MAX, "" },
+        { &conf->resource, "app_permission_resource", perm_name_resource_valid,
+          PERM_RESOURCE_MAX,
+          ", and not \"-\" alone, which stands for the whole gateway" },
+        { &conf->app, "app_permission_app", perm_name_app_valid,
+          PERM_APP_MAX, "" }
+    };
+
+    missing = NULL;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        value = names[i].value;
+
+        if (value->complex == NULL) {
+            missing = missing ? missing : names[i].directive;
+
+        } else if (value->fixed && !names[i].valid(value->text)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "invalid value \"%V\" in \"%s\": use 1 to %ui bytes "
+                          "of A-Z a-z 0-9 . _ ~ @ / + -%s",
+                          &value->complex->value, names[i].directive,
+                          names[i].max, names[i].more);
+            return NGX_CONF_ERROR;
+        }
     }
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_app_permission_module);
 
-    if (conf->policy != PERM_POLICY_REQUIRED) {
+    if (conf->policy != PERM_POLICY_REQUIRED || missing == NULL) {
         pmcf->complete |= (conf->policy != PERM_POLICY_OFF);
-        return NGX_CONF_OK;
-    }
-
-    if (conf->gateway.complex == NULL) {
-        missing = "app_permission_gateway";
-
-    } else if (conf->resource.complex == NULL) {
-        missing = "app_permission_resource";
-
-    } else if (conf->app.complex == NULL) {
-        missing = "app_permission_app";
-
-    } else {
-        pmcf->complete = 1;
         return NGX_CONF_OK;
     }
 
@@ -206,21 +208,23 @@ perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
     }
 
     if (own && perm_conf_innermost(clcf)) {
-        perm_conf_missing(cf, clcf, missing);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission required\" in %s%V%s needs \"%s\"",
+                      clcf->name.len ? "location \"" : "a server without "
+                      "locations", &clcf->name, clcf->name.len ? "\"" : "",
+                      missing);
         return NGX_CONF_ERROR;
     }
 
-    if (clcf->name.len == 0) {
-        /* a server */
-        return NGX_CONF_OK;
+    if (clcf->name.len) {
+        pmcf->missing = missing;
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"app_permission required\" has no \"%s\" in location "
+                      "\"%V\": requests that reach the check there get 500; "
+                      "set it, or \"app_permission off\"", missing,
+                      &clcf->name);
     }
-
-    pmcf->missing = missing;
-
-    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                  "\"app_permission required\" has no \"%s\" in location "
-                  "\"%V\": requests that reach the check there get 500; set "
-                  "it, or \"app_permission off\"", missing, &clcf->name);
 
     return NGX_CONF_OK;
 }
@@ -251,39 +255,4 @@ perm_conf_innermost(ngx_http_core_loc_conf_t *clcf)
     }
 
     return 1;
-}
-
-
-static void
-perm_conf_missing(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
-    char *missing)
-{
-    if (clcf->name.len == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"app_permission required\" in a server without "
-                      "locations needs \"%s\"", missing);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"app_permission required\" in location \"%V\" needs "
-                  "\"%s\"", &clcf->name, missing);
-}
-
-
-static ngx_int_t
-perm_conf_valid(ngx_conf_t *cf, perm_complex_value_t *value,
-    int (*valid)(perm_str_t name), char *directive, ngx_uint_t max,
-    char *more)
-{
-    if (value->complex == NULL || !value->fixed || valid(value->text)) {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "invalid value \"%V\" in \"%s\": use 1 to %ui bytes of "
-                  "A-Z a-z 0-9 . _ ~ @ / + -%s",
-                  &value->complex->value, directive, max, more);
-
-    return NGX_ERROR;
 }

@@ -271,8 +271,8 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     perm_loc_conf_t *plcf = conf;
 
     ngx_str_t   *value, text;
-    ngx_msec_t   time;
-    ngx_uint_t   i;
+    ngx_msec_t  *field;
+    ngx_uint_t   i, denied;
 
     if (plcf->valid != NGX_CONF_UNSET_MSEC
         || plcf->valid_denied != NGX_CONF_UNSET_MSEC)
@@ -284,28 +284,20 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
         text = value[i];
-        (void) perm_directives_prefix(&value[i], "denied=", &text);
+        denied = perm_directives_prefix(&value[i], "denied=", &text);
+        field = denied ? &plcf->valid_denied : &plcf->valid;
 
-        time = ngx_parse_time(&text, 0);
+        if (*field != NGX_CONF_UNSET_MSEC) {
+            return denied ? "has a duplicate \"denied=\""
+                          : "has more than one time";
+        }
 
-        if (time == (ngx_msec_t) NGX_ERROR) {
+        *field = ngx_parse_time(&text, 0);
+
+        if (*field == (ngx_msec_t) NGX_ERROR) {
             return perm_directives_invalid(cf, "value", &value[i],
                                            "it takes a time, as in "
                                            "\"60s denied=10s\"");
-        }
-
-        if (text.data != value[i].data) {
-            if (plcf->valid_denied != NGX_CONF_UNSET_MSEC) {
-                return "has a duplicate \"denied=\"";
-            }
-
-            plcf->valid_denied = time;
-
-        } else if (plcf->valid != NGX_CONF_UNSET_MSEC) {
-            return "has more than one time";
-
-        } else {
-            plcf->valid = time;
         }
     }
 
