@@ -164,51 +164,31 @@ perm_batch_add(perm_table_t *table, perm_batch_t *batch,
 
 /*
  * The old value with the members of every line for that grant set, one line
- * after the other.
+ * after the other; NULL when nothing changes.  "data" is the last line's item.
  */
 
 static char *
-new_value(perm_str_t old, const perm_batch_item_t *last)
+new_value(void *data, perm_str_t old)
 {
-    char                     *value, *next;
-    const perm_batch_item_t  *item;
+    char               *value, *next;
+    perm_str_t          merged;
+    perm_batch_item_t  *item = data;
 
-    if (old.data == NULL || perm_grant_expires(old) < 0) {
-        old.len = 0;
-    }
-
+    merged = old;
     value = NULL;
 
-    for (item = last->first; item != NULL; item = item->later) {
-        next = perm_alloc_check(perm_json_merge(old, item->object));
-        free(value);
-        value = next;
-        old = perm_str(value);
+    if (old.data == NULL || perm_grant_expires(old) < 0) {
+        merged.len = 0;
     }
 
-    return value;
-}
+    for (item = item->first; item != NULL; item = item->later) {
+        next = perm_alloc_check(perm_json_merge(merged, item->object));
+        free(value);
+        value = next;
+        merged = perm_str(value);
+    }
 
-
-static int
-same(perm_str_t old, const char *value)
-{
-    return old.data != NULL && strlen(value) == old.len
-           && memcmp(value, old.data, old.len) == 0;
-}
-
-
-/* for perm_table_change() */
-
-static char *
-changed_value(void *data, perm_str_t old)
-{
-    char                     *value;
-    const perm_batch_item_t  *item = data;
-
-    value = new_value(old, item);
-
-    if (same(old, value)) {
+    if (old.data != NULL && equal(old, merged)) {
         free(value);
         return NULL;
     }
@@ -238,10 +218,10 @@ write_item(perm_table_t *table, perm_batch_item_t *item,
     old = perm_table_bytes(item->old);
 
     if (item->later == NULL) {
-        item->value = new_value(old, item);
+        item->value = new_value(item, old);
     }
 
-    if (item->value == NULL || same(old, item->value)) {
+    if (item->value == NULL) {
         counts->unchanged++;
         return;
     }
@@ -284,7 +264,7 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
 
         if (!item->written) {
             (void) perm_table_change(table, item->key, item->field,
-                                     changed_value, item);
+                                     new_value, item);
         }
 
         free(item->value);
