@@ -271,7 +271,7 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     perm_loc_conf_t *plcf = conf;
 
     ngx_str_t   *value, text;
-    ngx_msec_t  *field;
+    ngx_msec_t  *field, time;
     ngx_uint_t   i, denied;
 
     if (plcf->valid != NGX_CONF_UNSET_MSEC
@@ -287,18 +287,20 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         denied = perm_directives_prefix(&value[i], "denied=", &text);
         field = denied ? &plcf->valid_denied : &plcf->valid;
 
+        time = ngx_parse_time(&text, 0);
+
+        if (time == (ngx_msec_t) NGX_ERROR) {
+            return perm_directives_invalid(cf, "value", &value[i],
+                                           "it takes a time, as in "
+                                           "\"60s denied=10s\"");
+        }
+
         if (*field != NGX_CONF_UNSET_MSEC) {
             return denied ? "has a duplicate \"denied=\""
                           : "has more than one time";
         }
 
-        *field = ngx_parse_time(&text, 0);
-
-        if (*field == (ngx_msec_t) NGX_ERROR) {
-            return perm_directives_invalid(cf, "value", &value[i],
-                                           "it takes a time, as in "
-                                           "\"60s denied=10s\"");
-        }
+        *field = time;
     }
 
     return NGX_CONF_OK;
