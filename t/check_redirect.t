@@ -75,6 +75,12 @@ $t->nginx(server => <<'EOT', http => <<'HTTP');
         location = /empty/b { app_permission $empty;
                             app_permission_resource b;
                             proxy_pass %%BACKEND%%; }
+        location = /set   { set $assigned open; app_permission $assigned;
+                            app_permission_resource b;
+                            try_files /none /set/b; }
+        location = /set/b { app_permission $assigned;
+                            app_permission_resource b;
+                            proxy_pass %%BACKEND%%; }
         location = /who   { internal; app_permission off;
                             proxy_pass http://127.0.0.1:%%PORT_who%%; }
 
@@ -137,6 +143,13 @@ subtest 'a policy that a subrequest gave stays' => sub {
         is outcome('demo', "$_/b"), '500 fail/bad_config/', "$_: no policy";
         is outcome('demo', $_), '500 fail/bad_config/', "... nor from $_";
     }
+};
+
+
+subtest 'so does one that "set" gave' => sub {
+    is outcome('nobody', '/set'), '200 allow/open/', 'allowed';
+    is scalar($t->log_lines(qr/uninitialized "assigned"/)), 0,
+        'nothing is logged of the variable';
 };
 
 

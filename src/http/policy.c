@@ -5,19 +5,20 @@
 /* the captures of the location's regular expression: $1 and the like */
 
 typedef struct {
-    ngx_uint_t   n;            /* r->ncaptures */
-    u_char      *data;         /* r->captures_data */
-    size_t       size;         /* bytes of captures[] */
-    int          captures[1];
+#if (NGX_PCRE)
+    ngx_uint_t   n;
+    int         *captures;
+    u_char      *data;
+#endif
+    ngx_uint_t   realloc;
 } perm_captures_t;
 
 
-static perm_policy_t perm_policy_recompute(perm_ctx_t *ctx,
-    perm_captures_t *saved);
+static perm_policy_t perm_policy_recompute(perm_ctx_t *ctx);
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
-    perm_complex_value_t *value, perm_captures_t *saved, perm_str_t *text);
-static ngx_inline ngx_int_t perm_policy_save_captures(ngx_http_request_t *r,
-    perm_captures_t **saved);
+    perm_complex_value_t *value, perm_str_t *text);
+static ngx_inline perm_captures_t perm_policy_save_captures(
+    ngx_http_request_t *r);
 static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
     perm_captures_t *saved);
 
@@ -27,7 +28,6 @@ perm_policy_read(perm_ctx_t *ctx)
 {
     perm_str_t           text;
     perm_tuple_t        *tuple;
-    perm_captures_t     *saved;
     perm_loc_conf_t     *plcf;
     ngx_http_request_t  *r;
 
@@ -35,15 +35,11 @@ perm_policy_read(perm_ctx_t *ctx)
     plcf = ctx->plcf;
     tuple = &ctx->tuple;
 
-    if (perm_policy_save_captures(r, &saved) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     ctx->policy = plcf->policy;
 
     if (ctx->policy == PERM_POLICY_INVALID) {
 
-        if (perm_policy_get(r, &plcf->policy_value, saved, &text) != NGX_OK) {
+        if (perm_policy_get(r, &plcf->policy_value, &text) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -53,7 +49,7 @@ perm_policy_read(perm_ctx_t *ctx)
             && (ctx->policy == PERM_POLICY_OPEN
                 || ctx->policy == PERM_POLICY_OFF))
         {
-            ctx->policy = perm_policy_recompute(ctx, saved);
+            ctx->policy = perm_policy_recompute(ctx);
         }
     }
 
@@ -64,9 +60,8 @@ perm_policy_read(perm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (perm_policy_get(r, &plcf->gateway, saved, &tuple->gateway) != NGX_OK
-        || perm_policy_get(r, &plcf->resource, saved, &tuple->resource)
-           != NGX_OK)
+    if (perm_policy_get(r, &plcf->gateway, &tuple->gateway) != NGX_OK
+        || perm_policy_get(r, &plcf->resource, &tuple->resource) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -78,7 +73,7 @@ perm_policy_read(perm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return perm_policy_get(r, &plcf->app, saved, &tuple->app);
+    return perm_policy_get(r, &plcf->app, &tuple->app);
 }
 
 
@@ -91,16 +86,19 @@ perm_policy_read(perm_ctx_t *ctx)
  */
 
 static perm_policy_t
-perm_policy_recompute(perm_ctx_t *ctx, perm_captures_t *saved)
+perm_policy_recompute(perm_ctx_t *ctx)
 {
-    ngx_int_t      rc;
-    perm_str_t     text;
-    perm_policy_t  policy;
+    ngx_int_t        rc;
+    perm_str_t       text;
+    perm_policy_t    policy;
+    perm_captures_t  saved;
+
+    saved = perm_policy_save_captures(ctx->request);
 
     rc = perm_complex_value_recompute(ctx->request, &ctx->plcf->policy_value,
                                       &text);
 
-    perm_policy_restore_captures(ctx->request, saved);
+    perm_policy_restore_captures(ctx->request, &saved);
 
     if (rc == NGX_DECLINED) {
         return ctx->policy;
@@ -113,73 +111,49 @@ perm_policy_recompute(perm_ctx_t *ctx, perm_captures_t *saved)
 }
 
 
-/*
- * A map with a regular expression replaces the captures of the location.  They
- * are put back, so that the next value and the rest of the request see those
- * of the location.
- */
-
 static ngx_inline ngx_int_t
 perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
-    perm_captures_t *saved, perm_str_t *text)
+    perm_str_t *text)
 {
+    ngx_int_t        rc;
+    perm_captures_t  saved;
+
     if (value->fixed) {
         *text = value->text;
         return NGX_OK;
     }
 
-    if (perm_complex_value_get(r, value, text) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    saved = perm_policy_save_captures(r);
 
-    perm_policy_restore_captures(r, saved);
+    rc = perm_complex_value_get(r, value, text);
 
-    return NGX_OK;
+    perm_policy_restore_captures(r, &saved);
+
+    return rc;
 }
 
 
-/* *saved is NULL where there is nothing to save */
+/*
+ * A map with a regular expression has captures of its own.  It gets an array
+ * of its own for them, so that the next value and the rest of the request see
+ * those of the location.
+ */
 
-static ngx_inline ngx_int_t
-perm_policy_save_captures(ngx_http_request_t *r, perm_captures_t **saved)
+static ngx_inline perm_captures_t
+perm_policy_save_captures(ngx_http_request_t *r)
 {
-#if (NGX_PCRE)
-    size_t                      size;
-    ngx_http_core_main_conf_t  *cmcf;
-#endif
-
-    *saved = NULL;
+    perm_captures_t  saved;
 
 #if (NGX_PCRE)
-
-    if (r->ncaptures == 0) {
-        return NGX_OK;
-    }
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    /* a regular expression without captures counts one, and nginx may have no
-       array then */
-
-    size = r->captures ? ngx_min(r->ncaptures, cmcf->ncaptures) * sizeof(int)
-                       : 0;
-
-    *saved = ngx_palloc(r->pool, sizeof(perm_captures_t) + size);
-    if (*saved == NULL) {
-        return NGX_ERROR;
-    }
-
-    (*saved)->n = r->ncaptures;
-    (*saved)->data = r->captures_data;
-    (*saved)->size = size;
-
-    if (size) {
-        ngx_memcpy((*saved)->captures, r->captures, size);
-    }
-
+    saved.n = r->ncaptures;
+    saved.captures = r->captures;
+    saved.data = r->captures_data;
 #endif
 
-    return NGX_OK;
+    saved.realloc = r->realloc_captures;
+    r->realloc_captures = 1;
+
+    return saved;
 }
 
 
@@ -187,18 +161,10 @@ static ngx_inline void
 perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
 {
 #if (NGX_PCRE)
-
-    if (saved == NULL) {
-        r->ncaptures = 0;
-        return;
-    }
-
     r->ncaptures = saved->n;
+    r->captures = saved->captures;
     r->captures_data = saved->data;
-
-    if (saved->size) {
-        ngx_memcpy(r->captures, saved->captures, saved->size);
-    }
-
 #endif
+
+    r->realloc_captures = saved->realloc;
 }
