@@ -64,9 +64,9 @@ perm_policy_t perm_decision_policy(perm_str_t text);
 
 
 /*
- * The decision without a lookup, for everything the names and the policy
- * settle.  Returns 1 with *decision filled, or 0 when grants have to be
- * looked up.  The policy is not PERM_POLICY_OFF.
+ * The decision that needs no lookup: the policy or an invalid name settles it.
+ * Returns 1 with *decision filled, or 0 when grants have to be looked up.  The
+ * policy is not PERM_POLICY_OFF.
  */
 int perm_decision_early(perm_policy_t policy, perm_str_t gateway,
     perm_str_t resource, perm_str_t app, perm_decision_t *decision);

@@ -94,8 +94,8 @@ digit(perm_str_t text, size_t i)
 
 
 /*
- * 1 for an escaped NUL, where cJSON cuts the string, and for "\\u" without four
- * hexadecimal digits, which is one to cJSON.
+ * 1 when the text begins with an escaped NUL, or with "\u" without four
+ * hexadecimal digits, which cJSON reads as one.
  */
 
 static int
@@ -150,7 +150,7 @@ perm_json_strict(perm_str_t text)
             return 0;
         }
 
-        /* a zero may follow what makes it no leading one */
+        /* a zero after these bytes is not the first digit of its number */
 
         if (*p != '-') {
             number = !string && (digit(text, 0) || strchr("+.eE", *p));
@@ -256,7 +256,7 @@ perm_json_next(perm_str_t *rest, perm_json_member_t *member)
 }
 
 
-/* the member of that name, the first of several; it must be there */
+/* the value of the first member of that name, which must exist */
 
 static perm_str_t
 value_of(const cJSON *object, perm_str_t text, const char *name)
@@ -311,7 +311,7 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
     {
         if (cJSON_GetObjectItemCaseSensitive(new, item->string) != NULL) {
 
-            /* of several of that name one is left, which all readers take */
+            /* one of several with that name stays: readers differ on them */
 
             if (cJSON_GetObjectItemCaseSensitive(old, item->string) != item) {
                 continue;

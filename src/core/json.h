@@ -1,13 +1,15 @@
 
 /*
- * The codec of every JSON text: grants, import lines, headers.  cJSON reads,
- * and is generous: it takes "01", "1.", control bytes and bytes that are no
- * UTF-8 in strings, cuts a string at an escaped NUL, and of a member that
- * stands twice its users take the first.  That opens nothing: who may write
- * a grant may write any grant.  What a caller sends is read strictly.
+ * The codec of all JSON texts: grants, import lines, headers.
  *
- * The texts of members are kept as they stand, since cJSON would print others:
- * 12345678901234567890 as 1.2345678901234567e+19, 1e400 as null.
+ * cJSON reads them.  It accepts more than JSON: "01", "1.", and in strings
+ * control bytes and bytes that are not UTF-8.  It cuts a string at an escaped
+ * NUL.  Of two members with one name the first counts.  This does no harm in a
+ * grant, as a writer of grants may write any grant.  A caller's header is read
+ * strictly.
+ *
+ * Members that a rewrite keeps are copied byte for byte.  cJSON would print
+ * other numbers: 12345678901234567890 as 1.2345678901234567e+19, 1e400 as null.
  */
 
 
@@ -23,7 +25,7 @@
 #define PERM_JSON_ESCAPE  6    /* bytes that one byte escaped takes at most */
 
 
-/* texts as they stand: the name with its quotes */
+/* bytes of the text; the name has its quotes */
 
 typedef struct {
     perm_str_t  name;
@@ -32,24 +34,24 @@ typedef struct {
 
 
 /*
- * Returns what the text means, to be freed with cJSON_Delete(), or NULL: not
- * JSON, bytes before or behind it that are no blanks, a NUL byte, more than
- * CJSON_NESTING_LIMIT arrays and objects in each other, or out of memory.
+ * Returns the value of the text, to be freed with cJSON_Delete().  Returns NULL
+ * when the text is not one value with blanks around it, has a NUL byte, is
+ * nested deeper than CJSON_NESTING_LIMIT, or when memory is out.
  */
 cJSON *perm_json_parse(perm_str_t text);
 
 
 /*
- * Returns 1 when a text that perm_json_parse() takes is JSON as RFC 8259 has
- * it: UTF-8, no control bytes in strings, "01" and "1." no numbers; and when no
- * string holds an escaped NUL, where cJSON cuts it.
+ * For a text that perm_json_parse() takes.  Returns 1 when it is JSON by RFC
+ * 8259 (UTF-8, no control bytes in strings, no "01" and "1.") and no string has
+ * an escaped NUL.
  */
 int perm_json_strict(perm_str_t text);
 
 
 /*
- * What a caller sends: NULL also for a text that is not strict, for what is no
- * object, for a member that stands twice, and for more than
+ * As perm_json_parse(), for the text of a caller.  Returns NULL also when the
+ * text is not strict, is no object, has two members with one name or more than
  * PERM_JSON_MEMBERS_MAX members.
  */
 #define PERM_JSON_MEMBERS_MAX  128
@@ -58,18 +60,19 @@ cJSON *perm_json_parse_strict(perm_str_t text);
 
 
 /*
- * The members of an object that perm_json_parse() took, in the order of its
- * children; "rest" is its text at first.  Returns 1 with *member filled, or 0
- * when there is none left or the text is of no object.
+ * Fills *member with the next member of an object, and takes it off "rest",
+ * which is the object's text at first.  The members come in the order of the
+ * children that perm_json_parse() gave for that text.  Returns 0 when no member
+ * is left or the text is no object.
  */
 int perm_json_next(perm_str_t *rest, perm_json_member_t *member);
 
 
 /*
- * Returns a new text, NUL-terminated and to be freed by the caller, or NULL
- * when memory is out: the members of "object" with the values that "changes",
- * an object, has for their names, then the other members of "changes".  All
- * else keeps its bytes.  An "object" that is none counts as "{}".
+ * Sets the members of the object "changes" in "object": a member that is there
+ * gets its new value where it stands, the others follow at the end.  Returns a
+ * new text with a NUL at its end, to be freed by the caller, or NULL when
+ * memory is out.  An "object" that is no object counts as "{}".
  */
 char *perm_json_merge(perm_str_t object, perm_str_t changes);
 

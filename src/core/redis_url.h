@@ -57,7 +57,7 @@ typedef struct {
 /*
  * Returns NULL with *url filled, or what is wrong with the text, to follow
  * "invalid Redis URL: ".  User, password, path and master name may be
- * percent-encoded.  A password is never part of the answer.
+ * percent-encoded.  The message never has a part of the password.
  */
 const char *perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url);
 

@@ -52,7 +52,7 @@ perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app)
 }
 
 
-/* which one of two was verified by whoever did depends on them: neither */
+/* of two headers either may be the one that was verified: neither counts */
 
 static ngx_table_elt_t *
 perm_bkapi_header(ngx_http_request_t *r)

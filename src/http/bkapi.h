@@ -15,10 +15,11 @@
 
 
 /*
- * "bk_app_code" out of the header's JSON object: empty when there is no such
- * header or member, several of them, or no JSON.  What is not a valid name is
- * escaped: it stays invalid and can be put into a header.  Returns NGX_OK, or
- * NGX_ERROR when memory is out.
+ * Sets *app to the string "bk_app_code" of the header's JSON object.  It is
+ * empty when the header is absent or is there twice, when the object has no
+ * such string, or when perm_json_parse_strict() refuses the text.  Bytes that
+ * no name has are escaped: the name stays invalid and is harmless in a header.
+ * Returns NGX_OK, or NGX_ERROR when memory is out.
  */
 ngx_int_t perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app);
 

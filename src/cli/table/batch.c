@@ -17,17 +17,17 @@
 typedef struct perm_batch_item_s  perm_batch_item_t;
 
 /*
- * Key, field and value lie in the batch's bytes.  Of the lines for one grant
- * the last one writes what all of them make of it.
+ * A line.  Key, field and object lie in the batch's bytes.  Of several lines
+ * for one grant the last one writes the value that all of them make.
  */
 
 struct perm_batch_item_s {
     perm_str_t          key;
     perm_str_t          field;
     perm_str_t          object;
-    perm_count_t            number;
-    perm_batch_item_t  *first;     /* of the same grant, perhaps itself */
-    perm_batch_item_t  *later;     /* the next one of it, or NULL */
+    perm_count_t        number;
+    perm_batch_item_t  *first;     /* line of the same grant, perhaps itself */
+    perm_batch_item_t  *later;     /* the next line of that grant, or NULL */
     perm_batch_item_t  *chained;   /* in the bucket */
     redisReply         *old;
     char               *value;
@@ -39,7 +39,7 @@ struct perm_batch_s {
     size_t             n;
     size_t             used;
     perm_batch_item_t  items[GRANTS];
-    perm_batch_item_t *buckets[BUCKETS];   /* the last items of grants */
+    perm_batch_item_t *buckets[BUCKETS];   /* by grant, each with its last */
     char               bytes[BYTES];
 };
 
@@ -92,7 +92,7 @@ equal(perm_str_t a, perm_str_t b)
 }
 
 
-/* behind what is there of the same grant, whose place in its bucket it takes */
+/* puts the item behind those of the same grant, and in their bucket's place */
 
 static void
 link_item(perm_batch_t *batch, perm_batch_item_t *item)

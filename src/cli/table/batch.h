@@ -27,19 +27,18 @@ void perm_batch_free(perm_batch_t *batch);
 
 
 /*
- * Copies the line, which is the one of that number in its file; returns 0
- * when the batch is full, and the line not in it.
+ * Adds a copy of the line; "number" is its number in the file.  Returns 0 when
+ * the batch is full: the line is not in it then.
  */
 int perm_batch_add(perm_table_t *table, perm_batch_t *batch,
     const perm_grant_line_t *line, perm_count_t number);
 
 
 /*
- * Writes what was added, in its order, and empties the batch.  Members of a
- * value that its line does not have are kept; what would not change is not
- * written, so that no gateway hears of it.  Nor is what a later line of the
- * batch changes anyway: of several for one grant only the last one counts as
- * a change, if it is one.
+ * Writes the lines in their order, and empties the batch.  Members of a value
+ * that its line does not have are kept.  A value that would not change is not
+ * written, so that no gateway drops it from its cache.  Of several lines for
+ * one grant one value is written, and only the last line counts as a change.
  */
 void perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     perm_batch_counts_t *counts);

@@ -176,7 +176,7 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
     const char          *wrong;
     perm_line_reader_t   reader;
 
-    /* "expires" in RFC 3339 is longer than in seconds; but "1e9" is not */
+    /* only "expires" can grow, as 1e9 does */
 
     static char  value[PERM_LINE_MAX + 32];
 
@@ -209,7 +209,7 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
 }
 
 
-/* one line: a line end is a blank between tokens, and escaped in a string */
+/* line ends become blanks between tokens, and escapes in strings */
 
 static void
 put_raw(FILE *file, perm_str_t text)
@@ -239,9 +239,9 @@ put_raw(FILE *file, perm_str_t text)
 
 
 /*
- * The member that a line takes as the type: the last one that is a string, or
- * NULL.  "kept" says how many members a line has, and "lost" how many are left
- * out because the line has others of that name.
+ * Returns the member that becomes the line's type: the last string of that
+ * name, or NULL.  *kept is the number of members that the line gets from the
+ * value, *lost of those left out because the line has its own of that name.
  */
 
 static const cJSON *
