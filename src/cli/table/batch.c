@@ -31,7 +31,7 @@ struct perm_batch_item_s {
     perm_batch_item_t  *chained;   /* in the bucket */
     redisReply         *old;
     char               *value;
-    perm_count_t            written;
+    perm_count_t        written;
 };
 
 
