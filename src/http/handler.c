@@ -157,8 +157,8 @@ perm_handler_hit(perm_ctx_t *ctx)
 
     if (ctx->decision.outcome == PERM_ALLOW
         && perm_cached_age(ctx) > (int64_t) (valid - valid / 4)
-        && perm_cache_claim(ctx->pmcf->sync.zone.zone->cache, &ctx->entry,
-                            ngx_current_msec, PERM_REFRESH_RETRY))
+        && perm_cache_claim(&ctx->entry, ngx_current_msec,
+                            PERM_REFRESH_RETRY))
     {
         (void) ngx_atomic_fetch_add(&ctx->pmcf->stats->refreshes, 1);
         perm_handler_refresh(ctx, 1);

@@ -1,24 +1,157 @@
 
-#include "shm/cache_priv.h"
+#include "shm/cache.h"
+
+#include "shm/slots.h"
 
 
-#define PERM_CACHE_TRIES  64   /* while another process writes the slot */
+#define PERM_CACHE_TRIES         64     /* while another process writes it */
+#define PERM_CACHE_WALK          1024   /* slots a call of perm_cache_next() */
+#define PERM_CACHE_DENIED        2      /* of the slots of a bucket */
+#define PERM_CACHE_CHANGE_SHARE  20     /* one in so many bytes at the most */
+#define PERM_CACHE_CHANGE_MIN    4096   /* hash slots */
+
+
+/*
+ * "state" is the sequence number in its upper half, odd while the slot is
+ * being written, and the claim (ms, 0: none) in its lower one, so that a claim
+ * never lands on a slot that was given away in between.  A writer holds the
+ * zone's mutex: an odd number that a writer finds was left by one that died,
+ * and the slot is free.
+ */
+
+typedef struct {
+    uint64_t             state;
+    uint64_t             accessed;       /* sequence and unix second */
+
+    /* from here to the names: an answer, as perm_cache_fill() copies it */
+    int64_t              gateway;        /* expiries */
+    int64_t              resource;
+    int64_t              fetched;        /* ms, monotonic */
+    uint32_t             epoch;
+    uint32_t             change[2];
+    uint32_t             change_slot[2];
+    uint32_t             used;           /* seconds, monotonic */
+    uint8_t              live:1;
+    uint8_t              untracked:1;    /* see perm_generation_t */
+    perm_tuple_names_t   names;          /* up to the end of the slot */
+} perm_cache_slot_t;
+
+
+#define PERM_CACHE_HEADER  offsetof(perm_cache_slot_t, names.bytes)
+#define PERM_CACHE_VALUES  offsetof(perm_cache_slot_t, gateway)
+
+
+struct perm_cache_s {
+    perm_slots_class_t   classes[PERM_SLOTS_CLASSES];
+    ngx_shmtx_t         *mutex;
+    uint32_t            *changes[2];     /* counters of hash slots */
+    uint32_t            *marked[2];      /* as they were at the mark */
+    uint32_t             change_mask;    /* of the number of a slot */
+    uint64_t             seed;
+
+    /* written for every invalidation and store: apart from what is read */
+    u_char               padding[64];
+
+    uint32_t             epoch;
+    ngx_atomic_t         entries;
+    ngx_atomic_t         denied;
+    ngx_atomic_t         evicted;
+    ngx_atomic_t         displaced;
+    ngx_atomic_t         displacing;     /* unix seconds, 0: never */
+};
+
+
+#define perm_cache_sequence(state)  ((uint32_t) ((state) >> 32))
+
+#define perm_cache_word(sequence, low)                                        \
+    ((uint64_t) (sequence) << 32 | (uint32_t) (low))
+
+#define perm_cache_slot(place)  ((perm_cache_slot_t *) perm_slots_at(place))
 
 
 static ngx_int_t perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
     perm_tuple_t *tuple, ngx_msec_t now, perm_cache_entry_t *entry);
+static void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
+    uint64_t state, perm_cache_entry_t *entry);
+static ngx_uint_t perm_cache_valid(perm_cache_slot_t *slot, uint64_t state);
+static void perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app, uint32_t *slots);
+static perm_generation_t perm_cache_counters(perm_cache_t *cache,
+    uint32_t *slots);
+static ngx_int_t perm_cache_find_own(perm_slots_class_t *natural,
+    perm_tuple_t *tuple, uint64_t hash, perm_slots_place_t *place);
+static ngx_uint_t perm_cache_unused(perm_slots_place_t *place);
+static perm_slots_kind_t perm_cache_kind(void *table,
+    perm_slots_place_t *place, uint32_t *stamp);
+static ngx_uint_t perm_cache_outdated(perm_cache_slot_t *slot,
+    perm_cache_slot_t *values);
+static void perm_cache_uncount(perm_cache_t *cache, perm_cache_slot_t *slot);
+static void perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple,
+    uint64_t hash, perm_cache_slot_t *values);
 
 
-void
-perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app, uint32_t *slots)
+static const perm_slots_size_t  perm_cache_sizes[PERM_SLOTS_CLASSES] = {
+    { 128, 128 - PERM_CACHE_HEADER, 0 },
+    { 184, 184 - PERM_CACHE_HEADER, 35 },
+    { 520, PERM_TUPLE_MAX, 12 }
+};
+
+
+perm_cache_t *
+perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 {
-    uint64_t  hash;
+    uint32_t       changes;
+    ngx_uint_t     i;
+    perm_cache_t  *cache;
 
-    hash = perm_tuple_key_hash(gateway, app, cache->seed);
+    /* the more, the fewer keys share both slots with one that changed */
 
-    slots[0] = (uint32_t) hash & cache->change_mask;
-    slots[1] = (uint32_t) (hash >> 32) & cache->change_mask;
+    changes = PERM_CACHE_CHANGE_MIN;
+
+    while (changes < UINT32_MAX / 4
+           && (size_t) changes * 4 * sizeof(uint32_t)
+              <= size / PERM_CACHE_CHANGE_SHARE)
+    {
+        changes *= 2;
+    }
+
+    if (size < (size_t) changes * 8 * sizeof(uint32_t)) {
+        return NULL;
+    }
+
+    cache = ngx_slab_calloc(shpool, sizeof(perm_cache_t));
+    if (cache == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < 2; i++) {
+        cache->changes[i] = ngx_slab_calloc(shpool,
+                                            changes * sizeof(uint32_t));
+        cache->marked[i] = ngx_slab_calloc(shpool,
+                                           changes * sizeof(uint32_t));
+
+        if (cache->changes[i] == NULL || cache->marked[i] == NULL) {
+            return NULL;
+        }
+
+        size -= changes * 2 * sizeof(uint32_t);
+    }
+
+    cache->change_mask = changes - 1;
+
+    if (perm_slots_create(shpool, cache->classes, perm_cache_sizes, size, 0)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cache->mutex = &shpool->mutex;
+    cache->seed = seed;
+
+    /* entries of a state file are of the epoch before */
+    cache->epoch = 1;
+
+    return cache;
 }
 
 
@@ -26,15 +159,16 @@ ngx_int_t
 perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     ngx_msec_t now, perm_cache_entry_t *entry)
 {
-    perm_cache_slot_t    *slot;
-    perm_slots_probe_t    probe;
+    perm_slots_probe_t  probe;
 
     perm_slots_probe(&probe, perm_slots_natural(cache->classes, tuple), hash);
 
     while (perm_slots_probe_next(&probe)) {
-        slot = perm_cache_slot(probe.class, probe.i);
 
-        if (perm_cache_read(cache, slot, tuple, now, entry) == NGX_OK) {
+        if (perm_cache_read(cache, perm_cache_slot(&probe.place), tuple, now,
+                            entry)
+            == NGX_OK)
+        {
             return NGX_OK;
         }
     }
@@ -53,6 +187,7 @@ perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
 
     for (tries = 0; tries < PERM_CACHE_TRIES; tries++) {
 
+        /* the sequence number before the rest of the slot */
         state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
         if (perm_cache_sequence(state) & 1) {
@@ -88,6 +223,85 @@ perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
 }
 
 
+static ngx_inline void
+perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
+    perm_cache_entry_t *entry)
+{
+    perm_generation_t  now;
+
+    entry->grants.gateway = slot->gateway;
+    entry->grants.resource = slot->resource;
+    entry->fetched = slot->fetched;
+    entry->generation.epoch = slot->epoch;
+    entry->generation.change[0] = slot->change[0];
+    entry->generation.change[1] = slot->change[1];
+    entry->generation.untracked = slot->untracked;
+    entry->slot = slot;
+    entry->sequence = perm_cache_sequence(state);
+
+    now = perm_cache_counters(cache, slot->change_slot);
+
+    entry->unchanged = perm_generation_unchanged(&entry->generation, &now);
+    entry->trusted = (entry->unchanged
+                      && !entry->generation.untracked
+                      && entry->generation.epoch == now.epoch);
+}
+
+
+/* 1 when nothing was written since "state" was read */
+
+static ngx_inline ngx_uint_t
+perm_cache_valid(perm_cache_slot_t *slot, uint64_t state)
+{
+    /* the slot before its sequence number */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    return perm_cache_sequence(__atomic_load_n(&slot->state, __ATOMIC_RELAXED))
+           == perm_cache_sequence(state);
+}
+
+
+/* the two hash slots of (gateway, app) */
+
+static void
+perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
+    perm_str_t app, uint32_t *slots)
+{
+    uint64_t  hash;
+
+    hash = perm_tuple_key_hash(gateway, app, cache->seed);
+
+    slots[0] = (uint32_t) hash & cache->change_mask;
+    slots[1] = (uint32_t) (hash >> 32) & cache->change_mask;
+}
+
+
+/* the numbers of a slot that is being written may be anything */
+
+static ngx_inline perm_generation_t
+perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
+{
+    ngx_uint_t         i;
+    perm_generation_t  now;
+
+    /*
+     * Each before the other reads that follow: who knows that a change was
+     * pushed sees both counters moved.
+     */
+
+    now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
+    now.untracked = 0;
+
+    for (i = 0; i < 2; i++) {
+        now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
+                                                       & cache->change_mask],
+                                        __ATOMIC_ACQUIRE);
+    }
+
+    return now;
+}
+
+
 perm_generation_t
 perm_cache_generation(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app)
@@ -97,6 +311,194 @@ perm_cache_generation(perm_cache_t *cache, perm_str_t gateway,
     perm_cache_change_slots(cache, gateway, app, slots);
 
     return perm_cache_counters(cache, slots);
+}
+
+
+void
+perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
+    perm_grants_t grants, ngx_uint_t live, int64_t fetched,
+    perm_generation_t generation)
+{
+    perm_cache_slot_t   *slot, values;
+    perm_slots_class_t  *natural;
+    perm_slots_place_t   place;
+
+    if (!perm_tuple_fits(tuple)) {
+        return;
+    }
+
+    values.gateway = grants.gateway;
+    values.resource = grants.resource;
+    values.fetched = fetched;
+    values.epoch = generation.epoch;
+    values.change[0] = generation.change[0];
+    values.change[1] = generation.change[1];
+    perm_cache_change_slots(cache, tuple->gateway, tuple->app,
+                            values.change_slot);
+    values.live = (live != 0);
+    values.untracked = generation.untracked;
+    values.used = (uint32_t) (ngx_current_msec / 1000);
+
+    natural = perm_slots_natural(cache->classes, tuple);
+
+    ngx_shmtx_lock(cache->mutex);
+
+    if (perm_cache_find_own(natural, tuple, hash, &place) == NGX_OK) {
+
+        slot = perm_cache_slot(&place);
+
+        if (perm_cache_outdated(slot, &values)) {
+            goto done;
+        }
+
+        /* a refresh is no use of it */
+        values.used = slot->used;
+
+        perm_cache_uncount(cache, slot);
+
+    } else if (perm_slots_find_room(natural, hash, perm_cache_kind, NULL,
+                                    values.used, live ? 0 : PERM_CACHE_DENIED,
+                                    &place)
+               == NGX_OK)
+    {
+        slot = perm_cache_slot(&place);
+
+        if (!perm_cache_unused(&place)) {
+            perm_cache_uncount(cache, slot);
+            cache->evicted++;
+
+            if (slot->live) {
+                cache->displaced++;
+                cache->displacing = ngx_time();
+            }
+        }
+
+    } else {
+        goto done;
+    }
+
+    perm_cache_fill(&place, tuple, hash, &values);
+
+    cache->entries++;
+    cache->denied += !live;
+
+done:
+
+    ngx_shmtx_unlock(cache->mutex);
+}
+
+
+static ngx_int_t
+perm_cache_find_own(perm_slots_class_t *natural, perm_tuple_t *tuple,
+    uint64_t hash, perm_slots_place_t *place)
+{
+    perm_slots_probe_t  probe;
+
+    perm_slots_probe(&probe, natural, hash);
+
+    while (perm_slots_probe_next(&probe)) {
+        *place = probe.place;
+
+        if (!perm_cache_unused(place)
+            && perm_tuple_equal(tuple, &perm_cache_slot(place)->names))
+        {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* for the holder of the mutex, who finds an odd sequence number: free, too */
+
+static ngx_uint_t
+perm_cache_unused(perm_slots_place_t *place)
+{
+    return place->class->tags[place->i] == 0
+           || (perm_cache_sequence(perm_cache_slot(place)->state) & 1);
+}
+
+
+/* denials make room for grants, grants for each other only */
+
+static perm_slots_kind_t
+perm_cache_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
+{
+    perm_cache_slot_t  *slot;
+
+    if (perm_cache_unused(place)) {
+        return PERM_SLOTS_FREE;
+    }
+
+    slot = perm_cache_slot(place);
+    *stamp = slot->used;
+
+    return slot->live ? PERM_SLOTS_DEAR : PERM_SLOTS_CHEAP;
+}
+
+
+/* 1 when the slot has an answer that is newer than this one */
+
+static ngx_uint_t
+perm_cache_outdated(perm_cache_slot_t *slot, perm_cache_slot_t *values)
+{
+    int32_t  epoch, first, second;
+
+    epoch = (int32_t) (values->epoch - slot->epoch);
+    first = (int32_t) (values->change[0] - slot->change[0]);
+    second = (int32_t) (values->change[1] - slot->change[1]);
+
+    if (epoch < 0 || first < 0 || second < 0) {
+        return 1;
+    }
+
+    return epoch == 0 && first == 0 && second == 0
+           && values->fetched < slot->fetched;
+}
+
+
+static void
+perm_cache_uncount(perm_cache_t *cache, perm_cache_slot_t *slot)
+{
+    cache->entries--;
+    cache->denied -= !slot->live;
+}
+
+
+/*
+ * Odd, the slot, even: readers rely on this order, and so does the next writer
+ * where this one is killed.
+ */
+
+static void
+perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple, uint64_t hash,
+    perm_cache_slot_t *values)
+{
+    uint32_t            sequence;
+    perm_cache_slot_t  *slot;
+
+    slot = perm_cache_slot(place);
+    sequence = perm_cache_sequence(slot->state) | 1;
+
+    __atomic_store_n(&slot->state, perm_cache_word(sequence, 0),
+                     __ATOMIC_RELAXED);
+
+    /* the odd number before the slot */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    __atomic_store_n(&place->class->tags[place->i], perm_slots_tag(hash),
+                     __ATOMIC_RELAXED);
+
+    ngx_memcpy((u_char *) slot + PERM_CACHE_VALUES,
+               (u_char *) values + PERM_CACHE_VALUES,
+               offsetof(perm_cache_slot_t, names) - PERM_CACHE_VALUES);
+
+    perm_tuple_put(&slot->names, tuple);
+
+    /* the slot before the even number */
+    __atomic_store_n(&slot->state, perm_cache_word(sequence + 1, 0),
+                     __ATOMIC_RELEASE);
 }
 
 
@@ -163,11 +565,10 @@ perm_cache_distrust(perm_cache_t *cache)
 
 
 ngx_uint_t
-perm_cache_claim(perm_cache_t *cache, perm_cache_entry_t *entry,
-    ngx_msec_t now, ngx_msec_t retry)
+perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
 {
     uint32_t            stamp, claim;
-    uint64_t            state, claimed;
+    uint64_t            state;
     perm_cache_slot_t  *slot;
 
     slot = entry->slot;
@@ -185,34 +586,93 @@ perm_cache_claim(perm_cache_t *cache, perm_cache_entry_t *entry,
         return 0;
     }
 
-    claimed = (uint64_t) entry->sequence << 32 | stamp;
-
-    return __atomic_compare_exchange_n(&slot->state, &state, claimed, 0,
-                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&slot->state, &state,
+                                       perm_cache_word(entry->sequence, stamp),
+                                       0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 
 ngx_uint_t
 perm_cache_accessed(perm_cache_entry_t *entry, time_t now)
 {
-    uint64_t            access;
     perm_cache_slot_t  *slot;
 
     slot = entry->slot;
-    access = (uint64_t) entry->sequence << 32 | (uint32_t) now;
 
-    return __atomic_load_n(&slot->accessed, __ATOMIC_RELAXED) == access;
+    return __atomic_load_n(&slot->accessed, __ATOMIC_RELAXED)
+           == perm_cache_word(entry->sequence, now);
 }
 
 
 void
 perm_cache_note_access(perm_cache_entry_t *entry, time_t now)
 {
-    uint64_t            access;
     perm_cache_slot_t  *slot;
 
     slot = entry->slot;
-    access = (uint64_t) entry->sequence << 32 | (uint32_t) now;
 
-    __atomic_store_n(&slot->accessed, access, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->accessed, perm_cache_word(entry->sequence, now),
+                     __ATOMIC_RELAXED);
+}
+
+
+void
+perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
+{
+    stat->entries = cache->entries;
+    stat->denied = cache->denied;
+    stat->evicted = cache->evicted;
+    stat->displaced = cache->displaced;
+    stat->displacing = (time_t) cache->displacing;
+    stat->capacity = perm_slots_total(cache->classes);
+
+    /* a worker killed between counting and storing leaves them off by one */
+
+    if (stat->entries > stat->capacity) {
+        stat->entries = 0;
+    }
+
+    if (stat->denied > stat->entries) {
+        stat->denied = 0;
+    }
+}
+
+
+ngx_int_t
+perm_cache_next(perm_cache_t *cache, ngx_uint_t *cursor, perm_tuple_t *tuple,
+    char *names, perm_cache_entry_t *entry)
+{
+    uint64_t             state;
+    ngx_uint_t           n;
+    perm_cache_slot_t   *slot;
+    perm_slots_place_t   place;
+
+    for (n = 0; n < PERM_CACHE_WALK; n++) {
+
+        if (*cursor >= perm_slots_total(cache->classes)) {
+            return NGX_DONE;
+        }
+
+        place = perm_slots_place(cache->classes, (*cursor)++);
+
+        slot = perm_cache_slot(&place);
+        state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+        if (place.class->tags[place.i] == 0
+            || (perm_cache_sequence(state) & 1)
+            || perm_tuple_copy(tuple, names, &slot->names,
+                               place.class->names_max)
+               != NGX_OK)
+        {
+            continue;
+        }
+
+        perm_cache_copy(cache, slot, state, entry);
+
+        if (perm_cache_valid(slot, state)) {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_AGAIN;
 }

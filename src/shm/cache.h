@@ -130,8 +130,8 @@ void perm_cache_distrust(perm_cache_t *cache);
  * One caller in all workers gets 1 per fetched entry, and again when nothing
  * came of it within "retry" ms: that one refreshes the entry ahead of its end.
  */
-ngx_uint_t perm_cache_claim(perm_cache_t *cache, perm_cache_entry_t *entry,
-    ngx_msec_t now, ngx_msec_t retry);
+ngx_uint_t perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now,
+    ngx_msec_t retry);
 
 
 /*

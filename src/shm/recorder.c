@@ -1,24 +1,64 @@
 
-#include "shm/recorder_priv.h"
+#include "shm/recorder.h"
+
+#include "shm/slots.h"
 
 
-#define PERM_RECORDER_NONE  UINT32_MAX
+#define PERM_RECORDER_WALK    65536   /* slots a call */
+#define PERM_RECORDER_HEADER  offsetof(perm_tuple_names_t, bytes)
+
+
+/*
+ * A slot is the names of a tuple.  Its numbers are in arrays, so that finding
+ * what is pending reads little memory.
+ *
+ * "words" hold the version of the slot in the upper half and the newest access
+ * (unix seconds) in the lower one.  An odd version: the slot is being given to
+ * another tuple by the holder of the zone's mutex, or that one died.  "acked"
+ * are alike, with the newest acknowledged access; with another version they
+ * say nothing.  An access is pending as long as it is newer than that.
+ */
+
+struct perm_recorder_s {
+    perm_slots_class_t   classes[PERM_SLOTS_CLASSES];
+    uint64_t            *words;         /* of all classes' slots */
+    uint64_t            *acked;
+    uint32_t            *since;         /* unix second: turned pending */
+    ngx_shmtx_t         *mutex;
+
+    u_char               padding[64];   /* apart from what is only read */
+
+    ngx_atomic_t         recorded;
+    ngx_atomic_t         flushed;
+    ngx_atomic_t         dropped;
+};
+
+
+#define perm_recorder_word(version, second)                                   \
+    ((uint64_t) (version) << 32 | (uint32_t) (second))
+
+#define perm_recorder_version(word)  ((uint32_t) ((word) >> 32))
+#define perm_recorder_second(word)   ((uint32_t) (word))
+
+#define perm_recorder_names(place)                                            \
+    ((perm_tuple_names_t *) perm_slots_at(place))
 
 
 static ngx_int_t perm_recorder_update(perm_recorder_t *recorder,
     perm_slots_class_t *natural, perm_tuple_t *tuple, uint64_t hash,
     uint32_t now);
 static ngx_int_t perm_recorder_touch(perm_recorder_t *recorder,
-    perm_slots_class_t *class, uint32_t i, perm_tuple_t *tuple, uint32_t now);
+    perm_slots_place_t *place, perm_tuple_t *tuple, uint32_t now);
 static ngx_int_t perm_recorder_insert(perm_recorder_t *recorder,
     perm_slots_class_t *natural, perm_tuple_t *tuple, uint64_t hash,
     uint32_t now);
-static perm_slots_class_t *perm_recorder_find_room(perm_recorder_t *recorder,
-    perm_slots_class_t *natural, uint64_t hash, uint32_t *found);
-static void perm_recorder_survey(perm_recorder_t *recorder,
-    perm_slots_class_t *class, uint64_t hash, uint32_t *unused,
-    uint32_t *flushed);
+static perm_slots_kind_t perm_recorder_kind(void *table,
+    perm_slots_place_t *place, uint32_t *stamp);
 static ngx_int_t perm_recorder_free(perm_recorder_t *recorder, uint32_t n);
+static ngx_uint_t perm_recorder_pending(perm_recorder_t *recorder,
+    ngx_uint_t n, uint64_t *word);
+static ngx_int_t perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
+    perm_recorder_access_t *access);
 
 
 static const perm_slots_size_t  perm_recorder_sizes[PERM_SLOTS_CLASSES] = {
@@ -73,7 +113,7 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 
     rc = perm_recorder_update(recorder, natural, tuple, hash, (uint32_t) now);
 
-    if (rc != NGX_DECLINED) {
+    if (rc == NGX_OK) {
         return NGX_OK;
     }
 
@@ -91,7 +131,7 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 }
 
 
-/* a known call: NGX_OK, or NGX_DECLINED when it is none */
+/* a known tuple: NGX_OK, or NGX_DECLINED when it is none */
 
 static ngx_int_t
 perm_recorder_update(perm_recorder_t *recorder, perm_slots_class_t *natural,
@@ -103,7 +143,7 @@ perm_recorder_update(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
     while (perm_slots_probe_next(&probe)) {
 
-        if (perm_recorder_touch(recorder, probe.class, probe.i, tuple, now)
+        if (perm_recorder_touch(recorder, &probe.place, tuple, now)
             == NGX_OK)
         {
             return NGX_OK;
@@ -116,22 +156,24 @@ perm_recorder_update(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
 /*
  * The names were read under the version that the exchange insists on, so that
- * it cannot land on another call.
+ * it cannot land on another tuple.
  */
 
 static ngx_int_t
-perm_recorder_touch(perm_recorder_t *recorder, perm_slots_class_t *class,
-    uint32_t i, perm_tuple_t *tuple, uint32_t now)
+perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
+    perm_tuple_t *tuple, uint32_t now)
 {
     uint32_t  n, version, last;
     uint64_t  word, newer;
 
-    n = class->first + i;
+    n = perm_slots_number(place);
+
+    /* the version before the names */
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
     version = perm_recorder_version(word);
 
     if ((version & 1)
-        || !perm_tuple_equal(tuple, perm_recorder_names(class, i)))
+        || !perm_tuple_equal(tuple, perm_recorder_names(place)))
     {
         return NGX_DECLINED;
     }
@@ -151,6 +193,8 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_slots_class_t *class,
         last = ngx_max(now, perm_recorder_second(word));
         newer = perm_recorder_word(version, last);
 
+        /* the names before the exchange, and "since" */
+
     } while (!__atomic_compare_exchange_n(&recorder->words[n], &word, newer,
                                           0, __ATOMIC_ACQ_REL,
                                           __ATOMIC_ACQUIRE));
@@ -167,8 +211,8 @@ static ngx_int_t
 perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
     perm_tuple_t *tuple, uint64_t hash, uint32_t now)
 {
-    uint32_t             i, n, version;
-    perm_slots_class_t  *class;
+    uint32_t             n, version;
+    perm_slots_place_t   place;
 
     /* another worker may have been first */
 
@@ -177,27 +221,31 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
     }
 
     do {
-        class = perm_recorder_find_room(recorder, natural, hash, &i);
-        if (class == NULL) {
+        if (perm_slots_find_room(natural, hash, perm_recorder_kind, recorder,
+                                 now, 0, &place)
+            != NGX_OK)
+        {
             return NGX_DECLINED;
         }
 
-        n = class->first + i;
+        n = perm_slots_number(&place);
 
     } while (perm_recorder_free(recorder, n) != NGX_OK);
 
     /* the version is odd: nobody else touches the slot */
 
-    __atomic_store_n(&class->tags[i], perm_slots_tag(hash),
+    __atomic_store_n(&place.class->tags[place.i], perm_slots_tag(hash),
                      __ATOMIC_RELAXED);
 
-    perm_tuple_put(perm_recorder_names(class, i), tuple);
+    perm_tuple_put(perm_recorder_names(&place), tuple);
 
     version = perm_recorder_version(recorder->words[n]) + 1;
 
     __atomic_store_n(&recorder->acked[n], perm_recorder_word(version, 0),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&recorder->since[n], now, __ATOMIC_RELAXED);
+
+    /* the slot before its version, which is even again */
     __atomic_store_n(&recorder->words[n], perm_recorder_word(version, now),
                      __ATOMIC_RELEASE);
 
@@ -208,88 +256,33 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
 
 /*
- * A slot that is not in use, of a bigger class, too; else one whose access was
- * acknowledged.  Returns its class, NULL when there is none.
+ * What is pending makes no room.  A slot that is not in use, of a bigger class
+ * too, is taken before one whose access was acknowledged: what is known costs
+ * less to record again.
  */
 
-static perm_slots_class_t *
-perm_recorder_find_room(perm_recorder_t *recorder,
-    perm_slots_class_t *natural, uint64_t hash, uint32_t *found)
+static perm_slots_kind_t
+perm_recorder_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
 {
-    uint32_t             unused, flushed;
-    perm_slots_class_t  *class, *room;
+    uint32_t          n;
+    uint64_t          word;
+    perm_recorder_t  *recorder;
 
-    room = NULL;
+    recorder = table;
+    n = perm_slots_number(place);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
-    for (class = natural; /* void */ ; class++) {
-
-        perm_recorder_survey(recorder, class, hash, &unused, &flushed);
-
-        if (unused != PERM_RECORDER_NONE) {
-            *found = unused;
-            return class;
-        }
-
-        if (room == NULL && flushed != PERM_RECORDER_NONE) {
-            *found = flushed;
-            room = class;
-        }
-
-        if (!class->bigger) {
-            return room;
-        }
+    if (word == 0 || (perm_recorder_version(word) & 1)) {
+        return PERM_SLOTS_FREE;
     }
-}
 
-
-/*
- * Of the slots of a call in a class, one that is not in use, in the emptier
- * bucket so that both fill evenly, and the one whose access was acknowledged
- * and is the oldest.
- */
-
-static void
-perm_recorder_survey(perm_recorder_t *recorder, perm_slots_class_t *class,
-    uint64_t hash, uint32_t *unused, uint32_t *flushed)
-{
-    uint32_t    i, n, first, last, oldest;
-    uint64_t    word;
-    ngx_uint_t  bucket, room, most;
-
-    *unused = PERM_RECORDER_NONE;
-    *flushed = PERM_RECORDER_NONE;
-
-    most = 0;
-    oldest = UINT32_MAX;
-
-    for (bucket = 0; bucket < 2; bucket++) {
-        room = 0;
-        last = 0;
-        first = perm_slots_first(hash, class->buckets, bucket);
-
-        for (i = first; i < first + PERM_SLOTS_BUCKET; i++) {
-            n = class->first + i;
-            word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
-
-            if (word == 0 || (perm_recorder_version(word) & 1)) {
-                last = i;
-                room++;
-                continue;
-            }
-
-            if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) >= word
-                && perm_recorder_second(word) < oldest)
-            {
-                *flushed = i;
-                oldest = perm_recorder_second(word);
-            }
-        }
-
-        if (room > most) {
-            most = room;
-            *unused = last;
-        }
+    if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) < word) {
+        return PERM_SLOTS_KEPT;
     }
+
+    *stamp = perm_recorder_second(word);
+
+    return PERM_SLOTS_DEAR;
 }
 
 
@@ -320,7 +313,154 @@ perm_recorder_free(perm_recorder_t *recorder, uint32_t n)
         return NGX_DECLINED;
     }
 
+    /* the odd version before the slot is written */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
+    perm_recorder_access_t *accesses, ngx_uint_t n)
+{
+    ngx_uint_t  end, taken, walked;
+
+    taken = 0;
+    end = perm_slots_total(recorder->classes);
+
+    for (walked = 0; walked < PERM_RECORDER_WALK && taken < n; walked++) {
+
+        if (*cursor < end
+            && perm_recorder_copy(recorder, *cursor, &accesses[taken])
+               == NGX_OK)
+        {
+            taken++;
+        }
+
+        (*cursor)++;
+
+        if (*cursor >= end) {
+            *cursor = 0;
+            break;
+        }
+    }
+
+    return taken;
+}
+
+
+static ngx_uint_t
+perm_recorder_pending(perm_recorder_t *recorder, ngx_uint_t n, uint64_t *word)
+{
+    /* the version before the names */
+    *word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
+
+    return *word > __atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED)
+           && !(perm_recorder_version(*word) & 1);
+}
+
+
+/* NGX_DECLINED: nothing is pending there */
+
+static ngx_int_t
+perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
+    perm_recorder_access_t *access)
+{
+    uint64_t            word;
+    perm_slots_place_t  place;
+
+    if (!perm_recorder_pending(recorder, n, &word)) {
+        return NGX_DECLINED;
+    }
+
+    place = perm_slots_place(recorder->classes, n);
+
+    if (perm_tuple_copy(&access->tuple, access->names,
+                        perm_recorder_names(&place), place.class->names_max)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    access->slot = n;
+    access->version = perm_recorder_version(word);
+    access->last = perm_recorder_second(word);
+
+    /* the names before the version */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
+
+    return (perm_recorder_version(word) == access->version) ? NGX_OK
+                                                             : NGX_DECLINED;
+}
+
+
+void
+perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
+    uint32_t version, time_t last)
+{
+    uint64_t  acked, word, flushed;
+
+    flushed = perm_recorder_word(version, last);
+    acked = __atomic_load_n(&recorder->acked[slot], __ATOMIC_RELAXED);
+
+    do {
+        if (perm_recorder_version(acked) != version || acked >= flushed) {
+            return;
+        }
+
+        /* the copy of the names before others may have the slot */
+
+    } while (!__atomic_compare_exchange_n(&recorder->acked[slot], &acked,
+                                          flushed, 0, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+
+    (void) ngx_atomic_fetch_add(&recorder->flushed, 1);
+
+    word = __atomic_load_n(&recorder->words[slot], __ATOMIC_RELAXED);
+
+    if (word > flushed) {
+        __atomic_store_n(&recorder->since[slot], perm_recorder_second(word),
+                         __ATOMIC_RELAXED);
+    }
+}
+
+
+ngx_uint_t
+perm_recorder_dropped(perm_recorder_t *recorder)
+{
+    return recorder->dropped;
+}
+
+
+void
+perm_recorder_stat(perm_recorder_t *recorder, perm_recorder_stat_t *stat)
+{
+    time_t      since;
+    uint64_t    word;
+    ngx_uint_t  n;
+
+    ngx_memzero(stat, sizeof(perm_recorder_stat_t));
+
+    stat->recorded = recorder->recorded;
+    stat->flushed = recorder->flushed;
+    stat->dropped = recorder->dropped;
+    stat->capacity = perm_slots_total(recorder->classes);
+
+    for (n = 0; n < stat->capacity; n++) {
+
+        if (!perm_recorder_pending(recorder, n, &word)) {
+            continue;
+        }
+
+        since = __atomic_load_n(&recorder->since[n], __ATOMIC_RELAXED);
+
+        if (stat->oldest == 0 || since < stat->oldest) {
+            stat->oldest = since;
+        }
+
+        stat->pending++;
+    }
 }

@@ -2,6 +2,11 @@
 #include "shm/slots.h"
 
 
+static void perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
+    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_place_t *best);
+
+
 ngx_int_t
 perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
     const perm_slots_size_t *sizes, size_t size, size_t extra)
@@ -59,4 +64,100 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
+    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_place_t *place)
+{
+    perm_slots_class_t  *class;
+    perm_slots_place_t   best[PERM_SLOTS_KEPT];
+
+    place->class = NULL;
+
+    for (class = natural; /* void */ ; class++) {
+
+        perm_slots_survey(class, hash, kind, table, now, share, best);
+
+        if (best[PERM_SLOTS_FREE].class) {
+            *place = best[PERM_SLOTS_FREE];
+            return NGX_OK;
+        }
+
+        if (best[PERM_SLOTS_CHEAP].class) {
+            *place = best[PERM_SLOTS_CHEAP];
+            return NGX_OK;
+        }
+
+        if (share) {
+            return NGX_DECLINED;
+        }
+
+        if (place->class == NULL) {
+            *place = best[PERM_SLOTS_DEAR];
+        }
+
+        if (!class->bigger) {
+            return place->class ? NGX_OK : NGX_DECLINED;
+        }
+    }
+}
+
+
+/* the best slot of each kind in the two buckets of a class; class NULL: none */
+
+static void
+perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
+    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_place_t *best)
+{
+    uint32_t            end, stamp, age, oldest[PERM_SLOTS_KEPT];
+    ngx_uint_t          bucket, k, most, n[PERM_SLOTS_KEPT + 1];
+    perm_slots_place_t  place, free;
+
+    ngx_memzero(best, PERM_SLOTS_KEPT * sizeof(perm_slots_place_t));
+
+    most = 0;
+    place.class = class;
+
+    for (bucket = 0; bucket < 2; bucket++) {
+
+        ngx_memzero(n, sizeof(n));
+
+        place.i = perm_slots_first(hash, class->buckets, bucket);
+        end = place.i + PERM_SLOTS_BUCKET;
+
+        for ( /* void */ ; place.i < end; place.i++) {
+
+            k = kind(table, &place, &stamp);
+            n[k]++;
+
+            if (k == PERM_SLOTS_FREE && n[k] == 1) {
+                free = place;
+            }
+
+            if (k == PERM_SLOTS_FREE || k == PERM_SLOTS_KEPT) {
+                continue;
+            }
+
+            age = now - stamp;
+            age = (age > INT32_MAX) ? 0 : age;
+
+            if (best[k].class == NULL || age > oldest[k]) {
+                best[k] = place;
+                oldest[k] = age;
+            }
+        }
+
+        /* the emptier bucket gives its free slot: so both fill evenly */
+
+        if (n[PERM_SLOTS_FREE] > most
+            && (share == 0 || n[PERM_SLOTS_CHEAP] < share))
+        {
+            most = n[PERM_SLOTS_FREE];
+            best[PERM_SLOTS_FREE] = free;
+        }
+    }
 }

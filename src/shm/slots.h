@@ -1,10 +1,9 @@
 
 /*
- * Where a call may be in the tables of the zone.  A table has classes of
- * slots, each for longer names than the one before, and a call is in one of
- * two buckets of eight slots of a class, told apart by tags: of the first that
- * its names fit into, or of a bigger one when there was no room.  The tables
- * of grants and of accesses use it, and it uses nothing of theirs.
+ * Where a tuple may be in a table of the zone.  A table has classes of slots,
+ * each for longer names than the one before.  A tuple is in one of two buckets
+ * of eight slots of a class: the first class that its names fit into, or a
+ * bigger one when that had no room.  Tags tell the slots of a bucket apart.
  */
 
 
@@ -17,16 +16,12 @@
 
 #include "shm/tuple.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-
-#define PERM_SLOTS_BUCKET          8   /* slots */
+#define PERM_SLOTS_BUCKET   8   /* slots */
 #define PERM_SLOTS_CLASSES  3
 
 
-/* what a table wants its classes to be, the smallest first */
+/* the classes that a table wants, the smallest first */
 
 typedef struct {
     size_t                slot_size;    /* bytes */
@@ -49,21 +44,41 @@ typedef struct {
 } perm_slots_class_t;
 
 
-/* all slots a call may be in and that have its tag, one after the other */
+typedef struct {
+    perm_slots_class_t   *class;
+    uint32_t              i;            /* number of the slot in the class */
+} perm_slots_place_t;
+
+
+/* the walk over the slots that have the tag of a tuple */
 
 typedef struct {
-    perm_slots_class_t  *class;         /* of this slot */
-    uint32_t             i;             /* its number in the class */
-
-    uint64_t             hash;
-    uint32_t             first;         /* slot of the bucket */
-    ngx_uint_t           second;        /* bucket of the class */
-    ngx_uint_t           found;         /* in the bucket: a bit a slot */
+    perm_slots_place_t    place;
+    uint64_t              hash;
+    uint32_t              tag;
+    uint32_t              end;          /* of the bucket */
+    ngx_uint_t            second;       /* bucket of the class */
 } perm_slots_probe_t;
 
 
-#define perm_slots_at(class, i)                                            \
-    ((class)->slots + (size_t) (i) * (class)->slot_size)
+/* what a slot is to a tuple that needs one */
+
+typedef enum {
+    PERM_SLOTS_FREE = 0,
+    PERM_SLOTS_CHEAP,                   /* makes room */
+    PERM_SLOTS_DEAR,                    /* makes room where nothing else can */
+    PERM_SLOTS_KEPT                     /* makes no room */
+} perm_slots_kind_t;
+
+
+/* "stamp" is set to the second when a cheap or dear slot was last used */
+
+typedef perm_slots_kind_t (*perm_slots_kind_pt)(void *table,
+    perm_slots_place_t *place, uint32_t *stamp);
+
+
+#define perm_slots_at(place)                                                  \
+    ((place)->class->slots + (size_t) (place)->i * (place)->class->slot_size)
 
 
 /* never 0, which is the tag of a slot that was never used */
@@ -96,67 +111,23 @@ perm_slots_first(uint64_t hash, uint32_t buckets, ngx_uint_t n)
 }
 
 
-/* which of a bucket's tags are this one: a bit a slot; they are aligned */
-
-static ngx_inline ngx_uint_t
-perm_slots_find(uint32_t *tags, uint32_t tag)
-{
-#if defined(__SSE2__)
-
-    __m128i  low, high, wanted;
-
-    wanted = _mm_set1_epi32((int) tag);
-    low = _mm_cmpeq_epi32(_mm_load_si128((__m128i *) tags), wanted);
-    high = _mm_cmpeq_epi32(_mm_load_si128((__m128i *) (tags + 4)), wanted);
-
-    return (ngx_uint_t) _mm_movemask_ps(_mm_castsi128_ps(low))
-           | (ngx_uint_t) _mm_movemask_ps(_mm_castsi128_ps(high)) << 4;
-
-#else
-
-    ngx_uint_t  i, found;
-
-    found = 0;
-
-    for (i = 0; i < PERM_SLOTS_BUCKET; i++) {
-        found |= (ngx_uint_t) (tags[i] == tag) << i;
-    }
-
-    return found;
-
-#endif
-}
-
-
 /*
- * The class that the names of a call are meant for; the last one when they are
- * longer than names may be.
+ * The class that the names of a tuple are meant for; the last one when they
+ * are longer than names may be.
  */
 
 static ngx_inline perm_slots_class_t *
 perm_slots_natural(perm_slots_class_t *classes, perm_tuple_t *tuple)
 {
-    size_t               len;
-    perm_slots_class_t  *class;
+    size_t  len;
 
     len = perm_tuple_len(tuple);
-    class = classes;
 
-    while (len > class->names_max && class->bigger) {
-        class++;
+    while (len > classes->names_max && classes->bigger) {
+        classes++;
     }
 
-    return class;
-}
-
-
-static ngx_inline void
-perm_slots_look(perm_slots_probe_t *probe)
-{
-    probe->first = perm_slots_first(probe->hash, probe->class->buckets,
-                                    probe->second);
-    probe->found = perm_slots_find(probe->class->tags + probe->first,
-                                   perm_slots_tag(probe->hash));
+    return classes;
 }
 
 
@@ -164,37 +135,44 @@ static ngx_inline void
 perm_slots_probe(perm_slots_probe_t *probe, perm_slots_class_t *natural,
     uint64_t hash)
 {
-    probe->class = natural;
+    probe->place.class = natural;
+    probe->place.i = perm_slots_first(hash, natural->buckets, 0) - 1;
+    probe->end = probe->place.i + PERM_SLOTS_BUCKET;
     probe->hash = hash;
+    probe->tag = perm_slots_tag(hash);
     probe->second = 0;
-
-    perm_slots_look(probe);
 }
 
 
-/* 1 with the next slot, 0 when there is none any more */
+/* 1 with the next slot in probe->place, 0 when there is none any more */
 
 static ngx_inline ngx_uint_t
 perm_slots_probe_next(perm_slots_probe_t *probe)
 {
-    while (probe->found == 0) {
+    for ( ;; ) {
+
+        while (probe->place.i != probe->end) {
+            probe->place.i++;
+
+            if (probe->place.class->tags[probe->place.i] == probe->tag) {
+                return 1;
+            }
+        }
 
         if (probe->second) {
-            if (!probe->class->bigger) {
+            if (!probe->place.class->bigger) {
                 return 0;
             }
 
-            probe->class++;
+            probe->place.class++;
         }
 
         probe->second ^= 1;
-        perm_slots_look(probe);
+        probe->place.i = perm_slots_first(probe->hash,
+                                          probe->place.class->buckets,
+                                          probe->second) - 1;
+        probe->end = probe->place.i + PERM_SLOTS_BUCKET;
     }
-
-    probe->i = probe->first + (uint32_t) __builtin_ctzl(probe->found);
-    probe->found &= probe->found - 1;
-
-    return 1;
 }
 
 
@@ -211,21 +189,26 @@ perm_slots_total(perm_slots_class_t *classes)
 }
 
 
-/* the class that slot n of all is in */
+/* where slot n of all classes is, and its number */
 
-static ngx_inline perm_slots_class_t *
-perm_slots_class(perm_slots_class_t *classes, ngx_uint_t n)
+static ngx_inline perm_slots_place_t
+perm_slots_place(perm_slots_class_t *classes, ngx_uint_t n)
 {
-    perm_slots_class_t  *class;
+    perm_slots_place_t  place;
 
-    class = &classes[PERM_SLOTS_CLASSES - 1];
+    place.class = &classes[PERM_SLOTS_CLASSES - 1];
 
-    while (n < class->first) {
-        class--;
+    while (n < place.class->first) {
+        place.class--;
     }
 
-    return class;
+    place.i = (uint32_t) n - place.class->first;
+
+    return place;
 }
+
+
+#define perm_slots_number(place)  ((place)->class->first + (place)->i)
 
 
 /*
@@ -237,6 +220,20 @@ perm_slots_class(perm_slots_class_t *classes, ngx_uint_t n)
 ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
     perm_slots_class_t *classes, const perm_slots_size_t *sizes, size_t size,
     size_t extra);
+
+
+/*
+ * A slot for a new tuple, for the holder of the mutex: of the first class with
+ * a free or cheap slot, free ones first, else the dear one that was not used
+ * for the longest time.  With a "share" other than 0 the tuple is a cheap one:
+ * it gets slots of the class of its names only, no dear one, and no more than
+ * that many of a bucket.  "now" is a second like the stamps of the slots.
+ * NGX_DECLINED: there is no room.
+ */
+
+ngx_int_t perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
+    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_place_t *place);
 
 
 #endif /* _PERM_SHM_SLOTS_H_INCLUDED_ */

@@ -126,44 +126,6 @@ perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed)
 }
 
 
-/* names are short: a call of memcmp() costs more than it compares */
-
-static ngx_inline ngx_uint_t
-perm_name_equal(const char *name, const char *other, size_t len)
-{
-    if (len >= 8) {
-
-        while (len > 8) {
-            len -= 8;
-
-            if (perm_name_word(name + len) != perm_name_word(other + len)) {
-                return 0;
-            }
-        }
-
-        /* the first 8 bytes, some of them once more */
-
-        return perm_name_word(name) == perm_name_word(other);
-    }
-
-    if (len >= 4) {
-        return perm_name_half(name) == perm_name_half(other)
-               && perm_name_half(name + len - 4)
-                  == perm_name_half(other + len - 4);
-    }
-
-    while (len) {
-        len--;
-
-        if (name[len] != other[len]) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 ngx_uint_t
 perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
 {
@@ -181,11 +143,11 @@ perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
     app = names->bytes + tuple->gateway.len;
     resource = app + tuple->app.len;
 
-    return perm_name_equal(app, tuple->app.data, tuple->app.len)
-           && perm_name_equal(resource, tuple->resource.data,
-                              tuple->resource.len)
-           && perm_name_equal(names->bytes, tuple->gateway.data,
-                              tuple->gateway.len);
+    return ngx_memcmp(app, tuple->app.data, tuple->app.len) == 0
+           && ngx_memcmp(resource, tuple->resource.data, tuple->resource.len)
+              == 0
+           && ngx_memcmp(names->bytes, tuple->gateway.data, tuple->gateway.len)
+              == 0;
 }
 
 

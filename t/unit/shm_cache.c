@@ -2,7 +2,6 @@
 /*
  * The table of grants.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
- * sources: src/shm/cache_store.c
  *
  * With the arguments "lookup ENTRIES LOOKUPS" it does just that, to be run
  * under callgrind.
@@ -216,19 +215,19 @@ test_marks(void)
     store(test_tuple(&a, "gw", "res", "app"), LATER, -1, 1);
     lookup(&a.tuple, &entry);
 
-    ok(perm_cache_claim(cache, &entry, 5000, 1000) == 1, "one claims it");
-    ok(perm_cache_claim(cache, &entry, 5999, 1000) == 0, "no other one does");
-    ok(perm_cache_claim(cache, &entry, 6000, 1000) == 1,
+    ok(perm_cache_claim(&entry, 5000, 1000) == 1, "one claims it");
+    ok(perm_cache_claim(&entry, 5999, 1000) == 0, "no other one does");
+    ok(perm_cache_claim(&entry, 6000, 1000) == 1,
        "until nothing came of it");
     ok(lookup(&a.tuple, &entry), "a claimed entry is found");
 
     old = entry;
     store(&a.tuple, LATER, -1, 2);
 
-    ok(perm_cache_claim(cache, &old, 9000, 1000) == 0,
+    ok(perm_cache_claim(&old, 9000, 1000) == 0,
        "what was refreshed cannot be claimed as it was");
     lookup(&a.tuple, &entry);
-    ok(perm_cache_claim(cache, &entry, 6001, 1000) == 1, "but as it is");
+    ok(perm_cache_claim(&entry, 6001, 1000) == 1, "but as it is");
 
     ok(!perm_cache_accessed(&entry, 1700000000), "no access was noted");
     perm_cache_note_access(&entry, 1700000000);

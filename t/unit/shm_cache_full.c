@@ -2,7 +2,6 @@
 /*
  * A table of grants that is full: who makes room for whom.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
- * sources: src/shm/cache_store.c
  */
 
 

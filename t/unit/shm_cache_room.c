@@ -2,7 +2,6 @@
 /*
  * A table of grants and names of all lengths: which have room, and whose.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
- * sources: src/shm/cache_store.c
  */
 
 

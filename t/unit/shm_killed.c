@@ -2,8 +2,7 @@
 /*
  * Workers killed while they write: readers never see a torn entry, nothing
  * that was recorded is lost, and what they left heals.
- * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
- * sources: src/shm/cache_store.c src/shm/recorder.c src/shm/recorder_take.c
+ * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
  */
 
 

@@ -2,7 +2,6 @@
 /*
  * The table of last accesses.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
- * sources: src/shm/recorder_take.c
  */
 
 

@@ -2,7 +2,6 @@
 /*
  * A table of last accesses and names of all lengths: which have room.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
- * sources: src/shm/recorder_take.c
  */
 
 

@@ -2,9 +2,8 @@
 /*
  * Pending accesses on their way to Redis, and what its answers do to them.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
- * sources: src/shm/recorder_take.c
- * sources: src/sync/flush_batch.c
- * sources: src/resp/advice.c src/resp/printable.c src/resp/reply.c
+ * sources: src/sync/flush_batch.c src/resp/advice.c src/resp/printable.c
+ * sources: src/resp/reply.c
  */
 
 
