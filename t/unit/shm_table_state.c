@@ -250,6 +250,114 @@ test_found(void)
 }
 
 
+/*
+ * The diagram of table_state.h: from each state by each event, with a mark.
+ * Where that leads shows in which changes may be passed over later.
+ */
+
+#define LOADED   0
+#define SUSPECT  1
+#define FLUSHED  2
+#define FOUND    3
+#define EMPTY    4
+
+#define MARK     8
+
+
+static const char *const  states[] = {
+    "loaded", "suspect", "flushed", "found", "empty"
+};
+
+static const char *const  events[] = {
+    "push of meta", "push of all", "gap", "not loaded", "loaded"
+};
+
+static const int  diagram[5][5] = {
+    { SUSPECT|MARK, FLUSHED|MARK, SUSPECT|MARK, FOUND|MARK, LOADED },
+    { SUSPECT|MARK, FLUSHED|MARK, SUSPECT|MARK, FOUND,      LOADED },
+    { SUSPECT|MARK, FLUSHED|MARK, FLUSHED|MARK, EMPTY,      LOADED },
+    { EMPTY|MARK,   EMPTY|MARK,   EMPTY,        FOUND,      LOADED },
+    { EMPTY,        EMPTY,        EMPTY,        EMPTY,      LOADED }
+};
+
+
+static void
+step(int e)
+{
+    if (e <= PERM_TABLE_GAP) {
+        event(e);
+
+    } else {
+        (void) answer(e == PERM_TABLE_GAP + 2);
+    }
+}
+
+
+static void
+test_cell(int state, int e)
+{
+    int                 to, marked, good;
+    perm_cache_entry_t  entry;
+
+    to = diagram[state][e] & ~MARK;
+    marked = diagram[state][e] & MARK;
+
+    loaded();
+
+    if (state == SUSPECT) {
+        event(PERM_TABLE_META);
+
+    } else if (state == FLUSHED || state == EMPTY) {
+        event(PERM_TABLE_FLUSH);
+    }
+
+    if (state >= FOUND) {
+        (void) answer(0);
+    }
+
+    store(&never.tuple, LATER);
+    change(&before.tuple);
+    step(e);
+    change(&after.tuple);
+
+    entry = lookup(&never.tuple);
+
+    good = ((perm_table_state_known(&table) == PERM_TABLE_NOT_LOADED)
+            == (to >= FOUND));
+
+    /* what an event or the end of a load leaves */
+
+    good &= (entry.trusted == (e > PERM_TABLE_GAP
+                               && (state < FOUND || to >= FOUND)));
+
+    /* "loaded" marks when it is found not to be, "found" by the push of all */
+
+    (void) answer(0);
+    good &= (stale_ok(&before.tuple) == (to != LOADED && !marked));
+    good &= (stale_ok(&after.tuple) == (to != LOADED));
+
+    change(&both.tuple);
+    event(PERM_TABLE_FLUSH);
+    good &= (stale_ok(&both.tuple) == (to == FLUSHED || to == EMPTY));
+
+    ok(good, "%s, %s: %s%s", states[state], events[e], states[to],
+       marked ? ", marked" : "");
+}
+
+
+static void
+test_diagram(void)
+{
+    int  state, e;
+
+    for (state = LOADED; state <= EMPTY; state++) {
+        for (e = 0; e < 5; e++) {
+            test_cell(state, e);
+        }
+    }
+}
+
+
 static void
 test_meanwhile(void)
 {
@@ -306,6 +414,7 @@ main(void)
     test_asked_before();
     test_order();
     test_found();
+    test_diagram();
     test_meanwhile();
 
     return done();
