@@ -127,7 +127,7 @@ perm_handler_lookup(perm_ctx_t *ctx)
                   && perm_cached_valid(ctx) > 0
                   && perm_cached_stale_ok(ctx);
 
-        if (slow_ok && perm_fetch_late(ctx->pmcf->worker->fetch)) {
+        if (slow_ok && perm_fetch_slow(ctx->pmcf->worker->fetch)) {
             perm_handler_refresh(ctx, known);
             return perm_handler_stale(ctx);
         }
@@ -190,7 +190,7 @@ perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known, ngx_uint_t slow_ok)
 static ngx_int_t
 perm_handler_resume(perm_ctx_t *ctx)
 {
-    perm_fetch_reply_t  *reply;
+    perm_grants_reply_t  *reply;
 
     switch (ctx->suspend->state) {
 

@@ -4,7 +4,7 @@
 
 static perm_suspend_t *perm_suspend_create(perm_ctx_t *ctx);
 static ngx_int_t perm_suspend_wait(perm_ctx_t *ctx);
-static void perm_suspend_answered(void *data, perm_fetch_reply_t *reply);
+static void perm_suspend_answered(void *data, perm_grants_reply_t *reply);
 static void perm_suspend_slow(ngx_event_t *ev);
 static void perm_suspend_resume(perm_ctx_t *ctx, perm_suspend_state_t state);
 static void perm_suspend_cancel(void *data);
@@ -13,8 +13,8 @@ static void perm_suspend_cancel(void *data);
 ngx_int_t
 perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
 {
-    perm_suspend_t       *suspend;
-    perm_fetch_waiter_t  *waiter;
+    perm_suspend_t         *suspend;
+    perm_pending_waiter_t  *waiter;
 
     if (perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
                    perm_suspend_answered, ctx, &waiter)
@@ -35,7 +35,7 @@ perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
     perm_ctx_debug(ctx, "suspended");
 
     if (slow) {
-        ngx_add_timer(&suspend->slow, PERM_FETCH_LATE);
+        ngx_add_timer(&suspend->slow, PERM_FETCH_SLOW);
     }
 
     return perm_suspend_wait(ctx);
@@ -121,7 +121,7 @@ perm_suspend_wait(perm_ctx_t *ctx)
 
 
 static void
-perm_suspend_answered(void *data, perm_fetch_reply_t *reply)
+perm_suspend_answered(void *data, perm_grants_reply_t *reply)
 {
     perm_ctx_t *ctx = data;
 

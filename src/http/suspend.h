@@ -22,16 +22,16 @@ typedef enum {
 
 struct perm_suspend_s {
     perm_suspend_state_t   state;
-    perm_fetch_waiter_t   *waiter;     /* NULL: nothing will answer */
+    perm_pending_waiter_t *waiter;     /* NULL: nothing will answer */
     ngx_event_t            slow;
     ngx_msec_t             since;      /* ms, monotonic */
-    perm_fetch_reply_t     reply;      /* of PERM_SUSPEND_ANSWERED */
+    perm_grants_reply_t    reply;      /* of PERM_SUSPEND_ANSWERED */
 };
 
 
 /*
  * Looks ctx->tuple up in Redis and has the request wait.  "flags": those of
- * perm_fetch().  "slow": resume without an answer after PERM_FETCH_LATE ms.
+ * perm_fetch().  "slow": resume without an answer after PERM_FETCH_SLOW ms.
  * Returns NGX_DECLINED when Redis cannot be asked.  Otherwise returns what the
  * handler has to return: NGX_AGAIN in the phase, NGX_DONE in a content handler,
  * or NGX_HTTP_INTERNAL_SERVER_ERROR.

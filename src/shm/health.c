@@ -136,34 +136,36 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
 
 
 ngx_uint_t
-perm_health_unreadable(perm_health_t *health, uint64_t hash)
+perm_health_first(perm_health_t *health, uint64_t hash)
 {
-    uint64_t    told;
+    uint64_t    logged;
     ngx_uint_t  i, slot;
 
     if (hash == 0) {
         hash = 1;
     }
 
-    /* where the hash would be if all were taken, and on to a free one */
+    /* on from its own place to a free one; where all are taken, its own */
 
-    slot = hash % PERM_HEALTH_TOLD;
+    slot = hash % PERM_HEALTH_LOGGED;
 
-    for (i = 0; i < PERM_HEALTH_TOLD; i++) {
-        told = __atomic_load_n(&health->told[(slot + i) % PERM_HEALTH_TOLD],
-                               __ATOMIC_RELAXED);
+    for (i = 0; i < PERM_HEALTH_LOGGED; i++) {
+        logged = __atomic_load_n(
+                            &health->logged[(slot + i) % PERM_HEALTH_LOGGED],
+                            __ATOMIC_RELAXED);
 
-        if (told == hash) {
+        if (logged == hash) {
             return 0;
         }
 
-        if (told == 0) {
-            slot = (slot + i) % PERM_HEALTH_TOLD;
+        if (logged == 0) {
+            slot = (slot + i) % PERM_HEALTH_LOGGED;
             break;
         }
     }
 
-    told = __atomic_exchange_n(&health->told[slot], hash, __ATOMIC_ACQ_REL);
+    logged = __atomic_exchange_n(&health->logged[slot], hash,
+                                 __ATOMIC_ACQ_REL);
 
-    return told != hash;
+    return logged != hash;
 }

@@ -14,12 +14,12 @@
 
 
 #define PERM_HEALTH_WORKERS  128
-#define PERM_HEALTH_TOLD     512
+#define PERM_HEALTH_LOGGED     512
 
 
 typedef struct {
-    ngx_atomic_t    redis_up;        /* 1: every worker that said something
-                                        has its link */
+    ngx_atomic_t    redis_up;        /* 1: every worker that tried to has its
+                                        link */
     ngx_atomic_t    redis_since;     /* unix seconds of the last change */
     ngx_atomic_t    tracking;        /* 1: changes are pushed */
     ngx_atomic_t    tracking_since;
@@ -28,10 +28,9 @@ typedef struct {
     ngx_atomic_t    hung;            /* counts hung servers found out by the
                                         heartbeat; a change of it makes every
                                         worker drop its link */
-    ngx_atomic_t    full;            /* unix seconds when recording was last
-                                        told to be out of room, 0: never */
-    uint64_t        told[PERM_HEALTH_TOLD];
-                                     /* of which unreadable grants: hashes */
+    ngx_atomic_t    full;            /* unix seconds of the last line about
+                                        accesses dropped, 0: none */
+    uint64_t        logged[PERM_HEALTH_LOGGED];   /* hashes of keys */
     u_char          down[PERM_HEALTH_WORKERS];
 } perm_health_t;
 
@@ -46,10 +45,12 @@ void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 
 
-/* 1 when the unreadable grant with this hash was not told of yet, or long
-   ago: there is room for PERM_HEALTH_TOLD */
+/*
+ * 1 for the first of all workers that comes with this hash, of a key that is
+ * to be logged once.  Of more than PERM_HEALTH_LOGGED keys some are forgotten.
+ */
 
-ngx_uint_t perm_health_unreadable(perm_health_t *health, uint64_t hash);
+ngx_uint_t perm_health_first(perm_health_t *health, uint64_t hash);
 
 
 #endif /* _PERM_SHM_HEALTH_H_INCLUDED_ */

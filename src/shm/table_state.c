@@ -116,8 +116,8 @@ perm_table_state_event(perm_table_state_t *table, perm_table_event_t event,
     do {
         word = table->word;
         step = &perm_table_steps[perm_table_state_of(word)][event];
-        next = perm_table_state_word(perm_table_state_version(word) + 1,
-                                     step->next);
+        next = perm_table_state_word(perm_table_state_version(word)
+                                     + (event != PERM_TABLE_GAP), step->next);
 
         perm_table_state_act(table, step->action | PERM_TABLE_STATE_DISTRUST);
 
@@ -168,7 +168,7 @@ perm_table_state_answered(perm_table_state_t *table, ngx_atomic_uint_t asked,
     }
 
     if (!loaded) {
-        return NGX_DECLINED;
+        return NGX_ABORT;
     }
 
     return turned ? NGX_AGAIN : NGX_OK;

@@ -12,8 +12,8 @@
  * be emptied: a change before the mark counts, a change after it does not as
  * long as the table is not loaded.
  *
- *   event      push of "meta"  push of all    gap         asked:      asked:
- *   state                      (FLUSHALL)     in pushes   not loaded  loaded
+ *   event      push of "meta"  push of all    gap in      asked:      asked:
+ *   state      or end of gap   (FLUSHALL)     pushes      not loaded  loaded
  *   --------------------------------------------------------------------------
  *   LOADED     SUSPECT, m      FLUSHED, m     SUSPECT, m  FOUND, m    LOADED
  *   SUSPECT    SUSPECT, m      FLUSHED, m     SUSPECT, m  FOUND       LOADED
@@ -52,16 +52,17 @@ typedef enum {
 
 
 typedef enum {
-    PERM_TABLE_META = 0,       /* "meta" was pushed as changed */
-    PERM_TABLE_FLUSH,          /* everything was */
-    PERM_TABLE_GAP             /* changes may have been missed */
+    PERM_TABLE_META = 0,       /* "meta" was pushed as changed, or may have
+                                  changed in a gap that is over */
+    PERM_TABLE_FLUSH,          /* everything was pushed as changed */
+    PERM_TABLE_GAP             /* changes may be missed from now on */
 } perm_table_event_t;
 
 
 typedef struct {
     perm_cache_t   *cache;
-    ngx_atomic_t    word;      /* the state, and how often an event or an
-                                  answer changed it */
+    ngx_atomic_t    word;      /* the state, and how often the table may have
+                                  been emptied or loaded */
     ngx_atomic_t    since;     /* unix seconds of the answer that found what is
                                   known; 0: unknown */
 } perm_table_state_t;
@@ -77,7 +78,8 @@ perm_table_known_t perm_table_state_known(perm_table_state_t *table);
 
 /*
  * An event of the worker that is told of changes, in the order of its
- * connection.  The table is to be asked for then.
+ * connection.  The table is to be asked for then; in a gap that can wait for
+ * its end.
  */
 
 void perm_table_state_event(perm_table_state_t *table,
@@ -87,7 +89,7 @@ void perm_table_state_event(perm_table_state_t *table,
 /*
  * Whether the table is loaded is asked: to be read before, and handed to
  * perm_table_state_answered() with the answer.  That returns NGX_OK when the
- * table is loaded, NGX_DECLINED when it is not, or NGX_AGAIN: it was emptied
+ * table is loaded, NGX_ABORT when it is not, or NGX_AGAIN: it was emptied
  * or loaded meanwhile, so that answers to lookups of the same time may be of
  * before or after that.  A change of what is known is logged once in all
  * workers; "prefix" is of the keys.

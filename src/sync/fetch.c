@@ -1,29 +1,72 @@
 
-#include "sync/fetch_priv.h"
+#include "sync/fetch.h"
 
+#include "core/grant_key.h"
 #include "sync/log_once.h"
+
+
+/*
+ * A lookup is one HMGET.  Whether its answer means anything depends on whether
+ * the table is loaded, which one HGET of "meta" asks for all lookups of a turn
+ * of the event loop.  It is sent behind them: where the table was emptied
+ * before the HMGET, the HGET finds it so.
+ */
+
+typedef struct {
+    perm_fetch_t         *fetch;
+    ngx_queue_t           pendings;
+    ngx_atomic_uint_t     asked;      /* of table_state, when it was sent */
+} perm_fetch_turn_t;
+
+
+struct perm_fetch_s {
+    perm_sync_conf_t     *conf;
+    perm_zone_t          *zone;
+    perm_stats_cell_t    *stats;      /* of this worker */
+    perm_redis_client_t  *redis;
+    perm_redis_stat_t     stat;
+    ngx_log_t            *log;
+    ngx_uint_t            worker;
+    ngx_atomic_uint_t     hung;       /* of health, when last looked at */
+
+    perm_pending_table_t  pendings;
+    perm_fetch_turn_t    *turn;       /* this one, NULL: nothing sent in it */
+    ngx_event_t           end;        /* of the turn, posted */
+
+    perm_log_once_t       logged;     /* of HMGET */
+    perm_log_once_t       logged_meta;
+
+    perm_str_t            prefix;
+    char                  meta_key[PERM_KEY_MAX];
+    size_t                meta_len;
+};
 
 
 static void perm_fetch_link(void *data, ngx_uint_t up);
 static void perm_fetch_timing(void *data, uint64_t usec);
-static perm_pending_t *perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple,
-    uint64_t hash);
+static perm_pending_t *perm_fetch_join(perm_fetch_t *fetch,
+    perm_tuple_t *tuple, uint64_t hash);
 static perm_pending_t *perm_fetch_start(perm_fetch_t *fetch,
     perm_tuple_t *tuple, uint64_t hash, ngx_uint_t flags);
-static ngx_int_t perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known,
+static ngx_int_t perm_fetch_limit(perm_fetch_t *fetch, ngx_uint_t known,
     ngx_msec_t max);
-static void perm_fetch_delayed(ngx_event_t *ev);
+static void perm_fetch_limited(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_pending_t *pending);
+static perm_fetch_turn_t *perm_fetch_turn(perm_fetch_t *fetch);
+static void perm_fetch_send_meta(ngx_event_t *ev);
 static void perm_fetch_reply(void *data, redisReply *reply);
+static void perm_fetch_reply_meta(void *data, redisReply *reply);
+static void perm_fetch_checked(perm_pending_t *pending, redisReply *reply,
+    ngx_int_t rc);
+static void perm_fetch_finish(perm_pending_t *pending);
 static ngx_int_t perm_fetch_again(perm_pending_t *pending);
-static void perm_fetch_expired(ngx_event_t *ev);
+static void perm_fetch_due(ngx_event_t *ev);
 static void perm_fetch_store(perm_pending_t *pending);
 
 
 perm_fetch_t *
 perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 {
-    perm_str_t     prefix;
     perm_fetch_t  *fetch;
 
     fetch = ngx_pcalloc(cycle->pool, sizeof(perm_fetch_t));
@@ -34,23 +77,20 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->conf = conf;
     fetch->zone = conf->zone.zone;
     fetch->stats = perm_stats_cell(fetch->zone->stats, ngx_worker);
+    fetch->stat.commands = &fetch->stats->redis.commands;
+    fetch->stat.errors = &fetch->stats->redis.errors;
     fetch->log = cycle->log;
     fetch->worker = ngx_worker;
     fetch->hung = fetch->zone->health.hung;
 
+    fetch->prefix = perm_sync_conf_prefix(conf);
+    fetch->meta_len = perm_grant_key_meta(fetch->meta_key, fetch->prefix);
+
     perm_pending_init(&fetch->pendings);
-    ngx_queue_init(&fetch->unchecked);
 
-    fetch->meta.handler = perm_fetch_table_handler;
-    fetch->meta.data = fetch;
-    fetch->meta.log = cycle->log;
-
-    prefix.data = (char *) conf->redis.prefix.data;
-    prefix.len = conf->redis.prefix.len;
-    fetch->meta_len = perm_grant_key_meta((char *) fetch->meta_key, prefix);
-
-    fetch->stat.commands = &fetch->stats->redis.commands;
-    fetch->stat.errors = &fetch->stats->redis.errors;
+    fetch->end.handler = perm_fetch_send_meta;
+    fetch->end.data = fetch;
+    fetch->end.log = cycle->log;
 
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
                                             &fetch->stat, perm_fetch_link,
@@ -68,8 +108,8 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 void
 perm_fetch_destroy(perm_fetch_t *fetch)
 {
-    if (fetch->meta.posted) {
-        ngx_delete_posted_event(&fetch->meta);
+    if (fetch->end.posted) {
+        ngx_delete_posted_event(&fetch->end);
     }
 
     perm_redis_client_destroy(fetch->redis);
@@ -103,8 +143,8 @@ perm_fetch_timing(void *data, uint64_t usec)
 
 ngx_int_t
 perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t flags, perm_fetch_pt handler, void *data,
-    perm_fetch_waiter_t **waiter)
+    ngx_uint_t flags, perm_pending_pt handler, void *data,
+    perm_pending_waiter_t **waiter)
 {
     perm_pending_t  *pending;
 
@@ -141,24 +181,46 @@ perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
 }
 
 
-ngx_uint_t
-perm_fetch_late(perm_fetch_t *fetch)
+void
+perm_fetch_cancel(perm_pending_waiter_t *waiter)
 {
-    return perm_pending_waiting(&fetch->pendings) >= PERM_FETCH_LATE;
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "app_permission: waiter %p cancelled", waiter);
+
+    perm_pending_cancel(waiter);
+}
+
+
+ngx_uint_t
+perm_fetch_slow(perm_fetch_t *fetch)
+{
+    ngx_msec_t  waiting;
+
+    waiting = perm_pending_waiting(&fetch->pendings);
+
+    if (waiting < PERM_FETCH_SLOW) {
+        return 0;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: Redis is slow, no answer for %M ms",
+                   waiting);
+
+    return 1;
 }
 
 
 void
-perm_fetch_cancel(perm_fetch_waiter_t *waiter)
+perm_fetch_table(perm_fetch_t *fetch)
 {
-    ngx_queue_remove(&waiter->link);
-    ngx_free(waiter);
+    (void) perm_fetch_turn(fetch);
 }
 
 
 /*
  * A lookup that was sent before the last change of the key may have an answer
- * from before it: whoever comes after the change must not share that.
+ * from before the change.  A request that came after the change must not share
+ * that.
  */
 
 static perm_pending_t *
@@ -168,18 +230,23 @@ perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash)
     perm_generation_t   now;
 
     pending = perm_pending_find(&fetch->pendings, tuple, hash);
-
-    if (pending == NULL || pending->delayed) {
-        return pending;
-    }
-
-    now = perm_cache_generation(fetch->zone->cache, tuple->gateway, tuple->app);
-
-    if (now.epoch != pending->generation.epoch
-        || !perm_generation_unchanged(&pending->generation, &now))
-    {
+    if (pending == NULL) {
         return NULL;
     }
+
+    if (!pending->limited) {
+        now = perm_cache_generation(fetch->zone->cache, tuple->gateway,
+                                    tuple->app);
+
+        if (now.epoch != pending->generation.epoch
+            || !perm_generation_unchanged(&pending->generation, &now))
+        {
+            return NULL;
+        }
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: lookup %p joined", pending);
 
     return pending;
 }
@@ -190,13 +257,14 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     ngx_uint_t flags)
 {
     ngx_int_t        wait;
-    ngx_uint_t       known;
     perm_pending_t  *pending;
 
-    known = flags & PERM_FETCH_KNOWN;
-    wait = perm_fetch_place(fetch, known, fetch->conf->redis.timeout);
+    wait = perm_fetch_limit(fetch, flags & PERM_FETCH_KNOWN,
+                            fetch->conf->redis.timeout);
 
     if (wait == NGX_ERROR) {
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                       "app_permission: lookup beyond the limit");
         return NULL;
     }
 
@@ -205,20 +273,28 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
         return NULL;
     }
 
-    pending->fetch = fetch;
-    pending->known = known;
+    pending->owner = fetch;
+    pending->known = ((flags & PERM_FETCH_KNOWN) != 0);
+
+    pending->timer.data = pending;
+    pending->timer.log = fetch->log;
+
+    ngx_log_debug8(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: lookup %p of \"%*s\" in \"%*s\", \"%*s\", "
+                   "limited for %i ms", pending,
+                   tuple->app.len, tuple->app.data,
+                   tuple->gateway.len, tuple->gateway.data,
+                   tuple->resource.len, tuple->resource.data, wait);
 
     if (wait) {
-        pending->delayed = 1;
-        pending->timer.handler = perm_fetch_delayed;
-        pending->timer.data = pending;
-        pending->timer.log = fetch->log;
+        pending->limited = 1;
+        pending->timer.handler = perm_fetch_limited;
         ngx_add_timer(&pending->timer, (ngx_msec_t) wait);
         return pending;
     }
 
     if (perm_fetch_send(pending) != NGX_OK) {
-        perm_pending_free(&fetch->pendings, pending);
+        perm_pending_free(pending);
         return NULL;
     }
 
@@ -226,10 +302,10 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
 }
 
 
-/* within the limit: see perm_rate_limit_take() */
+/* ms to wait, or NGX_ERROR: that would be more than "max" */
 
 static ngx_int_t
-perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
+perm_fetch_limit(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
 {
     ngx_int_t  wait;
 
@@ -241,7 +317,7 @@ perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
                                 ngx_current_msec, max);
 
     if (wait != 0) {
-        (void) ngx_atomic_fetch_add(&fetch->stats->limited, 1);
+        perm_stats_add(&fetch->stats->limited, 1);
     }
 
     return wait;
@@ -249,17 +325,15 @@ perm_fetch_place(perm_fetch_t *fetch, ngx_uint_t known, ngx_msec_t max)
 
 
 static void
-perm_fetch_delayed(ngx_event_t *ev)
+perm_fetch_limited(ngx_event_t *ev)
 {
     perm_pending_t *pending = ev->data;
 
-    pending->delayed = 0;
+    pending->limited = 0;
 
     if (perm_fetch_send(pending) != NGX_OK) {
-        perm_fetch_failed(pending, NULL, NGX_ERROR);
-        pending->answered = 1;
-        pending->checked = 1;
-        perm_fetch_settle(pending);
+        perm_grants_reply_failed(&pending->reply, NULL, NGX_ERROR);
+        perm_fetch_finish(pending);
     }
 }
 
@@ -267,21 +341,25 @@ perm_fetch_delayed(ngx_event_t *ev)
 static ngx_int_t
 perm_fetch_send(perm_pending_t *pending)
 {
-    u_char         buf[PERM_KEY_MAX];
-    ngx_str_t      argv[4];
-    perm_str_t     prefix;
-    perm_tuple_t  *tuple;
-    perm_fetch_t  *fetch;
+    char                key[PERM_KEY_MAX];
+    ngx_str_t           argv[4];
+    perm_tuple_t       *tuple;
+    perm_fetch_t       *fetch;
+    perm_fetch_turn_t  *turn;
 
-    fetch = pending->fetch;
+    fetch = pending->owner;
     tuple = &pending->tuple;
 
-    prefix.data = (char *) fetch->conf->redis.prefix.data;
-    prefix.len = fetch->conf->redis.prefix.len;
+    /* posted before the link posts its write, so that one write takes both */
+
+    turn = perm_fetch_turn(fetch);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_str_set(&argv[0], "HMGET");
-    argv[1].data = buf;
-    argv[1].len = perm_grant_key((char *) buf, PERM_KEY_GRANTS, prefix,
+    argv[1].data = (u_char *) key;
+    argv[1].len = perm_grant_key(key, PERM_KEY_GRANTS, fetch->prefix,
                                  tuple->gateway, tuple->app);
     ngx_str_set(&argv[2], PERM_GATEWAY_FIELD);
     argv[3].data = (u_char *) tuple->resource.data;
@@ -290,25 +368,78 @@ perm_fetch_send(perm_pending_t *pending)
     pending->generation = perm_cache_generation(fetch->zone->cache,
                                                 tuple->gateway, tuple->app);
 
-    /* before the link posts its write, so that one write takes both */
-
-    if (!fetch->meta.posted) {
-        ngx_post_event(&fetch->meta, &ngx_posted_events);
-    }
-
-    if (perm_redis_client_send(fetch->redis, &argv[1], 4, argv, perm_fetch_reply,
-                               pending)
+    if (perm_redis_client_send(fetch->redis, &argv[1], 4, argv,
+                               perm_fetch_reply, pending)
         == NULL)
     {
         return NGX_ERROR;
     }
 
-    pending->sends++;
-
     perm_pending_sent(&fetch->pendings, pending);
-    ngx_queue_insert_tail(&fetch->unchecked, &pending->batch);
+    ngx_queue_insert_tail(&turn->pendings, &pending->turn);
+
+    if (!pending->timed) {
+        pending->timed = 1;
+        pending->due = ngx_current_msec + fetch->conf->redis.timeout;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: lookup %p sent", pending);
 
     return NGX_OK;
+}
+
+
+/* NULL: memory is out */
+
+static perm_fetch_turn_t *
+perm_fetch_turn(perm_fetch_t *fetch)
+{
+    perm_fetch_turn_t  *turn;
+
+    if (fetch->turn) {
+        return fetch->turn;
+    }
+
+    turn = ngx_alloc(sizeof(perm_fetch_turn_t), fetch->log);
+    if (turn == NULL) {
+        return NULL;
+    }
+
+    turn->fetch = fetch;
+    ngx_queue_init(&turn->pendings);
+
+    ngx_post_event(&fetch->end, &ngx_posted_events);
+    fetch->turn = turn;
+
+    return turn;
+}
+
+
+static void
+perm_fetch_send_meta(ngx_event_t *ev)
+{
+    perm_fetch_t *fetch = ev->data;
+
+    ngx_str_t           argv[3];
+    perm_fetch_turn_t  *turn;
+
+    turn = fetch->turn;
+    fetch->turn = NULL;
+
+    turn->asked = perm_table_state_ask(&fetch->zone->table);
+
+    ngx_str_set(&argv[0], "HGET");
+    argv[1].data = (u_char *) fetch->meta_key;
+    argv[1].len = fetch->meta_len;
+    ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
+
+    if (perm_redis_client_send(fetch->redis, &argv[1], 3, argv,
+                               perm_fetch_reply_meta, turn)
+        == NULL)
+    {
+        perm_fetch_reply_meta(turn, NULL);
+    }
 }
 
 
@@ -320,20 +451,22 @@ perm_fetch_reply(void *data, redisReply *reply)
     ngx_int_t      rc;
     perm_fetch_t  *fetch;
 
-    fetch = pending->fetch;
-    rc = NGX_ERROR;
+    fetch = pending->owner;
+    rc = perm_grants_reply_parse(reply, &pending->reply.grants);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: lookup %p answered, rc:%i", pending, rc);
 
     if (reply) {
-        rc = perm_grants_reply_parse(reply, &pending->reply.grants);
         pending->generation.untracked =
-            !perm_redis_client_tracked(fetch->redis);
+                                    !perm_redis_client_tracked(fetch->redis);
 
         if (perm_redis_reply_error(reply, "WRONGTYPE")) {
             perm_log_once_wrong_type(fetch->conf, &pending->tuple, fetch->log);
 
         } else {
-            perm_grants_reply_log(&fetch->answers, reply, rc, "HMGET",
-                                  fetch->log);
+            perm_log_once_reply(&fetch->logged, reply, rc, "HMGET",
+                                fetch->log);
         }
 
         if (rc == NGX_ERROR) {
@@ -344,44 +477,89 @@ perm_fetch_reply(void *data, redisReply *reply)
     pending->answered = 1;
 
     if (rc != NGX_OK) {
-        perm_fetch_failed(pending, reply, rc);
-        pending->checked = 1;
-    }
-
-    perm_fetch_settle(pending);
-}
-
-
-void
-perm_fetch_failed(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
-{
-    perm_fetch_reply_t  *failed;
-
-    failed = &pending->reply;
-    failed->result = PERM_FETCH_IMPOSSIBLE;
-
-    if (reply == NULL) {
-        ngx_memcpy(failed->error, "no answer in time",
-                   sizeof("no answer in time"));
-
-    } else if (rc == NGX_ERROR) {
-        ngx_memcpy(failed->error, "an answer of a wrong type",
-                   sizeof("an answer of a wrong type"));
-
-    } else {
-        ngx_cpystrn((u_char *) failed->error, (u_char *) reply->str,
-                    PERM_FETCH_ERROR);
-    }
-}
-
-
-void
-perm_fetch_settle(perm_pending_t *pending)
-{
-    if (!pending->answered || !pending->checked) {
+        perm_grants_reply_failed(&pending->reply, reply, rc);
+        perm_fetch_finish(pending);
         return;
     }
 
+    if (pending->checked) {
+        perm_fetch_finish(pending);
+    }
+}
+
+
+static void
+perm_fetch_reply_meta(void *data, redisReply *reply)
+{
+    perm_fetch_turn_t *turn = data;
+
+    ngx_int_t      rc;
+    ngx_uint_t     loaded;
+    ngx_queue_t   *q;
+    perm_fetch_t  *fetch;
+
+    fetch = turn->fetch;
+    rc = perm_grants_reply_loaded(reply, &loaded);
+
+    if (reply) {
+        perm_log_once_reply(&fetch->logged_meta, reply, rc, "HGET",
+                            fetch->log);
+    }
+
+    if (rc == NGX_OK) {
+        rc = perm_table_state_answered(&fetch->zone->table, turn->asked,
+                                       loaded, &fetch->conf->redis.prefix,
+                                       fetch->log);
+
+    } else if (rc == NGX_ERROR && reply) {
+        perm_redis_client_drop(fetch->redis);
+    }
+
+    while (!ngx_queue_empty(&turn->pendings)) {
+        q = ngx_queue_head(&turn->pendings);
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+
+        perm_fetch_checked(ngx_queue_data(q, perm_pending_t, turn), reply, rc);
+    }
+
+    ngx_free(turn);
+}
+
+
+/* rc: of perm_table_state_answered(), or without that, of the reply */
+
+static void
+perm_fetch_checked(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
+{
+    pending->checked = 1;
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_ABORT:
+        pending->reply.result = PERM_FETCH_NOT_LOADED;
+        break;
+
+    case NGX_AGAIN:
+        pending->again = 1;
+        break;
+
+    default:
+        perm_grants_reply_failed(&pending->reply, reply, rc);
+    }
+
+    if (pending->answered) {
+        perm_fetch_finish(pending);
+    }
+}
+
+
+static void
+perm_fetch_finish(perm_pending_t *pending)
+{
     if (pending->again && perm_fetch_again(pending) == NGX_OK) {
         return;
     }
@@ -390,22 +568,22 @@ perm_fetch_settle(perm_pending_t *pending)
         perm_fetch_store(pending);
     }
 
-    /* who asks from now on does so anew */
-
-    ngx_queue_remove(&pending->link);
-    ngx_queue_init(&pending->link);
-
-    perm_pending_tell(pending);
-    perm_pending_free(&pending->fetch->pendings, pending);
+    perm_pending_unshare(pending);
+    perm_pending_wake(pending, &pending->reply);
+    perm_pending_free(pending);
 }
 
 
-/* whoever waits does so for the time of one lookup */
+/*
+ * The table was emptied or loaded meanwhile.  The lookup is sent again in what
+ * is left of the waiters' time, and within the limit.
+ */
 
 static ngx_int_t
 perm_fetch_again(perm_pending_t *pending)
 {
-    ngx_msec_int_t  left;
+    ngx_msec_int_t   left;
+    perm_fetch_t    *fetch;
 
     pending->again = 0;
 
@@ -413,28 +591,22 @@ perm_fetch_again(perm_pending_t *pending)
         return NGX_DECLINED;
     }
 
-    if (pending->sends == 1) {
-        pending->due = (ngx_msec_t) pending->fetched
-                      + pending->fetch->conf->redis.timeout;
-    }
-
+    fetch = pending->owner;
     left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
 
     pending->answered = 0;
     pending->checked = 0;
 
     if (left <= 0
-        || perm_fetch_place(pending->fetch, pending->known, 0) != 0
+        || perm_fetch_limit(fetch, pending->known, 0) != 0
         || perm_fetch_send(pending) != NGX_OK)
     {
-        perm_fetch_failed(pending, NULL, NGX_ERROR);
+        perm_grants_reply_failed(&pending->reply, NULL, NGX_ERROR);
         return NGX_DECLINED;
     }
 
     if (!pending->timer.timer_set) {
-        pending->timer.handler = perm_fetch_expired;
-        pending->timer.data = pending;
-        pending->timer.log = pending->fetch->log;
+        pending->timer.handler = perm_fetch_due;
         ngx_add_timer(&pending->timer, (ngx_msec_t) left);
     }
 
@@ -442,41 +614,51 @@ perm_fetch_again(perm_pending_t *pending)
 }
 
 
-/* the lookup goes on for the cache */
+/* the waiters' time is over; the lookup goes on for the cache */
 
 static void
-perm_fetch_expired(ngx_event_t *ev)
+perm_fetch_due(ngx_event_t *ev)
 {
     perm_pending_t *pending = ev->data;
 
-    perm_fetch_result_t  result;
+    perm_grants_reply_t  reply;
 
-    ngx_queue_remove(&pending->link);
-    ngx_queue_init(&pending->link);
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ev->log, 0,
+                   "app_permission: lookup %p timed out for its waiters",
+                   pending);
 
-    result = pending->reply.result;
+    perm_grants_reply_failed(&reply, NULL, NGX_ERROR);
 
-    perm_fetch_failed(pending, NULL, NGX_ERROR);
-    perm_pending_tell(pending);
-
-    pending->reply.result = result;
+    perm_pending_unshare(pending);
+    perm_pending_wake(pending, &reply);
 }
 
 
 static void
 perm_fetch_store(perm_pending_t *pending)
 {
-    ngx_uint_t      live;
+    ngx_uint_t      unreadable;
     perm_fetch_t   *fetch;
+    perm_grants_t  *grants;
 
-    fetch = pending->fetch;
+    fetch = pending->owner;
+    grants = &pending->reply.grants;
 
-    perm_log_once_grants(fetch->conf, fetch->stats, &pending->tuple,
-                         &pending->reply.grants, fetch->log);
+    unreadable = (grants->gateway == PERM_GRANT_UNREADABLE)
+                 + (grants->resource == PERM_GRANT_UNREADABLE);
 
-    live = perm_decision_allows(pending->reply.grants, ngx_time());
+    if (unreadable) {
+        perm_stats_add(&fetch->stats->unreadable_grants, unreadable);
+        perm_log_once_unreadable(fetch->conf, &pending->tuple, grants,
+                                 fetch->log);
+    }
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
-                     pending->reply.grants, live, pending->fetched,
-                     pending->generation);
+                     *grants, perm_decision_allows(*grants, ngx_time()),
+                     (int64_t) pending->fetched, pending->generation);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+                   "app_permission: lookup %p cached, gateway:%L resource:%L "
+                   "tracked:%d", pending, grants->gateway, grants->resource,
+                   !pending->generation.untracked);
 }

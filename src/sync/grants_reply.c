@@ -2,12 +2,6 @@
 #include "sync/grants_reply.h"
 
 #include "core/grant_key.h"
-#include "resp/advice.h"
-#include "resp/printable.h"
-
-
-#define PERM_GRANTS_REPLY_SHOWN  128   /* bytes of an error that the log shows */
-#define PERM_GRANTS_REPLY_LINES  60    /* in a minute */
 
 
 static int64_t perm_grants_reply_expires(redisReply *reply);
@@ -18,6 +12,10 @@ perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants)
 {
     ngx_uint_t    i;
     redisReply   *value;
+
+    if (reply == NULL) {
+        return NGX_ERROR;
+    }
 
     if (reply->type == REDIS_REPLY_ERROR) {
         return NGX_DECLINED;
@@ -43,25 +41,13 @@ perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants)
 }
 
 
-static int64_t
-perm_grants_reply_expires(redisReply *reply)
-{
-    perm_str_t  value;
-
-    if (reply->type == REDIS_REPLY_NIL) {
-        return PERM_GRANT_ABSENT;
-    }
-
-    value.data = reply->str;
-    value.len = reply->len;
-
-    return perm_grant_expires(value);
-}
-
-
 ngx_int_t
 perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded)
 {
+    if (reply == NULL) {
+        return NGX_ERROR;
+    }
+
     switch (reply->type) {
 
     case REDIS_REPLY_ERROR:
@@ -83,54 +69,39 @@ perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded)
 
 
 void
-perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
-    ngx_int_t rc, char *command, ngx_log_t *log)
+perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
+    ngx_int_t rc)
 {
-    char         shown[PERM_PRINTABLE_SIZE(PERM_GRANTS_REPLY_SHOWN)];
-    size_t       len;
-    uint32_t     hash;
-    perm_str_t   error;
-    const char  *advice;
+    char  *error;
 
-    if (rc == NGX_OK) {
-        answers->error = 0;
-        return;
-    }
+    if (reply == NULL) {
+        error = "no answer in time";
 
-    if (rc == NGX_ERROR) {
-        error.data = "a reply of another type than it has";
-        error.len = ngx_strlen(error.data);
-        advice = "";
+    } else if (rc == NGX_ERROR) {
+        error = "an answer of a wrong type";
 
     } else {
-        error.data = reply->str;
-        error.len = ngx_min((size_t) reply->len, PERM_GRANTS_REPLY_SHOWN);
-        advice = perm_advice_find(reply->str)->gateway;
+        error = reply->str;
     }
 
-    /* the code and a bit more: the rest may name the key */
+    grants_reply->result = PERM_FETCH_IMPOSSIBLE;
 
-    len = ngx_min(error.len, 16);
-    hash = ngx_crc32_short((u_char *) error.data, len) | 1;
+    (void) ngx_cpystrn((u_char *) grants_reply->error, (u_char *) error,
+                       PERM_GRANTS_REPLY_ERROR);
+}
 
-    if (hash == answers->error) {
-        return;
+
+static int64_t
+perm_grants_reply_expires(redisReply *reply)
+{
+    perm_str_t  value;
+
+    if (reply->type == REDIS_REPLY_NIL) {
+        return PERM_GRANT_ABSENT;
     }
 
-    answers->error = hash;
+    value.data = reply->str;
+    value.len = reply->len;
 
-    if (ngx_time() - answers->minute >= 60) {
-        answers->minute = ngx_time();
-        answers->lines = 0;
-    }
-
-    if (answers->lines++ >= PERM_GRANTS_REPLY_LINES) {
-        return;
-    }
-
-    (void) perm_printable(shown, sizeof(shown), error, 1);
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: Redis answered %s with \"%s\"%s%s", command,
-                  shown, *advice ? ": " : "", advice);
+    return perm_grant_expires(value);
 }

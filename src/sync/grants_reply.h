@@ -1,6 +1,6 @@
 
 /*
- * Redis's answers to a lookup -> grants, or what is wrong with them.
+ * A reply of Redis decoded into grants, or the reason why it is none.
  */
 
 
@@ -16,9 +16,31 @@
 #include "core/decision.h"
 
 
+#define PERM_GRANTS_REPLY_ERROR  128    /* bytes, with a NUL */
+
+
+typedef enum {
+    PERM_FETCHED = 0,
+    PERM_FETCH_NOT_LOADED,     /* Redis answered, but its table is not loaded */
+    PERM_FETCH_IMPOSSIBLE      /* connection lost, time-out, error reply, over
+                                  the limit */
+} perm_fetch_result_t;
+
+
+/* what the waiters of a lookup get */
+
+typedef struct {
+    perm_fetch_result_t  result;
+    perm_grants_t        grants;   /* not of PERM_FETCH_IMPOSSIBLE */
+    char                 error[PERM_GRANTS_REPLY_ERROR];
+                                   /* of PERM_FETCH_IMPOSSIBLE: why; bytes of
+                                      Redis */
+} perm_grants_reply_t;
+
+
 /*
- * Each returns NGX_OK, NGX_DECLINED for an error reply, or NGX_ERROR for a
- * reply of a type or shape that the command never has.
+ * Each returns NGX_OK, NGX_DECLINED for an error reply, or NGX_ERROR for no
+ * reply (NULL), or one of a type or shape that the command never has.
  */
 
 /* HMGET key - resource: both grants, absent, unreadable or with an expiry */
@@ -28,22 +50,10 @@ ngx_int_t perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants);
 ngx_int_t perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded);
 
 
-/* the error that was last told of, so that it is said once, not per lookup */
+/* it came to nothing; "rc" is that of the functions above */
 
-typedef struct {
-    uint32_t      error;       /* hash of it, 0: none since a good one */
-    time_t        minute;      /* unix seconds: lines are counted since */
-    ngx_uint_t    lines;
-} perm_grants_reply_log_t;
-
-
-/*
- * Logs an answer that is not NGX_OK, when it is another one than before; and
- * forgets about it for a good one ("rc" NGX_OK).  Where good and bad answers
- * take turns, one line a second on average has to do.
- */
-void perm_grants_reply_log(perm_grants_reply_log_t *answers, redisReply *reply,
-    ngx_int_t rc, char *command, ngx_log_t *log);
+void perm_grants_reply_failed(perm_grants_reply_t *grants_reply,
+    redisReply *reply, ngx_int_t rc);
 
 
 #endif /* _PERM_SYNC_GRANTS_REPLY_H_INCLUDED_ */

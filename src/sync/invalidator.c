@@ -156,7 +156,7 @@ perm_invalidator_active(void *data, ngx_uint_t active)
     perm_invalidator_trust(invalidator);
 
     if (active) {
-        perm_invalidator_doubt(invalidator, PERM_TABLE_GAP);
+        perm_invalidator_doubt(invalidator, PERM_TABLE_META);
 
     } else {
         perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,

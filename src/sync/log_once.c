@@ -2,37 +2,43 @@
 #include "sync/log_once.h"
 
 #include "core/grant_key.h"
+#include "resp/advice.h"
+#include "resp/printable.h"
 
 
-static void perm_log_once_unreadable(perm_sync_conf_t *conf,
-    perm_tuple_t *tuple, perm_str_t field, ngx_log_t *log);
-static ngx_uint_t perm_log_once_new(perm_sync_conf_t *conf,
-    perm_tuple_t *tuple, perm_str_t field);
+#define PERM_LOG_ONCE_SHOWN  128   /* bytes of an error that the log shows */
+#define PERM_LOG_ONCE_SAME   16    /* of these tell errors apart: the code, and
+                                      not the key that is named behind it */
+#define PERM_LOG_ONCE_LINES  60    /* in a minute */
+
+
+static void perm_log_once_field(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+    perm_str_t field, ngx_log_t *log);
+static ngx_uint_t perm_log_once_first(perm_zone_t *zone, perm_tuple_t *tuple,
+    perm_str_t field);
 
 
 void
-perm_log_once_grants(perm_sync_conf_t *conf, perm_stats_cell_t *stats,
-    perm_tuple_t *tuple, perm_grants_t *grants, ngx_log_t *log)
+perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+    perm_grants_t *grants, ngx_log_t *log)
 {
     static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
 
     if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_stats_add(&stats->unreadable_grants, 1);
-        perm_log_once_unreadable(conf, tuple, gateway_field, log);
+        perm_log_once_field(conf, tuple, gateway_field, log);
     }
 
     if (grants->resource == PERM_GRANT_UNREADABLE) {
-        perm_stats_add(&stats->unreadable_grants, 1);
-        perm_log_once_unreadable(conf, tuple, tuple->resource, log);
+        perm_log_once_field(conf, tuple, tuple->resource, log);
     }
 }
 
 
 static void
-perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+perm_log_once_field(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     perm_str_t field, ngx_log_t *log)
 {
-    if (!perm_log_once_new(conf, tuple, field)) {
+    if (!perm_log_once_first(conf->zone.zone, tuple, field)) {
         return;
     }
 
@@ -52,7 +58,7 @@ perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
 {
     static perm_str_t  no_field = perm_string("");
 
-    if (!perm_log_once_new(conf, tuple, no_field)) {
+    if (!perm_log_once_first(conf->zone.zone, tuple, no_field)) {
         return;
     }
 
@@ -67,17 +73,65 @@ perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
 
 
 static ngx_uint_t
-perm_log_once_new(perm_sync_conf_t *conf, perm_tuple_t *tuple, perm_str_t field)
+perm_log_once_first(perm_zone_t *zone, perm_tuple_t *tuple, perm_str_t field)
 {
-    uint64_t      hash;
     perm_tuple_t  place;
-    perm_zone_t  *zone;
-
-    zone = conf->zone.zone;
 
     place = *tuple;
     place.resource = field;
-    hash = perm_tuple_hash(&place, zone->seed);
 
-    return perm_health_unreadable(&zone->health, hash);
+    return perm_health_first(&zone->health,
+                             perm_tuple_hash(&place, zone->seed));
+}
+
+
+void
+perm_log_once_reply(perm_log_once_t *last, redisReply *reply, ngx_int_t rc,
+    char *command, ngx_log_t *log)
+{
+    char         shown[PERM_PRINTABLE_SIZE(PERM_LOG_ONCE_SHOWN)];
+    uint32_t     hash;
+    perm_str_t   error;
+    const char  *advice;
+
+    if (rc == NGX_OK) {
+        last->error = 0;
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        error.data = "a reply of another type than it has";
+        error.len = ngx_strlen(error.data);
+        advice = "";
+
+    } else {
+        error.data = reply->str;
+        error.len = ngx_min((size_t) reply->len, PERM_LOG_ONCE_SHOWN);
+        advice = perm_advice_find(reply->str)->gateway;
+    }
+
+    hash = ngx_crc32_short((u_char *) error.data,
+                           ngx_min(error.len, PERM_LOG_ONCE_SAME))
+           | 1;
+
+    if (hash == last->error) {
+        return;
+    }
+
+    last->error = hash;
+
+    if (ngx_time() - last->minute >= 60) {
+        last->minute = ngx_time();
+        last->lines = 0;
+    }
+
+    if (last->lines++ >= PERM_LOG_ONCE_LINES) {
+        return;
+    }
+
+    (void) perm_printable(shown, sizeof(shown), error, 1);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "app_permission: Redis answered %s with \"%s\"%s%s", command,
+                  shown, *advice ? ": " : "", advice);
 }

@@ -1,7 +1,7 @@
 
 /*
- * What is wrong with what somebody wrote into Redis: told once for each place,
- * whichever worker comes upon it, and however often.
+ * Lines of the error log about what Redis has: once for each key, whichever
+ * worker finds it, or once for each change of state.
  */
 
 
@@ -10,18 +10,37 @@
 
 
 #include "sync/sync_conf.h"
+#include "sync/grants_reply.h"
 
 
-/* unreadable ones, if there are: they count as absent.  Counted, too */
+/* an unreadable grant, if one is; it counts as absent */
 
-void perm_log_once_grants(perm_sync_conf_t *conf, perm_stats_cell_t *stats,
-    perm_tuple_t *tuple, perm_grants_t *grants, ngx_log_t *log);
+void perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+    perm_grants_t *grants, ngx_log_t *log);
 
-
-/* not a hash where the grants should be */
+/* the key of the grants is not a hash */
 
 void perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     ngx_log_t *log);
+
+
+/* of one command: the error that was logged last */
+
+typedef struct {
+    uint32_t      error;       /* hash of it, 0: none since a good reply */
+    time_t        minute;      /* unix seconds: lines are counted since then */
+    ngx_uint_t    lines;
+} perm_log_once_t;
+
+
+/*
+ * Logs a reply whose "rc" (see grants_reply.h) is not NGX_OK, unless the last
+ * bad one was the same; NGX_OK ends that.  Where good and bad replies take
+ * turns, there is one line a second on average.
+ */
+
+void perm_log_once_reply(perm_log_once_t *last, redisReply *reply,
+    ngx_int_t rc, char *command, ngx_log_t *log);
 
 
 #endif /* _PERM_SYNC_LOG_ONCE_H_INCLUDED_ */

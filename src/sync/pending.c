@@ -2,31 +2,36 @@
 #include "sync/pending.h"
 
 
-static ngx_queue_t *perm_pending_bucket(perm_pending_table_t *pendings,
+struct perm_pending_waiter_s {
+    ngx_queue_t           link;
+    perm_pending_pt       handler;
+    void                 *data;
+};
+
+
+static ngx_queue_t *perm_pending_bucket(perm_pending_table_t *table,
     uint64_t hash);
-static perm_str_t perm_pending_copy(char **to, perm_str_t name);
-static ngx_uint_t perm_pending_same(perm_str_t a, perm_str_t b);
+static ngx_uint_t perm_pending_match(perm_pending_t *pending,
+    perm_tuple_t *tuple, uint64_t hash);
 
 
 void
-perm_pending_init(perm_pending_table_t *pendings)
+perm_pending_init(perm_pending_table_t *table)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < PERM_PENDING_BUCKETS; i++) {
-        ngx_queue_init(&pendings->buckets[i]);
+        ngx_queue_init(&table->buckets[i]);
     }
 
-    ngx_queue_init(&pendings->sent);
-    pendings->n = 0;
+    ngx_queue_init(&table->sent);
 }
 
 
 perm_pending_t *
-perm_pending_create(perm_pending_table_t *pendings, perm_tuple_t *tuple,
+perm_pending_create(perm_pending_table_t *table, perm_tuple_t *tuple,
     uint64_t hash)
 {
-    char            *p;
     perm_pending_t  *pending;
 
     pending = ngx_calloc(sizeof(perm_pending_t), ngx_cycle->log);
@@ -34,25 +39,22 @@ perm_pending_create(perm_pending_table_t *pendings, perm_tuple_t *tuple,
         return NULL;
     }
 
-    p = pending->names;
-
     pending->hash = hash;
-    pending->tuple.gateway = perm_pending_copy(&p, tuple->gateway);
-    pending->tuple.resource = perm_pending_copy(&p, tuple->resource);
-    pending->tuple.app = perm_pending_copy(&p, tuple->app);
+    pending->tuple = *tuple;
+    perm_tuple_put(tuple, pending->names);
+    perm_tuple_point(&pending->tuple, pending->names);
 
     ngx_queue_init(&pending->sent);
-    ngx_queue_init(&pending->batch);
+    ngx_queue_init(&pending->turn);
     ngx_queue_init(&pending->waiters);
-    ngx_queue_insert_head(perm_pending_bucket(pendings, hash), &pending->link);
-    pendings->n++;
+    ngx_queue_insert_head(perm_pending_bucket(table, hash), &pending->link);
 
     return pending;
 }
 
 
 void
-perm_pending_free(perm_pending_table_t *pendings, perm_pending_t *pending)
+perm_pending_free(perm_pending_t *pending)
 {
     if (pending->timer.timer_set) {
         ngx_del_timer(&pending->timer);
@@ -60,21 +62,20 @@ perm_pending_free(perm_pending_table_t *pendings, perm_pending_t *pending)
 
     ngx_queue_remove(&pending->link);
     ngx_queue_remove(&pending->sent);
-    ngx_queue_remove(&pending->batch);
-    pendings->n--;
+    ngx_queue_remove(&pending->turn);
 
     ngx_free(pending);
 }
 
 
 perm_pending_t *
-perm_pending_find(perm_pending_table_t *pendings, perm_tuple_t *tuple,
+perm_pending_find(perm_pending_table_t *table, perm_tuple_t *tuple,
     uint64_t hash)
 {
     ngx_queue_t     *q, *bucket;
     perm_pending_t  *pending;
 
-    bucket = perm_pending_bucket(pendings, hash);
+    bucket = perm_pending_bucket(table, hash);
 
     for (q = ngx_queue_head(bucket);
          q != ngx_queue_sentinel(bucket);
@@ -82,11 +83,7 @@ perm_pending_find(perm_pending_table_t *pendings, perm_tuple_t *tuple,
     {
         pending = ngx_queue_data(q, perm_pending_t, link);
 
-        if (pending->hash == hash
-            && perm_pending_same(pending->tuple.gateway, tuple->gateway)
-            && perm_pending_same(pending->tuple.resource, tuple->resource)
-            && perm_pending_same(pending->tuple.app, tuple->app))
-        {
+        if (perm_pending_match(pending, tuple, hash)) {
             return pending;
         }
     }
@@ -96,38 +93,46 @@ perm_pending_find(perm_pending_table_t *pendings, perm_tuple_t *tuple,
 
 
 void
-perm_pending_sent(perm_pending_table_t *pendings, perm_pending_t *pending)
+perm_pending_unshare(perm_pending_t *pending)
+{
+    ngx_queue_remove(&pending->link);
+    ngx_queue_init(&pending->link);
+}
+
+
+void
+perm_pending_sent(perm_pending_table_t *table, perm_pending_t *pending)
 {
     pending->fetched = ngx_current_msec;
 
     ngx_queue_remove(&pending->sent);
-    ngx_queue_insert_tail(&pendings->sent, &pending->sent);
+    ngx_queue_insert_tail(&table->sent, &pending->sent);
 }
 
 
 ngx_msec_t
-perm_pending_waiting(perm_pending_table_t *pendings)
+perm_pending_waiting(perm_pending_table_t *table)
 {
     ngx_queue_t     *q;
     perm_pending_t  *pending;
 
-    if (ngx_queue_empty(&pendings->sent)) {
+    if (ngx_queue_empty(&table->sent)) {
         return 0;
     }
 
-    q = ngx_queue_head(&pendings->sent);
+    q = ngx_queue_head(&table->sent);
     pending = ngx_queue_data(q, perm_pending_t, sent);
 
-    return ngx_current_msec - (ngx_msec_t) pending->fetched;
+    return ngx_current_msec - pending->fetched;
 }
 
 
-perm_fetch_waiter_t *
-perm_pending_wait(perm_pending_t *pending, perm_fetch_pt handler, void *data)
+perm_pending_waiter_t *
+perm_pending_wait(perm_pending_t *pending, perm_pending_pt handler, void *data)
 {
-    perm_fetch_waiter_t  *waiter;
+    perm_pending_waiter_t  *waiter;
 
-    waiter = ngx_alloc(sizeof(perm_fetch_waiter_t), ngx_cycle->log);
+    waiter = ngx_alloc(sizeof(perm_pending_waiter_t), ngx_cycle->log);
     if (waiter == NULL) {
         return NULL;
     }
@@ -142,45 +147,44 @@ perm_pending_wait(perm_pending_t *pending, perm_fetch_pt handler, void *data)
 
 
 void
-perm_pending_tell(perm_pending_t *pending)
+perm_pending_cancel(perm_pending_waiter_t *waiter)
 {
-    ngx_queue_t          *q;
-    perm_fetch_waiter_t   waiter, *w;
+    ngx_queue_remove(&waiter->link);
+    ngx_free(waiter);
+}
+
+
+void
+perm_pending_wake(perm_pending_t *pending, perm_grants_reply_t *reply)
+{
+    ngx_queue_t            *q;
+    perm_pending_waiter_t  *waiter, called;
 
     while (!ngx_queue_empty(&pending->waiters)) {
         q = ngx_queue_head(&pending->waiters);
-        w = ngx_queue_data(q, perm_fetch_waiter_t, link);
+        waiter = ngx_queue_data(q, perm_pending_waiter_t, link);
 
-        ngx_queue_remove(q);
-        waiter = *w;
-        ngx_free(w);
+        called = *waiter;
+        perm_pending_cancel(waiter);
 
-        waiter.handler(waiter.data, &pending->reply);
+        called.handler(called.data, reply);
     }
 }
 
 
 static ngx_queue_t *
-perm_pending_bucket(perm_pending_table_t *pendings, uint64_t hash)
+perm_pending_bucket(perm_pending_table_t *table, uint64_t hash)
 {
-    return &pendings->buckets[hash % PERM_PENDING_BUCKETS];
-}
-
-
-static perm_str_t
-perm_pending_copy(char **to, perm_str_t name)
-{
-    ngx_memcpy(*to, name.data, name.len);
-
-    name.data = *to;
-    *to += name.len;
-
-    return name;
+    return &table->buckets[hash % PERM_PENDING_BUCKETS];
 }
 
 
 static ngx_uint_t
-perm_pending_same(perm_str_t a, perm_str_t b)
+perm_pending_match(perm_pending_t *pending, perm_tuple_t *tuple, uint64_t hash)
 {
-    return a.len == b.len && ngx_memcmp(a.data, b.data, a.len) == 0;
+    return pending->hash == hash
+           && pending->tuple.gateway.len == tuple->gateway.len
+           && pending->tuple.app.len == tuple->app.len
+           && pending->tuple.resource.len == tuple->resource.len
+           && perm_tuple_equal(tuple, pending->names);
 }

@@ -1,6 +1,6 @@
 
 /*
- * The lookups of a worker that are on their way, and who waits for them.
+ * Lookups of a worker that Redis has not answered yet, and their waiters.
  */
 
 
@@ -8,85 +8,104 @@
 #define _PERM_SYNC_PENDING_H_INCLUDED_
 
 
-#include "sync/fetch.h"
+#include <ngx_event.h>
+
+#include "shm/cache.h"
+#include "sync/grants_reply.h"
 
 
 #define PERM_PENDING_BUCKETS  1024
 
 
+typedef struct perm_pending_waiter_s  perm_pending_waiter_t;
+
+
+/* "reply" lasts for the call */
+
+typedef void (*perm_pending_pt)(void *data, perm_grants_reply_t *reply);
+
+
 typedef struct {
     ngx_queue_t           buckets[PERM_PENDING_BUCKETS];
     ngx_queue_t           sent;        /* the oldest first */
-    ngx_uint_t            n;
 } perm_pending_table_t;
 
 
 typedef struct {
-    ngx_queue_t           link;        /* of its bucket */
-    ngx_queue_t           sent;        /* once it is */
-    ngx_queue_t           batch;       /* that one meta answer serves */
-    ngx_queue_t           waiters;     /* perm_fetch_waiter_t */
+    ngx_queue_t           link;        /* of its bucket, while it is shared */
+    ngx_queue_t           sent;        /* of the table, once it is sent */
+    ngx_queue_t           turn;        /* of those that were sent with it */
+    ngx_queue_t           waiters;     /* perm_pending_waiter_t */
 
-    perm_fetch_t         *fetch;
-    perm_tuple_t          tuple;       /* texts below */
+    void                 *owner;
+    perm_tuple_t          tuple;       /* of "names" */
     uint64_t              hash;
 
     perm_generation_t     generation;  /* read before it was sent */
-    int64_t               fetched;     /* ms, monotonic, likewise */
-    ngx_msec_t            due;         /* ms, monotonic: whoever waits is told
-                                          by then */
-    perm_fetch_reply_t    reply;
+    ngx_msec_t            fetched;     /* monotonic, likewise */
+    ngx_msec_t            due;         /* monotonic: the waiters' time ends */
+    perm_grants_reply_t   reply;
     unsigned              known:1;     /* the limit does not apply */
     unsigned              store:1;     /* the cache gets the answer */
-    unsigned              delayed:1;   /* by the limit, not sent yet */
+    unsigned              limited:1;   /* waits for the limit, not sent yet */
+    unsigned              timed:1;     /* sent once: "due" is set */
     unsigned              answered:1;  /* the grants are here */
-    unsigned              checked:1;   /* "meta" is, or is not needed */
+    unsigned              checked:1;   /* so is "meta", or it does not matter */
     unsigned              again:1;     /* to be sent once more */
-    unsigned              sends:3;     /* how often it was */
 
-    ngx_event_t           timer;       /* until the limit lets it go, and
-                                          once it is sent again, until due */
+    ngx_event_t           timer;       /* while it is limited, and from when it
+                                          is sent again until it is due */
     char                  names[PERM_TUPLE_MAX];
 } perm_pending_t;
 
 
-struct perm_fetch_waiter_s {
-    ngx_queue_t           link;
-    perm_fetch_pt         handler;
-    void                 *data;
-};
+void perm_pending_init(perm_pending_table_t *table);
 
 
-void perm_pending_init(perm_pending_table_t *pendings);
+/*
+ * A lookup in memory of its own, until perm_pending_free(), which a waiter must
+ * not outlive.  NULL: memory is out.
+ */
 
-/* memory of its own, or NULL; freed by perm_pending_free() */
-
-perm_pending_t *perm_pending_create(perm_pending_table_t *pendings,
+perm_pending_t *perm_pending_create(perm_pending_table_t *table,
     perm_tuple_t *tuple, uint64_t hash);
-void perm_pending_free(perm_pending_table_t *pendings, perm_pending_t *pending);
+void perm_pending_free(perm_pending_t *pending);
 
 
-/* the newest one for this call, or NULL */
+/* the newest one that is shared, or NULL */
 
-perm_pending_t *perm_pending_find(perm_pending_table_t *pendings,
+perm_pending_t *perm_pending_find(perm_pending_table_t *table,
     perm_tuple_t *tuple, uint64_t hash);
 
+/* perm_pending_find() does not find it any more */
 
-/* it was sent just now: sets "fetched" */
-
-void perm_pending_sent(perm_pending_table_t *pendings, perm_pending_t *pending);
-
-/* for how long the oldest of them has had no answer, ms */
-
-ngx_msec_t perm_pending_waiting(perm_pending_table_t *pendings);
+void perm_pending_unshare(perm_pending_t *pending);
 
 
-perm_fetch_waiter_t *perm_pending_wait(perm_pending_t *pending,
-    perm_fetch_pt handler, void *data);
+/* it was sent just now */
 
-/* tells and frees every waiter; a handler may start and cancel others */
+void perm_pending_sent(perm_pending_table_t *table, perm_pending_t *pending);
 
-void perm_pending_tell(perm_pending_t *pending);
+/* for how long the oldest one has had no answer, ms; 0: there is none */
+
+ngx_msec_t perm_pending_waiting(perm_pending_table_t *table);
+
+
+/* NULL: memory is out */
+
+perm_pending_waiter_t *perm_pending_wait(perm_pending_t *pending,
+    perm_pending_pt handler, void *data);
+
+/* its handler is not called any more */
+
+void perm_pending_cancel(perm_pending_waiter_t *waiter);
+
+/*
+ * Calls the handler of each waiter.  The waiter is gone by then, so that a
+ * handler may start lookups, and cancel other waiters.
+ */
+
+void perm_pending_wake(perm_pending_t *pending, perm_grants_reply_t *reply);
 
 
 #endif /* _PERM_SYNC_PENDING_H_INCLUDED_ */

@@ -54,7 +54,7 @@ perm_revalidate_failed(perm_revalidate_t *revalidate)
 
 
 static void
-perm_revalidate_answered(void *data, perm_fetch_reply_t *reply)
+perm_revalidate_answered(void *data, perm_grants_reply_t *reply)
 {
     perm_revalidate_t *revalidate = data;
 
@@ -74,7 +74,7 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
     perm_tuple_t          tuple;
     perm_zone_t          *zone;
     perm_cache_entry_t    entry;
-    perm_fetch_waiter_t  *waiter;
+    perm_pending_waiter_t  *waiter;
     char                  names[PERM_TUPLE_MAX];
 
     zone = revalidate->conf->zone.zone;

@@ -27,4 +27,18 @@ typedef struct {
 } perm_sync_conf_t;
 
 
+/* of all keys */
+
+static ngx_inline perm_str_t
+perm_sync_conf_prefix(perm_sync_conf_t *conf)
+{
+    perm_str_t  prefix;
+
+    prefix.data = (const char *) conf->redis.prefix.data;
+    prefix.len = conf->redis.prefix.len;
+
+    return prefix;
+}
+
+
 #endif /* _PERM_SYNC_SYNC_CONF_H_INCLUDED_ */

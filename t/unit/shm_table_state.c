@@ -120,7 +120,7 @@ test_known(void)
     ok(perm_table_state_known(&table) == PERM_TABLE_UNKNOWN, "nor in a gap");
 
     test_lines = 0;
-    ok(answer(0) == NGX_DECLINED && answer(0) == NGX_DECLINED
+    ok(answer(0) == NGX_ABORT && answer(0) == NGX_ABORT
        && perm_table_state_known(&table) == PERM_TABLE_NOT_LOADED,
        "not loaded");
     ok(test_logged("hash \"p:meta\""), "logged once");
