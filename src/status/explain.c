@@ -16,7 +16,7 @@ typedef struct {
 
     const char          *error;        /* NULL: Redis has answered */
     ngx_uint_t           loaded;       /* and its table is loaded */
-    perm_fetch_reply_t  *reply;
+    perm_grants_reply_t  *reply;
     perm_decision_t      redis;        /* by Redis alone */
 } perm_explain_t;
 

@@ -11,8 +11,6 @@ struct perm_pending_waiter_s {
 
 static ngx_queue_t *perm_pending_bucket(perm_pending_table_t *table,
     uint64_t hash);
-static ngx_uint_t perm_pending_match(perm_pending_t *pending,
-    perm_tuple_t *tuple, uint64_t hash);
 
 
 void
@@ -40,9 +38,8 @@ perm_pending_create(perm_pending_table_t *table, perm_tuple_t *tuple,
     }
 
     pending->hash = hash;
-    pending->tuple = *tuple;
-    perm_tuple_put(tuple, pending->names);
-    perm_tuple_point(&pending->tuple, pending->names);
+    perm_tuple_put(&pending->names, tuple);
+    perm_tuple_get(&pending->tuple, &pending->names);
 
     ngx_queue_init(&pending->sent);
     ngx_queue_init(&pending->turn);
@@ -83,7 +80,7 @@ perm_pending_find(perm_pending_table_t *table, perm_tuple_t *tuple,
     {
         pending = ngx_queue_data(q, perm_pending_t, link);
 
-        if (perm_pending_match(pending, tuple, hash)) {
+        if (pending->hash == hash && perm_tuple_equal(tuple, &pending->names)) {
             return pending;
         }
     }
@@ -176,15 +173,4 @@ static ngx_queue_t *
 perm_pending_bucket(perm_pending_table_t *table, uint64_t hash)
 {
     return &table->buckets[hash % PERM_PENDING_BUCKETS];
-}
-
-
-static ngx_uint_t
-perm_pending_match(perm_pending_t *pending, perm_tuple_t *tuple, uint64_t hash)
-{
-    return pending->hash == hash
-           && pending->tuple.gateway.len == tuple->gateway.len
-           && pending->tuple.app.len == tuple->app.len
-           && pending->tuple.resource.len == tuple->resource.len
-           && perm_tuple_equal(tuple, pending->names);
 }

@@ -11,6 +11,7 @@
 #include <ngx_event.h>
 
 #include "shm/cache.h"
+#include "shm/tuple.h"
 #include "sync/grants_reply.h"
 
 
@@ -55,7 +56,7 @@ typedef struct {
 
     ngx_event_t           timer;       /* while it is limited, and from when it
                                           is sent again until it is due */
-    char                  names[PERM_TUPLE_MAX];
+    perm_tuple_names_t    names;
 } perm_pending_t;
 
 
