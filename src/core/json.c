@@ -275,15 +275,15 @@ value_of(const cJSON *object, perm_str_t text, const char *name)
 
 
 static char *
-put(char *out, char before, perm_str_t name, perm_str_t value)
+put(char *out, char before, perm_json_member_t member)
 {
     *out++ = before;
-    memcpy(out, name.data, name.len);
-    out += name.len;
+    memcpy(out, member.name.data, member.name.len);
+    out += member.name.len;
     *out++ = ':';
-    memcpy(out, value.data, value.len);
+    memcpy(out, member.value.data, member.value.len);
 
-    return out + value.len;
+    return out + member.value.len;
 }
 
 
@@ -295,18 +295,20 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
     perm_str_t           rest;
     perm_json_member_t   member;
 
+    new = perm_json_parse(changes);
     out = malloc(object.len + changes.len + sizeof("{}"));
-    if (out == NULL) {
+
+    if (new == NULL || out == NULL) {
+        cJSON_Delete(new);
+        free(out);
         return NULL;
     }
 
     old = perm_json_parse(object);
-    new = perm_json_parse(changes);
+    item = cJSON_IsObject(old) ? old->child : NULL;
     p = out;
-    rest = object;
 
-    for (item = cJSON_IsObject(old) ? old->child : NULL;
-         item != NULL && perm_json_next(&rest, &member);
+    for (rest = object; item != NULL && perm_json_next(&rest, &member);
          item = item->next)
     {
         if (cJSON_GetObjectItemCaseSensitive(new, item->string) != NULL) {
@@ -320,26 +322,20 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
             member.value = value_of(new, changes, item->string);
         }
 
-        p = put(p, (p == out) ? '{' : ',', member.name, member.value);
+        p = put(p, (p == out) ? '{' : ',', member);
     }
 
-    rest = changes;
+    item = new->child;
 
-    for (item = cJSON_IsObject(new) ? new->child : NULL;
-         item != NULL && perm_json_next(&rest, &member);
+    for (rest = changes; item != NULL && perm_json_next(&rest, &member);
          item = item->next)
     {
         if (cJSON_GetObjectItemCaseSensitive(old, item->string) == NULL) {
-            p = put(p, (p == out) ? '{' : ',', member.name, member.value);
+            p = put(p, (p == out) ? '{' : ',', member);
         }
     }
 
-    if (p == out) {
-        *p++ = '{';
-    }
-
-    *p++ = '}';
-    *p = '\0';
+    strcpy(p, (p == out) ? "{}" : "}");
 
     cJSON_Delete(old);
     cJSON_Delete(new);
@@ -351,35 +347,35 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
 size_t
 perm_json_escape(char *out, perm_str_t text)
 {
+    int             shift;
     char           *p;
     size_t          n;
+    unsigned        code;
     unsigned char   c;
-
-    static const char  hex[] = "0123456789abcdef";
 
     for (p = out; text.len; text.data += n, text.len -= n) {
         c = (unsigned char) text.data[0];
         n = utf8_length(text);
 
-        if (n == 0) {
-            memcpy(p, "\\ufffd", 6);
-            p += 6;
+        if (n == 0 || c < ' ' || c == 0x7f || c == '<') {
+            code = n ? c : 0xfffd;
             n = 1;
+            *p++ = '\\';
+            *p++ = 'u';
 
-        } else if (c < ' ' || c == 0x7f || c == '<') {
-            memcpy(p, "\\u00", 4);
-            p += 4;
-            *p++ = hex[c >> 4];
-            *p++ = hex[c & 0xf];
-
-        } else {
-            if (c == '"' || c == '\\') {
-                *p++ = '\\';
+            for (shift = 12; shift >= 0; shift -= 4) {
+                *p++ = "0123456789abcdef"[code >> shift & 0xf];
             }
 
-            memcpy(p, text.data, n);
-            p += n;
+            continue;
         }
+
+        if (c == '"' || c == '\\') {
+            *p++ = '\\';
+        }
+
+        memcpy(p, text.data, n);
+        p += n;
     }
 
     return p - out;
