@@ -15,38 +15,26 @@ static void perm_variables_set(ngx_http_variable_value_t *v,
     const void *data, size_t len);
 
 
-/* for perm_variables_get() */
+/* the data of a variable is its place here */
 
 enum {
     PERM_VARIABLE_DECISION = 0,
     PERM_VARIABLE_REASON,
     PERM_VARIABLE_CACHE,
     PERM_VARIABLE_EXPIRES,
-    PERM_VARIABLE_EXPIRES_IN
+    PERM_VARIABLE_EXPIRES_IN,
+    PERM_VARIABLE_BKAPI_APP_CODE,
+    PERM_VARIABLES
 };
 
 
-static ngx_http_variable_t  perm_variables[] = {
-
-    { ngx_string("app_permission_decision"), NULL, perm_variables_get,
-      PERM_VARIABLE_DECISION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("app_permission_reason"), NULL, perm_variables_get,
-      PERM_VARIABLE_REASON, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("app_permission_cache"), NULL, perm_variables_get,
-      PERM_VARIABLE_CACHE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("app_permission_expires"), NULL, perm_variables_get,
-      PERM_VARIABLE_EXPIRES, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("app_permission_expires_in"), NULL, perm_variables_get,
-      PERM_VARIABLE_EXPIRES_IN, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("app_permission_bkapi_app_code"), NULL,
-      perm_variables_bkapi_app_code, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_null_string, NULL, NULL, 0, 0, 0 }
+static ngx_str_t  perm_variables[PERM_VARIABLES] = {
+    ngx_string("app_permission_decision"),
+    ngx_string("app_permission_reason"),
+    ngx_string("app_permission_cache"),
+    ngx_string("app_permission_expires"),
+    ngx_string("app_permission_expires_in"),
+    ngx_string("app_permission_bkapi_app_code")
 };
 
 
@@ -61,16 +49,20 @@ static perm_str_t  perm_variables_cache[PERM_CACHE_STATUSES] = {
 ngx_int_t
 perm_variables_add(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
+    ngx_uint_t            i;
+    ngx_http_variable_t  *var;
 
-    for (v = perm_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
+    for (i = 0; i < PERM_VARIABLES; i++) {
+        var = ngx_http_add_variable(cf, &perm_variables[i],
+                                    NGX_HTTP_VAR_NOCACHEABLE);
         if (var == NULL) {
             return NGX_ERROR;
         }
 
-        var->get_handler = v->get_handler;
-        var->data = v->data;
+        var->get_handler = (i == PERM_VARIABLE_BKAPI_APP_CODE)
+                           ? perm_variables_bkapi_app_code
+                           : perm_variables_get;
+        var->data = i;
     }
 
     return NGX_OK;

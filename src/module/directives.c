@@ -5,11 +5,16 @@
 #include "status/status.h"
 
 
+#define PERM_HTTP        NGX_HTTP_MAIN_CONF
 #define PERM_ANYWHERE                                                         \
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
-#define PERM_REDIS(field)  offsetof(perm_main_conf_t, sync.redis.field)
-#define PERM_LOC(field)    offsetof(perm_loc_conf_t, field)
+/* the configuration that a handler gets, and the field that it may set */
+
+#define PERM_MAIN(field)                                                      \
+    NGX_HTTP_MAIN_CONF_OFFSET, offsetof(perm_main_conf_t, sync.field)
+#define PERM_LOC(field)                                                       \
+    NGX_HTTP_LOC_CONF_OFFSET, offsetof(perm_loc_conf_t, field)
 
 #define PERM_RATE_LIMIT_RATE_MAX   1000000     /* a second; also below */
 #define PERM_RATE_LIMIT_BURST_MAX  100000000
@@ -66,120 +71,95 @@ static ngx_conf_enum_t  perm_directives_log_level[] = {
 ngx_command_t  perm_directives[] = {
 
     { ngx_string("app_permission"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_policy, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(policy_value), NULL },
+      perm_directives_policy, PERM_LOC(policy_value), NULL },
 
     { ngx_string("app_permission_app"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET, PERM_LOC(app), NULL },
+      perm_complex_value_set, PERM_LOC(app), NULL },
 
     { ngx_string("app_permission_gateway"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(gateway), NULL },
+      perm_complex_value_set, PERM_LOC(gateway), NULL },
 
     { ngx_string("app_permission_resource"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(resource), NULL },
+      perm_complex_value_set, PERM_LOC(resource), NULL },
 
     { ngx_string("app_permission_dry_run"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(dry_run), NULL },
+      ngx_conf_set_flag_slot, PERM_LOC(dry_run), NULL },
 
     { ngx_string("app_permission_record"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(record), NULL },
+      ngx_conf_set_flag_slot, PERM_LOC(record), NULL },
 
     { ngx_string("app_permission_on_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(on_error_allow), perm_directives_on_error },
+      perm_directives_enum, PERM_LOC(on_error_allow),
+      perm_directives_on_error },
 
     { ngx_string("app_permission_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(error_format), perm_directives_error },
+      perm_directives_enum, PERM_LOC(error_format), perm_directives_error },
 
     { ngx_string("app_permission_expires_header"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(expires_header), NULL },
+      ngx_conf_set_flag_slot, PERM_LOC(expires_header), NULL },
 
     { ngx_string("app_permission_log_level"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, NGX_HTTP_LOC_CONF_OFFSET,
-      PERM_LOC(log_level), perm_directives_log_level },
+      perm_directives_enum, PERM_LOC(log_level), perm_directives_log_level },
 
     { ngx_string("app_permission_cache_valid"), PERM_ANYWHERE|NGX_CONF_TAKE12,
-      perm_directives_cache_valid, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+      perm_directives_cache_valid, PERM_LOC(valid), NULL },
 
     { ngx_string("app_permission_cache_stale"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_cache_stale, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+      perm_directives_cache_stale, PERM_LOC(stale), NULL },
 
-    { ngx_string("app_permission_zone"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directives_zone, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+    { ngx_string("app_permission_zone"), PERM_HTTP|NGX_CONF_TAKE12,
+      perm_directives_zone, PERM_MAIN(zone), NULL },
 
-    { ngx_string("app_permission_redis"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directives_redis, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+    { ngx_string("app_permission_redis"), PERM_HTTP|NGX_CONF_TAKE1,
+      perm_directives_redis, PERM_MAIN(redis.url), NULL },
 
-    { ngx_string("app_permission_redis_prefix"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(prefix), NULL },
+    { ngx_string("app_permission_redis_prefix"), PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.prefix), NULL },
 
-    { ngx_string("app_permission_redis_user"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(user), NULL },
+    { ngx_string("app_permission_redis_user"), PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.user), NULL },
 
     { ngx_string("app_permission_redis_password_file"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(password_file), NULL },
+      PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.password_file), NULL },
 
     { ngx_string("app_permission_redis_connect_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(connect_timeout), NULL },
+      PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot, PERM_MAIN(redis.connect_timeout), NULL },
 
-    { ngx_string("app_permission_redis_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(timeout), NULL },
+    { ngx_string("app_permission_redis_timeout"), PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot, PERM_MAIN(redis.timeout), NULL },
 
 #if (NGX_SSL)
 
-    { ngx_string("app_permission_redis_ssl_verify"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_verify), NULL },
+    { ngx_string("app_permission_redis_ssl_verify"), PERM_HTTP|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot, PERM_MAIN(redis.ssl_verify), NULL },
 
-    { ngx_string("app_permission_redis_ssl_name"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_name), NULL },
+    { ngx_string("app_permission_redis_ssl_name"), PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_name), NULL },
 
     { ngx_string("app_permission_redis_ssl_trusted_certificate"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_trusted_certificate), NULL },
+      PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_trusted_certificate), NULL },
 
     { ngx_string("app_permission_redis_ssl_certificate"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_certificate), NULL },
+      PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_certificate), NULL },
 
     { ngx_string("app_permission_redis_ssl_certificate_key"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
-      PERM_REDIS(ssl_certificate_key), NULL },
+      PERM_HTTP|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_certificate_key), NULL },
 
 #endif
 
-    { ngx_string("app_permission_flush"), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      perm_directives_flush, NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(perm_main_conf_t, sync.flush), NULL },
+    { ngx_string("app_permission_flush"), PERM_HTTP|NGX_CONF_TAKE1,
+      perm_directives_flush, PERM_MAIN(flush), NULL },
 
-    { ngx_string("app_permission_lookup_limit"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      perm_directives_lookup_limit, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+    { ngx_string("app_permission_lookup_limit"), PERM_HTTP|NGX_CONF_TAKE12,
+      perm_directives_lookup_limit, PERM_MAIN(limit), NULL },
 
     { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      perm_directives_status, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+      perm_directives_status, PERM_LOC(status), NULL },
 
       ngx_null_command
 };
