@@ -30,12 +30,9 @@ static perm_exit_t run_check(perm_cli_t *cli);
 static void look_up(perm_cli_t *cli, perm_check_t *check);
 static void read_grant(const redisReply *reply, perm_check_grant_t *grant);
 static void print_json(const perm_cli_t *cli, const perm_check_t *check);
-static void print_grant_json(const perm_cli_t *cli, const char *name,
-    const perm_check_grant_t *grant);
 static void print_text(const perm_cli_t *cli, const perm_check_t *check);
-static void print_grant_text(const perm_cli_t *cli, const char *name,
+static void print_grant(const perm_cli_t *cli, const char *name,
     const perm_check_grant_t *grant);
-static const char *state_name(const perm_cli_t *cli, int64_t expires);
 
 
 static const perm_option_t  check_options[] = {
@@ -168,22 +165,10 @@ print_json(const perm_cli_t *cli, const perm_check_t *check)
     perm_output_string(stdout, "reason",
                        perm_decision_reason_name(check->decision.reason));
     perm_output_number(stdout, "expires", check->decision.expires);
-    print_grant_json(cli, "gateway_grant", &check->gateway);
-    print_grant_json(cli, "resource_grant", &check->resource);
+    print_grant(cli, "gateway_grant", &check->gateway);
+    print_grant(cli, "resource_grant", &check->resource);
     perm_output_number(stdout, "last_access", check->last);
     perm_output_number(stdout, "gateway_last_access", check->gateway_last);
-    perm_output_close(stdout, '}');
-}
-
-
-static void
-print_grant_json(const perm_cli_t *cli, const char *name,
-    const perm_check_grant_t *grant)
-{
-    perm_output_open(stdout, name, '{');
-    perm_output_text(stdout, "state", state_name(cli, grant->expires));
-    perm_output_number(stdout, "expires", grant->expires);
-    perm_output_details(stdout, grant->type, grant->granted);
     perm_output_close(stdout, '}');
 }
 
@@ -195,20 +180,36 @@ print_text(const perm_cli_t *cli, const perm_check_t *check)
            perm_decision_outcome_name(check->decision.outcome).data,
            perm_decision_reason_name(check->decision.reason).data);
 
-    print_grant_text(cli, "gateway grant", &check->gateway);
-    print_grant_text(cli, "resource grant", &check->resource);
+    print_grant(cli, "gateway grant", &check->gateway);
+    print_grant(cli, "resource grant", &check->resource);
 
-    printf("%-16s%s\n", "last access", perm_output_time(check->last));
-    printf("%-16s%s, of any resource\n", "",
+    printf("%-16s%s\n%-16s%s, of any resource\n", "last access",
+           perm_output_time(check->last), "",
            perm_output_time(check->gateway_last));
 }
 
 
 static void
-print_grant_text(const perm_cli_t *cli, const char *name,
+print_grant(const perm_cli_t *cli, const char *name,
     const perm_check_grant_t *grant)
 {
-    printf("%-16s%s", name, state_name(cli, grant->expires));
+    const char  *state;
+
+    state = (grant->expires == PERM_GRANT_ABSENT) ? "absent"
+            : (grant->expires < 0) ? "unreadable"
+            : perm_grant_live(grant->expires, cli->table.now) ? "live"
+            : "expired";
+
+    if (cli->args.json) {
+        perm_output_open(stdout, name, '{');
+        perm_output_text(stdout, "state", state);
+        perm_output_number(stdout, "expires", grant->expires);
+        perm_output_details(stdout, grant->type, grant->granted);
+        perm_output_close(stdout, '}');
+        return;
+    }
+
+    printf("%-16s%s", name, state);
 
     if (grant->expires >= 0) {
         printf(grant->expires >= PERM_GRANT_PERMANENT ? ", %s" : ", until %s",
@@ -228,19 +229,4 @@ print_grant_text(const perm_cli_t *cli, const char *name,
     }
 
     printf("\n");
-}
-
-
-static const char *
-state_name(const perm_cli_t *cli, int64_t expires)
-{
-    if (expires == PERM_GRANT_ABSENT) {
-        return "absent";
-    }
-
-    if (expires < 0) {
-        return "unreadable";
-    }
-
-    return perm_grant_live(expires, cli->table.now) ? "live" : "expired";
 }

@@ -2,7 +2,6 @@
 #include "cli/commands/doctor_priv.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,11 +13,10 @@
 #define CLOCK_WARNING  2       /* seconds */
 #define CLOCK_ERROR    30
 #define MIB            1048576
-#define WORDS          8       /* of a command, at most */
 
 
-static redisReply *ask(perm_doctor_t *doctor, const char *word, ...)
-    __attribute__((sentinel));
+static redisReply *ask(perm_doctor_t *doctor, const char *format,
+    const char *word);
 static void check_reachable(perm_doctor_t *doctor);
 static void read_info(perm_doctor_t *doctor);
 static const char *info(const perm_doctor_t *doctor, const char *name);
@@ -29,8 +27,8 @@ static void check_memory(perm_doctor_t *doctor);
 static void check_disk(perm_doctor_t *doctor);
 static void check_clock(perm_doctor_t *doctor);
 static void check_tracking(perm_doctor_t *doctor);
-static int accepted(perm_doctor_t *doctor, redisReply *reply,
-    const char *what);
+static int accepted(perm_doctor_t *doctor, const char *name,
+    const char *format, const char *word);
 static int64_t now_us(clockid_t clock);
 
 
@@ -69,26 +67,15 @@ perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node,
 }
 
 
-/* a command of words that a NULL ends; a failed one ends the program */
+/* the reply to a command with a %s; a broken connection ends the program */
 
 static redisReply *
-ask(perm_doctor_t *doctor, const char *word, ...)
+ask(perm_doctor_t *doctor, const char *format, const char *word)
 {
     char         error[PERM_ERROR_SIZE];
-    va_list      args;
-    unsigned     argc;
-    const char  *argv[WORDS];
     redisReply  *reply;
 
-    va_start(args, word);
-
-    for (argc = 0; word != NULL; word = va_arg(args, const char *)) {
-        argv[argc++] = word;
-    }
-
-    va_end(args);
-
-    reply = perm_connection_call(doctor->server, error, argc, argv);
+    reply = perm_connection_call(doctor->server, error, format, word);
 
     if (reply == NULL) {
         perm_output_fatal(PERM_EXIT_REDIS, "%s: %s",
@@ -108,7 +95,7 @@ check_reachable(perm_doctor_t *doctor)
     redisReply  *reply;
 
     started = now_us(CLOCK_MONOTONIC);
-    reply = ask(doctor, "PING", NULL);
+    reply = ask(doctor, "PING", "");
     us = now_us(CLOCK_MONOTONIC) - started;
     slow = us / 1000 >= SLOW_MS;
 
@@ -131,7 +118,7 @@ read_info(perm_doctor_t *doctor)
 {
     redisReply  *reply;
 
-    reply = ask(doctor, "INFO", NULL);
+    reply = ask(doctor, "INFO", "");
 
     if (reply->type == REDIS_REPLY_STRING) {
         doctor->info = perm_alloc(reply->len + 2);
@@ -222,7 +209,7 @@ check_role(perm_doctor_t *doctor)
     const char  *role;
     redisReply  *reply;
 
-    reply = ask(doctor, "ROLE", NULL);
+    reply = ask(doctor, "ROLE", "");
     role = (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
             && reply->element[0]->type == REDIS_REPLY_STRING)
            ? reply->element[0]->str : info(doctor, "role");
@@ -268,8 +255,7 @@ check_memory(perm_doctor_t *doctor)
         perm_doctor_report(doctor, max > 0 ? ERROR : WARNING, "eviction",
                            "maxmemory-policy %s %s: set it to noeviction",
                            perm_output_safe_text(policy),
-                           max > 0 ? "may drop grants when memory is full"
-                                   : "would drop grants if maxmemory were set");
+                           max > 0 ? "may drop grants when memory is full" : "would drop grants if maxmemory were set");
     }
 
     if (max > 0) {
@@ -319,7 +305,7 @@ check_clock(perm_doctor_t *doctor)
     perm_doctor_level_t   level;
 
     now = now_us(CLOCK_REALTIME) / 1000000;
-    reply = ask(doctor, "TIME", NULL);
+    reply = ask(doctor, "TIME", "");
 
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
         && reply->element[0]->type == REDIS_REPLY_STRING)
@@ -353,11 +339,11 @@ check_tracking(perm_doctor_t *doctor)
     snprintf(prefix, sizeof(prefix), "%sgrants:",
              doctor->cli->table.prefix.data);
 
-    if (accepted(doctor, ask(doctor, "CLIENT", "ID", NULL), "CLIENT ID")
-        && accepted(doctor, ask(doctor, "CLIENT", "TRACKING", "ON", "BCAST",
-                                "PREFIX", prefix, NULL), "CLIENT TRACKING")
-        && accepted(doctor, ask(doctor, "SUBSCRIBE", "__redis__:invalidate",
-                                NULL), "SUBSCRIBE __redis__:invalidate"))
+    if (accepted(doctor, "CLIENT ID", "CLIENT ID", "")
+        && accepted(doctor, "CLIENT TRACKING",
+                    "CLIENT TRACKING ON BCAST PREFIX %s", prefix)
+        && accepted(doctor, "SUBSCRIBE __redis__:invalidate",
+                    "SUBSCRIBE __redis__:invalidate", ""))
     {
         perm_doctor_report(doctor, OK, "tracking", "changes are told at once");
     }
@@ -365,16 +351,19 @@ check_tracking(perm_doctor_t *doctor)
 
 
 static int
-accepted(perm_doctor_t *doctor, redisReply *reply, const char *what)
+accepted(perm_doctor_t *doctor, const char *name, const char *format,
+    const char *word)
 {
-    int  good;
+    int          good;
+    redisReply  *reply;
 
+    reply = ask(doctor, format, word);
     good = (reply->type != REDIS_REPLY_ERROR);
 
     if (!good) {
         perm_doctor_report(doctor, ERROR, "tracking", "%s fails, revoked "
                            "grants end only with app_permission_cache_valid: "
-                           "%s", what, perm_output_safe_text(reply->str));
+                           "%s", name, perm_output_safe_text(reply->str));
     }
 
     freeReplyObject(reply);

@@ -27,33 +27,20 @@ typedef struct {
 } perm_ending_t;
 
 
-/* what can outlive a grant on a resource */
-
 typedef struct {
-    redisReply         *grant;      /* on the gateway; NULL: not asked for */
-    redisReply         *newest;     /* access */
-} perm_gateway_replies_t;
-
-
-typedef struct {
-    perm_cli_t              *cli;
-    perm_count_t                 seen;       /* grants, ending or not */
-    perm_ending_t           *list;
-    size_t                   n;
-    size_t                   size;
-    perm_gateway_replies_t  *replies;    /* for the rows at hand */
-    size_t                   nreplies;
+    perm_cli_t         *cli;
+    perm_count_t        seen;       /* grants, ending or not */
+    perm_ending_t      *list;
+    size_t              n;
+    size_t              size;
 } perm_expiring_t;
 
 
 static perm_exit_t run_expiring(perm_cli_t *cli);
 static void read_rows(void *data, perm_row_t *rows, size_t n);
+static int is_due(const perm_cli_t *cli, const perm_row_t *row);
 static int days_wanted(const perm_cli_t *cli, int64_t expires);
 static int64_t end_of(const perm_cli_t *cli, int64_t expires, int64_t last);
-static void ask_gateway(perm_table_t *table, const perm_row_t *row,
-    perm_gateway_replies_t *replies);
-static int covered(const perm_cli_t *cli, const perm_row_t *row,
-    perm_gateway_replies_t *replies);
 static void keep(perm_expiring_t *expiring, const perm_row_t *row);
 static char *copy(char *p, perm_str_t *text);
 static perm_exit_t report(perm_expiring_t *expiring);
@@ -112,13 +99,12 @@ run_expiring(perm_cli_t *cli)
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST, &perm_walk_all, read_rows,
-                     &expiring);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST | PERM_WALK_GATEWAY,
+                     &perm_walk_all, read_rows, &expiring);
 
     status = report(&expiring);
 
     free(expiring.list);
-    free(expiring.replies);
 
     return status;
 }
@@ -127,37 +113,29 @@ run_expiring(perm_cli_t *cli)
 static void
 read_rows(void *data, perm_row_t *rows, size_t n)
 {
-    size_t            i, used;
-    perm_cli_t       *cli;
+    size_t            i;
     perm_expiring_t  *expiring = data;
 
-    cli = expiring->cli;
     expiring->seen += n;
 
-    /* rows that end, and that renewal does not save, come to the front */
-
-    for (i = 0, used = 0; i < n; i++) {
-        if (days_wanted(cli, rows[i].expires)
-            && end_of(cli, rows[i].expires, rows[i].last) == rows[i].expires)
-        {
-            rows[used++] = rows[i];
-        }
-    }
-
-    expiring->replies = perm_alloc_room(expiring->replies, &expiring->nreplies,
-                                        used, sizeof(perm_gateway_replies_t));
-
-    for (i = 0; i < used; i++) {
-        ask_gateway(&cli->table, &rows[i], &expiring->replies[i]);
-    }
-
-    perm_client_wait(cli->table.client);
-
-    for (i = 0; i < used; i++) {
-        if (!covered(cli, &rows[i], &expiring->replies[i])) {
+    for (i = 0; i < n; i++) {
+        if (is_due(expiring->cli, &rows[i])) {
             keep(expiring, &rows[i]);
         }
     }
+}
+
+
+/* 1 when neither renewal nor the grant on the gateway makes up for its end */
+
+static int
+is_due(const perm_cli_t *cli, const perm_row_t *row)
+{
+    return days_wanted(cli, row->expires)
+           && end_of(cli, row->expires, row->last) == row->expires
+           && (row->tuple.resource.len == 0 || row->gateway < 0
+               || end_of(cli, row->gateway, row->gateway_last)
+                  <= row->expires);
 }
 
 
@@ -199,49 +177,6 @@ end_of(const perm_cli_t *cli, int64_t expires, int64_t last)
     (void) perm_renewal_decide(expires, last, cli->args.term, &renewed);
 
     return renewed;
-}
-
-
-static void
-ask_gateway(perm_table_t *table, const perm_row_t *row,
-    perm_gateway_replies_t *replies)
-{
-    char  text[PERM_KEY_MAX];
-
-    replies->grant = NULL;
-
-    if (row->tuple.resource.len) {
-        perm_table_send(table, 0, perm_client_keep, &replies->grant,
-                        "HGET %k " PERM_GATEWAY_FIELD, row->key);
-        perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
-                        &replies->newest, "ZREVRANGE %k 0 0 WITHSCORES",
-                        perm_table_key(table, text, PERM_KEY_ACCESS,
-                                       &row->tuple));
-    }
-}
-
-
-/* 1 when the grant on the gateway outlives the one on its resource */
-
-static int
-covered(const perm_cli_t *cli, const perm_row_t *row,
-    perm_gateway_replies_t *replies)
-{
-    int64_t     expires, last;
-    perm_str_t  value;
-
-    if (replies->grant == NULL) {
-        return 0;
-    }
-
-    value = perm_table_bytes(replies->grant);
-    expires = value.data ? perm_grant_expires(value) : PERM_GRANT_ABSENT;
-    last = perm_table_newest(replies->newest);
-
-    freeReplyObject(replies->grant);
-    freeReplyObject(replies->newest);
-
-    return expires >= 0 && end_of(cli, expires, last) > row->expires;
 }
 
 

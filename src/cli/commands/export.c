@@ -4,23 +4,42 @@
  */
 
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/grant_line.h"
-#include "cli/util/atomic_file.h"
+#include "cli/util/alloc.h"
 
+
+/*
+ * The file appears all at once: it is written beside its place, unless that is
+ * standard output or no regular file.
+ */
 
 typedef struct {
-    perm_atomic_file_t  out;
-    perm_count_t            written;
-    perm_count_t            skipped;  /* too long for a line */
-    perm_count_t            cut;      /* with members that a line cannot have */
+    FILE          *file;
+    const char    *name;        /* for messages */
+    char          *target;
+    char          *temporary;   /* NULL: written in place */
+    perm_count_t   written;     /* grants */
+    perm_count_t   skipped;     /* too long for a line */
+    perm_count_t   cut;         /* with members that a line cannot have */
 } perm_export_t;
 
 
 static perm_exit_t run_export(perm_cli_t *cli);
 static void write_rows(void *data, perm_row_t *rows, size_t n);
+static void open_file(perm_export_t *export, const char *name);
+static void open_temporary(perm_export_t *export, const struct stat *old);
+static mode_t new_mode(void);
+static void commit(perm_export_t *export);
+static void remove_temporary(void *data);
+static void fail(const perm_export_t *export, perm_exit_t status,
+    const char *doing);
 
 
 const perm_command_t  perm_export_command = {
@@ -44,26 +63,27 @@ const perm_command_t  perm_export_command = {
 static perm_exit_t
 run_export(perm_cli_t *cli)
 {
-    perm_count_t       unreadable;
+    perm_count_t   unreadable;
     perm_export_t  export;
 
     memset(&export, 0, sizeof(perm_export_t));
 
     perm_table_warn_unloaded(&cli->table);
     perm_walk_catch_interrupt();
-    perm_atomic_file_open(&export.out, cli->args.file);
+    perm_output_at_fatal(remove_temporary, &export);
+    open_file(&export, cli->args.file);
 
     unreadable = perm_walk(&cli->table, 0, &perm_walk_all, write_rows,
                            &export);
 
     if (perm_walk_interrupted) {
-        perm_atomic_file_abandon(&export.out);
+        remove_temporary(&export);
         perm_output_warn("interrupted after %llu grants; no file was written",
                          export.written);
         return PERM_EXIT_NO;
     }
 
-    perm_atomic_file_commit(&export.out);
+    commit(&export);
 
     if (export.cut) {
         perm_output_warn("%llu grants have members named \"gateway\", "
@@ -94,7 +114,7 @@ write_rows(void *data, perm_row_t *rows, size_t n)
     perm_export_t  *export = data;
 
     for (i = 0; i < n; i++) {
-        rc = perm_grant_line_print(export->out.file, &rows[i]);
+        rc = perm_grant_line_print(export->file, &rows[i]);
 
         if (rc >= 0) {
             export->written++;
@@ -109,10 +129,121 @@ write_rows(void *data, perm_row_t *rows, size_t n)
                          perm_output_safe(rows[i].field));
     }
 
-    if (ferror(export->out.file)) {
-        perm_output_fatal(PERM_EXIT_NO, "cannot write \"%s\": %m",
-                          perm_output_safe_text(export->out.name));
+    if (ferror(export->file)) {
+        fail(export, PERM_EXIT_NO, "write");
     }
 
     perm_output_progress("exported", export->written, 0);
+}
+
+
+static void
+open_file(perm_export_t *export, const char *name)
+{
+    int          exists;
+    struct stat  st;
+
+    if (name == NULL || strcmp(name, "-") == 0) {
+        export->name = "standard output";
+        export->file = stdout;
+        return;
+    }
+
+    export->name = name;
+    exists = (stat(name, &st) == 0);
+
+    /* in place: no regular file, and a symbolic link to no file yet */
+
+    if (exists ? !S_ISREG(st.st_mode) : lstat(name, &st) == 0) {
+        export->file = fopen(name, "we");
+
+    } else {
+        open_temporary(export, exists ? &st : NULL);
+    }
+
+    if (export->file == NULL) {
+        fail(export, PERM_EXIT_USAGE, "open");
+    }
+}
+
+
+static void
+open_temporary(perm_export_t *export, const struct stat *old)
+{
+    int   fd;
+    char  *path;
+
+    /* behind a symbolic link the file is replaced, not the link */
+
+    path = old ? realpath(export->name, NULL) : NULL;
+    export->target = path ? path : perm_alloc_check(strdup(export->name));
+
+    path = perm_alloc(strlen(export->target) + sizeof(".XXXXXX"));
+    sprintf(path, "%s.XXXXXX", export->target);
+
+    fd = mkostemp(path, O_CLOEXEC);
+
+    if (fd == -1) {
+        fail(export, PERM_EXIT_USAGE, "write beside");
+    }
+
+    export->temporary = path;
+    export->file = fdopen(fd, "w");
+
+    /* the rights of the file that is replaced, or those of any new file */
+
+    (void) fchmod(fd, old ? old->st_mode & 07777 : new_mode());
+}
+
+
+static mode_t
+new_mode(void)
+{
+    mode_t  mask;
+
+    mask = umask(0);
+    (void) umask(mask);
+
+    return 0666 & ~mask;
+}
+
+
+static void
+commit(perm_export_t *export)
+{
+    if (fflush(export->file) != 0 || ferror(export->file)
+        || (export->temporary != NULL && fsync(fileno(export->file)) != 0)
+        || (export->file != stdout && fclose(export->file) != 0))
+    {
+        fail(export, PERM_EXIT_NO, "write");
+    }
+
+    if (export->temporary != NULL) {
+        if (rename(export->temporary, export->target) != 0) {
+            fail(export, PERM_EXIT_NO, "replace");
+        }
+
+        free(export->target);
+        free(export->temporary);
+        export->temporary = NULL;
+    }
+}
+
+
+static void
+remove_temporary(void *data)
+{
+    const perm_export_t  *export = data;
+
+    if (export->temporary != NULL) {
+        (void) unlink(export->temporary);
+    }
+}
+
+
+static void
+fail(const perm_export_t *export, perm_exit_t status, const char *doing)
+{
+    perm_output_fatal(status, "cannot %s \"%s\": %m", doing,
+                      perm_output_safe_text(export->name));
 }

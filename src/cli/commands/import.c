@@ -50,7 +50,7 @@ static int read_line(perm_import_t *import, size_t *len);
 static int is_blank(perm_str_t line);
 static void take_line(perm_import_t *import, perm_str_t text);
 static void refuse_line(perm_import_t *import, const char *wrong);
-static void write_batch(perm_import_t *import);
+static void write_batch(perm_import_t *import, perm_count_t last);
 static perm_exit_t finish(perm_import_t *import);
 static void remove_rows(void *data, perm_row_t *rows, size_t n);
 static perm_fingerprint_t fingerprint(const perm_tuple_t *grant);
@@ -173,7 +173,7 @@ take_lines(perm_import_t *import)
         }
     }
 
-    write_batch(import);
+    write_batch(import, import->number);
 }
 
 
@@ -246,7 +246,7 @@ take_line(perm_import_t *import, perm_str_t text)
     while (!perm_batch_add(&import->cli->table, import->batch, &line,
                            import->number))
     {
-        write_batch(import);
+        write_batch(import, import->number - 1);
     }
 
     if (import->cli->args.replace) {
@@ -266,8 +266,10 @@ refuse_line(perm_import_t *import, const char *wrong)
 }
 
 
+/* last: the number of the last line that is in the batch */
+
 static void
-write_batch(perm_import_t *import)
+write_batch(perm_import_t *import, perm_count_t last)
 {
     perm_count_t  total;
 
@@ -277,7 +279,7 @@ write_batch(perm_import_t *import)
     import->bad += import->counts.refused;
     import->counts.refused = 0;
 
-    import->settled = import->number;
+    import->settled = last;
     total = 0;
 
     if (import->size && import->offset) {

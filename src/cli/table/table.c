@@ -1,7 +1,6 @@
 
 #include "cli/table/table.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,35 +194,27 @@ perm_table_bytes(const redisReply *reply)
 }
 
 
-int64_t
-perm_table_score(const redisReply *reply)
+const redisReply *
+perm_table_element(const redisReply *reply, size_t i)
 {
-    double  score;
-
-    if (reply == NULL || reply->type != REDIS_REPLY_STRING) {
-        return PERM_GRANT_ABSENT;
-    }
-
-    score = strtod(reply->str, NULL);
-
-    if (!isfinite(score) || score < 0 || score >= 9007199254740992.0) {
-        return PERM_GRANT_ABSENT;
-    }
-
-    return (int64_t) floor(score);
+    return (reply != NULL && reply->type == REDIS_REPLY_ARRAY
+            && i < reply->elements) ? reply->element[i] : NULL;
 }
 
 
 int64_t
-perm_table_newest(const redisReply *reply)
+perm_table_score(const redisReply *score)
 {
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY
-        || reply->elements < 2)
-    {
+    double  seconds;
+
+    if (score == NULL || score->type != REDIS_REPLY_STRING) {
         return PERM_GRANT_ABSENT;
     }
 
-    return perm_table_score(reply->element[1]);
+    seconds = strtod(score->str, NULL);
+
+    return (seconds >= 0 && seconds < 9007199254740992.0)
+           ? (int64_t) seconds : PERM_GRANT_ABSENT;
 }
 
 
@@ -245,8 +236,8 @@ perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
 
     (void) perm_table_wrong_type(reply, key);
 
-    last = tuple->resource.len ? perm_table_score(reply)
-                               : perm_table_newest(reply);
+    last = perm_table_score(tuple->resource.len
+                            ? reply : perm_table_element(reply, 1));
     freeReplyObject(reply);
 
     return last;

@@ -82,12 +82,13 @@ int perm_table_wrong_type(const redisReply *reply, perm_str_t key);
 
 perm_str_t perm_table_bytes(const redisReply *reply);
 
-/*
- * The score of a sorted set as unix seconds, and the newest one in a reply to
- * ZREVRANGE ... 0 0 WITHSCORES, or PERM_GRANT_ABSENT.
- */
-int64_t perm_table_score(const redisReply *reply);
-int64_t perm_table_newest(const redisReply *reply);
+/* That element of an array, or NULL; reply may be NULL */
+
+const redisReply *perm_table_element(const redisReply *reply, size_t i);
+
+/* A score as unix seconds, or PERM_GRANT_ABSENT; score may be NULL */
+
+int64_t perm_table_score(const redisReply *score);
 
 
 /* The last access as it is now; resource.len 0: of the whole gateway */

@@ -22,7 +22,8 @@ typedef struct {
     int                  done;
     redisReply          *part;        /* of HSCAN or ZSCAN */
     redisReply          *scores;      /* of its rows on resources */
-    redisReply          *newest;      /* access, for the row of the gateway */
+    redisReply          *newest;      /* access of any resource */
+    redisReply          *gateway;     /* the grant on the whole gateway */
     size_t               first;       /* of its rows */
     size_t               n;
 } perm_walk_page_t;
@@ -277,6 +278,7 @@ walk_pages(perm_walker_t *walker)
             drop(&page->part);
             drop(&page->scores);
             drop(&page->newest);
+            drop(&page->gateway);
         }
 
     } while (more && !perm_walk_interrupted);
@@ -437,9 +439,16 @@ ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
                          PERM_ERRORS_TOO, perm_client_keep, &page->scores);
     }
 
-    if (resources < page->n) {
+    if (resources < page->n
+        || (page->n && (walker->flags & PERM_WALK_GATEWAY)))
+    {
         perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
                         &page->newest, "ZREVRANGE %k 0 0 WITHSCORES", key);
+    }
+
+    if (page->n && (walker->flags & PERM_WALK_GATEWAY)) {
+        perm_table_send(table, 0, perm_client_keep, &page->gateway,
+                        "HGET %k " PERM_GATEWAY_FIELD, page->key);
     }
 }
 
@@ -451,30 +460,33 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
     char               text[PERM_KEY_MAX];
     size_t             i, resources;
-    perm_row_t        *rows;
+    int64_t            newest, gateway;
+    perm_row_t        *row;
     const redisReply  *reply;
 
-    rows = walker->rows + page->first;
-    reply = page->scores ? page->scores : page->newest;
-
-    if (reply == NULL
-        || perm_table_wrong_type(reply, perm_table_key(walker->table, text,
-                                                       PERM_KEY_ACCESS,
-                                                       &page->tuple)))
-    {
+    if (page->n == 0) {
         return;
     }
 
+    reply = page->scores ? page->scores : page->newest;
+    (void) perm_table_wrong_type(reply, perm_table_key(walker->table, text,
+                                                       PERM_KEY_ACCESS,
+                                                       &page->tuple));
+
+    newest = perm_table_score(perm_table_element(page->newest, 1));
+    gateway = page->gateway
+              ? perm_grant_expires(perm_table_bytes(page->gateway))
+              : PERM_GRANT_ABSENT;
+
     for (i = 0, resources = 0; i < page->n; i++) {
+        row = &walker->rows[page->first + i];
+        row->gateway = gateway;
+        row->gateway_last = newest;
+        row->last = newest;
 
-        if (rows[i].tuple.resource.len == 0) {
-            rows[i].last = perm_table_newest(page->newest);
-
-        } else if (page->scores->type == REDIS_REPLY_ARRAY
-                   && resources < page->scores->elements)
-        {
-            rows[i].last = perm_table_score(page->scores->element[resources]);
-            resources++;
+        if (row->tuple.resource.len) {
+            reply = perm_table_element(page->scores, resources++);
+            row->last = perm_table_score(reply);
         }
     }
 }

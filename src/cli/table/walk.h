@@ -15,7 +15,8 @@
 
 #define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
 #define PERM_WALK_LAST        2   /* of grants: fill in "last" */
-#define PERM_WALK_UNREADABLE  4   /* those that cannot be read as well */
+#define PERM_WALK_GATEWAY     4   /* with it: and "gateway", "gateway_last" */
+#define PERM_WALK_UNREADABLE  8   /* those that cannot be read as well */
 
 
 typedef struct {
@@ -25,6 +26,8 @@ typedef struct {
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
     int64_t       expires;   /* unix seconds, or PERM_GRANT_UNREADABLE */
     int64_t       last;      /* last access, or PERM_GRANT_ABSENT */
+    int64_t       gateway;   /* the same of the grant on the whole gateway */
+    int64_t       gateway_last;
 } perm_row_t;
 
 

@@ -130,38 +130,36 @@ perm_connection_read(perm_connection_t *connection, char *error)
 
 
 redisReply *
-perm_connection_call(perm_connection_t *connection, char *error, unsigned argc,
-    const char **argv)
+perm_connection_call(perm_connection_t *connection, char *error,
+    const char *format, ...)
 {
-    int    failed;
-    char  *command;
-    long   len;
+    int       len, failed;
+    char     *command;
+    va_list   args;
 
-    command = NULL;
-    len = redisFormatCommandArgv(&command, (int) argc, argv, NULL);
+    va_start(args, format);
+    len = redisvFormatCommand(&command, format, args);
+    va_end(args);
 
     if (len < 0) {
         snprintf(error, PERM_ERROR_SIZE, "out of memory");
         return NULL;
     }
 
-    failed = perm_connection_write(connection, command, len, error);
+    failed = perm_connection_write(connection, command, (size_t) len, error);
     free(command);
 
     return failed ? NULL : perm_connection_read(connection, error);
 }
 
 
-/* a command of the handshake: 0, or -1 with *error naming it */
+/* what came of a command of the handshake: 0, or -1 with *error naming it */
 
 static int
-shake(perm_connection_t *connection, const perm_connection_conf_t *conf,
-    char *error, unsigned argc, const char **argv)
+shaken(redisReply *reply, const perm_connection_conf_t *conf,
+    const char *command, char *error)
 {
-    int          failed;
-    redisReply  *reply;
-
-    reply = perm_connection_call(connection, error, argc, argv);
+    int  failed;
 
     if (reply == NULL) {
         return -1;
@@ -172,7 +170,7 @@ shake(perm_connection_t *connection, const perm_connection_conf_t *conf,
                   && strstr(reply->str, "without any password") != NULL);
 
     if (failed) {
-        snprintf(error, PERM_ERROR_SIZE, "%s: %s", argv[0], reply->str);
+        snprintf(error, PERM_ERROR_SIZE, "%s: %s", command, reply->str);
     }
 
     freeReplyObject(reply);
@@ -185,34 +183,29 @@ static int
 handshake(perm_connection_t *connection, const perm_connection_conf_t *conf,
     char *error)
 {
-    char         db[16];
-    unsigned     n;
-    const char  *argv[3];
+    int          rc;
+    const char  *password;
+    redisReply  *reply;
 
-    if (conf->password.len || conf->user.len) {
-        n = 0;
-        argv[n++] = "AUTH";
+    rc = 0;
+    password = conf->password.len ? conf->password.data : "";
 
-        if (conf->user.len) {
-            argv[n++] = conf->user.data;
-        }
+    if (conf->user.len) {
+        reply = perm_connection_call(connection, error, "AUTH %s %s",
+                                     conf->user.data, password);
+        rc = shaken(reply, conf, "AUTH", error);
 
-        argv[n++] = conf->password.len ? conf->password.data : "";
-
-        if (shake(connection, conf, error, n, argv) != 0) {
-            return -1;
-        }
+    } else if (conf->password.len) {
+        reply = perm_connection_call(connection, error, "AUTH %s", password);
+        rc = shaken(reply, conf, "AUTH", error);
     }
 
-    if (conf->db) {
-        snprintf(db, sizeof(db), "%u", conf->db);
-        argv[0] = "SELECT";
-        argv[1] = db;
-
-        return shake(connection, conf, error, 2, argv);
+    if (rc == 0 && conf->db) {
+        reply = perm_connection_call(connection, error, "SELECT %u", conf->db);
+        rc = shaken(reply, conf, "SELECT", error);
     }
 
-    return 0;
+    return rc;
 }
 
 

@@ -67,10 +67,12 @@ int perm_connection_write(perm_connection_t *connection, const char *command,
 redisReply *perm_connection_read(perm_connection_t *connection, char *error);
 
 
-/* One command of words without blanks, and its reply; NULL as above */
-
+/*
+ * One command, its words as redisCommand() of hiredis takes them, and its
+ * reply; NULL as above.
+ */
 redisReply *perm_connection_call(perm_connection_t *connection, char *error,
-    unsigned argc, const char **argv);
+    const char *format, ...);
 
 
 #endif /* _PERM_CLI_WIRE_CONNECTION_H_INCLUDED_ */

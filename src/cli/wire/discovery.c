@@ -36,18 +36,13 @@ connect_to(const perm_connection_conf_t *conf, const char *kind,
 }
 
 
-/* a reply, or NULL with *error, which may be an error reply's text */
+/* the reply, or NULL with *error, which may be the text of an error reply */
 
 static redisReply *
-call(perm_connection_t *connection, char *error, unsigned argc,
-    const char **argv)
+good_reply(redisReply *reply, const char *command, char *error)
 {
-    redisReply  *reply;
-
-    reply = perm_connection_call(connection, error, argc, argv);
-
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        snprintf(error, PERM_ERROR_SIZE, "%s: %s", argv[0], reply->str);
+        snprintf(error, PERM_ERROR_SIZE, "%s: %s", command, reply->str);
         freeReplyObject(reply);
         return NULL;
     }
@@ -148,14 +143,14 @@ check_master(perm_discovery_t *discovery, perm_node_t *node, char *error)
     int          rc;
     perm_role_t  role;
     redisReply  *reply;
-    const char  *argv[] = { "ROLE" };
 
     if (perm_discovery_connect(discovery, node, error) != 0) {
         return -1;
     }
 
     rc = -1;
-    reply = call(node->connection, error, 1, argv);
+    reply = good_reply(perm_connection_call(node->connection, error, "ROLE"),
+                       "ROLE", error);
 
     if (reply != NULL) {
 
@@ -184,28 +179,30 @@ ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address,
     char *error)
 {
     char                   unknown[PERM_ERROR_SIZE / 2];
-    const char            *useless;
+    const char            *name, *useless;
     redisReply            *reply;
     perm_node_t           *node;
     perm_connection_t     *connection;
     perm_reply_address_t   master;
-    const char            *argv[] = { "SENTINEL", "get-master-addr-by-name",
-                                      discovery->conf->url->master.data };
 
+    name = discovery->conf->url->master.data;
     connection = connect_to(&discovery->conf->sentinel, "Sentinel", address,
                             error);
     if (connection == NULL) {
         return -1;
     }
 
-    reply = call(connection, error, 3, argv);
+    reply = good_reply(perm_connection_call(connection, error, "SENTINEL "
+                                            "get-master-addr-by-name %s",
+                                            name),
+                       "SENTINEL", error);
     perm_connection_close(connection);
 
     if (reply == NULL) {
         return -1;
     }
 
-    snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"", argv[2]);
+    snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"", name);
 
     node = NULL;
     useless = perm_sentinel_parse(reply, unknown, &master);
@@ -284,7 +281,6 @@ ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
     const char         *useless;
     redisReply         *reply;
     perm_connection_t  *connection;
-    const char         *argv[] = { "CLUSTER", "SLOTS" };
 
     connection = connect_to(&discovery->conf->connection, "Redis at", address,
                             error);
@@ -292,7 +288,9 @@ ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
         return -1;
     }
 
-    reply = call(connection, error, 2, argv);
+    reply = good_reply(perm_connection_call(connection, error,
+                                            "CLUSTER SLOTS"),
+                       "CLUSTER", error);
     perm_connection_close(connection);
 
     if (reply == NULL) {
