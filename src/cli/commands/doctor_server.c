@@ -255,7 +255,9 @@ check_memory(perm_doctor_t *doctor)
         perm_doctor_report(doctor, max > 0 ? ERROR : WARNING, "eviction",
                            "maxmemory-policy %s %s: set it to noeviction",
                            perm_output_safe_text(policy),
-                           max > 0 ? "may drop grants when memory is full" : "would drop grants if maxmemory were set");
+                           max > 0 ? "may drop grants when memory is full"
+                                   : "would drop grants if maxmemory were "
+                                     "set");
     }
 
     if (max > 0) {
