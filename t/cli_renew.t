@@ -129,7 +129,7 @@ subtest 'somebody is faster: between the reading and the writing' => sub {
                                    type => '"apply"');
         $redis->used('g', 'r', 'a', $now - 50);
         $fake->forget;
-        $fake->rules({ match => qr/^EVAL /, times => 1, delay => 60 });
+        $fake->rules({ match => qr/^EVAL /, times => 1, hold => 1 });
         my $run = $t->cli_begin('--json', 'renew', { redis => $fake->url });
         wait_for(sub { $fake->commands(qr/^EVAL/) });
         is json($redis->value('g', 'r', 'a'))->{expires}, $now + $DAY,

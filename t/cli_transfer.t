@@ -192,7 +192,7 @@ subtest 'nothing in, nothing done' => sub {
 subtest 'meta comes last' => sub {
     $redis->empty;
     my $fake = $t->fake_redis(to => $redis);
-    $fake->rules({ match => qr/^HSETNX app_permission:meta/, delay => 60 });
+    $fake->rules({ match => qr/^HSETNX app_permission:meta/, hold => 1 });
     my $run = $t->cli_begin('import', { redis => $fake->url,
                                         stdin => lines_of(1, 3000) });
     wait_for(sub { $fake->commands(qr/^HSETNX app_permission:meta/) });

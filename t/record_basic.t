@@ -3,20 +3,12 @@
 # Last accesses: whose are recorded and whose are not, when they reach Redis,
 # what happens to them there, and when there is no room or no right.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::Late;
-use Perm::Load;
 use Perm::Test;
 
 my $SERVER = <<'EOT';
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
-        add_header X-Worker $pid always;
+        %%DECISION%%
 
         app_permission required;
         location = /a     { empty_gif; }
@@ -31,22 +23,14 @@ my $SERVER = <<'EOT';
                             empty_gif; }
 EOT
 
-my $ALLOW = '200 allow/resource_grant';
 
-my ($t, $redis, $late);
-
-sub outcome {
-    my ($app, $uri) = @_;
-    my $r = $t->get($uri // '/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
+my ($t, $redis);
 
 sub start {
     my (%o) = @_;
-    $t = Perm::Test->new;
-    $redis = $t->redis(conf => $o{redis} // [])->load;
+    $t = Perm::Test->new(late => 1);
+    $redis = $t->redis->load;
     $t->fake_redis(to => $redis) if $o{fake};
-    $late = Perm::Late->start($t->{dir});
     $t->nginx(server => $SERVER, workers => $o{workers} // 2,
               http => ($o{http} // '') . " app_permission_flush @{[$o{flush} // '1s']};");
 }
@@ -63,17 +47,9 @@ sub accesses {
     return \%seen;
 }
 
-# nothing pending any more
-
-sub settled {
-    return wait_for(sub { $t->status->{access}{pending} == 0 }, 10);
-}
-
-
 subtest 'who' => sub {
     start();
-    $redis->grant('smoke', 'get_user', $_, time + 3600)
-        for qw(demo stale not open off error);
+    $redis->allow(qw(demo stale not open off error));
     $redis->grant('smoke', undef, 'gateway', time + 3600);
     $redis->grant('smoke', 'get_user', 'expired', time - 1);
     ok $t->settled, 'ready';
@@ -85,19 +61,19 @@ subtest 'who' => sub {
     is outcome('gateway', '/other'), '200 allow/gateway_grant MISS',
         '... on another resource';
 
-    is outcome('none'), '403 deny/no_grant MISS', 'denied';
+    is outcome('none'), "$DENY MISS", 'denied';
     is outcome('expired'), '403 deny/resource_grant_expired MISS', 'expired';
     is outcome('none', '/dry'), '200 deny/no_grant HIT', 'would be denied';
-    is outcome('open', '/open'), '200 allow/open ', 'open';
-    is outcome('off', '/off'), '200 / ', 'off';
+    is outcome('open', '/open'), '200 allow/open', 'open';
+    is outcome('off', '/off'), '200 /', 'off';
     is outcome('not', '/not'), "$ALLOW MISS", 'record off';
     is outcome('not', '/not'), "$ALLOW HIT", '... cached';
-    is outcome('a b'), '403 deny/invalid_app ', 'invalid';
-    is outcome(''), '403 deny/no_app ', 'no app';
+    is outcome('a b'), '403 deny/invalid_app', 'invalid';
+    is outcome(''), '403 deny/no_app', 'no app';
     is $t->get('/err', app => 'none')->{status}, 403,
         'an error page that is open';
 
-    ok settled(), 'written';
+    ok $t->flushed, 'written';
     my $seen = accesses();
     is_deeply [sort keys %$seen], ['smoke:demo get_user',
         'smoke:gateway get_user', 'smoke:gateway other'],
@@ -108,21 +84,21 @@ subtest 'who' => sub {
     # dry run of one that has a grant is a call like any other
 
     is outcome('error', '/dry'), "$ALLOW MISS", 'dry run, allowed';
-    ok settled(), 'written';
+    ok $t->flushed, 'written';
     ok $redis->access('smoke', 'get_user', 'error'), 'recorded';
 
     # in an outage
 
     is outcome('stale'), "$ALLOW MISS", 'known before the outage';
-    ok settled(), 'written';
+    ok $t->flushed, 'written';
     my $last = $redis->access('smoke', 'get_user', 'stale');
-    wait_for(sub { time >= $last + 1 });
+    wait_until($last + 1);
     $redis->cmd('DEL', 'app_permission:meta');
     ok wait_for(sub { outcome('stale', '/fresh') eq "$ALLOW STALE" }), 'stale';
     is outcome('unknown', '/allow'), '200 allow/unavailable MISS',
         'on_error allow';
-    is outcome('unknown'), '503 fail/unavailable MISS', 'unavailable';
-    ok settled(), 'written';
+    is outcome('unknown'), $UNKNOWN, 'unavailable';
+    ok $t->flushed, 'written';
     cmp_ok $redis->access('smoke', 'get_user', 'stale'), '>', $last,
         'one that a stale grant allowed is recorded';
     is $redis->access('smoke', 'get_user', 'unknown'), undef,
@@ -139,16 +115,16 @@ subtest 'who' => sub {
 
 subtest 'in time' => sub {
     start();
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1 .. 4;
+    $redis->allow(map { "app-$_" } 1 .. 4);
 
     for (1 .. 4) {
         my $app = "app-$_";
-        sleep rand 0.5;    # anywhere between two flushes
+        wait_until(time + rand 0.5);    # anywhere between two flushes
         my $begun = time;
         outcome($app);
         ok wait_for(sub { $redis->access('smoke', 'get_user', $app) }, 5),
             "$app is there";
-        is scalar($late->over($begun, 2.05)), undef,
+        is scalar($t->{late}->over($begun, 2.05)), undef,
             '... within the interval and a second';
     }
     $t->stop;
@@ -157,18 +133,16 @@ subtest 'in time' => sub {
 
 subtest 'newest wins' => sub {
     start();
-    $redis->grant('smoke', 'get_user', $_, time + 3600) for qw(ahead behind);
+    $redis->allow(qw(ahead behind));
 
     # another gateway, with a clock an hour ahead or behind, was there before
 
     my $ahead = int(time) + 3600;
     my $behind = int(time) - 3600;
-    $redis->cmd('ZADD', 'app_permission:access:{smoke:ahead}', $ahead,
-                'get_user');
-    $redis->cmd('ZADD', 'app_permission:access:{smoke:behind}', $behind,
-                'get_user');
+    $redis->used('smoke', 'get_user', 'ahead', $ahead);
+    $redis->used('smoke', 'get_user', 'behind', $behind);
     outcome($_) for qw(ahead behind);
-    ok settled(), 'written';
+    ok $t->flushed, 'written';
     is $redis->access('smoke', 'get_user', 'ahead'), $ahead,
         'a newer one in Redis stays';
     cmp_ok $redis->access('smoke', 'get_user', 'behind'), '>', $behind + 3500,
@@ -185,31 +159,29 @@ subtest 'newest wins' => sub {
             $gateway->get('/a', app => 'behind');
             $last{behind} = int time;
         }
-        wait_for(sub { int(time) > $last{behind} }) if $round % 2;
+        wait_until($last{behind} + 1) if $round % 2;
     }
     my $end = int time;
-    ok settled(), 'one has written';
-    ok wait_for(sub { $other->status->{access}{pending} == 0 }, 5),
-        'the other has';
+    ok $t->flushed, 'one has written';
+    ok $other->flushed, 'the other has';
     my $score = $redis->access('smoke', 'get_user', 'behind');
     ok $score >= $last{behind} - 1 && $score <= $end,
         'the newest of two gateways' or diag "$score, not $last{behind}";
     delete $other->{redis};
-    is $other->{nginx}->quit, 0, 'the other quits';
-    $t->stop;
+    $_->stop for $other, $t;
 };
 
 
 subtest 'Redis refuses some' => sub {
     start();
     my @apps = map { "app-$_" } 1 .. 20;
-    $redis->grant('smoke', 'get_user', $_, time + 3600) for @apps;
+    $redis->allow(@apps);
 
     # one key of the wrong type: the others are written
 
     $redis->cmd('SET', 'app_permission:access:{smoke:app-7}', 'x');
     outcome($_) for @apps;
-    ok wait_for(sub { keys %{accesses_of(@apps)} == 19 }, 5),
+    ok wait_for(sub { keys %{$redis->accesses(@apps)} == 19 }, 5),
         'all but one are there';
     ok $t->wait_log(qr/access:\{smoke:app-7\}.*/), 'the log names that one';
     is $t->status->{access}{pending}, 1, 'it is pending';
@@ -217,21 +189,10 @@ subtest 'Redis refuses some' => sub {
     wait_for(sub { $t->status->{redis}{commands} > $flushed + 3 }, 10);
     is scalar($t->log_lines(qr/\[error\].*app-7/)), 1, '... logged once';
     $redis->cmd('DEL', 'app_permission:access:{smoke:app-7}');
-    ok settled(), 'removed: written';
+    ok $t->flushed, 'removed: written';
     ok $redis->access('smoke', 'get_user', 'app-7'), '... in the end';
     $t->stop;
 };
-
-sub accesses_of {
-    my (@apps) = @_;
-    my %seen;
-    for (@apps) {
-        my $score = eval { $redis->access('smoke', 'get_user', $_) };
-        $seen{$_} = $score if defined $score;
-    }
-    return \%seen;
-}
-
 
 # What is on its way when a link ends, or hangs, was not acknowledged.  Lookups
 # share the link: here there are none any more, so that nothing but writing
@@ -248,30 +209,21 @@ for my $case (['the link ends in a batch', close => 1],
         start(fake => 1, http => 'app_permission_redis_timeout 2s;
                                   app_permission_cache_valid 1h;');
         my @apps = map { "app-$_" } 1 .. 200;
-        $redis->{client}->pipeline(map { ['HSET',
-            "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
-        } @apps);
+        $redis->allow(@apps);
         ok $t->settled, 'ready';
 
-        my $all = sub {
-            return Perm::Load->start($t, apps => \@apps, pass => 1,
-                                     uri => '/a', rate => 1e9)->wait;
-        };
-        is_deeply $all->()->{outcome}, { "$ALLOW MISS" => 200 }, 'known';
-        ok settled(), '... and written';
-        $redis->cmd('DEL', map { "app_permission:access:{smoke:$_}" } @apps);
-        my $second = int time;
-        wait_for(sub { int(time) > $second });
+        $t->all_are(\@apps, "$ALLOW MISS", 'known');
+        ok $t->flushed, '... and written';
+        $redis->cmd('DEL', map { key('access', $_) } @apps);
+        wait_until(int(time) + 1);
 
         $t->{fake}->forget;
         $t->{fake}->rules({ match => qr/^ZADD .*app-1?50\b/, times => 4, @rule });
-        my $seen = $all->();
-        is_deeply $seen->{outcome}, { "$ALLOW HIT" => 200 }, 'allowed'
-            or diag explain $seen->{outcome};
+        $t->all_are(\@apps, "$ALLOW HIT", 'allowed');
         ok wait_for(sub { $t->{fake}->commands(qr/^ZADD .*app-150\b/) }, 5),
             'on its way';
         $t->{fake}->rules if $what =~ /never/;
-        ok settled(), 'all are written';
+        ok $t->flushed, 'all are written';
         is keys %{accesses()}, 200, '... and there';
         cmp_ok $t->{fake}->commands(qr/^ZADD .*app-150\b/), '>=', 2,
             '... sent again';
@@ -285,20 +237,20 @@ for my $case (['the link ends in a batch', close => 1],
 
 subtest 'the link ends, and is back before anybody notices' => sub {
     start(fake => 1, flush => '5s', http => 'app_permission_cache_valid 1h;');
-    $redis->grant('smoke', 'get_user', "app-$_", time + 3600) for 1, 2;
+    $redis->allow(map { "app-$_" } 1, 2);
     ok $t->settled, 'ready';
 
     # a link that ends within its first second counts as down for a while
 
     is outcome('app-2'), "$ALLOW MISS", 'an access';
-    ok settled(), '... and written';
+    ok $t->flushed, '... and written';
     $t->{fake}->rules({ match => qr/^ZADD .*app-1/, times => 1, close => 1 });
     is outcome('app-1'), "$ALLOW MISS", 'another';
     ok wait_for(sub { $t->{fake}->commands(qr/^ZADD .*app-1/) }), 'on its way';
     my $begun = time;
     ok wait_for(sub { defined $redis->access('smoke', 'get_user', 'app-1') }),
         'written';
-    cmp_ok time - $begun, '<', 3 + $late->since($begun), 'soon';
+    $t->soon($begun, 3, 'soon');
     $t->stop;
 };
 
@@ -327,17 +279,11 @@ for my $case (
     subtest $what => sub {
         start();
         my @apps = map { "app-$_" } 1 .. 300;
-        $redis->{client}->pipeline(map { ['HSET',
-            "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
-        } @apps);
+        $redis->allow(@apps);
         $break->();
 
         my $before = int time;
-        my $seen = Perm::Load->start($t, apps => \@apps, pass => 1,
-                                     uri => '/a')->wait;
-        is_deeply $seen->{outcome}, { "$ALLOW MISS" => 300 },
-            'decided as usual' or diag explain $seen->{outcome};
-        my $lines = 0;
+        $t->all_are(\@apps, "$ALLOW MISS", 'decided as usual');
         ok $t->wait_log(qr/Redis refuses last accesses.*$what/, 5), 'logged';
         my $access = $t->status->{access};
         is "$access->{pending} $access->{dropped}", '300 0',
@@ -348,7 +294,7 @@ for my $case (
             '... once';
 
         $mend->();
-        ok settled(), 'mended: written';
+        ok $t->flushed, 'mended: written';
         is keys %{accesses()}, 300, 'all of them';
         my ($oldest) = sort { $a <=> $b } values %{accesses()};
         cmp_ok $oldest, '>=', $before, '... with their times';
@@ -363,15 +309,10 @@ subtest 'no room' => sub {
     start(http => 'app_permission_zone 1m;');
     my $room = $t->status->{access}{capacity};
     my @apps = map { "app-$_" } 1 .. 2 * $room;
-    $redis->{client}->pipeline(map { ['HSET',
-        "app_permission:grants:{smoke:$_}", 'get_user', time + 3600]
-    } @apps);
+    $redis->allow(@apps);
     $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
 
-    my $seen = Perm::Load->start($t, apps => \@apps, pass => 1, rate => 1e9,
-                                 uri => '/a')->wait;
-    is_deeply $seen->{outcome}, { "$ALLOW MISS" => 2 * $room },
-        'decided as usual' or diag explain $seen->{outcome};
+    $t->all_are(\@apps, "$ALLOW MISS", 'decided as usual');
     my $access = $t->status->{access};
     is $access->{pending} + $access->{dropped}, 2 * $room,
         'what is not pending was dropped, and counted';
@@ -379,16 +320,15 @@ subtest 'no room' => sub {
     ok $t->wait_log(qr/no room for more pending accesses/, 5), 'logged';
 
     $redis->cmd('ACL', 'SETUSER', 'default', '+zadd');
-    ok settled(), 'the rest is written';
+    ok $t->flushed, 'the rest is written';
     is keys %{accesses()}, $access->{pending}, 'all of it';
     is scalar($t->log_lines(qr/no room for more pending accesses/)), 1,
         '... once';
 
     # what is written makes room
 
-    $seen = Perm::Load->start($t, apps => [reverse @apps], uri => '/a',
-        rate => 1000, times => int $room * 0.9)->wait;
-    ok settled(), 'later ones are written';
+    $t->load([reverse @apps], times => int $room * 0.9)->wait;
+    ok $t->flushed, 'later ones are written';
     my $dropped = $t->status->{access}{dropped} - $access->{dropped};
     cmp_ok $dropped, '<', $room * 0.3, "there is room again: $dropped dropped";
     $t->stop;

@@ -3,10 +3,6 @@
 # A master of the cluster is gone for good: what the others are to be told
 # waits neither for it nor behind what it has to be told, which is much.
 
-use strict;
-use warnings;
-
-use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Perm::Cluster;
@@ -15,17 +11,12 @@ use Perm::Test;
 my $GONE = 3000;      # accesses that stay pending
 my $SERVED = 1500;    # those of the two other masters
 
-my %conf = (setup => '', server => <<'EOT');
-        app_permission_app $http_x_app;
-        app_permission_gateway smoke;
-        app_permission_resource get_user;
+my %conf = (server => <<'EOT');
         app_permission_cache_valid 1h;
         access_log off;
         keepalive_requests 100000;
         location = /a { app_permission required; empty_gif; }
 EOT
-
-my $key = sub { "app_permission:$_[0]:{smoke:$_[1]}" };
 
 my $t = Perm::Test->new;
 my $c = Perm::Cluster->start(dir => "$t->{dir}/c",
@@ -37,19 +28,17 @@ my (@lost, @served, %owner);
 
 {
     my @apps = map { "app-$_" } 1 .. 4 * ($GONE + $SERVED);
-    @owner{@apps} = $c->owners(map { $key->('access', $_) } @apps);
+    @owner{@apps} = $c->owners(map { key('access', $_) } @apps);
     @lost = (grep { $owner{$_} == $gone } @apps)[0 .. $GONE - 1];
     @served = (grep { $owner{$_} != $gone } @apps)[0 .. $SERVED - 1];
 }
 
-$c->cmd('app_permission:meta', 'HSET', 'schema', '1');
-$c->each(map { [$key->('grants', $_), 'HSET', 'get_user', int(time) + 3600] }
-             @lost, @served);
+$c->load->allow(@lost, @served);
 
-sub conf {
+sub apply {
     my ($flush) = @_;
-    return $t->config(%conf, http => "app_permission_flush $flush;
-    app_permission_redis " . $c->url . ';');
+    return $t->apply(%conf, redis => $c->url,
+                     http => "app_permission_flush $flush;");
 }
 
 
@@ -60,8 +49,7 @@ sub allowed {
     my $n = 0;
 
     for my $app (@_) {
-        $client->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: $app\r\n\r\n");
-        my $r = $client->response or last;
+        my $r = ask($app, undef, $client)->response or last;
         $n++ if $r->{status} == 200;
     }
     return $n;
@@ -76,8 +64,7 @@ sub written {
 
     for my $node ($c->nodes) {
         my @at = grep { $owner{$_} == $node } @apps or next;
-        $n += grep { ($_ // 0) >= $since } $node->connect->pipeline(
-            map { ['ZSCORE', $key->('access', $_), 'get_user'] } @at);
+        $n += grep { $_ >= $since } values %{$node->accesses(@at)};
     }
     return $n;
 }
@@ -88,22 +75,23 @@ sub pending { $t->status->{access}{pending} }
 
 sub new_second {
     my $since = int(time) + 1;
-    sleep $since - time + 0.01;
+    wait_until($since + 0.01);
     return $since;
 }
 
 
-conf('1s')->start;
-ok wait_for(sub { $t->status->{invalidation}{active} }), 'ready';
-ok wait_for(sub { allowed(@lost, @served) == @lost + @served }),
-    'all are known';
-ok wait_for(sub { pending() == 0 }), 'and written';
+subtest 'a master is gone' => sub {
+    apply('1s');
+    ok $t->up, 'ready';
+    ok wait_for(sub { allowed(@lost, @served) == @lost + @served }),
+        'all are known';
+    ok $t->flushed, 'and written';
 
-$gone->stop;
-ok wait_for(sub { $t->log_lines(qr/Connection refused/) }), 'a master is gone';
-
-new_second();
-is allowed(@lost), @lost, 'what it knew is still allowed';
+    $gone->stop;
+    ok $t->wait_log(qr/Connection refused/), 'gone';
+    new_second();
+    is allowed(@lost), @lost, 'what it knew is still allowed';
+};
 
 subtest 'many wait for it' => sub {
     my @few = ((grep { $owner{$_} == $meta } @served)[0, 1],
@@ -120,9 +108,9 @@ subtest 'many wait for it' => sub {
 };
 
 subtest 'nginx quits' => sub {
-    ok conf('1h')->reload, 'accesses wait for long';
+    ok apply('1h'), 'accesses wait for long';
     ok wait_for(sub { pending() == @lost }), 'those of before are written';
-    sleep 1;
+    wait_until(time + 1);    # a flush that is under way
 
     my $since = new_second();
     is allowed(@served), @served, 'many for the others';
@@ -132,10 +120,10 @@ subtest 'nginx quits' => sub {
 };
 
 subtest 'nginx quits, and another master hangs' => sub {
-    conf('1h')->start;
+    apply('1h');
     ok wait_for(sub { $t->status->{redis}{up} }), 'started again';
     ok wait_for(sub { allowed(@served) == @served }), 'all are known';
-    sleep 1;
+    wait_until(time + 1);    # a flush that is under way
 
     my @at = grep { $owner{$_} == $meta } @served;
     my $since = new_second();
@@ -150,4 +138,4 @@ subtest 'nginx quits, and another master hangs' => sub {
     is written($since, @at), @at, 'those of the one that answers are written';
 };
 
-$t->done;
+done_testing;

@@ -3,20 +3,12 @@
 # The link to Redis: the ways to name one, and each way it can fail, with what
 # a known call, an unknown one, and the log get of it.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::FakeRedis;
-use Perm::Late;
-use Perm::Redis;
 use Perm::Test;
 
 my $SERVER = <<'EOT';
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
+        %%DECISION%%
 
         location = /a { app_permission required; empty_gif; }
 
@@ -41,39 +33,24 @@ my $SERVER = <<'EOT';
         }
 EOT
 
-my $KNOWN = '200 allow/resource_grant';
-my $UNKNOWN = '503 fail/unavailable MISS';
 
-my ($t, $late);
-
-sub outcome {
-    my ($uri, $app) = @_;
-    my $r = $t->get($uri, app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
-sub soon {
-    my ($begun, $limit, $what) = @_;
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $took = time - $begun;
-    cmp_ok $took, '<', $limit + $late->since($begun), $what;
-}
+my $t;
 
 sub back {
     my ($what, $limit) = @_;
     my $begun = time;
-    ok wait_for(sub { outcome('/fresh', 'demo') eq "$KNOWN MISS" }, 5),
+    ok wait_for(sub { outcome('demo', '/fresh') eq "$ALLOW MISS" }, 5),
         "$what: back to normal";
-    soon($begun, $limit // 1.2, '... within a second');
+    $t->soon($begun, $limit // 1.2, '... within a second');
 }
 
 
 # the ways to name a server
 
 subtest 'urls' => sub {
-    $t = Perm::Test->new;
+    $t = Perm::Test->new(late => 1);
     my $redis = $t->redis->load;
-    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+    $redis->allow('demo');
     my $port = $redis->{port};
 
     $redis->cmd('ACL', 'SETUSER', 'gate', 'on', '>pa ss:w/d@', '~*', '&*',
@@ -107,13 +84,8 @@ subtest 'urls' => sub {
          '... which count more than those in it'],
     ) {
         my ($url, $more, $app, $what) = @$case;
-        $t->config(server => $SERVER,
-                   http => "app_permission_redis \"$url\"; $more",
-                   setup => 'app_permission_app $http_x_app;
-                             app_permission_gateway smoke;
-                             app_permission_resource get_user;');
-        $t->{nginx}{pid} ? $t->reload : $t->start;
-        like outcome('/fresh', $app), qr/^200 allow\/\w+_grant MISS/,
+        $t->apply(server => $SERVER, redis => "\"$url\"", http => $more);
+        like outcome($app, '/fresh'), qr/^200 allow\/\w+_grant MISS/,
             $what // 'an address';
     }
 
@@ -123,43 +95,42 @@ subtest 'urls' => sub {
 
 
 subtest 'a prefix of its own' => sub {
-    $t = Perm::Test->new;
+    $t = Perm::Test->new(late => 1);
     my $redis = $t->redis(prefix => 'perm/2:')->load;
-    $redis->grant('smoke', 'get_user', 'demo', time + 3600);
+    $redis->allow('demo');
     $t->nginx(server => $SERVER, http => 'app_permission_redis_prefix perm/2:;');
-    is outcome('/a', 'demo'), "$KNOWN MISS", 'found';
-    $redis->revoke('smoke', 'get_user', 'demo');
-    ok wait_for(sub { outcome('/a', 'demo') =~ /^403/ }, 2),
+    is outcome('demo'), "$ALLOW MISS", 'found';
+    $redis->forbid('demo');
+    ok wait_for(sub { outcome('demo') =~ /^403/ }, 2),
         'and its changes are seen';
     $t->stop;
 };
 
 
 subtest 'gone at start' => sub {
-    $t = Perm::Test->new;
-    $late = Perm::Late->start($t->{dir});
+    $t = Perm::Test->new(late => 1);
     my $redis = $t->redis->load;
     $redis->stop;
     $t->nginx(server => $SERVER);
 
-    is outcome('/a', 'demo'), $UNKNOWN, 'unavailable';
-    is outcome('/open', 'demo'), '200 allow/unavailable MISS',
+    is outcome('demo'), $UNKNOWN, 'unavailable';
+    is outcome('demo', '/open'), '200 allow/unavailable MISS',
         'on_error allow: allowed';
     ok $t->wait_log(qr/Redis is down/), 'logged';
-    outcome('/a', 'demo') for 1 .. 100;
+    outcome('demo') for 1 .. 100;
     is scalar($t->log_lines(qr/Redis is down/)), 1, '... once';
     ok !$t->status->{redis}{up}, 'in the status';
 
-    $redis->run->load->grant('smoke', 'get_user', 'demo', time + 3600);
+    $redis->run->load->allow('demo');
     back('started');
     ok $t->status->{redis}{up}, 'in the status';
 
     my $errors = $t->log_lines(qr/\[error\]/);
     $redis->stop;
     ok $t->wait_log(qr/Redis is down.*Redis is down/s), 'gone: logged again';
-    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'stale';
-    is outcome('/a', 'unknown'), $UNKNOWN, 'unavailable';
-    $redis->run->load->grant('smoke', 'get_user', 'demo', time + 3600);
+    is outcome('demo', '/fresh'), "$ALLOW STALE", 'stale';
+    is outcome('unknown'), $UNKNOWN, 'unavailable';
+    $redis->run->load->allow('demo');
     back('started again');
     ok $t->wait_log(qr/Redis is up again after \d+ s/), 'the log tells';
     cmp_ok scalar($t->log_lines(qr/\[error\]/)) - $errors, '<=', 6,
@@ -171,11 +142,10 @@ subtest 'gone at start' => sub {
 # What a fake one does, in front of a real one.  The known call has been
 # looked up once, and its answer does for /a but not for /fresh.
 
-$t = Perm::Test->new;
-$late = Perm::Late->start($t->{dir});
+$t = Perm::Test->new(late => 1);
 my $redis = $t->redis->load;
 my $fake = $t->fake_redis(to => $redis);
-$redis->grant('smoke', 'get_user', $_, time + 3600) for qw(demo other);
+$redis->allow(qw(demo other));
 $redis->cmd('SET', 'app_permission:grants:{smoke:string}', 'x');
 
 $t->nginx(server => $SERVER, http => 'app_permission_redis_timeout 300ms;');
@@ -188,19 +158,17 @@ sub failing {
         $fake->rules;
         back('before', 5);
         wait_for(sub { $t->status->{redis}{up} }, 2);
-        my $lines = length $t->log;
+        $t->mark;
 
         $fake->rules(@$rules);
-        is outcome('/fresh', 'demo'), "$KNOWN STALE", 'known: stale';
-        is outcome('/a', 'unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
-        is outcome('/open', 'unknown-' . ++$n), '200 allow/unavailable MISS',
+        is outcome('demo', '/fresh'), "$ALLOW STALE", 'known: stale';
+        is outcome('unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
+        is outcome('unknown-' . ++$n, '/open'), '200 allow/unavailable MISS',
             '... or allowed';
-        outcome('/fresh', 'demo') for 1 .. 20;
+        outcome('demo', '/fresh') for 1 .. 20;
 
-        my $log = $o{log};
-        ok wait_for(sub { substr($t->log, $lines) =~ $log }, 3),
-            'the log tells why';
-        my @told = grep { $_ =~ $log } split /\n/, substr $t->log, $lines;
+        ok $t->wait_new($o{log}, 3), 'the log tells why';
+        my @told = $t->new_lines($o{log});
         cmp_ok scalar @told, '<=', $o{told} // 2, '... by link and retry'
             or diag join "\n", @told;
 
@@ -275,34 +243,34 @@ subtest 'nothing of a reply reaches the log raw' => sub {
 
 
 subtest 'a wrong type at the key' => sub {
-    is outcome('/a', 'string'), $UNKNOWN, 'unavailable, not "no grant"';
-    is outcome('/fresh', 'demo'), "$KNOWN MISS", 'others go on';
+    is outcome('string'), $UNKNOWN, 'unavailable, not "no grant"';
+    is outcome('demo', '/fresh'), "$ALLOW MISS", 'others go on';
     for (1 .. 10) {
-        outcome('/a', 'string');
-        outcome('/fresh', 'demo');
+        outcome('string');
+        outcome('demo', '/fresh');
     }
     is scalar($t->log_lines(qr/grants:\{smoke:string\}/)), 1,
         'the log names the key, once';
     $redis->cmd('DEL', 'app_permission:grants:{smoke:string}');
-    ok wait_for(sub { outcome('/a', 'string') =~ /^403/ }, 2),
+    ok wait_for(sub { outcome('string') =~ /^403/ }, 2),
         'over when it is a hash, or none';
 };
 
 
 subtest 'slow' => sub {
     $fake->rules({ match => $lookup, delay => 0.15 });
-    is outcome('/fresh', 'demo'), "$KNOWN MISS", 'within the time-out: waits';
-    is outcome('/a', 'slow'), '403 deny/no_grant MISS', 'unknown: waits too';
-    is outcome('/a', 'demo'), "$KNOWN HIT", 'a hit does not';
+    is outcome('demo', '/fresh'), "$ALLOW MISS", 'within the time-out: waits';
+    is outcome('slow'), "$DENY MISS", 'unknown: waits too';
+    is outcome('demo'), "$ALLOW HIT", 'a hit does not';
 
     # slower than that
 
     $fake->rules({ match => $lookup, delay => 0.5, times => 1 });
     my $begun = time;
-    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'over it: stale';
+    is outcome('demo', '/fresh'), "$ALLOW STALE", 'over it: stale';
     my $took = time - $begun;
     cmp_ok $took, '>', 0.25, "after the time-out: $took s";
-    soon($begun, 0.45, '... and not later');
+    $t->soon($begun, 0.45, '... and not later');
     back('answers again');
 };
 
@@ -314,7 +282,7 @@ subtest 'late' => sub {
     my $short = sub {
         my ($app, $outcome, $what, $min, $max) = @_;
         my $begun = time;
-        is outcome('/short', $app), $outcome, $what;
+        is outcome($app, '/short'), $outcome, $what;
         my $took = time - $begun;
         cmp_ok $took, '>', $min, "... after $took s" if $min;
         cmp_ok $took, '<', $max, "... after $took s" if $max;
@@ -322,30 +290,29 @@ subtest 'late' => sub {
 
     back('before', 5);
     ok $t->settled, 'changes are pushed';
-    wait_for(sub { outcome('/short', $_) eq "$KNOWN MISS" }) for qw(demo other);
+    wait_for(sub { outcome($_, '/short') eq "$ALLOW MISS" }) for qw(demo other);
 
     $fake->rules({ match => $lookup, delay => 0.03 });
-    $short->('demo', "$KNOWN MISS", 'a little late: waits');
+    $short->('demo', "$ALLOW MISS", 'a little late: waits');
 
     $fake->rules({ match => $lookup, delay => 0.25 });
-    $short->('demo', "$KNOWN STALE", 'late: known', 0.09, 0.24);
-    $short->('other', "$KNOWN STALE", 'another', 0, 0.09);
-    $short->('late', '403 deny/no_grant MISS', 'unknown: waits', 0.15);
-    $short->('demo', "$KNOWN STALE", 'late again', 0.09, 0.24);
+    $short->('demo', "$ALLOW STALE", 'late: known', 0.09, 0.24);
+    $short->('other', "$ALLOW STALE", 'another', 0, 0.09);
+    $short->('late', "$DENY MISS", 'unknown: waits', 0.15);
+    $short->('demo', "$ALLOW STALE", 'late again', 0.09, 0.24);
 
     # a change is waited for
 
-    my $received = $t->status->{invalidation}{received};
-    $redis->grant('smoke', 'get_user', 'other', time - 60);
-    ok wait_for(sub { $t->status->{invalidation}{received} > $received }),
-        'a grant ends';
+    ok $t->told(sub {
+        $redis->grant('smoke', 'get_user', 'other', int(time) - 60);
+    }), 'a grant ends';
     $short->('other', '403 deny/resource_grant_expired MISS',
              'what was known is out of date: waits');
 
     $fake->rules;
-    $redis->grant('smoke', 'get_user', 'other', time + 3600);
+    $redis->allow('other');
     back('answers again');
-    ok wait_for(sub { outcome('/short', 'other') eq "$KNOWN MISS" }),
+    ok wait_for(sub { outcome('other', '/short') eq "$ALLOW MISS" }),
         'asked for again';
 };
 
@@ -353,30 +320,30 @@ subtest 'late' => sub {
 subtest 'hung' => sub {
     $fake->rules;
     back('before', 5);
-    is outcome('/a', 'demo'), "$KNOWN HIT", 'a hit before';
+    is outcome('demo'), "$ALLOW HIT", 'a hit before';
     $redis->pause;
 
     my $begun = time;
-    is outcome('/fresh', 'demo'), "$KNOWN STALE", 'the first one is stale';
-    soon($begun, 0.6, '... within the time-out');
+    is outcome('demo', '/fresh'), "$ALLOW STALE", 'the first one is stale';
+    $t->soon($begun, 0.6, '... within the time-out');
     $begun = time;
-    is outcome('/a', 'hung-next'), $UNKNOWN, 'the next one: unavailable';
-    soon($begun, 0.15, '... at once');
-    ok wait_for(sub { !$t->status->{redis}{up} }, 3), 'found out';
+    is outcome('hung-next'), $UNKNOWN, 'the next one: unavailable';
+    $t->soon($begun, 0.15, '... at once');
+    ok $t->down, 'found out';
 
     my @waited;
     for (1 .. 50) {
-        is outcome('/fresh', 'demo'), "$KNOWN STALE", 'known: stale'
+        is outcome('demo', '/fresh'), "$ALLOW STALE", 'known: stale'
             if $_ == 1;
-        for (['/fresh', 'demo'], ['/a', "hung-$_"]) {
+        for (['demo', '/fresh'], ["hung-$_"]) {
             $begun = time;
             outcome(@$_);
-            push @waited, $late->over($begun, 0.1);
+            push @waited, $t->{late}->over($begun, 0.1);
         }
     }
     cmp_ok scalar @waited, '<=', 2, 'a hundred more do not wait'
         or diag "@waited";
-    is outcome('/a', 'hung'), $UNKNOWN, 'unknown: unavailable';
+    is outcome('hung'), $UNKNOWN, 'unknown: unavailable';
 
     $redis->resume;
     back('resumed');
@@ -387,13 +354,13 @@ subtest 'the connection itself hangs at the handshake' => sub {
     $fake->rules({ match => qr/./, hang => 1 });
     $fake->refuse(1);
     $fake->refuse(0);
-    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
+    ok wait_for(sub { outcome('demo', '/fresh') =~ /STALE/ }, 3), 'stale';
     my $first = time;
     my @waited;
     for (1 .. 50) {
         my $begun = time;
-        outcome('/fresh', 'demo');
-        push @waited, $late->over($begun, 0.1);
+        outcome('demo', '/fresh');
+        push @waited, $t->{late}->over($begun, 0.1);
     }
 
     # one for each try to connect
@@ -406,31 +373,30 @@ subtest 'the connection itself hangs at the handshake' => sub {
 
 
 subtest 'refused at the handshake' => sub {
-    my $lines = length $t->log;
+    $t->mark;
     $redis->cmd('CONFIG', 'SET', 'requirepass', 'secret');
     $fake->refuse(1);
     $fake->refuse(0);
-    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
-    is outcome('/a', 'noauth'), $UNKNOWN, 'unavailable';
-    ok wait_for(sub { substr($t->log, $lines) =~ /NOAUTH/ }, 3), 'logged';
-    outcome('/fresh', 'demo') for 1 .. 50;
+    ok wait_for(sub { outcome('demo', '/fresh') =~ /STALE/ }, 3), 'stale';
+    is outcome('noauth'), $UNKNOWN, 'unavailable';
+    ok $t->wait_new(qr/NOAUTH/, 3), 'logged';
+    outcome('demo', '/fresh') for 1 .. 50;
 
     spew("$t->{dir}/password", 'wrong');
-    $t->config(server => $SERVER,
+    ok $t->apply(server => $SERVER,
         http => 'app_permission_redis_timeout 300ms;
-                 app_permission_redis_password_file %%DIR%%/password;');
-    $lines = length $t->log;
-    ok $t->reload, 'a wrong password';
-    ok wait_for(sub { outcome('/fresh', 'demo') =~ /STALE/ }, 3), 'stale';
-    is outcome('/a', 'wrongpass'), $UNKNOWN, 'unavailable';
-    ok wait_for(sub { substr($t->log, $lines) =~ /WRONGPASS/ }, 3), 'logged';
-    my $told = () = substr($t->log, $lines) =~ /\[error\].*WRONGPASS/g;
-    cmp_ok $told, '<=', 2, 'once by the link, once by the tracking'
-        or diag join "\n", grep /WRONGPASS/, split /\n/, $t->log;
+                 app_permission_redis_password_file %%DIR%%/password;'),
+        'a wrong password';
+    ok wait_for(sub { outcome('demo', '/fresh') =~ /STALE/ }, 3), 'stale';
+    is outcome('wrongpass'), $UNKNOWN, 'unavailable';
+    ok $t->wait_new(qr/WRONGPASS/, 3), 'logged';
+    my @told = $t->new_lines(qr/\[error\].*WRONGPASS/);
+    cmp_ok scalar @told, '<=', 2, 'once by the link, once by the tracking'
+        or diag join "\n", @told;
 
     spew("$t->{dir}/password", 'secret');
     ok $t->reload, 'the right one';
     back('with it', 2);
 };
 
-$t->done;
+done_testing;

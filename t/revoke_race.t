@@ -3,14 +3,8 @@
 # No race leaves a stale allow: a lookup that is on its way when a change is
 # pushed never lands as current.
 
-use strict;
-use warnings;
+use Time::HiRes qw(time);
 
-use JSON::PP;
-use Test::More;
-use Time::HiRes qw(time sleep);
-
-use Perm::Load;
 use Perm::Test;
 
 my %nginx = (http => <<'HTTP', server => <<'EOT');
@@ -18,50 +12,25 @@ my %nginx = (http => <<'HTTP', server => <<'EOT');
         app_permission_redis_timeout 3s;
         keepalive_requests 1000000;
 HTTP
-        add_header X-Decision
- "$app_permission_decision/$app_permission_reason $app_permission_cache" always;
-        add_header X-Expires $app_permission_expires always;
-        add_header X-Worker $pid always;
+        %%DECISION%%
 
         location = /a { app_permission required; empty_gif; }
 EOT
 
-my ($ALLOW, $DENY) = ('200 allow/resource_grant', '403 deny/no_grant');
 my $soon = int(time) + 3600;
 
 my ($t, $redis, $fake);
 
-sub outcome {
-    my ($app) = @_;
-    my $r = $t->get('/a', app => $app);
-    return "$r->{status} " . ($r->{headers}{'x-decision'} // '');
-}
-
-sub received { $t->status->{invalidation}{received} }
-
 # from here on the next push is the next change's
 
-sub pushed { $t->settled; return received() }
+sub pushed { $t->settled; return $t->received }
 
-sub key { "app_permission:grants:{smoke:$_[0]}" }
+# a call whose lookup is on its way
 
-sub lookups { scalar $fake->commands(qr/^HMGET .*\{smoke:\Q$_[0]\E\}/) }
-
-# the connection that is told of changes
-
-sub listener {
-    my ($id) = map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
-        split /\n/, $redis->cmd('CLIENT', 'LIST');
-    return $id;
-}
-
-sub bulk { '$' . length($_[0]) . "\r\n$_[0]\r\n" }
-
-sub ask {
+sub begin {
     my ($app) = @_;
-    my $c = $t->connect;
-    $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: $app\r\n\r\n");
-    wait_for(sub { lookups($app) });
+    my $c = ask($app);
+    wait_for(sub { $fake->lookups($app) });
     return $c;
 }
 
@@ -71,40 +40,41 @@ subtest 'forced' => sub {
     $redis = $t->redis->load;
     $fake = $t->fake_redis(to => $redis);
     $t->nginx(%nginx);
-    wait_for(sub { $t->status->{invalidation}{active} });
+    $t->up;
 
     # an answer from before the change is held back until after it; nobody
     # asks meanwhile
 
-    my $old = { delay => 0.5, times => 1,
-                reply => "*2\r\n\$-1\r\n" . bulk($soon) };
+    my $old = { hold => 1, times => 1,
+                reply => Perm::FakeRedis::grants(undef, $soon) };
 
-    $redis->grant('smoke', 'get_user', 'quiet', $soon);
+    $redis->allow('quiet');
     my $before = pushed();
     $fake->rules({ %$old, match => qr/^HMGET .*quiet/ });
-    my $c = ask('quiet');
-    $redis->revoke('smoke', 'get_user', 'quiet');
-    ok wait_for(sub { received() > $before }), 'the change is known';
-    is lookups('quiet'), 1, 'the answer is on its way';
+    my $c = begin('quiet');
+    $redis->forbid('quiet');
+    ok wait_for(sub { $t->received > $before }), 'the change is known';
+    is $fake->lookups('quiet'), 1, 'the answer is on its way';
+    $fake->release;
     is $c->response->{status}, 200, 'who asked before it has the old answer';
     is outcome('quiet'), "$DENY MISS", 'who asks after it does not';
     is outcome('quiet'), "$DENY HIT", '... and that one is cached';
 
     # somebody asks meanwhile, and must not share the lookup
 
-    $redis->grant('smoke', 'get_user', 'shared', $soon);
+    $redis->allow('shared');
     $before = pushed();
     $fake->rules({ %$old, match => qr/^HMGET .*shared/ });
-    $c = ask('shared');
-    my $together = $t->connect;
-    $together->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: shared\r\n\r\n");
+    $c = begin('shared');
+    my $together = ask('shared');
     $t->status;         # nginx reads connections in the order they were made in
-    $redis->revoke('smoke', 'get_user', 'shared');
-    ok wait_for(sub { received() > $before }), 'the change is known';
-    my $after = $t->connect;
-    $after->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: shared\r\n\r\n");
-    is $after->response->{status}, 403, 'who asks after the change: denied';
-    is lookups('shared'), 2, 'by a lookup of its own';
+    $redis->forbid('shared');
+    ok wait_for(sub { $t->received > $before }), 'the change is known';
+    my $after = ask('shared');
+    ok wait_for(sub { $fake->lookups('shared') == 2 }),
+        'who asks after the change: a lookup of its own';
+    $fake->release;
+    is $after->response->{status}, 403, '... denied';
     is $_->response->{status}, 200, 'who asked before: the old answer'
         for $c, $together;
     is outcome('shared'), "$DENY HIT", 'the new answer is cached';
@@ -113,25 +83,22 @@ subtest 'forced' => sub {
 
     $before = pushed();
     $fake->rules({ %$old, match => qr/^HMGET .*granted/,
-                   reply => "*2\r\n\$-1\r\n\$-1\r\n" });
-    $c = ask('granted');
-    $redis->grant('smoke', 'get_user', 'granted', $soon);
-    ok wait_for(sub { received() > $before }), 'the change is known';
+                   reply => Perm::FakeRedis::grants() });
+    $c = begin('granted');
+    $redis->allow('granted');
+    ok wait_for(sub { $t->received > $before }), 'the change is known';
+    $fake->release;
     is $c->response->{status}, 403, 'who asked before it has the old answer';
     is outcome('granted'), "$ALLOW MISS", 'who asks after it does not';
 
     # the link that pushes is lost, and with it the change
 
-    $redis->grant('smoke', 'get_user', 'lost', $soon);
+    $redis->allow('lost');
     $fake->rules({ %$old, match => qr/^HMGET .*lost/ });
-    $c = ask('lost');
-    my $id = listener();
-    my $other = $redis->connect;
-    $other->send('MULTI');
-    $other->send('CLIENT', 'KILL', 'ID', $id);
-    $other->send('HDEL', key('lost'), 'get_user');
-    $other->send('EXEC');
-    $other->reply for 1 .. 4;
+    $c = begin('lost');
+    $redis->untold('HDEL', key('grants', 'lost'), 'get_user');
+    ok $t->wait_log(qr/a connection for tracking .* ended/), 'lost';
+    $fake->release;
 
     # a lookup that is on its way when tracking is back is sent again
 
@@ -142,36 +109,40 @@ subtest 'forced' => sub {
 
     # who asks in the gap must not share it, either
 
+    $redis->allow('missed');
     ok $t->settled, 'pushed again';
-    $redis->grant('smoke', 'get_user', 'missed', $soon);
     $fake->rules({ %$old, match => qr/^HMGET .*missed/ },
                  { match => qr/^CLIENT TRACKING/,
                    reply => "-BUSY a script\r\n" });
-    $c = ask('missed');
-    $redis->cmd('CLIENT', 'KILL', 'ID', listener());
+    $c = begin('missed');
+    $redis->kill_listener;
     ok wait_for(sub { !$t->status->{invalidation}{active} }), 'a gap';
-    $redis->revoke('smoke', 'get_user', 'missed');
-    is outcome('missed'), "$DENY MISS", 'who asks in it: denied';
+    $redis->forbid('missed');
+    $after = ask('missed');
+    ok wait_for(sub { $fake->lookups('missed') == 2 }),
+        'who asks in it: a lookup of its own';
+    $fake->release;
+    is answer($after), "$DENY MISS", '... denied';
     is $c->response->{status}, 200, 'who asked before it: the old answer';
     $fake->rules;
     ok $t->settled, 'over';
 
     # a refresh in the background has nobody waiting, and must not land either
 
-    $redis->grant('smoke', 'get_user', 'flushed', $soon);
+    $redis->allow('flushed');
     $before = pushed();
     is outcome('flushed'), "$ALLOW MISS", 'known';
-    $redis->revoke('smoke', 'get_user', 'flushed');
-    wait_for(sub { received() > $before });
-    $redis->grant('smoke', 'get_user', 'flushed', $soon);
-    wait_for(sub { received() > $before + 1 });
-    $fake->rules({ match => qr/^HMGET .*flushed/, delay => 0.5, times => 1,
-                   reply => "*2\r\n\$-1\r\n" . bulk($soon) });
+    $redis->forbid('flushed');
+    wait_for(sub { $t->received > $before });
+    $redis->allow('flushed');
+    wait_for(sub { $t->received > $before + 1 });
+    $fake->rules({ %$old, match => qr/^HMGET .*flushed/ });
     $fake->forget;
-    $c = ask('flushed');
-    $redis->cmd('FLUSHALL');
+    $c = begin('flushed');
+    $redis->empty;
+    $fake->release;
     is $c->response->{status}, 503, 'FLUSHALL behind a lookup: not loaded';
-    is outcome('flushed'), '503 fail/unavailable MISS',
+    is outcome('flushed'), $UNKNOWN,
         'a changed key is not served stale, were it flushed after it or not';
     $t->stop;
 };
@@ -180,11 +151,7 @@ subtest 'forced' => sub {
 # A change just before Redis begins to push them again.  In a gap nothing is
 # trusted for long: what is asked for right after it was distrusted, is by then.
 
-sub epoch {
-    my $r = $t->get('/status/explain?gateway=smoke&resource=r&app=x');
-    return JSON::PP->new->decode($r->{body})
-        ->{cache}{current_generation}{epoch};
-}
+sub epoch { $t->cached('x')->{current_generation}{epoch} }
 
 subtest 'forced, as tracking begins' => sub {
     $t = Perm::Test->new;
@@ -193,20 +160,19 @@ subtest 'forced, as tracking begins' => sub {
     $t->nginx(%nginx);
 
     for my $app (map { "gap-$_" } 1 .. 5) {
-        $redis->grant('smoke', 'get_user', $app, $soon);
+        $redis->allow($app);
         ok $t->settled, 'ready';
-        my $id = listener();
         $fake->forget;
-        $fake->rules({ match => qr/^CLIENT TRACKING/, delay => 60 });
-        $redis->cmd('CLIENT', 'KILL', 'ID', $id);
+        $fake->rules({ match => qr/^CLIENT TRACKING/, hold => 1 });
+        $redis->kill_listener;
         ok wait_for(sub { $fake->commands(qr/^CLIENT TRACKING/) }), 'a gap';
 
         my ($epoch, $until) = (epoch(), time + 5);
         1 until epoch() != $epoch || time > $until;
         is outcome($app), "$ALLOW MISS", "$app: asked for in it";
-        $redis->revoke('smoke', 'get_user', $app);
-        $fake->release;
-        ok wait_for(sub { $t->status->{invalidation}{active} }), 'over';
+        $redis->forbid($app);
+        $fake->rules->release;
+        ok $t->up, 'over';
         ok wait_for(sub { outcome($app) =~ /^403/ }), 'the change counts';
     }
     $t->stop;
@@ -221,23 +187,15 @@ subtest 'at random' => sub {
     $t = Perm::Test->new;
     $redis = $t->redis->load;
     $t->nginx(%nginx, workers => 2);
-    wait_for(sub { $t->status->{invalidation}{active} });
+    $t->up;
 
-    my %worker;
-    wait_for(sub {
-        my $c = $t->connect;
-        $c->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: x\r\n\r\n");
-        $worker{$c->response->{headers}{'x-worker'}} = $c;
-        return keys %worker == 2;
-    });
-    is scalar(keys %worker), 2, 'a connection to each worker';
+    my %worker = $t->worker_connections(2);
     my $status = $t->connect;
 
     my @apps = map { "app-$_" } 1 .. 6;
-    my $load = Perm::Load->start($t, uri => '/a', apps => \@apps,
-                                 connections => 8, rate => 4000);
+    my $load = $t->load(\@apps, connections => 8, rate => 4000);
     my %end = map { ($_ => 0) } @apps;
-    my $expected = received();
+    my $expected = $t->received;
     my $random = int($ENV{TEST_SEED} // time);
     note "TEST_SEED=$random";
     srand $random;
@@ -256,8 +214,8 @@ subtest 'at random' => sub {
         for (0 .. int rand 3) {
             $end{$app} = $end{$app} && rand() < 0.5 ? 0
                 : $soon + int rand 100000;
-            $end{$app} ? $redis->cmd('HSET', key($app), 'get_user', $end{$app})
-                       : $redis->cmd('HDEL', key($app), 'get_user');
+            $end{$app} ? $redis->cmd('HSET', key('grants', $app), 'get_user', $end{$app})
+                       : $redis->cmd('HDEL', key('grants', $app), 'get_user');
             $expected++;
         }
 
@@ -271,8 +229,7 @@ subtest 'at random' => sub {
         }
         $late++ if $got < $expected;
 
-        $_->send("GET /a HTTP/1.1\r\nHost: a\r\nX-App: $app\r\n\r\n")
-            for values %worker;
+        ask($app, undef, $_) for values %worker;
         for my $pid (keys %worker) {
             my $r = $worker{$pid}->response;
             my $end = $r->{headers}{'x-expires'} || 0;

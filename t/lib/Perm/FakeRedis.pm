@@ -8,13 +8,14 @@ package Perm::FakeRedis;
 #   $fake->rules(
 #       { match => qr/^HMGET/i, reply => "-LOADING busy\r\n" },
 #       { match => qr/^HMGET .*:demo/i, times => 2, delay => 0.3 },
+#       { match => qr/^HMGET/, hold => 1 },     # waits for "release"
 #       { match => qr/./, hang => 1 },          # never answers; what follows
 #                                               #   on that connection neither
 #       { match => qr/./, reply => "\$100\r\nab", close => 1 },   # then close
 #       { match => qr/^PING/i, close => 1 },
 #   );
 #   $fake->rules;                  # none: as the real one
-#   $fake->release;                # none, and what is delayed goes on at once
+#   $fake->release;                # what is held or delayed goes on at once
 #   $fake->refuse(1);              # closes what is open and accepts nothing
 #   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
 #   $fake->answered(qr/^HMGET/i);  # ... those of them that have their reply
@@ -102,7 +103,7 @@ sub rules {
     return $self;
 }
 
-sub release     { $_[0]->rules->ask('release') }
+sub release     { $_[0]->ask('release') }
 sub refuse      { $_[0]->ask('refuse', $_[1] ? 1 : 0) }
 sub forget      { $_[0]->ask('forget') }
 sub connections { $_[0]->ask('connections') }
@@ -306,7 +307,8 @@ sub plan {
         next if $line !~ $rule->{match};
         next if defined $rule->{times} && $rule->{times}-- <= 0;
         return { raw => $raw, words => \@words, %$rule,
-                 until => $rule->{delay} ? time + $rule->{delay} : 0 };
+                 until => $rule->{hold} ? 9e99
+                        : $rule->{delay} ? time + $rule->{delay} : 0 };
     }
 
     return { raw => $raw, words => \@words };
