@@ -2,25 +2,15 @@
 #include "http/policy.h"
 
 
-/* the captures of the location's regular expression: $1 and the like */
-
-typedef struct {
-#if (NGX_PCRE)
-    ngx_uint_t   n;
-    int         *captures;
-    u_char      *data;
-#endif
-    ngx_uint_t   realloc;
-} perm_captures_t;
+typedef ngx_int_t (*perm_policy_get_pt)(ngx_http_request_t *r,
+    perm_complex_value_t *value, perm_str_t *text);
 
 
 static perm_policy_t perm_policy_recompute(perm_ctx_t *ctx);
 static ngx_inline ngx_int_t perm_policy_get(ngx_http_request_t *r,
     perm_complex_value_t *value, perm_str_t *text);
-static ngx_inline perm_captures_t perm_policy_save_captures(
-    ngx_http_request_t *r);
-static ngx_inline void perm_policy_restore_captures(ngx_http_request_t *r,
-    perm_captures_t *saved);
+static ngx_inline ngx_int_t perm_policy_call(perm_policy_get_pt get,
+    ngx_http_request_t *r, perm_complex_value_t *value, perm_str_t *text);
 
 
 ngx_int_t
@@ -88,17 +78,12 @@ perm_policy_read(perm_ctx_t *ctx)
 static perm_policy_t
 perm_policy_recompute(perm_ctx_t *ctx)
 {
-    ngx_int_t        rc;
-    perm_str_t       text;
-    perm_policy_t    policy;
-    perm_captures_t  saved;
+    ngx_int_t      rc;
+    perm_str_t     text;
+    perm_policy_t  policy;
 
-    saved = perm_policy_save_captures(ctx->request);
-
-    rc = perm_complex_value_recompute(ctx->request, &ctx->plcf->policy_value,
-                                      &text);
-
-    perm_policy_restore_captures(ctx->request, &saved);
+    rc = perm_policy_call(perm_complex_value_recompute, ctx->request,
+                          &ctx->plcf->policy_value, &text);
 
     if (rc == NGX_DECLINED) {
         return ctx->policy;
@@ -115,56 +100,49 @@ static ngx_inline ngx_int_t
 perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
     perm_str_t *text)
 {
-    ngx_int_t        rc;
-    perm_captures_t  saved;
-
     if (value->fixed) {
         *text = value->text;
         return NGX_OK;
     }
 
-    saved = perm_policy_save_captures(r);
-
-    rc = perm_complex_value_get(r, value, text);
-
-    perm_policy_restore_captures(r, &saved);
-
-    return rc;
+    return perm_policy_call(perm_complex_value_get, r, value, text);
 }
 
 
 /*
- * A map with a regular expression has captures of its own.  It gets an array
- * of its own for them, so that the next value and the rest of the request see
- * those of the location.
+ * A map with a regular expression sets captures ($1 and the like).  nginx makes
+ * a new array for them, and the location's are put back, so that the next value
+ * and the rest of the request see these.
  */
 
-static ngx_inline perm_captures_t
-perm_policy_save_captures(ngx_http_request_t *r)
+static ngx_inline ngx_int_t
+perm_policy_call(perm_policy_get_pt get, ngx_http_request_t *r,
+    perm_complex_value_t *value, perm_str_t *text)
 {
-    perm_captures_t  saved;
-
+    ngx_int_t    rc;
+    ngx_uint_t   shared;
 #if (NGX_PCRE)
-    saved.n = r->ncaptures;
-    saved.captures = r->captures;
-    saved.data = r->captures_data;
+    int         *captures;
+    u_char      *data;
+    ngx_uint_t   n;
+
+    n = r->ncaptures;
+    captures = r->captures;
+    data = r->captures_data;
 #endif
 
-    saved.realloc = r->realloc_captures;
+    shared = r->realloc_captures;
     r->realloc_captures = 1;
 
-    return saved;
-}
+    rc = get(r, value, text);
 
+    r->realloc_captures = shared;
 
-static ngx_inline void
-perm_policy_restore_captures(ngx_http_request_t *r, perm_captures_t *saved)
-{
 #if (NGX_PCRE)
-    r->ncaptures = saved->n;
-    r->captures = saved->captures;
-    r->captures_data = saved->data;
+    r->ncaptures = n;
+    r->captures = captures;
+    r->captures_data = data;
 #endif
 
-    r->realloc_captures = saved->realloc;
+    return rc;
 }

@@ -13,7 +13,6 @@ typedef struct {
 } perm_response_kind_t;
 
 
-static perm_response_kind_t *perm_response_kind(perm_ctx_t *ctx);
 static ngx_int_t perm_response_bkapi(perm_ctx_t *ctx,
     perm_response_kind_t *kind, perm_writer_t *w);
 static ngx_int_t perm_response_problem(perm_ctx_t *ctx,
@@ -25,28 +24,18 @@ static ngx_int_t perm_response_text(perm_ctx_t *ctx, const char *fmt,
 
 
 static perm_response_kind_t  perm_response_deny = {
-    NGX_HTTP_FORBIDDEN,
-    ngx_string("1640301"),
-    "APP_NO_PERMISSION",
-    "App has no permission to the resource",
-    "Forbidden"
+    NGX_HTTP_FORBIDDEN, ngx_string("1640301"), "APP_NO_PERMISSION",
+    "App has no permission to the resource", "Forbidden"
 };
-
 
 static perm_response_kind_t  perm_response_unavailable = {
-    NGX_HTTP_SERVICE_UNAVAILABLE,
-    ngx_string("1650300"),
-    "SERVICE_UNAVAILABLE",
-    "Service Unavailable",
-    "Service Unavailable"
+    NGX_HTTP_SERVICE_UNAVAILABLE, ngx_string("1650300"), "SERVICE_UNAVAILABLE",
+    "Service Unavailable", "Service Unavailable"
 };
 
-
 static perm_response_kind_t  perm_response_bad_config = {
-    NGX_HTTP_INTERNAL_SERVER_ERROR,
-    ngx_string("1650002"),
-    "INVALID_RESOURCE_CONFIG",
-    "Resource configuration error",
+    NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_string("1650002"),
+    "INVALID_RESOURCE_CONFIG", "Resource configuration error",
     "Internal Server Error"
 };
 
@@ -85,7 +74,9 @@ perm_response_send(perm_ctx_t *ctx)
     perm_response_kind_t  *kind;
 
     r = ctx->request;
-    kind = perm_response_kind(ctx);
+    kind = (ctx->decision.outcome == PERM_DENY) ? &perm_response_deny
+           : (ctx->decision.reason == PERM_UNAVAILABLE)
+             ? &perm_response_unavailable : &perm_response_bad_config;
 
     if (ctx->plcf->error_format == PERM_ERROR_OFF) {
         return kind->status;
@@ -125,21 +116,6 @@ perm_response_send(perm_ctx_t *ctx)
     ngx_http_finalize_request(r, perm_send_body(r, kind->status, type, &w));
 
     return NGX_DONE;
-}
-
-
-static perm_response_kind_t *
-perm_response_kind(perm_ctx_t *ctx)
-{
-    if (ctx->decision.outcome == PERM_DENY) {
-        return &perm_response_deny;
-    }
-
-    if (ctx->decision.reason == PERM_UNAVAILABLE) {
-        return &perm_response_unavailable;
-    }
-
-    return &perm_response_bad_config;
 }
 
 
