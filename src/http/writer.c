@@ -9,8 +9,8 @@
 #define PERM_WRITER_ESCAPE  6      /* bytes of the longest in HTML: &quot; */
 
 
-static ngx_int_t perm_writer_link(perm_writer_t *w, ngx_buf_t *b);
 static ngx_int_t perm_writer_room(perm_writer_t *w, size_t size);
+static void perm_writer_wrote(perm_writer_t *w, u_char *last);
 
 
 void
@@ -20,56 +20,6 @@ perm_writer_init(perm_writer_t *w, ngx_pool_t *pool)
 
     w->pool = pool;
     w->last = &w->first;
-}
-
-
-static ngx_int_t
-perm_writer_link(perm_writer_t *w, ngx_buf_t *b)
-{
-    ngx_chain_t  *cl;
-
-    cl = ngx_alloc_chain_link(w->pool);
-
-    if (b == NULL || cl == NULL) {
-        w->failed = 1;
-        return NGX_ERROR;
-    }
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    *w->last = cl;
-    w->last = &cl->next;
-
-    return NGX_OK;
-}
-
-
-/* there are "size" bytes to write to, or the writer has failed */
-
-static ngx_int_t
-perm_writer_room(perm_writer_t *w, size_t size)
-{
-    size_t  least;
-
-    if (w->failed) {
-        return NGX_ERROR;
-    }
-
-    if (w->buf && (size_t) (w->buf->end - w->buf->last) >= size) {
-        return NGX_OK;
-    }
-
-    if (w->size > PERM_WRITER_MAX) {
-        w->failed = 1;
-        return NGX_ERROR;
-    }
-
-    least = w->first ? PERM_WRITER_BUFFER : PERM_WRITER_FIRST;
-
-    w->buf = ngx_create_temp_buf(w->pool, ngx_max(size, least));
-
-    return perm_writer_link(w, w->buf);
 }
 
 
@@ -88,34 +38,16 @@ perm_writer_put(perm_writer_t *w, const char *fmt, ...)
                       args);
     va_end(args);
 
-    w->size += p - w->buf->last;
-    w->buf->last = p;
+    perm_writer_wrote(w, p);
 }
 
 
 void
-perm_writer_static(perm_writer_t *w, const char *text, size_t len)
+perm_writer_text(perm_writer_t *w, const char *text, size_t len)
 {
-    ngx_buf_t  *b;
-
-    if (w->failed || len == 0) {
-        return;
+    if (perm_writer_room(w, len) == NGX_OK) {
+        perm_writer_wrote(w, ngx_cpymem(w->buf->last, text, len));
     }
-
-    b = ngx_calloc_buf(w->pool);
-
-    if (perm_writer_link(w, b) != NGX_OK) {
-        return;
-    }
-
-    b->pos = (u_char *) text;
-    b->last = b->pos + len;
-    b->start = b->pos;
-    b->end = b->last;
-    b->memory = 1;
-
-    w->buf = NULL;
-    w->size += len;
 }
 
 
@@ -139,44 +71,76 @@ perm_writer_json(perm_writer_t *w, perm_str_t text)
     p += perm_json_escape((char *) p, text);
     *p++ = '"';
 
-    w->size += p - w->buf->last;
-    w->buf->last = p;
+    perm_writer_wrote(w, p);
 }
 
 
 void
 perm_writer_html(perm_writer_t *w, perm_str_t text)
 {
-    size_t   len;
-    u_char  *p;
-
-    len = text.len * PERM_WRITER_ESCAPE;
-
-    if (perm_writer_room(w, len) != NGX_OK) {
+    if (perm_writer_room(w, text.len * PERM_WRITER_ESCAPE) != NGX_OK) {
         return;
     }
 
-    p = (u_char *) ngx_escape_html(w->buf->last, (u_char *) text.data,
-                                   text.len);
-
-    w->size += p - w->buf->last;
-    w->buf->last = p;
+    perm_writer_wrote(w, (u_char *) ngx_escape_html(w->buf->last,
+                                                    (u_char *) text.data,
+                                                    text.len));
 }
 
 
 ngx_chain_t *
 perm_writer_finish(perm_writer_t *w)
 {
-    ngx_chain_t  *cl;
-
-    if (w->failed || w->first == NULL) {
+    if (w->failed || w->buf == NULL) {
         return NULL;
     }
 
-    for (cl = w->first; cl->next; cl = cl->next) { /* void */ }
-
-    cl->buf->last_buf = 1;
-    cl->buf->last_in_chain = 1;
+    w->buf->last_buf = 1;
+    w->buf->last_in_chain = 1;
 
     return w->first;
+}
+
+
+/* there are "size" bytes to write to, or the writer has failed */
+
+static ngx_int_t
+perm_writer_room(perm_writer_t *w, size_t size)
+{
+    size_t        least;
+    ngx_chain_t  *cl;
+
+    if (w->failed) {
+        return NGX_ERROR;
+    }
+
+    if (w->buf && (size_t) (w->buf->end - w->buf->last) >= size) {
+        return NGX_OK;
+    }
+
+    least = w->first ? PERM_WRITER_BUFFER : PERM_WRITER_FIRST;
+
+    w->buf = ngx_create_temp_buf(w->pool, ngx_max(size, least));
+    cl = ngx_alloc_chain_link(w->pool);
+
+    if (w->size > PERM_WRITER_MAX || w->buf == NULL || cl == NULL) {
+        w->failed = 1;
+        return NGX_ERROR;
+    }
+
+    cl->buf = w->buf;
+    cl->next = NULL;
+
+    *w->last = cl;
+    w->last = &cl->next;
+
+    return NGX_OK;
+}
+
+
+static void
+perm_writer_wrote(perm_writer_t *w, u_char *last)
+{
+    w->size += last - w->buf->last;
+    w->buf->last = last;
 }

@@ -35,9 +35,9 @@ void perm_writer_init(perm_writer_t *w, ngx_pool_t *pool);
 
 void ngx_cdecl perm_writer_put(perm_writer_t *w, const char *fmt, ...);
 
-/* constant text, not copied */
+/* text as it is */
 
-void perm_writer_static(perm_writer_t *w, const char *text, size_t len);
+void perm_writer_text(perm_writer_t *w, const char *text, size_t len);
 
 
 /*

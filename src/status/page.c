@@ -168,7 +168,7 @@ perm_page_write(perm_writer_t *w, const char *text, size_t len)
         return;
     }
 
-    perm_writer_static(w, text, len);
+    perm_writer_text(w, text, len);
 }
 
 
