@@ -3,12 +3,6 @@
 # The alert rules and the dashboard of conf.d: valid, of metrics and labels
 # that exist; and alerts that fire when they should.
 
-use strict;
-use warnings;
-
-use JSON::PP ();
-use Test::More;
-
 use Perm::Test;
 
 plan skip_all => 'no promtool'
@@ -19,20 +13,21 @@ my $redis = $t->redis->load;
 my $conf = "$Perm::Test::ROOT/conf.d";
 my $rules = "$conf/prometheus/app-permission.rules.yml";
 
-my $said = qx(promtool check rules $rules 2>&1);
-is $?, 0, 'promtool accepts the rules' or diag $said;
+subtest 'promtool' => sub {
+    my $said = qx(promtool check rules $rules 2>&1);
+    is $?, 0, 'accepts the rules' or diag $said;
+};
 
 
-# ---- what there is to ask for
+# what there is to ask for
 
 $t->nginx(server => 'location / { app_permission required;'
                     . ' proxy_pass %%BACKEND%%; }');
-$t->get('/a', app => 'nobody');
+outcome('nobody');
 
 my $text = $t->get('/status?format=prometheus')->{body};
 my %metrics = map { $_ => 1 } $text =~ /^(app_permission_\w+)/mg;
-my %labels = map { $_ => 1 } qw(instance job le),
-    $text =~ /[{,](\w+)="/g;
+my %labels = map { $_ => 1 } qw(instance job le), $text =~ /[{,](\w+)="/g;
 
 sub known {
     my ($what, $text) = @_;
@@ -41,31 +36,31 @@ sub known {
     is_deeply \@missing, [], "$what asks for metrics that exist";
 }
 
-my @expr = slurp($rules) =~ /expr: (?:>-\n)?((?:.+\n)(?:          .+\n)*)/g;
-cmp_ok scalar @expr, '>=', 8, 'rules';
-known('a rule', $_) for @expr;
+subtest 'the rules' => sub {
+    my @expr = slurp($rules) =~ /expr: (?:>-\n)?((?:.+\n)(?:          .+\n)*)/g;
+    cmp_ok scalar @expr, '>=', 8, 'rules';
+    known('a rule', $_) for @expr;
+};
 
-my $board = JSON::PP->new->decode(slurp("$conf/grafana/app-permission.json"));
-my (@ids, %place);
-for my $panel (@{$board->{panels}}) {
-    push @ids, $panel->{id};
-    my $g = $panel->{gridPos};
-    for my $x ($g->{x} .. $g->{x} + $g->{w} - 1) {
-        $place{"$x $_"}++ for $g->{y} .. $g->{y} + $g->{h} - 1;
+subtest 'the dashboard' => sub {
+    my $board = json(slurp("$conf/grafana/app-permission.json"));
+    my (%ids, %place);
+    for my $panel (@{$board->{panels}}) {
+        $ids{$panel->{id}} = 1;
+        my $g = $panel->{gridPos};
+        for my $x ($g->{x} .. $g->{x} + $g->{w} - 1) {
+            $place{"$x $_"}++ for $g->{y} .. $g->{y} + $g->{h} - 1;
+        }
+        my @expr = map { $_->{expr} } @{$panel->{targets}};
+        known("panel \"$panel->{title}\"", $_) for @expr;
+        ok $labels{$_}, "... by a label that exists: $_"
+            for map { /[{,](\w+)(?==~?"|!=")/g } @expr;
     }
-    known("panel \"$panel->{title}\"", $_->{expr}) for @{$panel->{targets}};
-    for my $label (map { $_->{expr} =~ /[{,](\w+)(?==~?"|!=")/g }
-                   @{$panel->{targets}}) {
-        ok $labels{$label}, "... by a label that exists: $label";
-    }
-}
-my %unique = map { $_ => 1 } @ids;
-is scalar keys %unique, scalar @ids, 'panels have an id each';
-is_deeply [grep { $place{$_} > 1 } keys %place], [], '... and a place each';
-ok !(grep { /^(\d+)/ && $1 > 23 } keys %place), '... within the width';
+    is scalar keys %ids, @{$board->{panels}}, 'panels have an id each';
+    is_deeply [grep { $place{$_} > 1 } keys %place], [], '... and a place each';
+    ok !(grep { /^(\d+)/ && $1 > 23 } keys %place), '... within the width';
+};
 
-
-# ---- what fires, and what does not
 
 sub fires {
     my ($alert, $at, @series) = @_;
@@ -92,7 +87,7 @@ EOT
 
 my $i = 'instance="g", job="j"';
 
-for (
+my @cases = (
     ['Redis down', 'RedisDown', 1, '5m',
      ["app_permission_redis_up{$i}", '1 1 0x20']],
     ['Redis up', 'RedisDown', 0, '5m', ["app_permission_redis_up{$i}", '1x20']],
@@ -130,10 +125,14 @@ for (
     ['checks failed once', 'ChecksFail', 0, '40m',
      ["app_permission_requests_total{$i,decision=\"fail\",reason=\"unavailable\"}",
       '0 5x100']],
-) {
-    my ($name, $alert, $expected, $at, @series) = @$_;
-    is fires("AppPermission$alert", $at, @series), $expected,
-        "$name: " . ($expected ? 'fires' : 'is quiet');
-}
+);
 
-$t->done;
+subtest 'what fires, and what does not' => sub {
+    for (@cases) {
+        my ($name, $alert, $expected, $at, @series) = @$_;
+        is fires("AppPermission$alert", $at, @series), $expected,
+            "$name: " . ($expected ? 'fires' : 'is quiet');
+    }
+};
+
+done_testing;

@@ -3,12 +3,6 @@
 # Why a call is decided as it is: the cache's side, Redis's side, and where
 # they differ; with Redis down, hung, and answering nonsense.
 
-use strict;
-use warnings;
-
-use JSON::PP ();
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -38,157 +32,157 @@ EOT
 
 ok $t->wait_log(qr/does not push changes/), 'Redis refuses to push changes';
 
+sub uri { "/status/explain?gateway=smoke&resource=get_user&app=$_[0]" }
+
 sub why {
-    my ($app, %o) = @_;
-    my $r = $t->get("/status/explain?gateway=smoke&resource=get_user&app=$app",
-                    %o);
+    my ($app) = @_;
+    my $r = $t->get(uri($app));
     is $r->{status}, 200, "explained: $app";
-    return JSON::PP->new->decode($r->{body});
+    return json($r->{body});
 }
 
 
-# ---- not in the cache
-
-my $e = why('demo');
-is "$e->{gateway} $e->{resource} $e->{app}", 'smoke get_user demo', 'of whom';
-ok !$e->{cache}{found}, 'not in the cache';
-ok $e->{redis}{answered} && $e->{redis}{table_loaded}, 'Redis answered';
-is $e->{redis}{gateway_expires}, undef, '... no grant on the gateway';
-is $e->{redis}{resource_expires}, $end, '... one on the resource';
-is "$e->{redis}{decision} $e->{redis}{reason}", 'allow resource_grant',
-    '... which allows';
-is "$e->{decision} $e->{by}", 'allow redis', 'so a call would be allowed';
-is_deeply $e->{differs}, [], 'nothing differs';
-is $t->status->{cache}{entries}, 0, 'asking left nothing in the cache';
-is $t->status->{requests}{allow}{resource_grant}, 0, '... nor in the counters';
-
-
-# ---- in the cache, and the same
-
-is $t->get('/a', app => $_)->{status}, $_ eq 'broken' ? 403 : 200, "call: $_"
-    for qw(demo whole broken);
-
-$e = why('demo');
-is "$e->{cache}{state} $e->{cache}{reason} $e->{by}",
-    'fresh resource_grant cache', 'decided by the cache';
-cmp_ok $e->{cache}{age_ms}, '<', 60_000, '... its age';
-cmp_ok abs($e->{cache}{valid_until} - time - 60), '<', 5, '... valid until';
-is_deeply $e->{cache}{generation}, $e->{cache}{current_generation},
-    '... of the current generation';
-is_deeply $e->{differs}, [], 'nothing differs';
-
-$e = why('whole');
-is "$e->{cache}{gateway_expires} $e->{redis}{gateway_expires}",
-    '4102444800 4102444800', 'permanent';
-
-$e = why('broken');
-is "$e->{redis}{gateway_expires} $e->{redis}{reason}",
-    'unreadable resource_grant_expired', 'unreadable';
-is_deeply $e->{differs}, [], 'nothing differs';
-
-
-# ---- changed meanwhile
-
-$redis->revoke('smoke', 'get_user', 'demo');
-
-$e = why('demo');
-is "$e->{cache}{decision} $e->{redis}{decision}", 'allow deny',
-    'revoked: the sides are not of one mind';
-is_deeply [sort @{$e->{differs}}], [qw(decision reason resource_expires)],
-    '... and in what';
-is $e->{by}, 'cache', '... and the cache still decides';
-
-$redis->grant('smoke', 'get_user', 'demo', $end + 5);
-is_deeply why('demo')->{differs}, ['resource_expires'],
-    'another end differs in that alone';
-$redis->grant('smoke', 'get_user', 'demo', $end);
-
-
-# ---- what Redis may answer
-
-for (
-    [{ match => qr/^HMGET/i, reply => "-LOADING busy\r\n" }, qr/LOADING busy/],
-    [{ match => qr/^HMGET/i, reply => "*2\r\n:1\r\n:2\r\n" }, qr/wrong type/],
-    [{ match => qr/^HGET /i, reply => ":1\r\n" }, qr/wrong type/],
-    [{ match => qr/^HMGET/i, reply => "-ERR \x01\"<b>\\\r\n" }, qr/ERR \x01"<b>/],
-    [{ match => qr/^HMGET/i, hang => 1 }, qr/no answer|down/],
-    [{ match => qr/^HMGET/i, reply => "\$9\r\nab", close => 1 },
-     qr/no answer|down/],
-) {
-    my ($rule, $error) = @$_;
-    $fake->rules($rule);
-    wait_for(sub { $t->status->{redis}{up} }, 5);
+subtest 'not in the cache' => sub {
     my $e = why('demo');
-    ok !$e->{redis}{answered}, "no answer: $rule->{match}";
-    like $e->{redis}{error}, $error, '... why';
-    is "$e->{redis}{decision} $e->{redis}{reason}", 'fail unavailable',
-        '... what that side says';
-    is_deeply $e->{differs}, [], '... nothing to compare with';
+    is "$e->{gateway} $e->{resource} $e->{app}", 'smoke get_user demo', 'whose';
+    ok !$e->{cache}{found}, 'not in the cache';
+    ok $e->{redis}{answered} && $e->{redis}{table_loaded}, 'Redis answered';
+    is $e->{redis}{gateway_expires}, undef, '... no grant on the gateway';
+    is $e->{redis}{resource_expires}, $end, '... one on the resource';
+    is "$e->{redis}{decision} $e->{redis}{reason}", 'allow resource_grant',
+        '... which allows';
+    is "$e->{decision} $e->{by}", 'allow redis', 'so a call would be allowed';
+    is_deeply $e->{differs}, [], 'nothing differs';
+    is $t->status->{cache}{entries}, 0, 'asking left nothing in the cache';
+    is $t->status->{requests}{allow}{resource_grant}, 0,
+        '... nor in the counters';
+};
+
+
+subtest 'in the cache, and the same' => sub {
+    is outcome($_), $_ eq 'broken' ? 403 : 200, "call: $_"
+        for qw(demo whole broken);
+
+    my $e = why('demo');
+    is "$e->{cache}{state} $e->{cache}{reason} $e->{by}",
+        'fresh resource_grant cache', 'decided by the cache';
+    cmp_ok $e->{cache}{age_ms}, '<', 60_000, '... its age';
+    cmp_ok abs($e->{cache}{valid_until} - time - 60), '<', 5, '... valid until';
+    is_deeply $e->{cache}{generation}, $e->{cache}{current_generation},
+        '... of the current generation';
+    is_deeply $e->{differs}, [], 'nothing differs';
+
+    $e = why('whole');
+    is "$e->{cache}{gateway_expires} $e->{redis}{gateway_expires}",
+        '4102444800 4102444800', 'permanent';
+
+    $e = why('broken');
+    is "$e->{redis}{gateway_expires} $e->{redis}{reason}",
+        'unreadable resource_grant_expired', 'unreadable';
+    is_deeply $e->{differs}, [], 'nothing differs';
+};
+
+
+subtest 'changed meanwhile' => sub {
+    $redis->forbid('demo');
+
+    my $e = why('demo');
+    is "$e->{cache}{decision} $e->{redis}{decision}", 'allow deny',
+        'revoked: the sides are not of one mind';
+    is_deeply [sort @{$e->{differs}}], [qw(decision reason resource_expires)],
+        '... and in what';
+    is $e->{by}, 'cache', '... and the cache still decides';
+
+    $redis->grant('smoke', 'get_user', 'demo', $end + 5);
+    is_deeply why('demo')->{differs}, ['resource_expires'],
+        'another end differs in that alone';
+    $redis->grant('smoke', 'get_user', 'demo', $end);
+};
+
+
+subtest 'what Redis may answer' => sub {
+    my $hmget = qr/^HMGET/i;
+    for (
+        [{ match => $hmget, reply => "-LOADING busy\r\n" }, qr/LOADING busy/],
+        [{ match => $hmget, reply => "*2\r\n:1\r\n:2\r\n" }, qr/wrong type/],
+        [{ match => qr/^HGET /i, reply => ":1\r\n" }, qr/wrong type/],
+        [{ match => $hmget, reply => "-ERR \x01\"<b>\\\r\n" },
+         qr/ERR \x01"<b>/],
+        [{ match => $hmget, hang => 1 }, qr/no answer|down/],
+        [{ match => $hmget, reply => "\$9\r\nab", close => 1 },
+         qr/no answer|down/],
+    ) {
+        my ($rule, $error) = @$_;
+        $fake->rules($rule);
+        wait_for(sub { $t->status->{redis}{up} }, 5);
+        my $e = why('demo');
+        ok !$e->{redis}{answered}, "no answer: $rule->{match}";
+        like $e->{redis}{error}, $error, '... why';
+        is "$e->{redis}{decision} $e->{redis}{reason}", 'fail unavailable',
+            '... what that side says';
+        is_deeply $e->{differs}, [], '... nothing to compare with';
+        $fake->rules;
+    }
+
+    wait_for(sub { $t->status->{redis}{up} }, 5);
+    $redis->cmd('DEL', 'app_permission:meta');
+    my $e = why('nobody');
+    is $e->{redis}{table_loaded}, JSON::PP::false, 'the table is not loaded';
+    is "$e->{decision} $e->{reason} $e->{by}", 'fail unavailable on_error',
+        '... which is not "no grant"';
+    $redis->load;
+};
+
+
+subtest 'a client that leaves while Redis is asked' => sub {
+    $fake->rules({ match => qr/^HMGET/i, delay => 0.25 });
+    for my $i (1 .. 5) {
+        my $c = ask(undef, uri("gone$i"));
+        ok wait_for(sub { $fake->lookups("gone$i") }, 3), 'asked';
+    }
     $fake->rules;
-}
-
-wait_for(sub { $t->status->{redis}{up} }, 5);
-$redis->cmd('DEL', 'app_permission:meta');
-$e = why('nobody');
-is $e->{redis}{table_loaded}, JSON::PP::false, 'the table is not loaded';
-is "$e->{decision} $e->{reason} $e->{by}", 'fail unavailable on_error',
-    '... which is not "no grant"';
-$redis->load;
+    ok why('demo')->{redis}{answered}, 'clients that left leave no trace';
+};
 
 
-# ---- a client that leaves while Redis is asked
+subtest 'HEAD, and many on a connection' => sub {
+    my $r = $t->get(uri('demo'), method => 'HEAD');
+    is "$r->{status} $r->{body}", '200 ', 'HEAD';
 
-$fake->rules({ match => qr/^HMGET/i, delay => 0.25 });
-for my $i (1 .. 5) {
     my $c = $t->connect;
-    $c->send("GET /status/explain?gateway=smoke&resource=get_user&app=gone$i"
-             . " HTTP/1.1\r\nHost: a\r\n\r\n");
-    ok wait_for(sub { $fake->commands(qr/^HMGET.*gone$i\b/i) }, 3), 'asked';
-    undef $c;
-}
-$fake->rules;
-ok why('demo')->{redis}{answered}, 'clients that left leave no trace';
-
-my $r = $t->get('/status/explain?gateway=smoke&resource=get_user&app=demo',
-                method => 'HEAD');
-is "$r->{status} $r->{body}", '200 ', 'HEAD';
-
-my $c = $t->connect;
-my $get = "GET /status/explain?gateway=smoke&resource=get_user&app=demo "
-    . "HTTP/1.1\r\nHost: a\r\n\r\n";
-$c->send($get x 3);
-is $c->response->{status}, 200, 'pipelined and kept alive' for 1 .. 3;
+    $c->send(Perm::Http->text(uri('demo')) x 3);
+    is $c->response->{status}, 200, 'pipelined and kept alive' for 1 .. 3;
+};
 
 
-# ---- Redis gone
+subtest 'Redis gone' => sub {
+    $fake->refuse(1);
+    $t->down;
+    my $e = why('demo');
+    ok !$e->{redis}{answered}, 'Redis is down';
+    like $e->{redis}{error}, qr/down|no answer/, '... and it says so';
+    is $e->{decision}, 'allow', 'what is known still decides';
+    is why('stranger')->{decision}, 'fail', '... what is not fails';
+    $fake->refuse(0);
+};
 
-$fake->refuse(1);
-wait_for(sub { !$t->status->{redis}{up} }, 5);
-$e = why('demo');
-ok !$e->{redis}{answered}, 'Redis is down';
-like $e->{redis}{error}, qr/down|no answer/, '... and it says so';
-is $e->{decision}, 'allow', 'what is known still decides';
-is why('stranger')->{decision}, 'fail', '... what is not fails';
-$fake->refuse(0);
 
+subtest 'arguments' => sub {
+    my $ok = 'gateway=smoke&resource=get_user&app=demo';
+    for ('', 'gateway=smoke&resource=get_user', $ok =~ s/demo/de%20mo/r,
+         $ok =~ s/demo/%0d%0aX:/r, $ok =~ s/get_user/-/r, $ok =~ s/smoke/a:b/r,
+         $ok =~ s/demo/'x' x 129/er, $ok =~ s/demo/de%00mo/r,
+         $ok =~ s/demo/%3Cscript%3E/r) {
+        my $r = $t->get("/status/explain?$_");
+        is $r->{status}, 400, 'refused: ' . substr $_, 0, 60;
+        unlike $r->{body}, qr/script/, '... and not echoed';
+    }
 
-# ---- arguments
+    my $r = $t->get(uri('d%65mo'));
+    is json($r->{body})->{app}, 'demo', 'escapes are understood';
+    is $t->get(uri('demo'), method => 'POST', body => '')->{status}, 405, 'POST';
+    is $r->{headers}{'cache-control'}, 'no-store', 'not to be stored';
+    is $t->get("/exact?$ok")->{status}, 200, 'an exact location has the status';
+};
 
-my $ok = 'gateway=smoke&resource=get_user&app=demo';
-for ('', 'gateway=smoke&resource=get_user', $ok =~ s/demo/de%20mo/r,
-     $ok =~ s/demo/%0d%0aX:/r, $ok =~ s/get_user/-/r, $ok =~ s/smoke/a:b/r,
-     $ok =~ s/demo/'x' x 129/er, $ok =~ s/demo/de%00mo/r,
-     $ok =~ s/demo/%3Cscript%3E/r) {
-    my $r = $t->get("/status/explain?$_");
-    is $r->{status}, 400, 'refused: ' . substr $_, 0, 60;
-    unlike $r->{body}, qr/script/, '... and not echoed';
-}
-
-$r = $t->get('/status/explain?' . $ok =~ s/demo/d%65mo/r);
-is(JSON::PP->new->decode($r->{body})->{app}, 'demo', 'escapes are understood');
-is $t->get("/status/explain?$ok", method => 'POST', body => '')->{status}, 405,
-    'POST';
-is $r->{headers}{'cache-control'}, 'no-store', 'not to be stored';
-is $t->get("/exact?$ok")->{status}, 200, 'an exact location has the status';
-
-$t->done;
+done_testing;

@@ -3,11 +3,6 @@
 # The lists of the status: most refused, would be refused, resources, grants
 # that end soon; their filters; and what an attack with made-up apps leaves.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -26,38 +21,17 @@ $redis->grant('smoke', 'get_user', 'demo', $now + 100 * $day)
 
 $t->nginx(workers => 2, http => 'keepalive_requests 1000000;',
           server => <<'EOT');
-location / {
-    app_permission required;
-    proxy_pass %%BACKEND%%;
-}
-location = /open {
-    app_permission open;
-    app_permission_resource list_status;
-    proxy_pass %%BACKEND%%;
-}
-location = /dry {
-    app_permission required;
-    app_permission_dry_run on;
-    app_permission_resource get_report;
-    proxy_pass %%BACKEND%%;
-}
-location = /dry2 {
-    app_permission required;
-    app_permission_dry_run on;
-    app_permission_resource get_report_2;
-    proxy_pass %%BACKEND%%;
-}
-location = /fire {
-    app_permission required;
-    app_permission_gateway fire;
-    app_permission_resource put_out;
-    proxy_pass %%BACKEND%%;
-}
-location = /any {
-    app_permission required;
-    app_permission_resource $arg_r;
-    proxy_pass %%BACKEND%%;
-}
+        app_permission required;
+        location = /a    { empty_gif; }
+        location = /open { app_permission open;
+                           app_permission_resource list_status; empty_gif; }
+        location = /dry  { app_permission_dry_run on;
+                           app_permission_resource get_report; empty_gif; }
+        location = /dry2 { app_permission_dry_run on;
+                           app_permission_resource get_report_2; empty_gif; }
+        location = /fire { app_permission_gateway fire;
+                           app_permission_resource put_out; empty_gif; }
+        location = /any  { app_permission_resource $arg_r; empty_gif; }
 EOT
 
 sub repeat { my ($n, @get) = @_; $t->get(@get) for 1 .. $n }
@@ -68,158 +42,153 @@ sub lines {
                   @$_{qw(gateway resource app reason count error)} } @$list];
 }
 
-
-# ---- most refused
-
-repeat(5, '/a', app => 'nobody');
-repeat(9, '/a', app => 'late');
-repeat(3, '/a');
-repeat(2, '/a', app => "<script>$_") for 1 .. 2;
-repeat(1, '/a', app => 'demo');
-
-my $s = $t->status;
-is_deeply lines($s->{refused}), [
-    'smoke get_user late resource_grant_expired 9 0',
-    'smoke get_user nobody no_grant 5 0',
-    'smoke get_user - invalid_app 4 0',
-    'smoke get_user - no_app 3 0',
-], 'most refused, heaviest first, invalid apps as one';
-is_deeply $s->{would_deny}, [], 'nothing would be refused yet';
-ok !(grep { $_->{first} < $now || $_->{last} < $_->{first} }
-     @{$s->{refused}}), 'with the time of the first and the last';
+sub resources { map { $_->{resource} => $_ } @{$t->status(@_)->{resources}} }
 
 
-# ---- would be refused
+subtest 'most refused' => sub {
+    repeat(5, '/a', app => 'nobody');
+    repeat(9, '/a', app => 'late');
+    repeat(3, '/a');
+    repeat(2, '/a', app => "<script>$_") for 1 .. 2;
+    repeat(1, '/a', app => 'demo');
 
-repeat(4, '/dry', app => 'nobody');
-repeat(2, '/dry', app => 'demo');
-repeat(3, '/dry2', app => 'nobody');
-
-is_deeply lines($t->status->{would_deny}), [
-    'smoke get_report nobody no_grant 4 0',
-    'smoke get_report_2 nobody no_grant 3 0',
-    'smoke get_report demo no_grant 2 0',
-], 'would be refused';
-is_deeply lines($t->status('?would_deny=1')->{would_deny}),
-    lines($t->status->{would_deny}), '... by itself';
-is_deeply lines($t->status('?would_deny=1&resource=get_report')->{would_deny}),
-    ['smoke get_report nobody no_grant 4 0',
-     'smoke get_report demo no_grant 2 0'], '... of a resource';
-is_deeply lines($t->status('?would_deny=1&resource=get_report&limit=1')
-    ->{would_deny}), ['smoke get_report nobody no_grant 4 0'], '... the first';
-is_deeply $t->status('?would_deny=1&gateway=fire')->{would_deny}, [],
-    '... of another gateway';
-ok !exists $t->status('?would_deny=1')->{requests}, '... and nothing else';
-ok exists $t->status('?would_deny=0')->{requests}, 'would_deny=0 is all';
+    my $s = $t->status;
+    is_deeply lines($s->{refused}), [
+        'smoke get_user late resource_grant_expired 9 0',
+        'smoke get_user nobody no_grant 5 0',
+        'smoke get_user - invalid_app 4 0',
+        'smoke get_user - no_app 3 0',
+    ], 'most refused, heaviest first, invalid apps as one';
+    is_deeply $s->{would_deny}, [], 'nothing would be refused yet';
+    ok !(grep { $_->{first} < $now || $_->{last} < $_->{first} }
+         @{$s->{refused}}), 'with the time of the first and the last';
+};
 
 
-# ---- resources
+subtest 'would be refused' => sub {
+    repeat(4, '/dry', app => 'nobody');
+    repeat(2, '/dry', app => 'demo');
+    repeat(3, '/dry2', app => 'nobody');
 
-repeat(6, '/open');
-
-my %resources = map { $_->{resource} => $_ } @{$t->status->{resources}};
-is_deeply [sort keys %resources],
-    [qw(get_report get_report_2 get_user list_status)], 'resources seen';
-
-my $r = $resources{get_user};
-is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 21 0', 'required';
-ok !$r->{dry_run}, '... in earnest';
-ok $r->{allowed} >= 1, '... and somebody was allowed';
-
-$r = $resources{get_report};
-is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 0 6', 'dry run';
-ok $r->{dry_run}, '... says so';
-
-$r = $resources{list_status};
-is "$r->{policy} $r->{allowed} $r->{denied}", 'open 6 0', 'open';
-
-
-# ---- grants that end soon
-
-$t->get('/a', app => $_) for qw(demo forever hours days2 days5);
-$t->get('/fire', app => $_) for qw(days14 days16);
-
-my $e = $t->status->{expiring};
-is_deeply $e->{within_days}, { 1 => 1, 3 => 2, 7 => 3, 15 => 4 },
-    'grants in use that end soon';
-is_deeply [map { "$_->{gateway} $_->{resource} $_->{app}" } @{$e->{grants}}],
-    ['smoke get_user hours', 'smoke get_user days2', 'smoke - days5',
-     'fire - days14'], '... listed, soonest first';
-is $e->{grants}[1]{expires}, $now + 2 * $day, '... with their end';
-is_deeply [map { $_->{app} } @{$t->status('?gateway=fire')->{expiring}
-    {grants}}], ['days14'], '... of one gateway';
-
-# each becomes known as changed before it is asked for again
-
-wait_for(sub { $t->status->{invalidation}{active} }, 5);
-$redis->grant('smoke', 'get_user', 'hours', $now + 100 * $day)
-      ->revoke('smoke', 'get_user', 'days2');
-
-ok wait_for(sub {
-    $t->get('/a', app => $_) for qw(hours days2);
-    my $w = $t->status->{expiring}{within_days};
-    return join(' ', @$w{1, 3, 7, 15}) eq '0 0 1 2';
-}), 'one that was renewed and one that was revoked are gone';
+    is_deeply lines($t->status->{would_deny}), [
+        'smoke get_report nobody no_grant 4 0',
+        'smoke get_report_2 nobody no_grant 3 0',
+        'smoke get_report demo no_grant 2 0',
+    ], 'would be refused';
+    my $of = sub { lines($t->status("?would_deny=1$_[0]")->{would_deny}) };
+    is_deeply $of->(''), lines($t->status->{would_deny}), '... by itself';
+    is_deeply $of->('&resource=get_report'),
+        ['smoke get_report nobody no_grant 4 0',
+         'smoke get_report demo no_grant 2 0'], '... of a resource';
+    is_deeply $of->('&resource=get_report&limit=1'),
+        ['smoke get_report nobody no_grant 4 0'], '... the first';
+    is_deeply $of->('&gateway=fire'), [], '... of another gateway';
+    ok !exists $t->status('?would_deny=1')->{requests}, '... and nothing else';
+    ok exists $t->status('?would_deny=0')->{requests}, 'would_deny=0 is all';
+};
 
 
-# ---- made-up apps: the list stays as long as it was, and useful
+subtest 'resources' => sub {
+    repeat(6, '/open');
 
-$redis->grant('smoke', 'get_user', 'late', $now - $day);
+    my %resources = resources();
+    is_deeply [sort keys %resources],
+        [qw(get_report get_report_2 get_user list_status)], 'resources seen';
 
-my $attack = 5000;
-my $c = $t->connect;
-for my $part (1 .. $attack / 100) {
-    $c->send(join '', map { "GET /a HTTP/1.1\r\nHost: a\r\nX-App: made-up-"
-                            . ($part * 100 + $_) . "\r\n\r\n" } 1 .. 100);
-    $c->response for 1 .. 100;
-    $t->get('/a', app => 'nobody') for 1 .. 3;
-}
+    my $r = $resources{get_user};
+    is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 21 0',
+        'required';
+    ok !$r->{dry_run}, '... in earnest';
+    ok $r->{allowed} >= 1, '... and somebody was allowed';
 
-$s = $t->status('?limit=256');
-is $s->{requests}{deny}{no_grant} + $s->{requests}{dry_run_denied},
-    5 + 9 + $attack + 3 * $attack / 100 + 1, 'the counters have them all'
-    or diag explain $s->{requests};
-cmp_ok scalar @{$s->{refused}}, '<=', 256, 'the list is as long as it was';
+    $r = $resources{get_report};
+    is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 0 6', 'dry run';
+    ok $r->{dry_run}, '... says so';
 
-my ($nobody) = grep { ($_->{app} // '') eq 'nobody' } @{$s->{refused}};
-ok $nobody, 'who is refused again and again is in it';
-cmp_ok $nobody->{count}, '>=', 155, '... with no too small a count';
-cmp_ok $nobody->{count} - $nobody->{error}, '<=', 155,
-    '... and the error says by how much it may be too large';
-my ($late) = grep { ($_->{app} // '') eq 'late' } @{$s->{refused}};
-is "$late->{count} $late->{error}", '9 0',
-    'an app whose grant has ended is not pushed out at all';
-
-my ($worst) = sort { $b <=> $a } map { $_->{error} } @{$s->{refused}};
-cmp_ok $worst, '<=', ($attack + 200) / 192 + 1, 'the error is in its bound';
-
-# no app: its three, which 192 others have not pushed out for good
-
-my $body = $t->get('/status?format=html&limit=256')->{body};
-cmp_ok length $body, '<', 300_000, 'the page is bounded';
+    $r = $resources{list_status};
+    is "$r->{policy} $r->{allowed} $r->{denied}", 'open 6 0', 'open';
+};
 
 
-# ---- made-up resources, where the configuration lets the request name them
+subtest 'grants that end soon' => sub {
+    $t->get('/a', app => $_) for qw(demo forever hours days2 days5);
+    $t->get('/fire', app => $_) for qw(days14 days16);
 
-$c = $t->connect;
-for (1 .. 400) {
-    $c->send("GET /any?r=made-up-$_ HTTP/1.1\r\nHost: a\r\n"
-             . "X-App: nobody\r\n\r\n");
-    $c->response;
-}
-$t->get('/any?r=get_user', app => 'demo');
-$t->get('/any?r=late_comer', app => 'days5');
+    my $e = $t->status->{expiring};
+    is_deeply $e->{within_days}, { 1 => 1, 3 => 2, 7 => 3, 15 => 4 },
+        'grants in use that end soon';
+    is_deeply [map { "$_->{gateway} $_->{resource} $_->{app}" }
+                   @{$e->{grants}}],
+        ['smoke get_user hours', 'smoke get_user days2', 'smoke - days5',
+         'fire - days14'], '... listed, soonest first';
+    is $e->{grants}[1]{expires}, $now + 2 * $day, '... with their end';
+    is_deeply [map { $_->{app} } @{$t->status('?gateway=fire')->{expiring}
+        {grants}}], ['days14'], '... of one gateway';
 
-%resources = map { $_->{resource} => $_ }
-    @{$t->status('?limit=256')->{resources}};
-cmp_ok scalar keys %resources, '<=', 130,
-    'refused calls alone fill half of the table';
-ok $resources{late_comer}, '... so that one that is used finds its place';
+    # each becomes known as changed before it is asked for again
+
+    $t->up;
+    $redis->grant('smoke', 'get_user', 'hours', $now + 100 * $day)
+          ->forbid('days2');
+
+    ok wait_for(sub {
+        $t->get('/a', app => $_) for qw(hours days2);
+        my $w = $t->status->{expiring}{within_days};
+        return join(' ', @$w{1, 3, 7, 15}) eq '0 0 1 2';
+    }), 'one that was renewed and one that was revoked are gone';
+};
 
 
-# ---- nothing from outside is markup
+subtest 'made-up apps: the list stays as long as it was, and useful' => sub {
+    $redis->grant('smoke', 'get_user', 'late', $now - $day);
 
-my @found = $body =~ /(<script>\d|script>alert)/g;
-is_deeply \@found, [], 'no outside text is markup';
+    my $attack = 5000;
+    my $c = $t->connect;
+    for my $part (1 .. $attack / 100) {
+        ask('made-up-' . ($part * 100 + $_), undef, $c) for 1 .. 100;
+        $c->response for 1 .. 100;
+        $t->get('/a', app => 'nobody') for 1 .. 3;
+    }
 
-$t->done;
+    my $s = $t->status('?limit=256');
+    is $s->{requests}{deny}{no_grant} + $s->{requests}{dry_run_denied},
+        5 + 9 + $attack + 3 * $attack / 100 + 1, 'the counters have them all'
+        or diag explain $s->{requests};
+    cmp_ok scalar @{$s->{refused}}, '<=', 256, 'the list is as long as it was';
+
+    my ($nobody) = grep { ($_->{app} // '') eq 'nobody' } @{$s->{refused}};
+    ok $nobody, 'who is refused again and again is in it';
+    cmp_ok $nobody->{count}, '>=', 155, '... with no too small a count';
+    cmp_ok $nobody->{count} - $nobody->{error}, '<=', 155,
+        '... and the error says by how much it may be too large';
+    my ($late) = grep { ($_->{app} // '') eq 'late' } @{$s->{refused}};
+    is "$late->{count} $late->{error}", '9 0',
+        'an app whose grant has ended is not pushed out at all';
+
+    my ($worst) = sort { $b <=> $a } map { $_->{error} } @{$s->{refused}};
+    cmp_ok $worst, '<=', ($attack + 200) / 192 + 1, 'the error is in its bound';
+
+    # no app: its three, which 192 others have not pushed out for good
+
+    my $body = $t->get('/status?format=html&limit=256')->{body};
+    cmp_ok length $body, '<', 300_000, 'the page is bounded';
+    is_deeply [$body =~ /(<script>\d|script>alert)/g], [],
+        'nothing from outside is markup';
+};
+
+
+# where the configuration lets the request name them
+
+subtest 'made-up resources' => sub {
+    my $c = $t->connect;
+    ask('nobody', "/any?r=made-up-$_", $c)->response for 1 .. 400;
+    $t->get('/any?r=get_user', app => 'demo');
+    $t->get('/any?r=late_comer', app => 'days5');
+
+    my %resources = resources('?limit=256');
+    cmp_ok scalar keys %resources, '<=', 130,
+        'refused calls alone fill half of the table';
+    ok $resources{late_comer}, '... so that one that is used finds its place';
+};
+
+done_testing;

@@ -4,11 +4,6 @@
 # are built is in t/unit/Makefile.  Without nginx's source there are none of
 # its objects to link, and every test fails.
 
-use strict;
-use warnings;
-
-use Test::More;
-
 use Perm::Test;
 use Perm::Util qw(build_dir);
 
