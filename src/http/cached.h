@@ -1,7 +1,7 @@
 
 /*
- * What the cache has for a request's tuple, and whether that may decide.
- * Inline, since every hit comes this way.
+ * The cached entry of a request's tuple, and whether it may decide.  Inline,
+ * since every hit comes this way.
  */
 
 
@@ -12,7 +12,7 @@
 #include "http/ctx.h"
 
 
-/* 1 with ctx->entry and the decision by it; ctx->hash is set before */
+/* 1: ctx->entry and ctx->decision are set; ctx->hash has to be before */
 
 static ngx_inline ngx_uint_t
 perm_cached_find(perm_ctx_t *ctx)
@@ -49,7 +49,7 @@ perm_cached_valid(perm_ctx_t *ctx)
 }
 
 
-/* it decides without a lookup */
+/* may it decide without a lookup? */
 
 static ngx_inline ngx_uint_t
 perm_cached_fresh(perm_ctx_t *ctx)
@@ -58,7 +58,7 @@ perm_cached_fresh(perm_ctx_t *ctx)
 }
 
 
-/* it decides while Redis cannot be asked */
+/* may it decide while Redis cannot be asked? */
 
 static ngx_inline ngx_uint_t
 perm_cached_stale_ok(perm_ctx_t *ctx)

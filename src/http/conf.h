@@ -27,10 +27,10 @@ typedef enum {
 typedef struct {
     perm_sync_conf_t        sync;
     ngx_shm_zone_t         *shm_zone;
-    ngx_uint_t              used;          /* somewhere: a zone is needed */
+    ngx_uint_t              used;          /* a location needs the zone */
     ngx_uint_t              required;      /* a policy may be "required" */
-    ngx_uint_t              complete;      /* a location has what it needs */
-    char                   *missing;       /* the directive one has not */
+    ngx_uint_t              complete;      /* a location has all names */
+    char                   *missing;       /* a directive that one lacks */
     ngx_int_t               ctx_index;     /* the variable of perm_ctx_t */
 
     /* of this worker, from init_process on */
@@ -48,7 +48,7 @@ typedef struct {
 
     ngx_flag_t             dry_run;
     ngx_flag_t             record;
-    ngx_uint_t             on_error_allow; /* not: deny */
+    ngx_uint_t             on_error_allow; /* 0: deny */
     ngx_uint_t             error_format;   /* perm_error_format_t */
     ngx_flag_t             expires_header;
     ngx_uint_t             log_level;

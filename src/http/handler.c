@@ -117,9 +117,9 @@ perm_handler_lookup(perm_ctx_t *ctx)
         known = (ctx->decision.outcome == PERM_ALLOW);
 
         /*
-         * While Redis is slow, an entry may decide whose only fault is its
-         * age: changes are pushed, so that it would not be trusted if it had
-         * changed.  "app_permission_cache_valid 0" asks for a lookup each time.
+         * While Redis is slow, an entry may decide that is only too old:
+         * where changes are pushed, a changed one is not trusted.  With
+         * "app_permission_cache_valid 0" every request wants a lookup.
          */
 
         slow_ok = ctx->entry.trusted
@@ -143,7 +143,7 @@ perm_handler_lookup(perm_ctx_t *ctx)
 }
 
 
-/* a grant that is in use is refreshed before its time is over */
+/* an entry in use is refreshed before "app_permission_cache_valid" is over */
 
 static ngx_int_t
 perm_handler_hit(perm_ctx_t *ctx)
@@ -299,7 +299,7 @@ perm_handler_decided(perm_ctx_t *ctx)
 }
 
 
-/* an entry that decided before in this second was recorded then */
+/* an entry is recorded once in a second */
 
 static void
 perm_handler_record(perm_ctx_t *ctx)

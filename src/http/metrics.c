@@ -18,7 +18,7 @@ perm_metrics_start(void)
 }
 
 
-/* of hits that a grant allowed, only the sample gets more than the counters */
+/* a hit that a grant allowed only counts, unless it is in the sample */
 
 void
 perm_metrics_count(perm_ctx_t *ctx)

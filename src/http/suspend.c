@@ -42,7 +42,7 @@ perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
 }
 
 
-/* one for each context: a request that is slow may wait again */
+/* one for each context: after a slow answer the request may wait again */
 
 static perm_suspend_t *
 perm_suspend_create(perm_ctx_t *ctx)
@@ -93,7 +93,7 @@ perm_suspend_wait(perm_ctx_t *ctx)
     r = ctx->request;
 
     if (!r->discard_body) {
-        /* a client that leaves is to be noticed */
+        /* to notice a client that leaves */
 
         rev = r->connection->read;
 
@@ -176,7 +176,7 @@ perm_suspend_resume(perm_ctx_t *ctx, perm_suspend_state_t state)
 }
 
 
-/* also the request's cleanup handler: nothing may call it any more */
+/* neither the answer nor the timer comes; also a request's cleanup handler */
 
 static void
 perm_suspend_cancel(void *data)

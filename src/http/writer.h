@@ -1,6 +1,7 @@
 
 /*
- * Output that grows in a request's pool, with the escapes of what it is.
+ * A response's body that grows in the request's pool, and the escapes of JSON
+ * and HTML.
  */
 
 
@@ -24,8 +25,8 @@ typedef struct {
     ngx_chain_t   **last;
     ngx_buf_t      *buf;      /* of the last link */
     off_t           size;     /* bytes of all links */
-    unsigned        failed:1; /* memory is out, or the bound was reached;
-                                 whatever is written then is dropped */
+    unsigned        failed:1; /* memory is out, or the bound is reached: from
+                                 then on nothing is written */
 } perm_writer_t;
 
 

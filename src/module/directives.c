@@ -532,7 +532,7 @@ perm_directives_prefix(ngx_str_t *arg, char *prefix, ngx_str_t *rest)
 }
 
 
-/* names the directive and the value; "takes" says what would be valid */
+/* names the directive and the value; "takes": the values that are valid */
 
 static char *
 perm_directives_invalid(ngx_conf_t *cf, char *what, ngx_str_t *value,

@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 
 
-/* for ngx_module_t; an error names the value and what the directive takes */
+/* for ngx_module_t; an error names the value, and the values that are valid */
 
 extern ngx_command_t  perm_directives[];
 

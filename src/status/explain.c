@@ -6,13 +6,13 @@
 #include "http/suspend.h"
 
 
-/* both sides */
+/* the two sides of an explanation */
 
 typedef struct {
     perm_ctx_t          *ctx;          /* the cached entry and its decision */
     ngx_uint_t           found;        /* there is an entry */
-    ngx_uint_t           fresh;        /* it decides without a lookup */
-    ngx_uint_t           stale_ok;     /* it decides while Redis is down */
+    ngx_uint_t           fresh;        /* it may decide without a lookup */
+    ngx_uint_t           stale_ok;     /* it may decide while Redis is down */
 
     const char          *error;        /* NULL: Redis has answered */
     ngx_uint_t           loaded;       /* and its table is loaded */
@@ -171,7 +171,7 @@ perm_explain_compare(perm_explain_t *e)
 }
 
 
-/* what the policy "required" would decide at this moment, and by what */
+/* the decision that the policy "required" has now, and the side it is from */
 
 static void
 perm_explain_now(perm_writer_t *w, perm_explain_t *e)

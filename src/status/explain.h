@@ -15,7 +15,7 @@
 
 
 /*
- * The content of the URI "…/explain", asynchronous: JSON for the arguments
+ * The content of the URI ".../explain", asynchronous: JSON for the arguments
  * gateway, resource and app, or 400 when one of them is no valid name.  Returns
  * what a content handler returns, and is called again with the answer of Redis.
  */
