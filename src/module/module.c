@@ -159,8 +159,7 @@ perm_zone_created(ngx_shm_zone_t *shm_zone)
         perm_zone_migrate(zone, former, shm_zone->shm.log);
 
     } else if (conf->state.len && !ngx_test_config) {
-        perm_state_read(&conf->state, zone->cache, zone->recorder, zone->seed,
-                        shm_zone->shm.log);
+        perm_state_read(&conf->state, zone, shm_zone->shm.log);
     }
 }
 
@@ -248,7 +247,6 @@ perm_exit_process(ngx_cycle_t *cycle)
 static void
 perm_exit_master(ngx_cycle_t *cycle)
 {
-    perm_zone_t       *zone;
     perm_main_conf_t  *pmcf;
 
     pmcf = perm_cycle_conf(cycle);
@@ -257,10 +255,8 @@ perm_exit_master(ngx_cycle_t *cycle)
         return;
     }
 
-    zone = pmcf->sync.zone.zone;
-
-    (void) perm_state_files_save(&pmcf->sync.zone.state, zone->cache,
-                                 zone->recorder, &zone->table, cycle->log);
+    (void) perm_state_files_save(pmcf->sync.state, pmcf->sync.zone.zone,
+                                 cycle->log);
 }
 
 

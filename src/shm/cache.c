@@ -148,7 +148,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     cache->mutex = &shpool->mutex;
     cache->seed = seed;
 
-    /* entries of a state file are of the epoch before */
+    /* what perm_cache_restore() stores is of the epoch before */
     cache->epoch = 1;
 
     return cache;
@@ -385,6 +385,21 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 done:
 
     ngx_shmtx_unlock(cache->mutex);
+}
+
+
+void
+perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
+    perm_grants_t grants, int64_t fetched)
+{
+    perm_generation_t  generation;
+
+    generation = perm_cache_generation(cache, tuple->gateway, tuple->app);
+    generation.epoch--;
+
+    perm_cache_store(cache, tuple, perm_tuple_hash(tuple, cache->seed), grants,
+                     perm_decision_allows(grants, ngx_time()), fetched,
+                     generation);
 }
 
 

@@ -104,6 +104,15 @@ void perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_generation_t generation);
 
 
+/*
+ * Stores a grant that a state file or another zone knew: it is used as stale
+ * only, until Redis says more.
+ */
+
+void perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
+    perm_grants_t grants, int64_t fetched);
+
+
 /* this key changed */
 
 void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,

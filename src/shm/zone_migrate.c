@@ -70,9 +70,8 @@ perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
 {
     char                 names[PERM_TUPLE_MAX];
     ngx_int_t            rc;
-    ngx_uint_t           cursor, live;
+    ngx_uint_t           cursor;
     perm_tuple_t         tuple;
-    perm_generation_t    generation;
     perm_cache_entry_t   entry;
 
     cursor = 0;
@@ -91,17 +90,7 @@ perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
             continue;
         }
 
-        live = perm_decision_allows(entry.grants, ngx_time());
-
-        /* of the epoch before: fit as stale, until Redis says more */
-
-        generation = perm_cache_generation(zone->cache, tuple.gateway,
-                                           tuple.app);
-        generation.epoch--;
-
-        perm_cache_store(zone->cache, &tuple,
-                         perm_tuple_hash(&tuple, zone->seed), entry.grants,
-                         live, entry.fetched, generation);
+        perm_cache_restore(zone->cache, &tuple, entry.grants, entry.fetched);
     }
 }
 

@@ -3,103 +3,76 @@
 
 #include "state/write.h"
 
+
 #define PERM_STATE_PAUSE  1000   /* ms: a snapshot that lay still is old */
 
 
-struct perm_state_s {
-    ngx_str_t              names[2];
-    ngx_fd_t               fds[2];
-    ngx_uint_t             current;    /* the one that is written */
-    ngx_msec_t             last;       /* ms, monotonic: of the last step */
+typedef enum {
+    PERM_STATE_FILE = 0,
+    PERM_STATE_TWIN,
+    PERM_STATE_TEMP,               /* of perm_state_files_save() */
+    PERM_STATE_NAMES
+} perm_state_name_t;
 
-    unsigned               writing:1;
-    unsigned               failing:1;
 
-    perm_state_write_t     writer;
+struct perm_state_files_s {
+    ngx_str_t            names[PERM_STATE_NAMES];   /* NUL-terminated */
+    ngx_fd_t             fds[2];
+    ngx_uint_t           current;                   /* is written */
+    ngx_msec_t           last;                      /* ms, monotonic: step */
+
+    unsigned             writing:1;
+    unsigned             failing:1;
+
+    perm_state_write_t   writer;
 };
 
 
-static ngx_int_t perm_state_name(ngx_pool_t *pool, ngx_str_t *file,
-    char *suffix, ngx_str_t *name);
+static ngx_int_t perm_state_names(ngx_pool_t *pool, ngx_str_t *file,
+    ngx_str_t *names);
 static ngx_int_t perm_state_test_file(ngx_str_t *name, ngx_log_t *log);
 static char *perm_state_refused(ngx_file_info_t *info, uid_t uid);
-static void perm_state_complain(ngx_str_t *name, char *reason,
+static void perm_state_log_refused(ngx_str_t *name, char *reason,
     ngx_log_t *log);
 static ngx_fd_t perm_state_open_file(ngx_str_t *name, int flags,
     ngx_log_t *log);
-static void perm_state_close(void *data);
 static ngx_int_t perm_state_begin(perm_state_files_t *state);
-static ngx_int_t perm_state_failed(perm_state_files_t *state, ngx_log_t *log);
-static ngx_int_t perm_state_save_as(ngx_str_t *temp, uint64_t generation,
-    perm_cache_t *cache, perm_recorder_t *recorder, perm_table_state_t *table,
-    ngx_log_t *log);
-static uint64_t perm_state_last_generation(ngx_str_t *name);
-
-
-perm_state_files_t *
-perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
-{
-    ngx_uint_t           i;
-    perm_state_files_t  *state;
-    ngx_pool_cleanup_t  *cln;
-
-    state = ngx_pcalloc(pool, sizeof(perm_state_files_t));
-    cln = ngx_pool_cleanup_add(pool, 0);
-
-    if (state == NULL || cln == NULL
-        || perm_state_name(pool, file, "", &state->names[0]) != NGX_OK
-        || perm_state_name(pool, file, "~", &state->names[1]) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    state->fds[0] = NGX_INVALID_FILE;
-    state->fds[1] = NGX_INVALID_FILE;
-
-    cln->handler = perm_state_close;
-    cln->data = state;
-
-    for (i = 0; i < 2; i++) {
-        state->fds[i] = perm_state_open_file(&state->names[i], O_CREAT, log);
-
-        if (state->fds[i] == NGX_INVALID_FILE) {
-            return NULL;
-        }
-    }
-
-    return state;
-}
+static uint64_t perm_state_generation(perm_state_files_t *state);
+static ngx_int_t perm_state_save_temp(perm_state_files_t *state,
+    perm_zone_t *zone, ngx_log_t *log);
 
 
 ngx_int_t
 perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 {
     char             *slash;
-    ngx_str_t         name;
+    ngx_str_t         names[PERM_STATE_NAMES];
     ngx_file_info_t   info;
 
-    if (perm_state_name(pool, file, "~", &name) != NGX_OK
-        || perm_state_test_file(&name, log) != NGX_OK
-        || perm_state_name(pool, file, "", &name) != NGX_OK
-        || perm_state_test_file(&name, log) != NGX_OK)
+    if (perm_state_names(pool, file, names) != NGX_OK
+        || perm_state_test_file(&names[PERM_STATE_TWIN], log) != NGX_OK
+        || perm_state_test_file(&names[PERM_STATE_FILE], log) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    slash = strrchr((char *) name.data, '/');
+    slash = strrchr((char *) names[PERM_STATE_FILE].data, '/');
 
     if (slash == NULL) {
         return NGX_OK;
     }
 
-    slash[1] = '\0';   /* whoever has no right to look may still start it */
+    slash[1] = '\0';
 
-    if (ngx_file_info(name.data, &info) == NGX_FILE_ERROR
+    /* a user who has no right to look may still be the one who tests */
+
+    if (ngx_file_info(names[PERM_STATE_FILE].data, &info) == NGX_FILE_ERROR
         && (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR))
     {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
                       "the state file \"%V\" of \"app_permission_zone\" has "
-                      "no directory \"%s\"", file, name.data);
+                      "no directory \"%s\"", file,
+                      names[PERM_STATE_FILE].data);
         return NGX_ERROR;
     }
 
@@ -125,7 +98,7 @@ perm_state_test_file(ngx_str_t *name, ngx_log_t *log)
         return NGX_OK;
     }
 
-    perm_state_complain(name, reason, log);
+    perm_state_log_refused(name, reason, log);
 
     return NGX_ERROR;
 }
@@ -153,7 +126,7 @@ perm_state_refused(ngx_file_info_t *info, uid_t uid)
 
 
 static void
-perm_state_complain(ngx_str_t *name, char *reason, ngx_log_t *log)
+perm_state_log_refused(ngx_str_t *name, char *reason, ngx_log_t *log)
 {
     ngx_log_error(NGX_LOG_EMERG, log, 0,
                   "the state file \"%V\" of \"app_permission_zone\" %s: "
@@ -161,22 +134,65 @@ perm_state_complain(ngx_str_t *name, char *reason, ngx_log_t *log)
 }
 
 
-/* NUL-terminated */
-
 static ngx_int_t
-perm_state_name(ngx_pool_t *pool, ngx_str_t *file, char *suffix,
-    ngx_str_t *name)
+perm_state_names(ngx_pool_t *pool, ngx_str_t *file, ngx_str_t *names)
 {
-    name->len = file->len + ngx_strlen(suffix);
+    u_char        *p;
+    ngx_uint_t     i;
+    static char   *suffixes[] = { "", "~", ".tmp" };
 
-    name->data = ngx_pnalloc(pool, name->len + 1);
-    if (name->data == NULL) {
-        return NGX_ERROR;
+    for (i = 0; i < PERM_STATE_NAMES; i++) {
+
+        p = ngx_pnalloc(pool, file->len + sizeof(".tmp"));
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        names[i].data = p;
+        names[i].len = ngx_sprintf(p, "%V%s%Z", file, suffixes[i]) - p - 1;
     }
 
-    (void) ngx_sprintf(name->data, "%V%s%Z", file, suffix);
-
     return NGX_OK;
+}
+
+
+perm_state_files_t *
+perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
+{
+    ngx_uint_t                i;
+    perm_state_files_t       *state;
+    ngx_pool_cleanup_t       *cln;
+    ngx_pool_cleanup_file_t  *clnf;
+
+    state = ngx_pcalloc(pool, sizeof(perm_state_files_t));
+
+    if (state == NULL || perm_state_names(pool, file, state->names) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    for (i = 0; i < 2; i++) {
+
+        cln = ngx_pool_cleanup_add(pool, sizeof(ngx_pool_cleanup_file_t));
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        state->fds[i] = perm_state_open_file(&state->names[i], O_CREAT, log);
+
+        if (state->fds[i] == NGX_INVALID_FILE) {
+            return NULL;
+        }
+
+        clnf = cln->data;
+        clnf->fd = state->fds[i];
+        clnf->name = state->names[i].data;
+        clnf->log = pool->log;
+
+        cln->handler = ngx_pool_cleanup_file;
+    }
+
+    return state;
 }
 
 
@@ -193,7 +209,7 @@ perm_state_open_file(ngx_str_t *name, int flags, ngx_log_t *log)
     if (fd == NGX_INVALID_FILE) {
 
         if (ngx_errno == NGX_ELOOP) {
-            perm_state_complain(name, "is a symbolic link", log);
+            perm_state_log_refused(name, "is a symbolic link", log);
 
         } else {
             ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
@@ -216,7 +232,7 @@ perm_state_open_file(ngx_str_t *name, int flags, ngx_log_t *log)
     }
 
     if (reason) {
-        perm_state_complain(name, reason, log);
+        perm_state_log_refused(name, reason, log);
         (void) ngx_close_file(fd);
         return NGX_INVALID_FILE;
     }
@@ -225,27 +241,12 @@ perm_state_open_file(ngx_str_t *name, int flags, ngx_log_t *log)
 }
 
 
-static void
-perm_state_close(void *data)
-{
-    ngx_uint_t           i;
-    perm_state_files_t  *state;
-
-    state = data;
-
-    for (i = 0; i < 2; i++) {
-        if (state->fds[i] != NGX_INVALID_FILE) {
-            (void) ngx_close_file(state->fds[i]);
-        }
-    }
-}
-
-
 ngx_int_t
-perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
+perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log)
 {
     ngx_int_t  rc;
+    ngx_err_t  err;
 
     if (ngx_current_msec - state->last > PERM_STATE_PAUSE) {
         perm_state_files_abandon(state);
@@ -253,31 +254,32 @@ perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
 
     state->last = ngx_current_msec;
 
-    if (!state->writing) {
-        rc = perm_state_begin(state);
-
-    } else {
-        rc = perm_state_write_step(&state->writer, cache, recorder, table);
-    }
+    rc = state->writing ? perm_state_write_step(&state->writer, zone)
+                        : perm_state_begin(state);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
     }
 
-    if (rc == NGX_ERROR) {
-        return perm_state_failed(state, log);
-    }
+    err = ngx_errno;
 
     perm_state_files_abandon(state);
 
-    if (state->failing) {
-        state->failing = 0;
+    if (rc == NGX_ERROR && !state->failing) {
+        ngx_log_error(NGX_LOG_ERR, log, err,
+                      "app_permission: cannot write the state file \"%V\", "
+                      "the one before is kept and writing is tried again",
+                      &state->names[state->current]);
+
+    } else if (rc == NGX_OK && state->failing) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "app_permission: the state file \"%V\" is written "
-                      "again", &state->names[0]);
+                      "again", &state->names[PERM_STATE_FILE]);
     }
 
-    return NGX_OK;
+    state->failing = (rc == NGX_ERROR);
+
+    return rc;
 }
 
 
@@ -289,7 +291,6 @@ perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
 static ngx_int_t
 perm_state_begin(perm_state_files_t *state)
 {
-    uint64_t   generations[2];
     ngx_err_t  err;
 
     err = ngx_trylock_fd(state->fds[0]);
@@ -299,20 +300,26 @@ perm_state_begin(perm_state_files_t *state)
         return (err == NGX_EAGAIN || err == NGX_EACCES) ? NGX_OK : NGX_ERROR;
     }
 
-    generations[0] = perm_state_write_generation(state->fds[0]);
-    generations[1] = perm_state_write_generation(state->fds[1]);
-
-    state->current = (generations[0] > generations[1]);
     state->writing = 1;
+    state->current = (perm_state_write_generation(state->fds[0])
+                      > perm_state_write_generation(state->fds[1]));
 
-    if (perm_state_write_start(&state->writer, state->fds[state->current],
-                               ngx_max(generations[0], generations[1]) + 1)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    return perm_state_write_start(&state->writer, state->fds[state->current],
+                                  perm_state_generation(state));
+}
 
-    return NGX_AGAIN;
+
+/* of the next snapshot */
+
+static uint64_t
+perm_state_generation(perm_state_files_t *state)
+{
+    uint64_t  first, second;
+
+    first = perm_state_write_generation(state->fds[0]);
+    second = perm_state_write_generation(state->fds[1]);
+
+    return ngx_max(first, second) + 1;
 }
 
 
@@ -326,35 +333,12 @@ perm_state_files_abandon(perm_state_files_t *state)
 }
 
 
-static ngx_int_t
-perm_state_failed(perm_state_files_t *state, ngx_log_t *log)
-{
-    ngx_err_t  err;
-
-    err = ngx_errno;
-
-    perm_state_files_abandon(state);
-
-    if (!state->failing) {
-        state->failing = 1;
-        ngx_log_error(NGX_LOG_ERR, log, err,
-                      "app_permission: cannot write the state file \"%V\", "
-                      "the one before is kept and writing is tried again",
-                      &state->names[state->current]);
-    }
-
-    return NGX_ERROR;
-}
-
-
 ngx_int_t
-perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
+perm_state_files_save(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log)
 {
-    uint64_t     generation, twin_generation;
-    ngx_int_t    rc;
-    ngx_str_t    temp, twin;
-    ngx_pool_t  *pool;
+    ngx_int_t   rc;
+    ngx_str_t  *names;
 
     if (ngx_new_binary > 0
         || (ngx_inherited && getppid() == ngx_parent))
@@ -363,51 +347,37 @@ perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
         return NGX_OK;
     }
 
-    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
+    names = state->names;
 
-    if (pool == NULL
-        || perm_state_name(pool, file, ".tmp", &temp) != NGX_OK
-        || perm_state_name(pool, file, "~", &twin) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    generation = perm_state_last_generation(file);
-    twin_generation = perm_state_last_generation(&twin);
-
-    rc = perm_state_save_as(&temp, ngx_max(generation, twin_generation) + 1,
-                            cache, recorder, table, log);
+    rc = perm_state_save_temp(state, zone, log);
 
     if (rc == NGX_OK
-        && ngx_rename_file(temp.data, file->data) == NGX_FILE_ERROR)
+        && ngx_rename_file(names[PERM_STATE_TEMP].data,
+                           names[PERM_STATE_FILE].data)
+           == NGX_FILE_ERROR)
     {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
                       "app_permission: cannot rename \"%V\" to \"%V\"",
-                      &temp, file);
+                      &names[PERM_STATE_TEMP], &names[PERM_STATE_FILE]);
         rc = NGX_ERROR;
     }
 
-    if (rc == NGX_OK) {
-        /* the older half of the pair */
-        (void) ngx_delete_file(twin.data);
-
-    } else {
-        (void) ngx_delete_file(temp.data);
-    }
-
-    ngx_destroy_pool(pool);
+    (void) ngx_delete_file(names[rc == NGX_OK ? PERM_STATE_TWIN
+                                              : PERM_STATE_TEMP].data);
 
     return rc;
 }
 
 
 static ngx_int_t
-perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log)
+perm_state_save_temp(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log)
 {
-    ngx_fd_t             fd;
-    ngx_int_t            rc;
-    perm_state_write_t  *writer;
+    ngx_fd_t    fd;
+    ngx_int_t   rc;
+    ngx_str_t  *temp;
+
+    temp = &state->names[PERM_STATE_TEMP];
 
     (void) ngx_delete_file(temp->data);
 
@@ -416,21 +386,11 @@ perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
+    rc = perm_state_write_start(&state->writer, fd,
+                                perm_state_generation(state));
 
-    writer = ngx_alloc(sizeof(perm_state_write_t), log);
-
-    if (writer) {
-        rc = perm_state_write_start(writer, fd, generation);
-
-        if (rc == NGX_OK) {
-            do {
-                rc = perm_state_write_step(writer, cache, recorder,
-                                           table);
-            } while (rc == NGX_AGAIN);
-        }
-
-        ngx_free(writer);
+    while (rc == NGX_AGAIN) {
+        rc = perm_state_write_step(&state->writer, zone);
     }
 
     if (rc != NGX_OK || fsync(fd) == -1) {
@@ -443,25 +403,4 @@ perm_state_save_as(ngx_str_t *temp, uint64_t generation, perm_cache_t *cache,
     (void) ngx_close_file(fd);
 
     return rc;
-}
-
-
-static uint64_t
-perm_state_last_generation(ngx_str_t *name)
-{
-    ngx_fd_t  fd;
-    uint64_t  generation;
-
-    fd = open((const char *) name->data,
-              O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
-
-    if (fd == NGX_INVALID_FILE) {
-        return 0;
-    }
-
-    generation = perm_state_write_generation(fd);
-
-    (void) ngx_close_file(fd);
-
-    return generation;
 }

@@ -9,30 +9,15 @@
 #define _PERM_STATE_FILES_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include "shm/cache.h"
-#include "shm/recorder.h"
-#include "shm/table_state.h"
+#include "shm/zone.h"
 
 
-typedef struct perm_state_s  perm_state_files_t;
+typedef struct perm_state_files_s  perm_state_files_t;
 
 
 /*
- * Opens "file" and "file~" (mode 0600), which are written in turn so that one
- * of them is whole at any time, in the master before it gives up its rights:
- * workers write through the descriptors they inherit.  Returns NULL with the
- * reason logged.  The descriptors live as long as the pool.
- */
-perm_state_files_t *perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file,
-    ngx_log_t *log);
-
-
-/*
- * Can both be opened, as far as that shows without touching them?  NGX_ERROR:
- * the reason is logged.
+ * Can the state file and its twin be opened, as far as that shows without
+ * touching them?  NGX_ERROR: the reason is logged.
  */
 
 ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
@@ -40,14 +25,24 @@ ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
 
 
 /*
- * Grants that "table" lets decide as stale are written, and no others.
- *
- * Writes a bit of a snapshot, bounded in time; NGX_AGAIN: call again later,
- * NGX_OK: one snapshot is complete, NGX_ERROR: logged (once per change) and
- * given up until the next call.
+ * Opens "file" and "file~" (mode 0600), which are written in turn so that one
+ * of them is whole at any time.  In the master before it gives up its rights:
+ * workers write through the descriptors they inherit, which live as long as
+ * the pool.  Returns NULL with the reason logged.
  */
-ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log);
+
+perm_state_files_t *perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file,
+    ngx_log_t *log);
+
+
+/*
+ * Writes a bit of a snapshot of the zone, bounded in time.  NGX_AGAIN: call
+ * again later.  NGX_OK: one snapshot is complete, or another nginx is writing.
+ * NGX_ERROR: logged (once per change), and given up until the next call.
+ */
+
+ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log);
 
 
 /* gives an unfinished snapshot up, for another worker to write one */
@@ -55,10 +50,14 @@ ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_cache_t *cache,
 void perm_state_files_abandon(perm_state_files_t *state);
 
 
-/* a whole snapshot, fsync()ed and renamed into place: at exit of the master */
+/*
+ * At exit of the master: writes a whole snapshot, fsync()ed and renamed into
+ * place, and removes the twin.  After an upgrade of nginx another master goes
+ * on with the files, and nothing is written.
+ */
 
-ngx_int_t perm_state_files_save(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table, ngx_log_t *log);
+ngx_int_t perm_state_files_save(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log);
 
 
 #endif /* _PERM_STATE_FILES_H_INCLUDED_ */

@@ -1,11 +1,9 @@
 
 /*
- * How the state file looks; for state*.c only.
- *
- * A header, and then records, each padded with zeros to whole words of 8
- * bytes: known grants, and pending accesses.  Numbers are in the byte order of
- * the machine that wrote them.  The header is written last and carries the
- * checksum: a file without a whole one is not whole.
+ * The state file: a header, and then records, each padded with zeros to whole
+ * words of 8 bytes: known grants, and pending accesses.  Numbers are in the
+ * byte order of the machine that wrote them.  The header is written last and
+ * carries the checksums: without a whole header the file is not whole.
  */
 
 
@@ -36,7 +34,7 @@ typedef struct {
     uint64_t    length;       /* bytes of the file */
     uint64_t    grants;       /* records */
     uint64_t    accesses;
-    uint64_t    checksum;     /* of the records */
+    uint64_t    checksum;     /* of the records, begins with the generation */
     uint64_t    self;         /* checksum of this header up to here */
 } perm_state_header_t;
 
@@ -54,10 +52,10 @@ typedef struct {
 } perm_state_record_t;        /* names follow: gateway, app, resource */
 
 
-#define perm_state_padded(len)  (((len) + 7) & ~(size_t) 7)
+/* bytes of a record with names of "len" bytes */
 
-#define PERM_STATE_RECORD_MAX                                                 \
-    perm_state_padded(sizeof(perm_state_record_t) + PERM_TUPLE_MAX)
+#define perm_state_record_size(len)                                           \
+    ((sizeof(perm_state_record_t) + (len) + 7) & ~(size_t) 7)
 
 
 /* of whole words; each step is invertible, so one wrong word never gets by */
@@ -86,17 +84,10 @@ perm_state_header_checksum(perm_state_header_t *header)
 }
 
 
-/* unix ms, of the kind that files keep; ngx_current_msec is of this boot */
+/* unix ms, for times in the file: ngx_current_msec is of this boot */
 
-static ngx_inline int64_t
-perm_state_now(void)
-{
-    struct timeval  tv;
-
-    ngx_gettimeofday(&tv);
-
-    return (int64_t) tv.tv_sec * 1000 + tv.tv_usec / 1000;
-}
+#define perm_state_now()                                                      \
+    ((int64_t) ngx_timeofday()->sec * 1000 + (int64_t) ngx_timeofday()->msec)
 
 
 #endif /* _PERM_STATE_FORMAT_H_INCLUDED_ */

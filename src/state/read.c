@@ -3,8 +3,6 @@
 
 #include "state/format.h"
 
-#include "core/grant.h"
-
 
 #define PERM_STATE_DAY  (86400 * INT64_C(1000))   /* ms: clocks may differ */
 
@@ -12,7 +10,7 @@
 /* one of the two files, in memory */
 
 typedef struct {
-    ngx_str_t             name;
+    ngx_str_t             name;      /* NUL-terminated */
     perm_state_header_t   header;
     u_char               *records;
     size_t                size;      /* of the records */
@@ -21,9 +19,7 @@ typedef struct {
 
 
 typedef struct {
-    perm_cache_t         *cache;
-    perm_recorder_t      *recorder;
-    uint64_t              seed;
+    perm_zone_t          *zone;
     int64_t               now;       /* unix ms */
     int64_t               latest;    /* unix ms: no time is later */
     ngx_uint_t            grants;
@@ -31,60 +27,60 @@ typedef struct {
 } perm_state_loader_t;
 
 
-static char *perm_state_load_file(perm_state_file_t *file, ngx_str_t *name,
-    char *suffix, ngx_log_t *log);
+static ngx_int_t perm_state_load(perm_state_file_t *file, ngx_str_t *name,
+    char *suffix, ngx_pool_t *pool);
 static char *perm_state_examine(perm_state_file_t *file, ngx_fd_t fd,
-    ngx_log_t *log);
+    ngx_pool_t *pool);
 static ngx_int_t perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd,
     void *data, size_t size, ngx_log_t *log);
 static char *perm_state_check_header(perm_state_header_t *header, size_t size);
-static char *perm_state_check_records(perm_state_file_t *file);
+static char *perm_state_walk(perm_state_file_t *file,
+    perm_state_loader_t *loader);
 static char *perm_state_parse(u_char *p, size_t left,
     perm_state_record_t *record, perm_tuple_t *tuple);
-static void perm_state_set_aside(perm_state_file_t *file, char *reason,
-    ngx_log_t *log);
-static void perm_state_apply(perm_state_file_t *file,
-    perm_state_loader_t *loader);
-static void perm_state_apply_grant(perm_state_loader_t *loader,
+static void perm_state_apply(perm_state_loader_t *loader,
     perm_state_record_t *record, perm_tuple_t *tuple);
+static void perm_state_set_aside(perm_state_file_t *file, char *reason,
+    ngx_pool_t *pool);
 
 
 void
-perm_state_read(ngx_str_t *name, perm_cache_t *cache,
-    perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log)
+perm_state_read(ngx_str_t *name, perm_zone_t *zone, ngx_log_t *log)
 {
-    char                 *reason;
     ngx_uint_t            i;
+    ngx_pool_t           *pool;
     perm_state_file_t     files[2], *newest;
     perm_state_loader_t   loader;
 
-    ngx_memzero(files, sizeof(files));
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
+    if (pool == NULL) {
+        return;
+    }
 
     newest = NULL;
 
     for (i = 0; i < 2; i++) {
 
-        reason = perm_state_load_file(&files[i], name, i ? "~" : "", log);
-
-        if (reason) {
-            perm_state_set_aside(&files[i], reason, log);
-
-        } else if (files[i].whole
-                   && (newest == NULL
-                       || files[i].header.generation
-                          > newest->header.generation))
+        if (perm_state_load(&files[i], name, i ? "~" : "", pool) == NGX_OK
+            && (newest == NULL
+                || files[i].header.generation > newest->header.generation))
         {
             newest = &files[i];
         }
     }
 
     if (newest) {
-        ngx_memzero(&loader, sizeof(perm_state_loader_t));
-        loader.cache = cache;
-        loader.recorder = recorder;
-        loader.seed = seed;
+        loader.zone = zone;
+        loader.grants = 0;
+        loader.accesses = 0;
+        loader.now = perm_state_now();
 
-        perm_state_apply(newest, &loader);
+        /* the clock may not be set yet: then that of the last run counts */
+
+        loader.latest = ngx_max(loader.now, newest->header.saved)
+                        + PERM_STATE_DAY;
+
+        (void) perm_state_walk(newest, &loader);
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "app_permission: %ui grants and %ui accesses came back "
@@ -92,34 +88,24 @@ perm_state_read(ngx_str_t *name, perm_cache_t *cache,
                       loader.grants, loader.accesses, &newest->name);
     }
 
-    for (i = 0; i < 2; i++) {
-        if (files[i].records) {
-            ngx_free(files[i].records);
-        }
-
-        if (files[i].name.data) {
-            ngx_free(files[i].name.data);
-        }
-    }
+    ngx_destroy_pool(pool);
 }
 
 
-/*
- * What is wrong with what it has, or NULL; an unfinished snapshot is nothing
- * wrong, and what cannot be read was told to the log.
- */
+/* NGX_OK: it is whole; NGX_DECLINED: it has nothing, or the reason is logged */
 
-static char *
-perm_state_load_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
-    ngx_log_t *log)
+static ngx_int_t
+perm_state_load(perm_state_file_t *file, ngx_str_t *name, char *suffix,
+    ngx_pool_t *pool)
 {
-    char       *reason;
-    ngx_fd_t    fd;
-    ngx_err_t   err;
+    char      *reason;
+    ngx_fd_t   fd;
 
-    file->name.data = ngx_alloc(name->len + 2, log);
+    ngx_memzero(file, sizeof(perm_state_file_t));
+
+    file->name.data = ngx_pnalloc(pool, name->len + sizeof("~"));
     if (file->name.data == NULL) {
-        return NULL;
+        return NGX_DECLINED;
     }
 
     file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", name, suffix)
@@ -129,29 +115,37 @@ perm_state_load_file(perm_state_file_t *file, ngx_str_t *name, char *suffix,
               O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
 
     if (fd == NGX_INVALID_FILE) {
-        err = ngx_errno;
 
-        if (err != NGX_ENOENT) {
-            ngx_log_error(NGX_LOG_ERR, log, err,
+        if (ngx_errno != NGX_ENOENT) {
+            ngx_log_error(NGX_LOG_ERR, pool->log, ngx_errno,
                           "app_permission: cannot open the state file \"%V\", "
                           "nothing comes back from it", &file->name);
         }
 
-        return NULL;
+        return NGX_DECLINED;
     }
 
-    reason = perm_state_examine(file, fd, log);
+    reason = perm_state_examine(file, fd, pool);
 
     (void) ngx_close_file(fd);
 
-    return reason;
+    if (reason) {
+        perm_state_set_aside(file, reason, pool);
+        return NGX_DECLINED;
+    }
+
+    return file->whole ? NGX_OK : NGX_DECLINED;
 }
 
 
-/* the header comes first: what is foreign may be of any size */
+/*
+ * Returns what is wrong with the contents, or NULL: an unfinished snapshot is
+ * nothing wrong, and a file that cannot be read is logged.  The header comes
+ * first: a foreign file may be of any size.
+ */
 
 static char *
-perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
+perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_pool_t *pool)
 {
     char             *reason;
     size_t            size;
@@ -161,7 +155,7 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
         || !ngx_is_file(&info)
         || (info.st_uid != geteuid() && info.st_uid != 0))
     {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
+        ngx_log_error(NGX_LOG_ERR, pool->log, 0,
                       "app_permission: the state file \"%V\" is not a regular "
                       "file of this user, nothing comes back from it",
                       &file->name);
@@ -178,8 +172,8 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
         return "it is too short";
     }
 
-    if (perm_state_read_data(file, fd, &file->header, sizeof(perm_state_header_t),
-                        log)
+    if (perm_state_read_data(file, fd, &file->header,
+                             sizeof(perm_state_header_t), pool->log)
         != NGX_OK)
     {
         return NULL;
@@ -194,17 +188,28 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_log_t *log)
         return reason;
     }
 
-    file->records = ngx_alloc(size, log);
+    file->records = ngx_palloc(pool, size);
     file->size = size - sizeof(perm_state_header_t);
 
     if (file->records == NULL
-        || perm_state_read_data(file, fd, file->records, file->size, log)
+        || perm_state_read_data(file, fd, file->records, file->size,
+                                pool->log)
            != NGX_OK)
     {
         return NULL;
     }
 
-    return perm_state_check_records(file);
+    if (perm_state_checksum(file->header.generation, file->records, file->size)
+        != file->header.checksum)
+    {
+        return "its checksum is wrong";
+    }
+
+    reason = perm_state_walk(file, NULL);
+
+    file->whole = (reason == NULL);
+
+    return reason;
 }
 
 
@@ -258,49 +263,43 @@ perm_state_check_header(perm_state_header_t *header, size_t size)
 }
 
 
+/* checks all records, and where there is a loader, has it apply them */
+
 static char *
-perm_state_check_records(perm_state_file_t *file)
+perm_state_walk(perm_state_file_t *file, perm_state_loader_t *loader)
 {
     char                 *reason;
-    size_t                left;
+    size_t                left, size;
     u_char               *p;
     uint64_t              grants, accesses;
     perm_tuple_t          tuple;
     perm_state_record_t   record;
 
-    if (perm_state_checksum(file->header.generation, file->records, file->size)
-        != file->header.checksum)
-    {
-        return "its checksum is wrong";
-    }
-
     p = file->records;
-    left = file->size;
     grants = 0;
     accesses = 0;
 
-    while (left) {
+    for (left = file->size; left; left -= size) {
+
         reason = perm_state_parse(p, left, &record, &tuple);
         if (reason) {
             return reason;
         }
 
-        if (record.kind == PERM_STATE_GRANT) {
-            grants++;
+        grants += (record.kind == PERM_STATE_GRANT);
+        accesses += (record.kind == PERM_STATE_ACCESS);
 
-        } else {
-            accesses++;
+        if (loader) {
+            perm_state_apply(loader, &record, &tuple);
         }
 
-        p += perm_state_padded(sizeof(record) + perm_tuple_len(&tuple));
-        left -= perm_state_padded(sizeof(record) + perm_tuple_len(&tuple));
+        size = perm_state_record_size(perm_tuple_len(&tuple));
+        p += size;
     }
 
     if (grants != file->header.grants || accesses != file->header.accesses) {
         return "the number of its records is wrong";
     }
-
-    file->whole = 1;
 
     return NULL;
 }
@@ -326,9 +325,7 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
     tuple->app.len = record->app_len;
     tuple->resource.len = record->resource_len;
 
-    if (left < perm_state_padded(sizeof(perm_state_record_t)
-                                 + perm_tuple_len(tuple)))
-    {
+    if (left < perm_state_record_size(perm_tuple_len(tuple))) {
         return "a record is cut short";
     }
 
@@ -360,109 +357,66 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
 }
 
 
-static void
-perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_log_t *log)
-{
-    u_char  *bad;
-
-    bad = ngx_alloc(file->name.len + sizeof(".bad"), log);
-    if (bad == NULL) {
-        return;
-    }
-
-    (void) ngx_sprintf(bad, "%V.bad%Z", &file->name);
-
-    if (ngx_rename_file(file->name.data, bad) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                      "app_permission: the state file \"%V\" is not used, "
-                      "%s; it could not be renamed to \"%s\"",
-                      &file->name, reason, bad);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: the state file \"%V\" is not used, "
-                      "%s; it was renamed to \"%s\"",
-                      &file->name, reason, bad);
-    }
-
-    ngx_free(bad);
-}
-
-
-/* the file has been checked */
+/* a time that no clock can have shown would be new for ever */
 
 static void
-perm_state_apply(perm_state_file_t *file, perm_state_loader_t *loader)
+perm_state_apply(perm_state_loader_t *loader, perm_state_record_t *record,
+    perm_tuple_t *tuple)
 {
-    size_t                left;
-    u_char               *p;
-    uint64_t              hash;
-    perm_tuple_t          tuple;
-    perm_state_record_t   record;
+    int64_t         age;
+    perm_zone_t    *zone;
+    perm_grants_t   grants;
 
-    loader->now = perm_state_now();
+    zone = loader->zone;
 
-    /* the clock may not be set yet: then that of the last run counts */
+    if (record->kind == PERM_STATE_ACCESS) {
 
-    loader->latest = ngx_max(loader->now, file->header.saved)
-                     + PERM_STATE_DAY;
-
-    p = file->records;
-    left = file->size;
-
-    while (left) {
-        (void) perm_state_parse(p, left, &record, &tuple);
-
-        if (record.kind == PERM_STATE_GRANT) {
-            perm_state_apply_grant(loader, &record, &tuple);
-
-        } else if (record.time * 1000 <= loader->latest) {
-            hash = perm_tuple_hash(&tuple, loader->seed);
-
-            if (perm_recorder_record(loader->recorder, &tuple, hash,
-                                     (time_t) record.time)
-                == NGX_OK)
-            {
-                loader->accesses++;
-            }
+        if (record->time * 1000 <= loader->latest
+            && perm_recorder_record(zone->recorder, tuple,
+                                    perm_tuple_hash(tuple, zone->seed),
+                                    (time_t) record->time)
+               == NGX_OK)
+        {
+            loader->accesses++;
         }
 
-        p += perm_state_padded(sizeof(record) + perm_tuple_len(&tuple));
-        left -= perm_state_padded(sizeof(record) + perm_tuple_len(&tuple));
+        return;
     }
-}
-
-
-static void
-perm_state_apply_grant(perm_state_loader_t *loader,
-    perm_state_record_t *record, perm_tuple_t *tuple)
-{
-    int64_t            age;
-    ngx_uint_t         live;
-    perm_grants_t      grants;
-    perm_generation_t  generation;
 
     if (record->time > loader->latest) {
         return;
     }
 
     age = loader->now - record->time;
-    age = ngx_max(age, 0);
 
     grants.gateway = record->gateway;
     grants.resource = record->resource;
 
-    live = perm_decision_allows(grants, loader->now / 1000);
-
-    /* of the epoch before: fit as stale, until Redis says more */
-
-    generation = perm_cache_generation(loader->cache, tuple->gateway,
-                                       tuple->app);
-    generation.epoch--;
-
-    perm_cache_store(loader->cache, tuple, perm_tuple_hash(tuple, loader->seed),
-                     grants, live, (int64_t) ngx_current_msec - age,
-                     generation);
+    perm_cache_restore(zone->cache, tuple, grants,
+                       (int64_t) ngx_current_msec - ngx_max(age, 0));
 
     loader->grants++;
+}
+
+
+static void
+perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_pool_t *pool)
+{
+    u_char     *bad;
+    ngx_err_t   err;
+
+    bad = ngx_pnalloc(pool, file->name.len + sizeof(".bad"));
+    if (bad == NULL) {
+        return;
+    }
+
+    (void) ngx_sprintf(bad, "%V.bad%Z", &file->name);
+
+    err = (ngx_rename_file(file->name.data, bad) == NGX_FILE_ERROR) ? ngx_errno
+                                                                    : 0;
+
+    ngx_log_error(NGX_LOG_ERR, pool->log, err,
+                  "app_permission: the state file \"%V\" is not used, %s; it "
+                  "%s renamed to \"%s\"", &file->name, reason,
+                  err ? "could not be" : "was", bad);
 }

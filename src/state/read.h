@@ -1,6 +1,6 @@
 
 /*
- * What comes back from the state file when nginx starts.
+ * What nginx knows from the state file when it starts.
  */
 
 
@@ -8,22 +8,17 @@
 #define _PERM_STATE_READ_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include "shm/cache.h"
-#include "shm/recorder.h"
+#include "shm/zone.h"
 
 
 /*
- * Loads the newest whole file into an empty cache and recorder.  Entries come
- * back untrusted: they are used as stale only.  A damaged or foreign file is
- * renamed to "file.bad" with one line in the log that says what was wrong; its
- * whole twin serves.  Never fails the start.
+ * Loads the newest whole file into the empty tables of a zone.  Grants are not
+ * trusted: they are used as stale only.  A damaged or foreign file is renamed
+ * to "file.bad" with one line in the log that says what is wrong; its whole
+ * twin serves.  Never fails the start.
  */
 
-void perm_state_read(ngx_str_t *file, perm_cache_t *cache,
-    perm_recorder_t *recorder, uint64_t seed, ngx_log_t *log);
+void perm_state_read(ngx_str_t *name, perm_zone_t *zone, ngx_log_t *log);
 
 
 #endif /* _PERM_STATE_READ_H_INCLUDED_ */

@@ -10,11 +10,9 @@ typedef enum {
 
 
 static ngx_int_t perm_state_write_grants(perm_state_write_t *writer,
-    perm_cache_t *cache, perm_table_state_t *table);
-static void perm_state_put_grant(perm_state_write_t *writer,
-    perm_tuple_t *tuple, perm_cache_entry_t *entry);
-static void perm_state_write_accesses(perm_state_write_t *writer,
-    perm_recorder_t *recorder);
+    perm_zone_t *zone);
+static ngx_int_t perm_state_write_accesses(perm_state_write_t *writer,
+    perm_zone_t *zone);
 static void perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
     perm_state_record_t *record);
 static ngx_int_t perm_state_write_buffer(perm_state_write_t *writer);
@@ -45,45 +43,71 @@ perm_state_write_start(perm_state_write_t *writer, ngx_fd_t fd,
     header->saved = perm_state_now();
     header->checksum = generation;
 
-    return perm_state_pwrite(fd, header, sizeof(perm_state_header_t), 0);
+    return (perm_state_pwrite(fd, header, sizeof(perm_state_header_t), 0)
+            == NGX_OK)
+           ? NGX_AGAIN : NGX_ERROR;
 }
 
 
 ngx_int_t
-perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
-    perm_recorder_t *recorder, perm_table_state_t *table)
+perm_state_write_step(perm_state_write_t *writer, perm_zone_t *zone)
 {
     ngx_int_t  rc;
 
-    switch (writer->phase) {
-
-    case PERM_STATE_GRANTS:
-
-        rc = perm_state_write_grants(writer, cache, table);
-
-        if (rc == NGX_DONE) {
-            writer->phase = PERM_STATE_ACCESSES;
-            writer->cursor = 0;
-        }
-
-        break;
-
-    case PERM_STATE_ACCESSES:
-
-        perm_state_write_accesses(writer, recorder);
-
-        if (writer->cursor == 0) {
-            writer->phase = PERM_STATE_END;
-        }
-
-        break;
-
-    default:
+    if (writer->phase == PERM_STATE_END) {
         return perm_state_finish(writer);
     }
 
-    if (perm_state_write_buffer(writer) != NGX_OK) {
-        return NGX_ERROR;
+    rc = (writer->phase == PERM_STATE_GRANTS)
+         ? perm_state_write_grants(writer, zone)
+         : perm_state_write_accesses(writer, zone);
+
+    if (rc == NGX_DONE) {
+        writer->phase++;
+        writer->cursor = 0;
+    }
+
+    return (perm_state_write_buffer(writer) == NGX_OK) ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+static ngx_int_t
+perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
+{
+    char                  names[PERM_TUPLE_MAX];
+    int64_t               age;
+    ngx_int_t             rc;
+    ngx_uint_t            i;
+    perm_tuple_t          tuple;
+    perm_cache_entry_t    entry;
+    perm_state_record_t   record;
+
+    for (i = 0; i < PERM_STATE_ENTRIES; i++) {
+
+        rc = perm_cache_next(zone->cache, &writer->cursor, &tuple, names,
+                             &entry);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* a denial helps nobody, and a changed grant must not come back */
+
+        if ((entry.grants.gateway < 0 && entry.grants.resource < 0)
+            || !perm_table_state_stale_ok(&zone->table, &tuple, &entry))
+        {
+            continue;
+        }
+
+        age = (int64_t) ngx_current_msec - entry.fetched;
+
+        ngx_memzero(&record, sizeof(perm_state_record_t));
+        record.kind = PERM_STATE_GRANT;
+        record.time = perm_state_now() - ngx_max(age, 0);
+        record.gateway = entry.grants.gateway;
+        record.resource = entry.grants.resource;
+
+        perm_state_put(writer, &tuple, &record);
+        writer->header.grants++;
     }
 
     return NGX_AGAIN;
@@ -91,65 +115,12 @@ perm_state_write_step(perm_state_write_t *writer, perm_cache_t *cache,
 
 
 static ngx_int_t
-perm_state_write_grants(perm_state_write_t *writer, perm_cache_t *cache,
-    perm_table_state_t *table)
+perm_state_write_accesses(perm_state_write_t *writer, perm_zone_t *zone)
 {
-    char                 names[PERM_TUPLE_MAX];
-    ngx_int_t            rc;
-    ngx_uint_t           i;
-    perm_tuple_t         tuple;
-    perm_cache_entry_t   entry;
+    ngx_uint_t            i, n;
+    perm_state_record_t   record;
 
-    for (i = 0; i < PERM_STATE_ENTRIES; i++) {
-
-        rc = perm_cache_next(cache, &writer->cursor, &tuple, names, &entry);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        /* a denial helps nobody, and what changed must not come back */
-
-        if ((entry.grants.gateway >= 0 || entry.grants.resource >= 0)
-            && perm_table_state_stale_ok(table, &tuple, &entry))
-        {
-            perm_state_put_grant(writer, &tuple, &entry);
-        }
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static void
-perm_state_put_grant(perm_state_write_t *writer, perm_tuple_t *tuple,
-    perm_cache_entry_t *entry)
-{
-    int64_t              age;
-    perm_state_record_t  record;
-
-    age = (int64_t) ngx_current_msec - entry->fetched;
-
-    ngx_memzero(&record, sizeof(perm_state_record_t));
-    record.kind = PERM_STATE_GRANT;
-    record.time = perm_state_now() - ngx_max(age, 0);
-    record.gateway = entry->grants.gateway;
-    record.resource = entry->grants.resource;
-
-    perm_state_put(writer, tuple, &record);
-
-    writer->header.grants++;
-}
-
-
-static void
-perm_state_write_accesses(perm_state_write_t *writer,
-    perm_recorder_t *recorder)
-{
-    ngx_uint_t           i, n;
-    perm_state_record_t  record;
-
-    n = perm_recorder_take(recorder, &writer->cursor, writer->accesses,
+    n = perm_recorder_take(zone->recorder, &writer->cursor, writer->accesses,
                            PERM_STATE_BATCH);
 
     for (i = 0; i < n; i++) {
@@ -161,42 +132,36 @@ perm_state_write_accesses(perm_state_write_t *writer,
     }
 
     writer->header.accesses += n;
+
+    return writer->cursor ? NGX_AGAIN : NGX_DONE;
 }
 
-
-/* the buffer has room for all records of one step */
 
 static void
 perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
     perm_state_record_t *record)
 {
-    size_t   len;
+    size_t   size;
     u_char  *p;
 
     record->gateway_len = (uint8_t) tuple->gateway.len;
     record->app_len = (uint8_t) tuple->app.len;
     record->resource_len = (uint16_t) tuple->resource.len;
 
-    len = perm_state_padded(sizeof(perm_state_record_t)
-                            + perm_tuple_len(tuple));
+    size = perm_state_record_size(perm_tuple_len(tuple));
 
     p = writer->buffer + writer->used;
+    writer->used += size;
 
-    ngx_memzero(p + len - 8, 8);
+    ngx_memzero(p + size - 8, 8);
     p = ngx_cpymem(p, record, sizeof(perm_state_record_t));
     perm_tuple_write(tuple, (char *) p);
-
-    writer->used += len;
 }
 
 
 static ngx_int_t
 perm_state_write_buffer(perm_state_write_t *writer)
 {
-    if (writer->used == 0) {
-        return NGX_OK;
-    }
-
     if (perm_state_pwrite(writer->fd, writer->buffer, writer->used,
                           writer->offset)
         != NGX_OK)
@@ -272,12 +237,8 @@ perm_state_write_generation(ngx_fd_t fd)
     perm_state_header_t  header;
 
     if (pread(fd, &header, sizeof(perm_state_header_t), 0)
-        != (ssize_t) sizeof(perm_state_header_t))
-    {
-        return 0;
-    }
-
-    if (ngx_memcmp(header.magic, PERM_STATE_MAGIC, 8) != 0
+        != (ssize_t) sizeof(perm_state_header_t)
+        || ngx_memcmp(header.magic, PERM_STATE_MAGIC, 8) != 0
         || header.self != perm_state_header_checksum(&header))
     {
         return 0;

@@ -1,6 +1,6 @@
 
 /*
- * One snapshot into an open file, a bit at a time; for state.c only.
+ * One snapshot into an open file, a bit at a time.
  */
 
 
@@ -8,15 +8,17 @@
 #define _PERM_STATE_WRITE_H_INCLUDED_
 
 
-#include "shm/cache.h"
-#include "shm/recorder.h"
-#include "shm/table_state.h"
+#include "shm/zone.h"
 #include "state/format.h"
 
 
 #define PERM_STATE_ENTRIES  256     /* grants a call */
 #define PERM_STATE_BATCH    64      /* accesses a call */
-#define PERM_STATE_BUFFER   (128 * 1024)
+
+/* room for all records of one call */
+
+#define PERM_STATE_BUFFER                                                     \
+    (PERM_STATE_ENTRIES * perm_state_record_size(PERM_TUPLE_MAX))
 
 
 typedef struct {
@@ -31,15 +33,15 @@ typedef struct {
 } perm_state_write_t;
 
 
-/* each returns NGX_ERROR with the reason in ngx_errno */
+/*
+ * Each returns NGX_AGAIN: perm_state_write_step() is next, NGX_OK: the file is
+ * whole, or NGX_ERROR with the reason in ngx_errno.
+ */
 
 ngx_int_t perm_state_write_start(perm_state_write_t *writer, ngx_fd_t fd,
     uint64_t generation);
-
-/* NGX_AGAIN, or NGX_OK when the file is whole */
 ngx_int_t perm_state_write_step(perm_state_write_t *writer,
-    perm_cache_t *cache, perm_recorder_t *recorder,
-    perm_table_state_t *table);
+    perm_zone_t *zone);
 
 
 /* the generation of a whole file, as far as its header tells, else 0 */

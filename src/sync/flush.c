@@ -264,10 +264,7 @@ perm_flush_write(perm_flush_t *flush)
         return;
     }
 
-    if (perm_state_files_write(flush->conf->state, flush->zone->cache,
-                               flush->zone->recorder,
-                               &flush->zone->table,
-                               flush->log)
+    if (perm_state_files_write(flush->conf->state, flush->zone, flush->log)
         != NGX_AGAIN)
     {
         flush->writing = 0;

@@ -16,7 +16,7 @@
 static int
 lookup(perm_tuple_t *tuple, perm_cache_entry_t *entry)
 {
-    return perm_cache_lookup(cache, tuple, perm_tuple_hash(tuple, SEED),
+    return perm_cache_lookup(zone.cache, tuple, perm_tuple_hash(tuple, SEED),
                              ngx_current_msec, entry)
            == NGX_OK;
 }
@@ -41,12 +41,11 @@ test_save(void)
 
     store(test_tuple(&c, "gw", "res", "denied"), -1, -1, ngx_current_msec);
     store(test_tuple(&c, "gw", "res", "revoked"), LATER, -1, ngx_current_msec);
-    perm_cache_invalidate(cache, c.tuple.gateway, c.tuple.app);
+    perm_cache_invalidate(zone.cache, c.tuple.gateway, c.tuple.app);
     store(test_tuple(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);
-    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
-       == NGX_OK,
+    ok(save() == NGX_OK,
        "saved");
     (void) umask(022);
 
@@ -82,7 +81,7 @@ test_save(void)
        "an ended grant does, for its reason");
 
     cursor = 0;
-    taken = perm_recorder_take(recorder, &cursor, accesses, PENDING);
+    taken = perm_recorder_take(zone.recorder, &cursor, accesses, PENDING);
 
     for (n = 0, good = 0; n < taken; n++) {
         test_tuple_nth(&c, (unsigned) (now - accesses[n].last));
@@ -102,8 +101,7 @@ written(perm_state_files_t *state)
     ngx_int_t  rc;
 
     for (n = 1;
-         (rc = perm_state_files_write(state, cache, recorder, &table,
-                                      &test_log))
+         (rc = perm_state_files_write(state, &zone, &test_log))
                 == NGX_AGAIN; n++)
     {
         ngx_current_msec += 5;
@@ -138,7 +136,7 @@ locked_by_another(perm_state_files_t *state)
     }
 
     (void) !read(fds[0], &c, 1);
-    rc = perm_state_files_write(state, cache, recorder, &table, &test_log);
+    rc = perm_state_files_write(state, &zone, &test_log);
 
     kill(pid, SIGKILL);
     (void) waitpid(pid, NULL, 0);
@@ -182,8 +180,7 @@ test_write(void)
     fresh();
 
     for (n = 0; n < 3; n++) {
-        (void) perm_state_files_write(state, cache, recorder, &table,
-                                      &test_log);
+        (void) perm_state_files_write(state, &zone, &test_log);
     }
 
     load();
@@ -209,8 +206,7 @@ test_write(void)
        "not");
 
     fill();
-    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
-       == NGX_OK
+    ok(save() == NGX_OK
        && !exists(file_name, "~"), "the last one replaces both");
 
     load();
@@ -221,20 +217,17 @@ test_write(void)
     clean();
 
     ngx_new_binary = 1;
-    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
-       == NGX_OK
+    ok(perm_state_files_save(state, &zone, &test_log) == NGX_OK
        && !exists(file_name, ""), "a master with a newer one saves nothing");
     ngx_new_binary = 0;
 
     ngx_inherited = 1;
     ngx_parent = getppid();
-    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
-       == NGX_OK
+    ok(perm_state_files_save(state, &zone, &test_log) == NGX_OK
        && !exists(file_name, ""), "nor does the newer one of one that lives");
 
     ngx_parent = -1;
-    ok(perm_state_files_save(&file, cache, recorder, &table, &test_log)
-       == NGX_OK
+    ok(perm_state_files_save(state, &zone, &test_log) == NGX_OK
        && exists(file_name, ""), "but of one that has ended");
     ngx_inherited = 0;
 

@@ -25,9 +25,7 @@
 
 
 static ngx_slab_pool_t  *shpool;
-static perm_cache_t     *cache;
-static perm_recorder_t  *recorder;
-static perm_table_state_t  table;
+static perm_zone_t       zone = { .seed = SEED };
 static time_t            now;
 static size_t            room = 400 * 1024;
 
@@ -41,9 +39,9 @@ static void
 fresh(void)
 {
     shpool = test_zone(shpool, 2 * room);
-    cache = perm_cache_create(shpool, room, SEED);
-    perm_table_state_init(&table, cache);
-    recorder = perm_recorder_create(shpool, room / 2);
+    zone.cache = perm_cache_create(shpool, room, SEED);
+    zone.recorder = perm_recorder_create(shpool, room / 2);
+    perm_table_state_init(&zone.table, zone.cache);
 }
 
 
@@ -55,9 +53,10 @@ store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
     grants.gateway = gateway;
     grants.resource = resource;
 
-    perm_cache_store(cache, tuple, perm_tuple_hash(tuple, SEED), grants,
+    perm_cache_store(zone.cache, tuple, perm_tuple_hash(tuple, SEED), grants,
                      gateway > now || resource > now, fetched,
-                     perm_cache_generation(cache, tuple->gateway, tuple->app));
+                     perm_cache_generation(zone.cache, tuple->gateway,
+                                           tuple->app));
 }
 
 
@@ -73,9 +72,27 @@ fill(void)
 
     for (n = 0; n < PENDING; n++) {
         test_tuple_nth(&c, n);
-        (void) perm_recorder_record(recorder, &c.tuple,
+        (void) perm_recorder_record(zone.recorder, &c.tuple,
                                     perm_tuple_hash(&c.tuple, SEED), now - n);
     }
+}
+
+
+/* as the master does when it ends */
+
+static ngx_int_t
+save(void)
+{
+    ngx_int_t            rc;
+    ngx_pool_t          *pool;
+    perm_state_files_t  *state;
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, &test_log);
+    state = perm_state_files_open(pool, &file, &test_log);
+    rc = state ? perm_state_files_save(state, &zone, &test_log) : NGX_ERROR;
+    ngx_destroy_pool(pool);
+
+    return rc;
 }
 
 
@@ -84,7 +101,7 @@ load(void)
 {
     fresh();
     test_lines = 0;
-    perm_state_read(&file, cache, recorder, SEED, &test_log);
+    perm_state_read(&file, &zone, &test_log);
 }
 
 
@@ -93,7 +110,7 @@ entries(void)
 {
     perm_cache_stat_t  stat;
 
-    perm_cache_stat(cache, &stat);
+    perm_cache_stat(zone.cache, &stat);
 
     return stat.entries;
 }
@@ -104,7 +121,7 @@ pending(void)
 {
     perm_recorder_stat_t  stat;
 
-    perm_recorder_stat(recorder, &stat);
+    perm_recorder_stat(zone.recorder, &stat);
 
     return stat.pending;
 }

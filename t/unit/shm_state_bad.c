@@ -53,7 +53,7 @@ test_refused(void)
     fresh();
     fill();
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
+    (void) save();
     data = get(file_name, &size);
 
     put(file_name, "hello, this is a file of somebody else, of some size; it "
@@ -150,11 +150,11 @@ test_damage(void)
 
     for (n = 0; n < 5; n++) {
         store(test_tuple_nth(&c, n), LATER, -1, ngx_current_msec);
-        (void) perm_recorder_record(recorder, &c.tuple,
+        (void) perm_recorder_record(zone.recorder, &c.tuple,
                                     perm_tuple_hash(&c.tuple, SEED), now);
     }
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
+    (void) save();
     data = get(file_name, &size);
 
     for (i = 0, wrong = 0, told = 0; i < size; i++) {
@@ -226,7 +226,7 @@ test_future(void)
     fresh();
     store(test_tuple_nth(&c, 1), LATER, -1, ngx_current_msec);
 
-    (void) perm_state_files_save(&file, cache, recorder, &table, &test_log);
+    (void) save();
     data = get(file_name, &size);
     memcpy(&record, data + sizeof(perm_state_header_t), sizeof(record));
 
