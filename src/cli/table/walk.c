@@ -9,21 +9,25 @@
 #include "core/grant.h"
 
 
-#define CHUNK        128   /* keys of which a part is in memory at a time */
 #define CURSOR_SIZE  32
 
 
-/* a key of the chunk, and what has been read of it in this round */
+/*
+ * The replies for a page: a part of the hash or the sorted set; the scores of
+ * its rows on resources; the newest score; the grant on the whole gateway.
+ */
+
+enum { PART = 0, SCORES, NEWEST, GATEWAY, REPLIES };
+
+
+/* a key, and what has been read of it in this round */
 
 typedef struct {
     perm_str_t           key;
     perm_tuple_t         tuple;       /* without the resource */
     char                 cursor[CURSOR_SIZE];
     int                  done;
-    redisReply          *part;        /* of HSCAN or ZSCAN */
-    redisReply          *scores;      /* of its rows on resources */
-    redisReply          *newest;      /* access of any resource */
-    redisReply          *gateway;     /* the grant on the whole gateway */
+    redisReply          *replies[REPLIES];
     size_t               first;       /* of its rows */
     size_t               n;
 } perm_walk_page_t;
@@ -31,6 +35,7 @@ typedef struct {
 
 typedef struct {
     perm_table_t        *table;
+    perm_key_kind_t      kind;
     unsigned             flags;
     perm_walk_rows_pt    handler;
     void                *data;
@@ -40,16 +45,17 @@ typedef struct {
     perm_row_t          *rows;
     size_t               nrows;
     size_t               size;
-    perm_walk_page_t     pages[CHUNK];
+    perm_walk_page_t    *pages;
     size_t               npages;
 } perm_walker_t;
 
 
 static void scan_node(perm_table_t *table, perm_node_t *node,
     const char *pattern, perm_walk_keys_pt keys, void *data);
-static void check_scan(const redisReply *reply, unsigned each);
+static const redisReply *take_cursor(const redisReply *reply,
+    char cursor[CURSOR_SIZE]);
 static void take_keys(void *data, perm_str_t *keys, size_t n);
-static void walk_pages(perm_walker_t *walker);
+static int walk_parts(perm_walker_t *walker);
 static void read_part(perm_walker_t *walker, perm_walk_page_t *page);
 static int read_grant(perm_walker_t *walker, perm_row_t *row);
 static int read_access(perm_walker_t *walker, perm_row_t *row,
@@ -57,7 +63,6 @@ static int read_access(perm_walker_t *walker, perm_row_t *row,
 static void read_last_accesses(perm_walker_t *walker);
 static void ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
-static void drop(redisReply **reply);
 static void interrupt(int signo);
 
 
@@ -70,35 +75,30 @@ perm_count_t
 perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
     perm_walk_rows_pt rows, void *data)
 {
-    perm_count_t    unreadable;
-    perm_walker_t  *walker;
+    perm_walker_t  walker;
 
-    walker = perm_alloc(sizeof(perm_walker_t));
-    memset(walker, 0, sizeof(perm_walker_t));
-    walker->table = table;
-    walker->flags = flags;
-    walker->handler = rows;
-    walker->data = data;
+    memset(&walker, 0, sizeof(perm_walker_t));
+    walker.table = table;
+    walker.kind = (flags & PERM_WALK_ACCESSES) ? PERM_KEY_ACCESS
+                                               : PERM_KEY_GRANTS;
+    walker.flags = flags;
+    walker.handler = rows;
+    walker.data = data;
 
-    perm_walk_keys(table, (flags & PERM_WALK_ACCESSES) ? PERM_KEY_ACCESS
-                                                       : PERM_KEY_GRANTS,
-                   only, take_keys, walker);
+    perm_walk_keys(table, walker.kind, only, take_keys, &walker);
+    free(walker.rows);
 
-    if (walker->wrong_types == 1) {
+    if (walker.wrong_types == 1) {
         perm_output_warn("\"%s\" is of another type than the table's keys: "
-                         "skipped", walker->wrong_type);
+                         "skipped", walker.wrong_type);
 
-    } else if (walker->wrong_types) {
+    } else if (walker.wrong_types) {
         perm_output_warn("%llu keys, as \"%s\", are of another type than the "
                          "table's: skipped; \"doctor\" names them",
-                         walker->wrong_types, walker->wrong_type);
+                         walker.wrong_types, walker.wrong_type);
     }
 
-    unreadable = walker->unreadable;
-    free(walker->rows);
-    free(walker);
-
-    return unreadable;
+    return walker.unreadable;
 }
 
 
@@ -133,22 +133,20 @@ static void
 scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
     perm_walk_keys_pt keys, void *data)
 {
-    char         cursor[CURSOR_SIZE];
-    size_t       i;
-    perm_str_t  *list;
-    redisReply  *reply, *items;
+    char               cursor[CURSOR_SIZE];
+    size_t             i;
+    perm_str_t        *list;
+    redisReply        *reply;
+    const redisReply  *items;
 
     strcpy(cursor, "0");
 
     do {
-        perm_wire_command_set(&table->command, "SCAN %s MATCH %s COUNT 500",
+        perm_wire_command_set(&table->command, "SCAN %s MATCH %s COUNT 250",
                               cursor, pattern);
         reply = perm_client_call(table->client, node, &table->command,
                                  PERM_NO_RESEND);
-        check_scan(reply, 1);
-
-        strcpy(cursor, reply->element[0]->str);
-        items = reply->element[1];
+        items = take_cursor(reply, cursor);
         list = perm_alloc(items->elements * sizeof(perm_str_t));
 
         for (i = 0; i < items->elements; i++) {
@@ -164,126 +162,114 @@ scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
 }
 
 
-/*
- * Ends the program unless the reply is a cursor and an array of strings,
- * "each" of which belong together.
- */
+/* takes the cursor, and returns the array; other replies end the program */
 
-static void
-check_scan(const redisReply *reply, unsigned each)
+static const redisReply *
+take_cursor(const redisReply *reply, char cursor[CURSOR_SIZE])
 {
-    int                good;
-    size_t             i;
-    const redisReply  *items;
-
-    good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
-           && reply->element[0]->type == REDIS_REPLY_STRING
-           && reply->element[0]->len < CURSOR_SIZE
-           && reply->element[1]->type == REDIS_REPLY_ARRAY
-           && reply->element[1]->elements % each == 0;
-
-    items = good ? reply->element[1] : NULL;
-
-    for (i = 0; good && i < items->elements; i++) {
-        good = items->element[i]->type == REDIS_REPLY_STRING;
-    }
-
-    if (!good) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2
+        || reply->element[0]->type != REDIS_REPLY_STRING
+        || reply->element[0]->len >= CURSOR_SIZE
+        || reply->element[1]->type != REDIS_REPLY_ARRAY)
+    {
         perm_output_fatal(PERM_EXIT_REDIS, "Redis answered a SCAN with "
                           "something else");
     }
+
+    strcpy(cursor, reply->element[0]->str);
+
+    return reply->element[1];
 }
 
+
+/* visits some keys, a part of each at a time */
 
 static void
 take_keys(void *data, perm_str_t *keys, size_t n)
 {
-    int                accesses;
     size_t             i;
     perm_walker_t     *walker = data;
     perm_walk_page_t  *page;
 
-    accesses = walker->flags & PERM_WALK_ACCESSES;
+    walker->pages = perm_alloc(n * sizeof(perm_walk_page_t));
+    memset(walker->pages, 0, n * sizeof(perm_walk_page_t));
+    walker->npages = 0;
 
-    for (i = 0; i < n && !perm_walk_interrupted; i++) {
+    for (i = 0; i < n; i++) {
         page = &walker->pages[walker->npages];
-        memset(page, 0, sizeof(perm_walk_page_t));
         page->key = keys[i];
         strcpy(page->cursor, "0");
 
-        if (!perm_grant_key_parse(keys[i],
-                                  accesses ? PERM_KEY_ACCESS : PERM_KEY_GRANTS,
-                                  walker->table->prefix, &page->tuple.gateway,
-                                  &page->tuple.app))
+        if (perm_grant_key_parse(keys[i], walker->kind, walker->table->prefix,
+                                 &page->tuple.gateway, &page->tuple.app))
         {
-            perm_output_warn("\"%s\": no key of %s; skipped",
-                             perm_output_safe(keys[i]),
-                             accesses ? "accesses" : "a grant");
+            walker->npages++;
             continue;
         }
 
-        if (++walker->npages == CHUNK) {
-            walk_pages(walker);
-        }
+        perm_output_warn("\"%s\": no key of %s; skipped",
+                         perm_output_safe(keys[i]),
+                         walker->kind == PERM_KEY_GRANTS ? "a grant"
+                                                         : "accesses");
     }
 
-    walk_pages(walker);
+    while (walk_parts(walker) && !perm_walk_interrupted) { /* void */ }
+
+    free(walker->pages);
 }
 
 
-/* reads the pages' keys, a part of each at a time, and drops them */
+/* 1 when a key has more parts */
 
-static void
-walk_pages(perm_walker_t *walker)
+static int
+walk_parts(perm_walker_t *walker)
 {
     int                more;
-    size_t             i;
+    size_t             i, j;
     const char        *format;
     perm_walk_page_t  *page;
 
-    format = (walker->flags & PERM_WALK_ACCESSES) ? "ZSCAN %k %s COUNT 256"
-                                                  : "HSCAN %k %s COUNT 256";
+    format = (walker->kind == PERM_KEY_GRANTS) ? "HSCAN %k %s COUNT 256"
+                                               : "ZSCAN %k %s COUNT 256";
 
-    do {
-        for (i = 0; i < walker->npages; i++) {
-            page = &walker->pages[i];
+    for (i = 0; i < walker->npages; i++) {
+        page = &walker->pages[i];
 
-            if (!page->done) {
-                perm_table_send(walker->table, PERM_ERRORS_TOO,
-                                perm_client_keep, &page->part, format,
-                                page->key, page->cursor);
-            }
+        if (!page->done) {
+            perm_table_send(walker->table, PERM_ERRORS_TOO, perm_client_keep,
+                            &page->replies[PART], format, page->key,
+                            page->cursor);
         }
+    }
 
-        perm_client_wait(walker->table->client);
-        walker->nrows = 0;
+    perm_client_wait(walker->table->client);
+    walker->nrows = 0;
 
-        for (i = 0; i < walker->npages; i++) {
-            read_part(walker, &walker->pages[i]);
+    for (i = 0; i < walker->npages; i++) {
+        read_part(walker, &walker->pages[i]);
+    }
+
+    if (walker->flags & PERM_WALK_LAST) {
+        read_last_accesses(walker);
+    }
+
+    if (walker->nrows) {
+        walker->handler(walker->data, walker->rows, walker->nrows);
+    }
+
+    more = 0;
+
+    for (i = 0; i < walker->npages; i++) {
+        page = &walker->pages[i];
+        more |= !page->done;
+
+        for (j = 0; j < REPLIES; j++) {
+            freeReplyObject(page->replies[j]);
+            page->replies[j] = NULL;
         }
+    }
 
-        if (walker->flags & PERM_WALK_LAST) {
-            read_last_accesses(walker);
-        }
-
-        if (walker->nrows) {
-            walker->handler(walker->data, walker->rows, walker->nrows);
-        }
-
-        more = 0;
-
-        for (i = 0; i < walker->npages; i++) {
-            page = &walker->pages[i];
-            more |= !page->done;
-            drop(&page->part);
-            drop(&page->scores);
-            drop(&page->newest);
-            drop(&page->gateway);
-        }
-
-    } while (more && !perm_walk_interrupted);
-
-    walker->npages = 0;
+    return more;
 }
 
 
@@ -299,11 +285,11 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
     page->first = walker->nrows;
     page->n = 0;
 
-    if (page->part == NULL) {
+    if (page->replies[PART] == NULL) {
         return;
     }
 
-    if (perm_table_is_wrong_type(page->part)) {
+    if (perm_table_is_wrong_type(page->replies[PART])) {
         page->done = 1;
 
         if (walker->wrong_types++ == 0) {
@@ -314,16 +300,13 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
         return;
     }
 
-    check_scan(page->part, 2);
-    strcpy(page->cursor, page->part->element[0]->str);
+    items = take_cursor(page->replies[PART], page->cursor);
     page->done = strcmp(page->cursor, "0") == 0;
-
-    items = page->part->element[1];
     walker->rows = perm_alloc_room(walker->rows, &walker->size,
                                    walker->nrows + items->elements / 2,
                                    sizeof(perm_row_t));
 
-    for (i = 0; i < items->elements; i += 2) {
+    for (i = 0; i + 1 < items->elements; i += 2) {
         row = &walker->rows[walker->nrows];
         row->key = page->key;
         row->field = perm_table_bytes(items->element[i]);
@@ -333,9 +316,9 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
         row->expires = PERM_GRANT_ABSENT;
         row->last = PERM_GRANT_ABSENT;
 
-        if ((walker->flags & PERM_WALK_ACCESSES)
-            ? read_access(walker, row, items->element[i + 1])
-            : read_grant(walker, row))
+        if (walker->kind == PERM_KEY_GRANTS
+            ? read_grant(walker, row)
+            : read_access(walker, row, items->element[i + 1]))
         {
             walker->nrows++;
             page->n++;
@@ -436,18 +419,18 @@ ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 
     if (resources) {
         perm_client_send(table->client, NULL, &table->command,
-                         PERM_ERRORS_TOO, perm_client_keep, &page->scores);
+                         PERM_ERRORS_TOO, perm_client_keep, &page->replies[SCORES]);
     }
 
     if (resources < page->n
         || (page->n && (walker->flags & PERM_WALK_GATEWAY)))
     {
         perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
-                        &page->newest, "ZREVRANGE %k 0 0 WITHSCORES", key);
+                        &page->replies[NEWEST], "ZREVRANGE %k 0 0 WITHSCORES", key);
     }
 
     if (page->n && (walker->flags & PERM_WALK_GATEWAY)) {
-        perm_table_send(table, 0, perm_client_keep, &page->gateway,
+        perm_table_send(table, 0, perm_client_keep, &page->replies[GATEWAY],
                         "HGET %k " PERM_GATEWAY_FIELD, page->key);
     }
 }
@@ -468,14 +451,14 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
         return;
     }
 
-    reply = page->scores ? page->scores : page->newest;
+    reply = page->replies[SCORES] ? page->replies[SCORES] : page->replies[NEWEST];
     (void) perm_table_wrong_type(reply, perm_table_key(walker->table, text,
                                                        PERM_KEY_ACCESS,
                                                        &page->tuple));
 
-    newest = perm_table_score(perm_table_element(page->newest, 1));
-    gateway = page->gateway
-              ? perm_grant_expires(perm_table_bytes(page->gateway))
+    newest = perm_table_score(perm_table_element(page->replies[NEWEST], 1));
+    gateway = page->replies[GATEWAY]
+              ? perm_grant_expires(perm_table_bytes(page->replies[GATEWAY]))
               : PERM_GRANT_ABSENT;
 
     for (i = 0, resources = 0; i < page->n; i++) {
@@ -485,19 +468,9 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
         row->last = newest;
 
         if (row->tuple.resource.len) {
-            reply = perm_table_element(page->scores, resources++);
+            reply = perm_table_element(page->replies[SCORES], resources++);
             row->last = perm_table_score(reply);
         }
-    }
-}
-
-
-static void
-drop(redisReply **reply)
-{
-    if (*reply != NULL) {
-        freeReplyObject(*reply);
-        *reply = NULL;
     }
 }
 

@@ -188,20 +188,20 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
 static const char *
 set_name(perm_arg_kind_t kind, perm_str_t name)
 {
-    if (kind == PERM_ARG_GATEWAY && !perm_name_gateway_valid(name)) {
-        return "not 1 to 64 bytes of " NAME_BYTES;
+    switch (kind) {
+    case PERM_ARG_GATEWAY:
+        return perm_name_gateway_valid(name)
+               ? NULL : "not 1 to 64 bytes of " NAME_BYTES;
+    case PERM_ARG_RESOURCE:
+        return perm_name_resource_valid(name)
+               ? NULL : "not 1 to 256 bytes of " NAME_BYTES ", nor may it be "
+                        "\"-\" alone";
+    case PERM_ARG_APP:
+        return perm_name_app_valid(name)
+               ? NULL : "not 1 to 128 bytes of " NAME_BYTES;
+    default:
+        return NULL;
     }
-
-    if (kind == PERM_ARG_RESOURCE && !perm_name_resource_valid(name)) {
-        return "not 1 to 256 bytes of " NAME_BYTES ", nor may it be \"-\" "
-               "alone";
-    }
-
-    if (kind == PERM_ARG_APP && !perm_name_app_valid(name)) {
-        return "not 1 to 128 bytes of " NAME_BYTES;
-    }
-
-    return NULL;
 }
 
 
