@@ -233,7 +233,6 @@ run(const perm_command_t *command, perm_cli_t *cli)
     status = command->run(cli);
 
     perm_output_progress_end();
-    perm_wire_command_free(&cli->table.command);
 
     if (cli->table.client != NULL) {
         perm_client_close(cli->table.client);

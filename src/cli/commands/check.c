@@ -101,6 +101,7 @@ static void
 look_up(perm_cli_t *cli, perm_check_t *check)
 {
     char           text[PERM_KEY_MAX];
+    perm_str_t     key;
     redisReply    *reply;
     perm_table_t  *table;
     perm_tuple_t   tuple;
@@ -109,10 +110,9 @@ look_up(perm_cli_t *cli, perm_check_t *check)
     table = &cli->table;
     tuple = cli->args.tuple;
 
-    reply = perm_table_call(table, 0, "HMGET %k " PERM_GATEWAY_FIELD " %b",
-                            perm_table_key(table, text, PERM_KEY_GRANTS,
-                                           &tuple),
-                            tuple.resource);
+    key = perm_table_key(table, text, PERM_KEY_GRANTS, &tuple);
+    reply = perm_client_call(table->client, 0, "HMGET %k - %b", key,
+                             tuple.resource);
     check->reply = reply;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {

@@ -199,8 +199,8 @@ check_meta(perm_doctor_t *doctor)
     name.data = key;
     name.len = perm_grant_key_meta(key, doctor->cli->table.prefix);
 
-    reply = perm_table_call(&doctor->cli->table, PERM_ERRORS_TOO,
-                            "HGET %k " PERM_SCHEMA_FIELD, name);
+    reply = perm_client_call(doctor->cli->table.client, PERM_ERRORS_TOO,
+                             "HGET %k " PERM_SCHEMA_FIELD, name);
     schema = perm_table_bytes(reply);
 
     if (schema.data != NULL && strcmp(schema.data, PERM_SCHEMA) == 0) {
@@ -248,8 +248,8 @@ check_rights(perm_doctor_t *doctor, unsigned users)
         }
 
         sprintf(key, "%s%s", table->prefix.data, probe->key);
-        reply = perm_table_call(table, PERM_ERRORS_TOO, probe->format,
-                                perm_str(key), perm_str(grants));
+        reply = perm_client_call(table->client, PERM_ERRORS_TOO, probe->format,
+                                 perm_str(key), perm_str(grants));
 
         if (perm_doctor_lacks_right(reply)) {
             perm_doctor_report(doctor, ERROR, "rights", "%s is refused, "
@@ -298,7 +298,7 @@ check_types(perm_doctor_t *doctor)
 
     table = &doctor->cli->table;
 
-    reply = perm_table_call(table, PERM_ERRORS_TOO, "SCAN 0");
+    reply = perm_client_call(table->client, PERM_ERRORS_TOO, "SCAN 0");
     may = (reply->type != REDIS_REPLY_ERROR);
     freeReplyObject(reply);
 
@@ -328,6 +328,7 @@ static void
 look_at_keys(void *data, perm_str_t *keys, size_t n)
 {
     size_t                i;
+    const char           *format;
     perm_tuple_t          tuple;
     perm_table_t         *table;
     perm_doctor_t        *doctor = data;
@@ -335,6 +336,7 @@ look_at_keys(void *data, perm_str_t *keys, size_t n)
 
     table = &doctor->cli->table;
     looks = perm_alloc(n * sizeof(perm_doctor_look_t));
+    format = (doctor->kind == PERM_KEY_GRANTS) ? "HGET %k -" : "ZSCORE %k -";
 
     for (i = 0; i < n; i++) {
         looks[i].doctor = doctor;
@@ -343,10 +345,8 @@ look_at_keys(void *data, perm_str_t *keys, size_t n)
         if (perm_grant_key_parse(keys[i], doctor->kind, table->prefix,
                                  &tuple.gateway, &tuple.app))
         {
-            perm_table_send(table, PERM_ERRORS_TOO, check_type, &looks[i],
-                            doctor->kind == PERM_KEY_GRANTS ? "HGET %k -"
-                                                            : "ZSCORE %k -",
-                            keys[i]);
+            perm_client_ask(table->client, PERM_ERRORS_TOO, check_type,
+                            &looks[i], format, keys[i]);
         }
     }
 

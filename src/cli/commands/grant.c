@@ -74,6 +74,7 @@ run_grant(perm_cli_t *cli)
 {
     char           text[PERM_KEY_MAX];
     int64_t        expires;
+    perm_str_t     key;
     perm_table_t  *table;
 
     table = &cli->table;
@@ -89,10 +90,9 @@ run_grant(perm_cli_t *cli)
                          perm_output_time(expires));
     }
 
-    (void) perm_table_change(table,
-                             perm_table_key(table, text, PERM_KEY_GRANTS,
-                                            &cli->args.tuple),
-                             perm_table_field(&cli->args.tuple), change, cli);
+    key = perm_table_key(table, text, PERM_KEY_GRANTS, &cli->args.tuple);
+    (void) perm_table_change(table, key, perm_table_field(&cli->args.tuple),
+                             change, cli);
 
     if (!table->loaded) {
         perm_output_warn("the table was not loaded and is from now on: what "
@@ -177,14 +177,14 @@ run_revoke(perm_cli_t *cli)
 {
     char         text[PERM_KEY_MAX];
     perm_count_t     removed;
+    perm_str_t   key;
     redisReply  *reply;
 
     removed = 0;
 
-    reply = perm_table_call(&cli->table, 0, "HDEL %k %b",
-                            perm_table_key(&cli->table, text, PERM_KEY_GRANTS,
-                                           &cli->args.tuple),
-                            perm_table_field(&cli->args.tuple));
+    key = perm_table_key(&cli->table, text, PERM_KEY_GRANTS, &cli->args.tuple);
+    reply = perm_client_call(cli->table.client, 0, "HDEL %k %b", key,
+                             perm_table_field(&cli->args.tuple));
     (void) perm_table_count(&removed, reply);
     freeReplyObject(reply);
 

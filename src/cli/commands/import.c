@@ -342,8 +342,9 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
             || bsearch(&wanted, import->grants, import->ngrants,
                        sizeof(perm_fingerprint_t), compare) == NULL)
         {
-            perm_table_send(table, 0, perm_table_count, &import->removed,
-                            "HDEL %k %b", rows[i].key, rows[i].field);
+            perm_client_ask(table->client, 0, perm_table_count,
+                            &import->removed, "HDEL %k %b", rows[i].key,
+                            rows[i].field);
         }
     }
 

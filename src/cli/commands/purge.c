@@ -128,16 +128,15 @@ purge_accesses(void *data, perm_row_t *rows, size_t n)
         if (i == 0 || rows[i].key.data != rows[i - 1].key.data) {
             grants = perm_table_key(table, text, PERM_KEY_GRANTS,
                                     &rows[i].tuple);
-            perm_wire_command_set(&table->command, "EVAL %s 2 %k %b",
-                                  orphans_script, rows[i].key, grants);
+            perm_client_command(table->client, "EVAL %s 2 %k %b",
+                                orphans_script, rows[i].key, grants);
         }
 
-        perm_wire_command_add(&table->command, rows[i].field);
+        perm_client_word(table->client, rows[i].field);
 
         if (i + 1 == n || rows[i].key.data != rows[i + 1].key.data) {
-            perm_client_send(table->client, NULL, &table->command,
-                             PERM_ERRORS_TOO, count_accesses,
-                             &purge->accesses);
+            perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                             count_accesses, &purge->accesses);
         }
     }
 

@@ -245,8 +245,8 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     for (i = 0; i < batch->n; i++) {
         item = &batch->items[i];
 
-        perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep, &item->old,
-                        "HGET %k %b", item->key, item->field);
+        perm_client_ask(table->client, PERM_ERRORS_TOO, perm_client_keep,
+                        &item->old, "HGET %k %b", item->key, item->field);
     }
 
     perm_client_wait(table->client);

@@ -27,8 +27,8 @@ perm_table_open(perm_table_t *table)
     perm_str_t   schema;
     redisReply  *reply;
 
-    reply = perm_table_call(table, 0, "HGET %k " PERM_SCHEMA_FIELD,
-                            meta_key(table));
+    reply = perm_client_call(table->client, 0, "HGET %k " PERM_SCHEMA_FIELD,
+                             meta_key(table));
     schema = perm_table_bytes(reply);
     table->loaded = schema.data && strcmp(schema.data, PERM_SCHEMA) == 0;
 
@@ -49,8 +49,9 @@ perm_table_mark(perm_table_t *table)
         return;
     }
 
-    freeReplyObject(perm_table_call(table, 0, "HSETNX %k " PERM_SCHEMA_FIELD
-                                    " " PERM_SCHEMA, meta_key(table)));
+    freeReplyObject(perm_client_call(table->client, 0, "HSETNX %k "
+                                     PERM_SCHEMA_FIELD " " PERM_SCHEMA,
+                                     meta_key(table)));
     table->loaded = 1;
 }
 
@@ -110,34 +111,6 @@ perm_table_field(const perm_tuple_t *tuple)
 }
 
 
-redisReply *
-perm_table_call(perm_table_t *table, unsigned flags, const char *format, ...)
-{
-    va_list  args;
-
-    va_start(args, format);
-    perm_wire_command_vset(&table->command, format, args);
-    va_end(args);
-
-    return perm_client_call(table->client, NULL, &table->command, flags);
-}
-
-
-void
-perm_table_send(perm_table_t *table, unsigned flags, perm_reply_pt handler,
-    void *data, const char *format, ...)
-{
-    va_list  args;
-
-    va_start(args, format);
-    perm_wire_command_vset(&table->command, format, args);
-    va_end(args);
-
-    perm_client_send(table->client, NULL, &table->command, flags, handler,
-                     data);
-}
-
-
 int
 perm_table_count(void *data, redisReply *reply)
 {
@@ -175,8 +148,8 @@ perm_table_wrong_type(const redisReply *reply, perm_str_t key)
         return 0;
     }
 
-    perm_output_warn("\"%s\" is of another type than the table's keys: skipped",
-                     perm_output_safe(key));
+    perm_output_warn("\"%s\" is of another type than the table's keys: "
+                     "skipped", perm_output_safe(key));
 
     return 1;
 }
@@ -228,11 +201,10 @@ perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
 
     key = perm_table_key(table, text, PERM_KEY_ACCESS, tuple);
 
-    reply = tuple->resource.len
-            ? perm_table_call(table, PERM_ERRORS_TOO, "ZSCORE %k %b", key,
-                              tuple->resource)
-            : perm_table_call(table, PERM_ERRORS_TOO,
-                              "ZREVRANGE %k 0 0 WITHSCORES", key);
+    reply = perm_client_call(table->client, PERM_ERRORS_TOO,
+                             tuple->resource.len
+                             ? "ZSCORE %k %b" : "ZREVRANGE %k 0 0 WITHSCORES",
+                             key, tuple->resource);
 
     (void) perm_table_wrong_type(reply, key);
 
@@ -249,19 +221,18 @@ perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_str_t old, perm_str_t value, perm_count_t *written)
 {
     if (old.data == NULL) {
-        perm_wire_command_set(&table->command, "HSETNX %k %b", key, field);
+        perm_client_command(table->client, "HSETNX %k %b", key, field);
 
     } else {
-        perm_wire_command_set(&table->command, "EVAL %s 1 %k %b %b",
-                              change_script, key, field, old);
+        perm_client_command(table->client, "EVAL %s 1 %k %b %b", change_script,
+                            key, field, old);
     }
 
     if (value.data != NULL) {
-        perm_wire_command_add(&table->command, value);
+        perm_client_word(table->client, value);
     }
 
-    perm_client_send(table->client, NULL, &table->command, 0,
-                     perm_table_count, written);
+    perm_client_send(table->client, NULL, 0, perm_table_count, written);
 }
 
 
@@ -278,7 +249,7 @@ perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     written = 0;
 
     for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-        reply = perm_table_call(table, 0, "HGET %k %b", key, field);
+        reply = perm_client_call(table->client, 0, "HGET %k %b", key, field);
         old = perm_table_bytes(reply);
         value = change(data, old);
 

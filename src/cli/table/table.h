@@ -18,7 +18,6 @@
 
 typedef struct {
     perm_client_t        *client;
-    perm_wire_command_t   command;  /* in the making */
     perm_str_t            prefix;
     int64_t               now;      /* unix seconds, when the program began */
     int                   loaded;   /* "meta" has the schema known here */
@@ -54,15 +53,6 @@ perm_str_t perm_table_key(const perm_table_t *table, char *text,
     perm_key_kind_t kind, const perm_tuple_t *tuple);
 perm_str_t perm_table_field(const perm_tuple_t *tuple);
 
-
-/*
- * perm_client_call() and perm_client_send() of a command that is written as
- * perm_wire_command_set() reads it.
- */
-redisReply *perm_table_call(perm_table_t *table, unsigned flags,
-    const char *format, ...);
-void perm_table_send(perm_table_t *table, unsigned flags,
-    perm_reply_pt handler, void *data, const char *format, ...);
 
 /* A handler that adds an integer reply above 0 to *data, a perm_count_t */
 

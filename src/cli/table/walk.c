@@ -142,10 +142,12 @@ scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
     strcpy(cursor, "0");
 
     do {
-        perm_wire_command_set(&table->command, "SCAN %s MATCH %s COUNT 250",
-                              cursor, pattern);
-        reply = perm_client_call(table->client, node, &table->command,
-                                 PERM_NO_RESEND);
+        perm_client_command(table->client, "SCAN %s MATCH %s COUNT 250",
+                            cursor, pattern);
+        reply = NULL;
+        perm_client_send(table->client, node, PERM_NO_RESEND, perm_client_keep,
+                         &reply);
+        perm_client_wait(table->client);
         items = take_cursor(reply, cursor);
         list = perm_alloc(items->elements * sizeof(perm_str_t));
 
@@ -236,9 +238,9 @@ walk_parts(perm_walker_t *walker)
         page = &walker->pages[i];
 
         if (!page->done) {
-            perm_table_send(walker->table, PERM_ERRORS_TOO, perm_client_keep,
-                            &page->replies[PART], format, page->key,
-                            page->cursor);
+            perm_client_ask(walker->table->client, PERM_ERRORS_TOO,
+                            perm_client_keep, &page->replies[PART], format,
+                            page->key, page->cursor);
         }
     }
 
@@ -408,30 +410,32 @@ ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
     rows = walker->rows + page->first;
     table = walker->table;
     key = perm_table_key(table, text, PERM_KEY_ACCESS, &page->tuple);
-    perm_wire_command_set(&table->command, "ZMSCORE %k", key);
+    perm_client_command(table->client, "ZMSCORE %k", key);
 
     for (i = 0, resources = 0; i < page->n; i++) {
         if (rows[i].tuple.resource.len) {
-            perm_wire_command_add(&table->command, rows[i].tuple.resource);
+            perm_client_word(table->client, rows[i].tuple.resource);
             resources++;
         }
     }
 
     if (resources) {
-        perm_client_send(table->client, NULL, &table->command,
-                         PERM_ERRORS_TOO, perm_client_keep, &page->replies[SCORES]);
+        perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                         perm_client_keep, &page->replies[SCORES]);
     }
 
     if (resources < page->n
         || (page->n && (walker->flags & PERM_WALK_GATEWAY)))
     {
-        perm_table_send(table, PERM_ERRORS_TOO, perm_client_keep,
-                        &page->replies[NEWEST], "ZREVRANGE %k 0 0 WITHSCORES", key);
+        perm_client_ask(table->client, PERM_ERRORS_TOO, perm_client_keep,
+                        &page->replies[NEWEST], "ZREVRANGE %k 0 0 WITHSCORES",
+                        key);
     }
 
     if (page->n && (walker->flags & PERM_WALK_GATEWAY)) {
-        perm_table_send(table, 0, perm_client_keep, &page->replies[GATEWAY],
-                        "HGET %k " PERM_GATEWAY_FIELD, page->key);
+        perm_client_ask(table->client, 0, perm_client_keep,
+                        &page->replies[GATEWAY], "HGET %k " PERM_GATEWAY_FIELD,
+                        page->key);
     }
 }
 
@@ -441,24 +445,25 @@ ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 static void
 take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
-    char               text[PERM_KEY_MAX];
-    size_t             i, resources;
-    int64_t            newest, gateway;
-    perm_row_t        *row;
-    const redisReply  *reply;
+    char          text[PERM_KEY_MAX];
+    size_t        i, resources;
+    int64_t       newest, gateway;
+    perm_str_t    key;
+    perm_row_t   *row;
+    redisReply  **replies;
 
     if (page->n == 0) {
         return;
     }
 
-    reply = page->replies[SCORES] ? page->replies[SCORES] : page->replies[NEWEST];
-    (void) perm_table_wrong_type(reply, perm_table_key(walker->table, text,
-                                                       PERM_KEY_ACCESS,
-                                                       &page->tuple));
+    replies = page->replies;
+    key = perm_table_key(walker->table, text, PERM_KEY_ACCESS, &page->tuple);
+    (void) perm_table_wrong_type(replies[SCORES] ? replies[SCORES]
+                                                 : replies[NEWEST], key);
 
-    newest = perm_table_score(perm_table_element(page->replies[NEWEST], 1));
-    gateway = page->replies[GATEWAY]
-              ? perm_grant_expires(perm_table_bytes(page->replies[GATEWAY]))
+    newest = perm_table_score(perm_table_element(replies[NEWEST], 1));
+    gateway = replies[GATEWAY]
+              ? perm_grant_expires(perm_table_bytes(replies[GATEWAY]))
               : PERM_GRANT_ABSENT;
 
     for (i = 0, resources = 0; i < page->n; i++) {
@@ -468,8 +473,8 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
         row->last = newest;
 
         if (row->tuple.resource.len) {
-            reply = perm_table_element(page->replies[SCORES], resources++);
-            row->last = perm_table_score(reply);
+            row->last = perm_table_score(perm_table_element(replies[SCORES],
+                                                            resources++));
         }
     }
 }

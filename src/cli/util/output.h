@@ -85,12 +85,4 @@ void perm_output_details(FILE *file, const char *type, int64_t granted);
 void perm_output_check(void);
 
 
-/* until the floors above have their new names */
-
-#define perm_fatal        perm_output_fatal
-#define perm_warn         perm_output_warn
-#define perm_escape       perm_output_safe
-#define perm_escape_text  perm_output_safe_text
-
-
 #endif /* _PERM_CLI_UTIL_OUTPUT_H_INCLUDED_ */

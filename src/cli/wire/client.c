@@ -1,6 +1,7 @@
 
 #include "cli/wire/client.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +33,24 @@ struct perm_pending_s {
 
 
 struct perm_client_s {
-    perm_discovery_t  discovery;
-    int               handling;   /* a handler runs: do not read now */
-    unsigned          outages;    /* pauses since the last reply */
+    perm_discovery_t   discovery;
+    int                handling;   /* a handler runs: do not read now */
+    unsigned           outages;    /* pauses since the last reply */
+
+    /* the words of the next command */
+
+    size_t             argc;
+    const char       **argv;
+    size_t             argv_size;
+    size_t            *lens;
+    size_t             lens_size;
+    perm_str_t         key;        /* len 0: any server will do */
 };
 
 
 static void recover(perm_client_t *client, perm_node_t *node, const char *why);
+static void set_command(perm_client_t *client, const char *format,
+    va_list args);
 
 
 static void
@@ -119,11 +131,7 @@ submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
     }
 
     if (asking) {
-        ask = calloc(1, sizeof(perm_pending_t));
-        if (ask == NULL) {
-            perm_fatal(PERM_EXIT_REDIS, "out of memory");
-        }
-
+        ask = perm_alloc_check(calloc(1, sizeof(perm_pending_t)));
         ask->flags = PERM_ERRORS_TOO | PERM_NO_RESEND;
         push(node, ask);
 
@@ -156,7 +164,8 @@ pause_and_discover(perm_client_t *client, const char *why)
 
     for ( ;; ) {
         if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
-            perm_fatal(PERM_EXIT_REDIS, "%s", perm_escape_text(why));
+            perm_output_fatal(PERM_EXIT_REDIS, "%s",
+                              perm_output_safe_text(why));
         }
 
         pause_ms(PAUSE_MS);
@@ -174,8 +183,8 @@ resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
     perm_node_t  *node;
 
     if (pending->flags & PERM_NO_RESEND) {
-        perm_fatal(PERM_EXIT_REDIS, "%s: run the command again",
-                   perm_escape_text(why));
+        perm_output_fatal(PERM_EXIT_REDIS, "%s: run the command again",
+                          perm_output_safe_text(why));
     }
 
     while ((node = perm_discovery_of_slot(&client->discovery, pending->slot))
@@ -305,9 +314,10 @@ perm_client_refused(const char *server, const char *error)
     text = perm_advice_error(error);
     advice = perm_advice_find(text.data)->command;
 
-    perm_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
-               server ? " at " : "", server ? perm_escape_text(server) : "",
-               perm_escape(text), *advice ? "; " : "", advice);
+    perm_output_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
+                      server ? " at " : "",
+                      server ? perm_output_safe_text(server) : "",
+                      perm_output_safe(text), *advice ? "; " : "", advice);
 }
 
 
@@ -359,16 +369,86 @@ answer(perm_client_t *client, perm_node_t *node)
 
 
 void
-perm_client_send(perm_client_t *client, perm_node_t *node,
-    const perm_wire_command_t *request, unsigned flags, perm_reply_pt handler,
-    void *data)
+perm_client_command(perm_client_t *client, const char *format, ...)
 {
+    va_list  args;
+
+    va_start(args, format);
+    set_command(client, format, args);
+    va_end(args);
+}
+
+
+static void
+set_command(perm_client_t *client, const char *format, va_list args)
+{
+    size_t      len;
+    perm_str_t  word;
+
+    client->argc = 0;
+    client->key.len = 0;
+
+    for ( ;; ) {
+        len = strcspn(format, " ");
+
+        if (*format != '%') {
+            word.data = format;
+            word.len = len;
+
+        } else if (format[1] == 's') {
+            word = perm_str(va_arg(args, const char *));
+
+        } else {
+            word = va_arg(args, perm_str_t);
+        }
+
+        if (*format == '%' && format[1] == 'k') {
+            client->key = word;
+        }
+
+        perm_client_word(client, word);
+
+        if (format[len] == '\0') {
+            break;
+        }
+
+        format += len + 1;
+    }
+}
+
+
+void
+perm_client_word(perm_client_t *client, perm_str_t word)
+{
+    size_t  n;
+
+    n = client->argc++;
+    client->argv = perm_alloc_room(client->argv, &client->argv_size, n + 1,
+                                   sizeof(char *));
+    client->lens = perm_alloc_room(client->lens, &client->lens_size, n + 1,
+                                   sizeof(size_t));
+    client->argv[n] = word.data;
+    client->lens[n] = word.len;
+}
+
+
+void
+perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
+    perm_reply_pt handler, void *data)
+{
+    int              len;
     perm_pending_t  *pending;
 
     pending = perm_alloc(sizeof(perm_pending_t));
-    pending->command = perm_wire_command_format(request, &pending->len);
-    pending->slot = request->key.len ? perm_grant_key_slot(request->key)
-                                     : PERM_CLUSTER_SLOTS;
+    len = (int) redisFormatCommandArgv(&pending->command, (int) client->argc,
+                                       client->argv, client->lens);
+    if (len < 0) {
+        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
+    pending->len = (size_t) len;
+    pending->slot = client->key.len ? perm_grant_key_slot(client->key)
+                                    : PERM_CLUSTER_SLOTS;
     pending->flags = flags;
     pending->attempts = 0;
     pending->handler = handler;
@@ -426,15 +506,33 @@ perm_client_keep(void *data, redisReply *reply)
 }
 
 
-redisReply *
-perm_client_call(perm_client_t *client, perm_node_t *node,
-    const perm_wire_command_t *request, unsigned flags)
+void
+perm_client_ask(perm_client_t *client, unsigned flags, perm_reply_pt handler,
+    void *data, const char *format, ...)
 {
+    va_list  args;
+
+    va_start(args, format);
+    set_command(client, format, args);
+    va_end(args);
+
+    perm_client_send(client, NULL, flags, handler, data);
+}
+
+
+redisReply *
+perm_client_call(perm_client_t *client, unsigned flags, const char *format,
+    ...)
+{
+    va_list      args;
     redisReply  *reply;
 
-    reply = NULL;
+    va_start(args, format);
+    set_command(client, format, args);
+    va_end(args);
 
-    perm_client_send(client, node, request, flags, perm_client_keep, &reply);
+    reply = NULL;
+    perm_client_send(client, NULL, flags, perm_client_keep, &reply);
     perm_client_wait(client);
 
     return reply;
@@ -458,24 +556,12 @@ perm_client_next(perm_client_t *client, perm_node_t *node)
 }
 
 
-const char *
-perm_client_name(perm_node_t *node)
-{
-    return perm_connection_name(node->connection);
-}
-
-
 perm_client_t *
 perm_client_open(const perm_discovery_conf_t *conf, char *error)
 {
     perm_client_t  *client;
 
-    client = calloc(1, sizeof(perm_client_t));
-    if (client == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "out of memory");
-        return NULL;
-    }
-
+    client = perm_alloc_check(calloc(1, sizeof(perm_client_t)));
     client->discovery.conf = conf;
 
     if (perm_discovery_discover(&client->discovery, error) != 0) {
@@ -498,5 +584,7 @@ perm_client_close(perm_client_t *client)
         }
     }
 
+    free(client->argv);
+    free(client->lens);
     free(client);
 }

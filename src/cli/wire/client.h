@@ -11,7 +11,6 @@
 
 
 #include "cli/wire/discovery.h"
-#include "cli/wire/command.h"
 
 
 typedef struct perm_client_s  perm_client_t;
@@ -43,26 +42,39 @@ void perm_client_close(perm_client_t *client);
 
 
 /*
- * Sends to "node", or where its key lives when that is NULL.  The handler is
- * called from a later perm_client_send() or perm_client_wait(), which returns
- * when every reply has come.
+ * Begins a command with the words of "format", which are separated by single
+ * blanks: %k is the key and %b another word, both of perm_str_t; %s is a
+ * const char *; a word without "%" stands for itself.  perm_client_word() adds
+ * one.  The format and the words must last until the command is sent.
  */
-void perm_client_send(perm_client_t *client, perm_node_t *node,
-    const perm_wire_command_t *request, unsigned flags, perm_reply_pt handler,
-    void *data);
+void perm_client_command(perm_client_t *client, const char *format, ...);
+void perm_client_word(perm_client_t *client, perm_str_t word);
+
+
+/*
+ * Sends the command to "node", or where its key lives when that is NULL, or to
+ * any master when it has no key.  The handler is called from a later
+ * perm_client_send() or perm_client_wait(), which returns when every reply has
+ * come.
+ */
+void perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
+    perm_reply_pt handler, void *data);
 void perm_client_wait(perm_client_t *client);
 
 
-/* Sends, waits, and returns the reply, to be freed by the caller */
-
-redisReply *perm_client_call(perm_client_t *client, perm_node_t *node,
-    const perm_wire_command_t *request, unsigned flags);
+/*
+ * Both send a whole command to where its key lives.  perm_client_call() waits
+ * and returns the reply, to be freed by the caller.
+ */
+void perm_client_ask(perm_client_t *client, unsigned flags,
+    perm_reply_pt handler, void *data, const char *format, ...);
+redisReply *perm_client_call(perm_client_t *client, unsigned flags,
+    const char *format, ...);
 
 
 /* The masters that hold the table, in turn: NULL first, NULL at the end */
 
 perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);
-const char *perm_client_name(perm_node_t *node);
 
 
 /*
