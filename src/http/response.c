@@ -15,12 +15,9 @@ typedef struct {
 
 static ngx_int_t perm_response_bkapi(perm_ctx_t *ctx,
     perm_response_kind_t *kind, perm_writer_t *w);
-static ngx_int_t perm_response_problem(perm_ctx_t *ctx,
-    perm_response_kind_t *kind, perm_writer_t *w);
-static void perm_response_member(perm_writer_t *w, char *name,
-    perm_str_t value, int valid);
-static ngx_int_t perm_response_text(perm_ctx_t *ctx, const char *fmt,
-    char *message, ngx_str_t *text);
+static void perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
+    perm_writer_t *w);
+static char *perm_response_reason(perm_ctx_t *ctx, perm_str_t *app);
 
 
 static perm_response_kind_t  perm_response_deny = {
@@ -39,8 +36,6 @@ static perm_response_kind_t  perm_response_bad_config = {
     "Internal Server Error"
 };
 
-
-/* the text of a reason; one that ends with "=" has the app's name after it */
 
 static char  *perm_response_reasons[PERM_REASONS] = {
     "",                                                     /* open */
@@ -98,15 +93,14 @@ perm_response_send(perm_ctx_t *ctx)
 
     if (ctx->plcf->error_format == PERM_ERROR_PROBLEM) {
         type = &perm_response_problem_json;
-        rc = perm_response_problem(ctx, kind, &w);
+        perm_response_problem(ctx, kind, &w);
 
     } else {
         type = &perm_response_json;
-        rc = perm_response_bkapi(ctx, kind, &w);
-    }
 
-    if (rc != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (perm_response_bkapi(ctx, kind, &w) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     /* also where "error_page" led the request here with another status */
@@ -123,15 +117,22 @@ static ngx_int_t
 perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
     perm_writer_t *w)
 {
-    ngx_str_t   message;
-    perm_str_t  text;
+    char        *reason;
+    ngx_str_t    message;
+    perm_str_t   app, text;
 
-    if (perm_response_text(ctx, "%s [reason=\"%s%*s\"]", kind->message,
-                           &message)
-        != NGX_OK)
-    {
+    reason = perm_response_reason(ctx, &app);
+
+    message.data = ngx_pnalloc(ctx->request->pool,
+                               ngx_strlen(kind->message) + ngx_strlen(reason)
+                               + app.len + sizeof(" [reason=\"\"]"));
+    if (message.data == NULL) {
         return NGX_ERROR;
     }
+
+    message.len = ngx_sprintf(message.data, "%s [reason=\"%s%*s\"]",
+                              kind->message, reason, app.len, app.data)
+                  - message.data;
 
     text.data = (char *) message.data;
     text.len = message.len;
@@ -151,85 +152,59 @@ perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
 }
 
 
-/* https://www.rfc-editor.org/rfc/rfc9457 */
+/* https://www.rfc-editor.org/rfc/rfc9457; none of its texts needs an escape */
 
-static ngx_int_t
+static void
 perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
     perm_writer_t *w)
 {
-    ngx_str_t      detail;
-    perm_str_t     reason;
+    char          *reason;
+    perm_str_t     app, name;
     perm_tuple_t  *tuple;
 
-    if (perm_response_text(ctx, "%s: %s%*s", kind->message, &detail)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     tuple = &ctx->tuple;
-    reason = perm_decision_reason_name(ctx->decision.reason);
+    name = perm_decision_reason_name(ctx->decision.reason);
+    reason = perm_response_reason(ctx, &app);
 
     perm_writer_put(w, "{\"type\":\"urn:app-permission:%*s\","
-                    "\"title\":\"%s\",\"status\":%ui,\"detail\":\"%V\"",
-                    reason.len, reason.data, kind->title, kind->status,
-                    &detail);
+                    "\"title\":\"%s\",\"status\":%ui,"
+                    "\"detail\":\"%s: %s%*s\"",
+                    name.len, name.data, kind->title, kind->status,
+                    kind->message, reason, app.len, app.data);
 
-    perm_response_member(w, "gateway", tuple->gateway,
-                         perm_name_gateway_valid(tuple->gateway));
-    perm_response_member(w, "resource", tuple->resource,
-                         perm_name_resource_valid(tuple->resource));
-    perm_response_member(w, "app", tuple->app,
-                         perm_name_app_valid(tuple->app));
+    if (perm_name_gateway_valid(tuple->gateway)) {
+        perm_writer_put(w, ",\"gateway\":\"%*s\"", tuple->gateway.len,
+                        tuple->gateway.data);
+    }
+
+    if (perm_name_resource_valid(tuple->resource)) {
+        perm_writer_put(w, ",\"resource\":\"%*s\"", tuple->resource.len,
+                        tuple->resource.data);
+    }
+
+    if (perm_name_app_valid(tuple->app)) {
+        perm_writer_put(w, ",\"app\":\"%*s\"", tuple->app.len,
+                        tuple->app.data);
+    }
 
     perm_writer_put(w, "}");
-
-    return NGX_OK;
 }
 
 
-/* valid names need no escapes */
+/* a reason that ends with "=" is one of a valid app, which comes after it */
 
-static void
-perm_response_member(perm_writer_t *w, char *name, perm_str_t value, int valid)
+static char *
+perm_response_reason(perm_ctx_t *ctx, perm_str_t *app)
 {
-    if (valid) {
-        perm_writer_put(w, ",\"%s\":\"%*s\"", name, value.len, value.data);
-    }
-}
-
-
-/* "fmt" takes the message, the text of the reason, and the app's name */
-
-static ngx_int_t
-perm_response_text(perm_ctx_t *ctx, const char *fmt, char *message,
-    ngx_str_t *text)
-{
-    char        *reason;
-    size_t       len;
-    perm_str_t   app;
+    char    *reason;
+    size_t   len;
 
     reason = perm_response_reasons[ctx->decision.reason];
     len = ngx_strlen(reason);
-    app = perm_str("");
 
-    if (len && reason[len - 1] == '=') {
-        /* it is valid: the reason of a name that is not would be another */
-        app = ctx->tuple.app;
-    }
+    *app = (len && reason[len - 1] == '=') ? ctx->tuple.app : perm_str("");
 
-    len += ngx_strlen(fmt) + ngx_strlen(message) + app.len;
-
-    text->data = ngx_pnalloc(ctx->request->pool, len);
-    if (text->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    text->len = ngx_sprintf(text->data, fmt, message, reason, app.len,
-                            app.data)
-                - text->data;
-
-    return NGX_OK;
+    return reason;
 }
 
 
