@@ -6,7 +6,6 @@
 
 
 static void perm_metrics_more(perm_ctx_t *ctx);
-static void perm_metrics_resource(perm_ctx_t *ctx);
 
 
 uint64_t
@@ -39,6 +38,7 @@ perm_metrics_count(perm_ctx_t *ctx)
 static void
 perm_metrics_more(perm_ctx_t *ctx)
 {
+    ngx_uint_t          weight;
     perm_zone_t        *zone;
     perm_stats_cell_t  *stats;
 
@@ -56,7 +56,17 @@ perm_metrics_more(perm_ctx_t *ctx)
         perm_stats_age(stats, ngx_max(perm_cached_age(ctx), 0), ngx_time());
     }
 
-    perm_metrics_resource(ctx);
+    if (perm_name_gateway_valid(ctx->tuple.gateway)
+        && perm_name_resource_valid(ctx->tuple.resource))
+    {
+        weight = (ctx->cache == PERM_CACHE_HIT
+                  && ctx->decision.outcome == PERM_ALLOW)
+                 ? PERM_METRICS_SAMPLE : 1;
+
+        perm_resources_note(zone->resources, &ctx->tuple, ctx->policy,
+                            ctx->plcf->dry_run, ctx->decision.outcome, weight,
+                            ngx_time());
+    }
 
     if (ctx->cache == PERM_CACHE_MISS
         || perm_expiring_soon(ctx->decision.expires, ngx_time()))
@@ -68,19 +78,4 @@ perm_metrics_more(perm_ctx_t *ctx)
     if (ctx->decision.outcome != PERM_ALLOW) {
         perm_denial_log(ctx);
     }
-}
-
-
-static void
-perm_metrics_resource(perm_ctx_t *ctx)
-{
-    ngx_uint_t  weight;
-
-    weight = (ctx->cache == PERM_CACHE_HIT
-              && ctx->decision.outcome == PERM_ALLOW)
-             ? PERM_METRICS_SAMPLE : 1;
-
-    perm_resources_note(ctx->pmcf->sync.zone.zone->resources, &ctx->tuple,
-                        ctx->policy, ctx->plcf->dry_run,
-                        ctx->decision.outcome, weight, ngx_time());
 }

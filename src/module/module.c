@@ -14,7 +14,6 @@
 
 static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
-static ngx_int_t perm_init_redis(ngx_conf_t *cf, perm_redis_conf_t *redis);
 static void perm_zone_created(ngx_shm_zone_t *shm_zone);
 static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
@@ -69,7 +68,9 @@ static ngx_int_t
 perm_postconfiguration(ngx_conf_t *cf)
 {
     perm_main_conf_t           *pmcf;
+    perm_redis_conf_t          *redis;
     ngx_http_handler_pt        *h;
+    ngx_http_core_loc_conf_t   *clcf;
     ngx_http_core_main_conf_t  *cmcf;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -90,7 +91,17 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (perm_init_redis(cf, &pmcf->sync.redis) != NGX_OK) {
+    /* nginx makes a resolver without servers where there is no directive */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    redis = &pmcf->sync.redis;
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        redis->resolver = clcf->resolver;
+        redis->resolver_timeout = clcf->resolver_timeout;
+    }
+
+    if (redis->url && perm_redis_conf_init(cf, redis) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -115,28 +126,6 @@ perm_postconfiguration(ngx_conf_t *cf)
     *h = perm_handler;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_init_redis(ngx_conf_t *cf, perm_redis_conf_t *redis)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (redis->url == NULL) {
-        return NGX_OK;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* without the directive there is a resolver that knows no server */
-
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
-        redis->resolver = clcf->resolver;
-        redis->resolver_timeout = clcf->resolver_timeout;
-    }
-
-    return perm_redis_conf_init(cf, redis);
 }
 
 
