@@ -19,7 +19,7 @@
  * and the slot is free.
  */
 
-typedef struct {
+struct perm_cache_slot_s {
     uint64_t             state;
     uint64_t             accessed;       /* sequence and unix second */
 
@@ -34,19 +34,26 @@ typedef struct {
     uint8_t              live:1;
     uint8_t              untracked:1;    /* see perm_generation_t */
     perm_tuple_names_t   names;          /* up to the end of the slot */
-} perm_cache_slot_t;
+};
 
 
 #define PERM_CACHE_HEADER  offsetof(perm_cache_slot_t, names.bytes)
 #define PERM_CACHE_VALUES  offsetof(perm_cache_slot_t, gateway)
 
 
+/* of a hash slot of (gateway, app) */
+
+typedef struct {
+    uint32_t             count;          /* of changes */
+    uint32_t             marked;         /* the count at the mark */
+} perm_cache_change_t;
+
+
 struct perm_cache_s {
     perm_slots_class_t   classes[PERM_SLOTS_CLASSES];
     ngx_shmtx_t         *mutex;
-    uint32_t            *changes[2];     /* counters of hash slots */
-    uint32_t            *marked[2];      /* as they were at the mark */
-    uint32_t             change_mask;    /* of the number of a slot */
+    perm_cache_change_t *changes[2];
+    uint32_t             change_mask;    /* of the number of a hash slot */
     uint64_t             seed;
 
     /* written for every invalidation and store: apart from what is read */
@@ -85,7 +92,6 @@ static perm_slots_kind_t perm_cache_kind(void *table,
     perm_slots_place_t *place, uint32_t *stamp);
 static ngx_uint_t perm_cache_outdated(perm_cache_slot_t *slot,
     perm_cache_slot_t *values);
-static void perm_cache_uncount(perm_cache_t *cache, perm_cache_slot_t *slot);
 static void perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple,
     uint64_t hash, perm_cache_slot_t *values);
 
@@ -115,7 +121,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         changes *= 2;
     }
 
-    if (size < (size_t) changes * 8 * sizeof(uint32_t)) {
+    if (size < (size_t) changes * 4 * sizeof(perm_cache_change_t)) {
         return NULL;
     }
 
@@ -125,16 +131,13 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     }
 
     for (i = 0; i < 2; i++) {
-        cache->changes[i] = ngx_slab_calloc(shpool,
-                                            changes * sizeof(uint32_t));
-        cache->marked[i] = ngx_slab_calloc(shpool,
-                                           changes * sizeof(uint32_t));
-
-        if (cache->changes[i] == NULL || cache->marked[i] == NULL) {
+        cache->changes[i] = ngx_slab_calloc(shpool, changes
+                                            * sizeof(perm_cache_change_t));
+        if (cache->changes[i] == NULL) {
             return NULL;
         }
 
-        size -= changes * 2 * sizeof(uint32_t);
+        size -= changes * sizeof(perm_cache_change_t);
     }
 
     cache->change_mask = changes - 1;
@@ -281,20 +284,18 @@ perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
 static ngx_inline perm_generation_t
 perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
 {
+    uint32_t           slot;
     ngx_uint_t         i;
     perm_generation_t  now;
 
-    /*
-     * Each before the other reads that follow: who knows that a change was
-     * pushed sees both counters moved.
-     */
+    /* each before the reads that follow, and before a question to Redis */
 
     now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
     now.untracked = 0;
 
     for (i = 0; i < 2; i++) {
-        now.change[i] = __atomic_load_n(&cache->changes[i][slots[i]
-                                                       & cache->change_mask],
+        slot = slots[i] & cache->change_mask;
+        now.change[i] = __atomic_load_n(&cache->changes[i][slot].count,
                                         __ATOMIC_ACQUIRE);
     }
 
@@ -354,7 +355,8 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
         /* a refresh is no use of it */
         values.used = slot->used;
 
-        perm_cache_uncount(cache, slot);
+        cache->entries--;
+        cache->denied -= !slot->live;
 
     } else if (perm_slots_find_room(natural, hash, perm_cache_kind, NULL,
                                     values.used, live ? 0 : PERM_CACHE_DENIED,
@@ -364,7 +366,8 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
         slot = perm_cache_slot(&place);
 
         if (!perm_cache_unused(&place)) {
-            perm_cache_uncount(cache, slot);
+            cache->entries--;
+            cache->denied -= !slot->live;
             cache->evicted++;
 
             if (slot->live) {
@@ -473,14 +476,6 @@ perm_cache_outdated(perm_cache_slot_t *slot, perm_cache_slot_t *values)
 }
 
 
-static void
-perm_cache_uncount(perm_cache_t *cache, perm_cache_slot_t *slot)
-{
-    cache->entries--;
-    cache->denied -= !slot->live;
-}
-
-
 /*
  * Odd, the slot, even: readers rely on this order, and so does the next writer
  * where this one is killed.
@@ -527,7 +522,7 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_cache_change_slots(cache, gateway, app, slots);
 
     for (i = 0; i < 2; i++) {
-        (void) __atomic_add_fetch(&cache->changes[i][slots[i]], 1,
+        (void) __atomic_add_fetch(&cache->changes[i][slots[i]].count, 1,
                                   __ATOMIC_SEQ_CST);
     }
 }
@@ -536,14 +531,17 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 void
 perm_cache_mark(perm_cache_t *cache)
 {
-    uint32_t    n;
-    ngx_uint_t  i;
+    uint32_t              n;
+    ngx_uint_t            i;
+    perm_cache_change_t  *change;
 
     for (i = 0; i < 2; i++) {
         for (n = 0; n <= cache->change_mask; n++) {
-            __atomic_store_n(&cache->marked[i][n],
-                             __atomic_load_n(&cache->changes[i][n],
-                                             __ATOMIC_ACQUIRE),
+            change = &cache->changes[i][n];
+
+            /* a change that is before the mark is seen before it */
+            __atomic_store_n(&change->marked,
+                             __atomic_load_n(&change->count, __ATOMIC_ACQUIRE),
                              __ATOMIC_RELEASE);
         }
     }
@@ -560,7 +558,7 @@ perm_cache_unchanged_at_mark(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_cache_change_slots(cache, tuple->gateway, tuple->app, slots);
 
     for (i = 0; i < 2; i++) {
-        marked = __atomic_load_n(&cache->marked[i][slots[i]],
+        marked = __atomic_load_n(&cache->changes[i][slots[i]].marked,
                                  __ATOMIC_ACQUIRE);
 
         if ((int32_t) (marked - entry->generation.change[i]) <= 0) {
@@ -582,12 +580,10 @@ perm_cache_distrust(perm_cache_t *cache)
 ngx_uint_t
 perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
 {
-    uint32_t            stamp, claim;
-    uint64_t            state;
-    perm_cache_slot_t  *slot;
+    uint32_t  stamp, claim;
+    uint64_t  state;
 
-    slot = entry->slot;
-    state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    state = __atomic_load_n(&entry->slot->state, __ATOMIC_RELAXED);
 
     if (perm_cache_sequence(state) != entry->sequence) {
         /* refreshed, or given away */
@@ -601,7 +597,7 @@ perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
         return 0;
     }
 
-    return __atomic_compare_exchange_n(&slot->state, &state,
+    return __atomic_compare_exchange_n(&entry->slot->state, &state,
                                        perm_cache_word(entry->sequence, stamp),
                                        0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -610,11 +606,7 @@ perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
 ngx_uint_t
 perm_cache_accessed(perm_cache_entry_t *entry, time_t now)
 {
-    perm_cache_slot_t  *slot;
-
-    slot = entry->slot;
-
-    return __atomic_load_n(&slot->accessed, __ATOMIC_RELAXED)
+    return __atomic_load_n(&entry->slot->accessed, __ATOMIC_RELAXED)
            == perm_cache_word(entry->sequence, now);
 }
 
@@ -622,12 +614,8 @@ perm_cache_accessed(perm_cache_entry_t *entry, time_t now)
 void
 perm_cache_note_access(perm_cache_entry_t *entry, time_t now)
 {
-    perm_cache_slot_t  *slot;
-
-    slot = entry->slot;
-
-    __atomic_store_n(&slot->accessed, perm_cache_word(entry->sequence, now),
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->slot->accessed,
+                     perm_cache_word(entry->sequence, now), __ATOMIC_RELAXED);
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The shared-memory table of grants: what Redis said of one call, and how far
- * that can still be trusted.  Expiries are cached, never verdicts.
+ * The table of grants: what Redis said of a tuple, and how far that can still
+ * be trusted.  Expiries are cached, never verdicts.
  */
 
 
@@ -16,16 +16,17 @@
 #include "shm/tuple.h"
 
 
-typedef struct perm_cache_s  perm_cache_t;
+typedef struct perm_cache_s       perm_cache_t;
+typedef struct perm_cache_slot_s  perm_cache_slot_t;
 
 
 /*
  * Counters that only grow.  "epoch" is one for the whole table: it moves when
  * changes may have been missed.  Those of "change" are for two hash slots of
- * (gateway, app): both move when that key was reported as changed, so that a
- * key of which one stands still was not, whatever shares a slot with it.
- * "untracked" is of an answer: the server that gave it may not push changes, so
- * that the answer is used as stale only.
+ * (gateway, app): both move when that key was pushed as changed.  A key of
+ * which one stands still was not, whatever shares a slot with it.
+ * "untracked": the server that answered may not push changes, so that the
+ * answer is used as stale only.
  */
 
 typedef struct {
@@ -51,8 +52,8 @@ typedef struct {
     ngx_uint_t         trusted;     /* nothing was or can have been missed */
     ngx_uint_t         unchanged;   /* no change of its key was pushed */
 
-    /* where it was found, for perm_cache_claim() and perm_cache_accessed() */
-    void              *slot;
+    /* where it is, for perm_cache_claim() and perm_cache_accessed() */
+    perm_cache_slot_t *slot;
     uint32_t           sequence;
 } perm_cache_entry_t;
 
@@ -63,24 +64,25 @@ typedef struct {
     ngx_uint_t      denied;    /* entries without a live grant when stored */
     ngx_uint_t      evicted;   /* entries that made room, since start */
     ngx_uint_t      displaced; /* known grants among them */
-    time_t          displacing;/* unix seconds of the last one, 0: none */
+    time_t          displacing; /* unix seconds of the last one, 0: none */
 } perm_cache_stat_t;
 
 
 /*
- * Lays the table out in about "size" bytes of the zone's slab pool.  Returns
- * NULL when it does not fit.  Several classes of slots inside; callers need
- * not know.  "seed" is random, from the zone's creation.
+ * About "size" bytes of the slab pool; NULL when it does not fit.  "seed" is
+ * that of the hashes.
  */
+
 perm_cache_t *perm_cache_create(ngx_slab_pool_t *shpool, size_t size,
     uint64_t seed);
 
 
 /*
  * Takes no lock, allocates nothing.  Names are compared in full.  Returns
- * NGX_OK with *entry filled, or NGX_DECLINED.  "now" (ms, monotonic) is what
- * the entry was last used at from now on.
+ * NGX_OK with *entry filled, or NGX_DECLINED.  "now" (ms, monotonic) is when
+ * the entry was last used.
  */
+
 ngx_int_t perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple,
     uint64_t hash, ngx_msec_t now, perm_cache_entry_t *entry);
 
@@ -93,12 +95,13 @@ perm_generation_t perm_cache_generation(perm_cache_t *cache,
 
 /*
  * Stores an answer under the zone's mutex, in place of an older one for the
- * same call.  "live" tells a known grant from a denial: denials make room for
+ * same tuple.  "live" tells a known grant from a denial: denials make room for
  * grants, never the other way round, and have a bounded share.  A grant takes
- * a bigger slot than it needs before it makes another one go.  An answer
- * whose generation is not current any more is stored too (it was true once),
- * it will just not be trusted; it never replaces a newer one.
+ * a bigger slot than it needs before it makes another one go.  An answer whose
+ * generation is not current any more is stored, too, but not trusted; it never
+ * replaces a newer one.
  */
+
 void perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_grants_t grants, ngx_uint_t live, int64_t fetched,
     perm_generation_t generation);
@@ -113,10 +116,15 @@ void perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_grants_t grants, int64_t fetched);
 
 
-/* this key changed */
+/* the key was pushed as changed */
 
 void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app);
+
+
+/* changes may have been missed: nothing that was fetched before is trusted */
+
+void perm_cache_distrust(perm_cache_t *cache);
 
 
 /*
@@ -130,23 +138,20 @@ ngx_uint_t perm_cache_unchanged_at_mark(perm_cache_t *cache,
     perm_tuple_t *tuple, perm_cache_entry_t *entry);
 
 
-/* changes may have been missed: trust nothing that was fetched before */
-
-void perm_cache_distrust(perm_cache_t *cache);
-
-
 /*
- * One caller in all workers gets 1 per fetched entry, and again when nothing
- * came of it within "retry" ms: that one refreshes the entry ahead of its end.
+ * 1 for one caller in all workers per fetched entry, and again when it was not
+ * refreshed within "retry" ms: that one refreshes it ahead of its end.
  */
+
 ngx_uint_t perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now,
     ngx_msec_t retry);
 
 
 /*
  * Whether an access in this second (unix seconds) was noted for this very
- * entry, and noting it.  A hint that spares the recorder's work.
+ * entry, and noting it: a hint that spares the recorder's work.
  */
+
 ngx_uint_t perm_cache_accessed(perm_cache_entry_t *entry, time_t now);
 void perm_cache_note_access(perm_cache_entry_t *entry, time_t now);
 
@@ -155,11 +160,12 @@ void perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat);
 
 
 /*
- * Walks the table, a bounded number of slots a call, without a lock.  *cursor
+ * Walks the table without a lock, a bounded number of slots a call.  *cursor
  * is 0 at first.  Returns NGX_OK with an entry and its names copied into
  * "names" (PERM_TUPLE_MAX bytes), NGX_AGAIN when this call's bound is reached,
  * NGX_DONE at the end.
  */
+
 ngx_int_t perm_cache_next(perm_cache_t *cache, ngx_uint_t *cursor,
     perm_tuple_t *tuple, char *names, perm_cache_entry_t *entry);
 

@@ -13,16 +13,6 @@ static int ngx_libc_cdecl perm_expiring_order(const void *one,
 const ngx_uint_t  perm_expiring_days[PERM_EXPIRING_WINDOWS] = { 1, 3, 7, 15 };
 
 
-/* the weight of a record is when its grant ends */
-
-perm_records_t *
-perm_expiring_create(ngx_slab_pool_t *shpool, uint64_t seed)
-{
-    return perm_records_create(shpool, sizeof(perm_expiring_entry_t),
-                               PERM_EXPIRING_MAX, seed);
-}
-
-
 ngx_uint_t
 perm_expiring_soon(int64_t expires, time_t now)
 {

@@ -26,10 +26,6 @@ typedef struct {
 extern const ngx_uint_t  perm_expiring_days[PERM_EXPIRING_WINDOWS];
 
 
-/* NULL when there is no room */
-
-perm_records_t *perm_expiring_create(ngx_slab_pool_t *shpool, uint64_t seed);
-
 /* 1 for a live grant that ends within PERM_EXPIRING_DAYS */
 
 ngx_uint_t perm_expiring_soon(int64_t expires, time_t now);

@@ -9,14 +9,6 @@ static int ngx_libc_cdecl perm_heavy_hitters_order(const void *one,
     const void *two);
 
 
-perm_records_t *
-perm_heavy_hitters_create(ngx_slab_pool_t *shpool, uint64_t seed)
-{
-    return perm_records_create(shpool, sizeof(perm_heavy_hitters_entry_t),
-                               PERM_HEAVY_HITTERS_MAX, seed);
-}
-
-
 void
 perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
     perm_reason_t reason, time_t now)

@@ -30,11 +30,6 @@ typedef struct {
 } perm_heavy_hitters_entry_t;
 
 
-/* NULL when there is no room */
-
-perm_records_t *perm_heavy_hitters_create(ngx_slab_pool_t *shpool,
-    uint64_t seed);
-
 /*
  * Never waits: what another worker keeps it from counting is left out (the
  * counters of the status have it).  Gateways and resources that are no valid

@@ -1,7 +1,7 @@
 
 /*
- * The shared-memory table of last accesses: the newest second of each call
- * that a grant allowed, until Redis has acknowledged it.
+ * The table of last accesses: the newest second of each tuple that a grant
+ * allowed, until Redis has acknowledged it.
  */
 
 
@@ -12,7 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "core/name.h"
+#include "shm/tuple.h"
 
 
 typedef struct perm_recorder_s  perm_recorder_t;
@@ -46,23 +46,25 @@ perm_recorder_t *perm_recorder_create(ngx_slab_pool_t *shpool, size_t size);
 
 
 /*
- * Records an access.  A known call's newer second is one atomic store; a new
- * call takes the zone's mutex for a moment.  It gets a slot that is not in
- * use, a bigger one than it needs if that is all there is, or one whose access
- * is flushed.  Returns NGX_OK, or NGX_DECLINED when there is no room: dropped
- * and counted.  "hash" is perm_tuple_hash().  A call whose pending access is
- * newer keeps that.  Nothing that was pending is lost when the caller is
- * killed anywhere in here.
+ * Records an access, unless a newer one of that tuple is pending.  A known
+ * tuple's newer second is one atomic exchange; a new tuple takes the zone's
+ * mutex for a moment.  It gets a slot that is not in use, a bigger one than it
+ * needs if that is all there is, or one whose access is acknowledged.  Nothing
+ * that was pending is lost when the caller is killed anywhere in here.
+ * "hash" is perm_tuple_hash().  NGX_DECLINED: there is no room, which is
+ * counted as dropped.
  */
+
 ngx_int_t perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
     uint64_t hash, time_t now);
 
 
 /*
  * Copies out up to "n" pending accesses, walking on from *cursor (any value)
- * without a lock over a bounded number of slots.  Returns how many;
- * *cursor has wrapped to 0 when the end of the table was reached.
+ * without a lock over a bounded number of slots.  Returns how many; *cursor is
+ * 0 again when the end of the table was reached.
  */
+
 ngx_uint_t perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     perm_recorder_access_t *accesses, ngx_uint_t n);
 

@@ -8,14 +8,6 @@ static int ngx_libc_cdecl perm_resources_order(const void *one,
     const void *two);
 
 
-perm_records_t *
-perm_resources_create(ngx_slab_pool_t *shpool, uint64_t seed)
-{
-    return perm_records_create(shpool, sizeof(perm_resource_entry_t),
-                               PERM_RESOURCES_MAX, seed);
-}
-
-
 void
 perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
     perm_policy_t policy, ngx_uint_t dry_run, perm_outcome_t outcome,

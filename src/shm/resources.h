@@ -27,10 +27,6 @@ typedef struct {
 } perm_resource_entry_t;
 
 
-/* NULL when there is no room */
-
-perm_records_t *perm_resources_create(ngx_slab_pool_t *shpool, uint64_t seed);
-
 /*
  * To be called for "weight" requests at a time: 1 for a request that was not
  * allowed or no hit; hits and "open" may be sampled.  "dry_run": the

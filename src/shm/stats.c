@@ -6,43 +6,32 @@
 #define PERM_STATS_LINE   128   /* bytes: two cache lines, as the prefetcher
                                    of the neighbour line takes them */
 
-#define PERM_STATS_STRIDE  ngx_align(sizeof(perm_stats_cell_t), PERM_STATS_LINE)
-
 
 struct perm_stats_s {
-    u_char  *cells;
+    union {
+        perm_stats_cell_t  cell;
+        u_char             lines[ngx_align(sizeof(perm_stats_cell_t),
+                                           PERM_STATS_LINE)];
+    } cells[PERM_STATS_CELLS];
 };
 
+
+static ngx_atomic_uint_t perm_stats_oldest(perm_age_cell_t *a, time_t now);
+
+
+/* whole pages, so that cells begin with a cache line */
 
 perm_stats_t *
 perm_stats_create(ngx_slab_pool_t *shpool)
 {
-    u_char        *cells;
-    perm_stats_t  *stats;
-
-    stats = ngx_slab_calloc(shpool, sizeof(perm_stats_t));
-    if (stats == NULL) {
-        return NULL;
-    }
-
-    cells = ngx_slab_calloc(shpool, PERM_STATS_CELLS * PERM_STATS_STRIDE
-                                    + PERM_STATS_LINE);
-    if (cells == NULL) {
-        return NULL;
-    }
-
-    stats->cells = ngx_align_ptr(cells, PERM_STATS_LINE);
-
-    return stats;
+    return ngx_slab_calloc(shpool, sizeof(perm_stats_t));
 }
 
 
 perm_stats_cell_t *
 perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker)
 {
-    worker = ngx_min(worker, PERM_STATS_CELLS - 1);
-
-    return (perm_stats_cell_t *) (stats->cells + worker * PERM_STATS_STRIDE);
+    return &stats->cells[ngx_min(worker, PERM_STATS_CELLS - 1)].cell;
 }
 
 
@@ -87,22 +76,7 @@ perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now)
 }
 
 
-static ngx_atomic_uint_t
-perm_stats_oldest(perm_age_cell_t *a, time_t now)
-{
-    ngx_atomic_uint_t  minute;
-
-    minute = now / 60;
-
-    if (a->minute == minute) {
-        return ngx_max(a->oldest, a->before);
-    }
-
-    return (a->minute + 1 == minute) ? a->oldest : 0;
-}
-
-
-/* up to its age a cell is counters and nothing else */
+/* before its age a cell is counters and nothing else */
 
 void
 perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now)
@@ -131,4 +105,19 @@ perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now)
             sum->age.oldest = oldest;
         }
     }
+}
+
+
+static ngx_atomic_uint_t
+perm_stats_oldest(perm_age_cell_t *a, time_t now)
+{
+    ngx_atomic_uint_t  minute;
+
+    minute = now / 60;
+
+    if (a->minute == minute) {
+        return ngx_max(a->oldest, a->before);
+    }
+
+    return (a->minute + 1 == minute) ? a->oldest : 0;
 }

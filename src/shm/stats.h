@@ -1,7 +1,7 @@
 
 /*
- * Counters and histograms in shared memory, one padded cell a worker, added
- * to atomically (two generations of workers share cells during a reload).
+ * Counters and histograms in shared memory: one padded cell a worker, added to
+ * atomically, since workers of two configurations share cells during a reload.
  */
 
 
@@ -41,7 +41,7 @@ typedef struct {
 } perm_histogram_cell_t;
 
 
-/* the age of the oldest answer that decided, this minute and the one before */
+/* the age of the oldest answer that decided, in this minute and the last */
 
 typedef struct {
     ngx_atomic_t    minute;    /* unix */
@@ -110,8 +110,8 @@ void perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now);
 
 
 /*
- * Adds the cells up, without a lock: what is counted meanwhile may or may not
- * be in the sum, and no counter ever goes back.
+ * Adds the cells up, without a lock: a request that is counted meanwhile may
+ * or may not be in the sum, and no counter ever goes back.
  */
 
 void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now);

@@ -7,6 +7,7 @@
 #define PERM_ZONE_CACHE      67
 #define PERM_ZONE_RECORDER   30
 
+
 static ngx_int_t perm_zone_reuse(ngx_shm_zone_t *shm_zone,
     perm_zone_conf_t *old);
 static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
@@ -128,10 +129,17 @@ perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
     zone->created = ngx_time();
 
     zone->stats = perm_stats_create(shpool);
-    zone->refused = perm_heavy_hitters_create(shpool, zone->seed);
-    zone->would_deny = perm_heavy_hitters_create(shpool, zone->seed);
-    zone->expiring = perm_expiring_create(shpool, zone->seed);
-    zone->resources = perm_resources_create(shpool, zone->seed);
+    zone->refused = perm_records_create(shpool,
+                                        sizeof(perm_heavy_hitters_entry_t),
+                                        PERM_HEAVY_HITTERS_MAX, zone->seed);
+    zone->would_deny = perm_records_create(shpool,
+                                           sizeof(perm_heavy_hitters_entry_t),
+                                           PERM_HEAVY_HITTERS_MAX, zone->seed);
+    zone->expiring = perm_records_create(shpool, sizeof(perm_expiring_entry_t),
+                                         PERM_EXPIRING_MAX, zone->seed);
+    zone->resources = perm_records_create(shpool,
+                                          sizeof(perm_resource_entry_t),
+                                          PERM_RESOURCES_MAX, zone->seed);
     zone->history = perm_history_create(shpool);
 
     if (zone->stats == NULL || zone->refused == NULL
@@ -154,7 +162,7 @@ perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
 }
 
 
-/* what collides must not be known to those who choose app codes */
+/* random: who chooses app codes must not know which names collide */
 
 static uint64_t
 perm_zone_seed(void)

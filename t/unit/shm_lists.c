@@ -130,7 +130,8 @@ test_top(void)
     perm_heavy_hitters_entry_t  *e;
 
     fresh(32 * 1024 * 1024);
-    top = perm_heavy_hitters_create(shpool, SEED);
+    top = perm_records_create(shpool, sizeof(refused[0]),
+                              PERM_HEAVY_HITTERS_MAX, SEED);
 
     ok(perm_heavy_hitters_list(top, refused) == 0,
        "empty at first");
@@ -182,7 +183,8 @@ test_top(void)
 
     fresh(1024 * 1024);
     n = shpool->pfree;
-    top = perm_heavy_hitters_create(shpool, SEED);
+    top = perm_records_create(shpool, sizeof(refused[0]),
+                              PERM_HEAVY_HITTERS_MAX, SEED);
     ok(top != NULL && (n - shpool->pfree) * ngx_pagesize < 64 * 1024,
        "small in a small zone");
 }
@@ -308,7 +310,7 @@ test_forecast(void)
     perm_records_t  *f;
 
     fresh(1024 * 1024);
-    f = perm_expiring_create(shpool, SEED);
+    f = perm_records_create(shpool, sizeof(ending[0]), PERM_EXPIRING_MAX, SEED);
 
     note(f, "r", "day", PERM_RESOURCE_GRANT, T + DAY);
     note(f, "r", "day+", PERM_RESOURCE_GRANT, T + DAY + 1);
@@ -360,7 +362,8 @@ test_resources(void)
     perm_records_t  *r;
 
     fresh(32 * 1024 * 1024);
-    r = perm_resources_create(shpool, SEED);
+    r = perm_records_create(shpool, sizeof(resources[0]), PERM_RESOURCES_MAX,
+                            SEED);
 
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "r%lu", (unsigned long) i);
