@@ -36,8 +36,7 @@ run_access(perm_cli_t *cli)
 {
     perm_table_warn_unloaded(&cli->table);
 
-    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, &perm_walk_all,
-                     print_rows, cli);
+    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, NULL, print_rows, cli);
 
     return PERM_EXIT_DONE;
 }

@@ -307,10 +307,10 @@ check_types(perm_doctor_t *doctor)
     }
 
     doctor->kind = PERM_KEY_GRANTS;
-    perm_walk_keys(table, doctor->kind, &perm_walk_all, look_at_keys, doctor);
+    perm_walk_keys(table, doctor->kind, NULL, look_at_keys, doctor);
 
     doctor->kind = PERM_KEY_ACCESS;
-    perm_walk_keys(table, doctor->kind, &perm_walk_all, look_at_keys, doctor);
+    perm_walk_keys(table, doctor->kind, NULL, look_at_keys, doctor);
 
     if (doctor->wrong_types > NAMED) {
         perm_doctor_report(doctor, ERROR, "types", "%llu keys are of a wrong "

@@ -21,7 +21,7 @@
 /* a grant that ends */
 
 typedef struct {
-    perm_tuple_t        tuple;      /* NUL-terminated, in one allocation */
+    perm_tuple_t        tuple;      /* allocated, and NUL-terminated */
     int64_t             expires;
     int64_t             last;
 } perm_ending_t;
@@ -42,7 +42,7 @@ static int is_due(const perm_cli_t *cli, const perm_row_t *row);
 static int days_wanted(const perm_cli_t *cli, int64_t expires);
 static int64_t end_of(const perm_cli_t *cli, int64_t expires, int64_t last);
 static void keep(perm_expiring_t *expiring, const perm_row_t *row);
-static char *copy(char *p, perm_str_t *text);
+static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
 static int compare(const void *a, const void *b);
 static int report_app(const perm_cli_t *cli, const perm_ending_t *list,
@@ -99,8 +99,8 @@ run_expiring(perm_cli_t *cli)
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST | PERM_WALK_GATEWAY,
-                     &perm_walk_all, read_rows, &expiring);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST | PERM_WALK_GATEWAY, NULL,
+                     read_rows, &expiring);
 
     status = report(&expiring);
 
@@ -183,8 +183,6 @@ end_of(const perm_cli_t *cli, int64_t expires, int64_t last)
 static void
 keep(perm_expiring_t *expiring, const perm_row_t *row)
 {
-    char           *p;
-    perm_tuple_t   *tuple;
     perm_ending_t  *ending;
 
     expiring->list = perm_alloc_room(expiring->list, &expiring->size,
@@ -195,23 +193,16 @@ keep(perm_expiring_t *expiring, const perm_row_t *row)
     ending->expires = row->expires;
     ending->last = row->last;
 
-    tuple = &ending->tuple;
-    p = perm_alloc(tuple->app.len + tuple->gateway.len + tuple->resource.len
-                   + 3);
-    p = copy(p, &tuple->app);
-    p = copy(p, &tuple->gateway);
-    (void) copy(p, &tuple->resource);
+    copy(&ending->tuple.app);
+    copy(&ending->tuple.gateway);
+    copy(&ending->tuple.resource);
 }
 
 
-static char *
-copy(char *p, perm_str_t *text)
+static void
+copy(perm_str_t *name)
 {
-    memcpy(p, text->data, text->len);
-    p[text->len] = '\0';
-    text->data = p;
-
-    return p + text->len + 1;
+    name->data = perm_alloc_check(strndup(name->data, name->len));
 }
 
 
@@ -245,10 +236,10 @@ report(perm_expiring_t *expiring)
     perm_output_warn("%llu grants of %llu apps end; %llu apps could not be "
                      "told", (perm_count_t) expiring->n, apps, failed);
 
-    /* the name of the app begins the allocation */
-
     for (i = 0; i < expiring->n; i++) {
-        free((void *) list[i].tuple.app.data);
+        free((char *) list[i].tuple.app.data);
+        free((char *) list[i].tuple.gateway.data);
+        free((char *) list[i].tuple.resource.data);
     }
 
     return failed ? PERM_EXIT_NO

@@ -35,7 +35,6 @@ static perm_exit_t run_export(perm_cli_t *cli);
 static void write_rows(void *data, perm_row_t *rows, size_t n);
 static void open_file(perm_export_t *export, const char *name);
 static void open_temporary(perm_export_t *export, const struct stat *old);
-static mode_t new_mode(void);
 static void commit(perm_export_t *export);
 static void remove_temporary(void *data);
 static void fail(const perm_export_t *export, perm_exit_t status,
@@ -73,8 +72,7 @@ run_export(perm_cli_t *cli)
     perm_output_at_fatal(remove_temporary, &export);
     open_file(&export, cli->args.file);
 
-    unreadable = perm_walk(&cli->table, 0, &perm_walk_all, write_rows,
-                           &export);
+    unreadable = perm_walk(&cli->table, 0, NULL, write_rows, &export);
 
     if (perm_walk_interrupted) {
         remove_temporary(&export);
@@ -170,8 +168,9 @@ open_file(perm_export_t *export, const char *name)
 static void
 open_temporary(perm_export_t *export, const struct stat *old)
 {
-    int   fd;
-    char  *path;
+    int      fd;
+    char    *path;
+    mode_t   mask;
 
     /* behind a symbolic link the file is replaced, not the link */
 
@@ -192,19 +191,9 @@ open_temporary(perm_export_t *export, const struct stat *old)
 
     /* the rights of the file that is replaced, or those of any new file */
 
-    (void) fchmod(fd, old ? old->st_mode & 07777 : new_mode());
-}
-
-
-static mode_t
-new_mode(void)
-{
-    mode_t  mask;
-
     mask = umask(0);
     (void) umask(mask);
-
-    return 0666 & ~mask;
+    (void) fchmod(fd, old ? old->st_mode & 07777 : 0666 & ~mask);
 }
 
 

@@ -271,8 +271,6 @@ refuse_line(perm_import_t *import, const char *wrong)
 static void
 write_batch(perm_import_t *import, perm_count_t last)
 {
-    perm_count_t  total;
-
     perm_batch_write(&import->cli->table, import->batch, &import->counts);
 
     import->good -= import->counts.refused;
@@ -280,14 +278,8 @@ write_batch(perm_import_t *import, perm_count_t last)
     import->counts.refused = 0;
 
     import->settled = last;
-    total = 0;
-
-    if (import->size && import->offset) {
-        total = (perm_count_t) ((double) import->settled * import->size
-                                / import->offset);
-    }
-
-    perm_output_progress("imported", import->settled, total);
+    perm_output_progress("imported", last, import->offset
+                         ? (double) last * import->size / import->offset : 0);
 }
 
 
@@ -315,8 +307,8 @@ finish(perm_import_t *import)
                   compare);
         }
 
-        (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE,
-                         &perm_walk_all, remove_rows, import);
+        (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE, NULL,
+                         remove_rows, import);
     }
 
     if (!perm_walk_interrupted) {

@@ -69,11 +69,11 @@ run_purge(perm_cli_t *cli)
 
     perm_walk_catch_interrupt();
 
-    (void) perm_walk(&cli->table, 0, &perm_walk_all, purge_grants, &purge);
+    (void) perm_walk(&cli->table, 0, NULL, purge_grants, &purge);
 
     purge.seen = 0;
     (void) perm_walk(&cli->table, PERM_WALK_ACCESSES | PERM_WALK_UNREADABLE,
-                     &perm_walk_all, purge_accesses, &purge);
+                     NULL, purge_accesses, &purge);
 
     perm_output_warn("%spurged %llu grants and %llu accesses",
                      perm_walk_interrupted ? "interrupted: " : "",

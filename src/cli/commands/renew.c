@@ -85,8 +85,7 @@ run_renew(perm_cli_t *cli)
     memset(&run, 0, sizeof(perm_renew_run_t));
     run.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST, &perm_walk_all, renew_rows,
-                     &run);
+    (void) perm_walk(&cli->table, PERM_WALK_LAST, NULL, renew_rows, &run);
     free(run.items);
 
     perm_output_warn("%s%s %llu of %llu grants%s",

@@ -66,8 +66,6 @@ static void take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void interrupt(int signo);
 
 
-const perm_tuple_t  perm_walk_all = { { 0, "" }, { 0, "" }, { 0, "" } };
-
 volatile sig_atomic_t  perm_walk_interrupted;
 
 
@@ -111,6 +109,9 @@ perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
     perm_node_t  *node;
     perm_tuple_t  tuple;
 
+    static const perm_tuple_t  all;
+
+    only = only ? only : &all;
     tuple.gateway = only->gateway.len ? only->gateway : perm_str("*");
     tuple.app = only->app.len ? only->app : perm_str("*");
     key = perm_table_key(table, pattern, kind, &tuple);

@@ -40,9 +40,9 @@ typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
 
 
 /*
- * Visits all grants or accesses, or those of a gateway and an app: "only" has
- * them, of len 0 for all.  flags: the sum of those above.  Returns how many
- * grants were unreadable.
+ * Visits all grants or accesses, or only those of a gateway or an app or both:
+ * NULL and a name of len 0 stand for all.  flags: the sum of those above.
+ * Returns how many grants were unreadable.
  *
  * A grant that is there all the time is visited; one that comes or goes
  * meanwhile perhaps.  One may come twice while Redis resizes its key.  What
@@ -61,11 +61,6 @@ typedef void (*perm_walk_keys_pt)(void *data, perm_str_t *keys, size_t n);
 
 void perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
     const perm_tuple_t *only, perm_walk_keys_pt keys, void *data);
-
-
-/* the tuple that leaves nothing out */
-
-extern const perm_tuple_t  perm_walk_all;
 
 
 /*
