@@ -135,6 +135,21 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
 }
 
 
+void
+perm_health_lag(perm_health_t *health, ngx_msec_t msec)
+{
+    ngx_atomic_uint_t  worst;
+
+    health->lag = msec;
+
+    do {
+        worst = health->lag_worst;
+
+    } while (msec > worst
+             && !ngx_atomic_cmp_set(&health->lag_worst, worst, msec));
+}
+
+
 ngx_uint_t
 perm_health_first(perm_health_t *health, uint64_t hash)
 {

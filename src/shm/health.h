@@ -44,6 +44,10 @@ void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 
+/* ms: what a heartbeat took now */
+
+void perm_health_lag(perm_health_t *health, ngx_msec_t msec);
+
 
 /*
  * 1 for the first of all workers that comes with this hash, of a key that is

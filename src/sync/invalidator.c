@@ -6,46 +6,57 @@
 #include "redis/tracking.h"
 
 
-/* a new holder of the lease gets that long before the loss is made known */
+/*
+ * A gap is a time in which changes may be missed, but will be pushed again.
+ * What is fetched in it must not be trusted for "app_permission_cache_valid":
+ * so nothing is trusted, time and again, less often when the gap is a long one.
+ */
 
-#define PERM_INVALIDATOR_PATIENCE  1000    /* ms */
-
-/* in a gap nothing is trusted for longer than that, and when it lasts */
-
-#define PERM_INVALIDATOR_GAP       50      /* ms */
-#define PERM_INVALIDATOR_GAP_LONG  1000    /* ms */
+#define PERM_INVALIDATOR_GAP       50      /* ms between these */
+#define PERM_INVALIDATOR_GAP_LONG  1000    /* ms, likewise */
 #define PERM_INVALIDATOR_LONG      10000   /* ms */
+
+/* a new holder of the lease has that long before a loss is logged */
+
+#define PERM_INVALIDATOR_TAKEOVER  1000    /* ms */
 
 /* every worker has learned by then that the masters are others now */
 
 #define PERM_INVALIDATOR_MOVE      3000    /* ms */
 
-#define PERM_INVALIDATOR_PREFIXES  2
-
 
 struct perm_invalidator_s {
     perm_sync_conf_t       *conf;
-    perm_fetch_t           *fetch;
-    perm_stats_cell_t      *stats;
     perm_zone_t            *zone;
+    perm_fetch_t           *fetch;
+    perm_revalidate_t      *revalidate;
+    perm_stats_cell_t      *stats;
     ngx_log_t              *log;
     ngx_event_t             timer;
 
-    perm_redis_tracking_t  *tracking;   /* NULL: not the holder */
-    perm_revalidate_t      *revalidate;
-    ngx_msec_t              since;      /* ms, monotonic: in a gap since */
-    ngx_msec_t              distrusted; /* ms, monotonic: in the gap, last */
-    ngx_msec_t              move;       /* ms, monotonic: the last one's */
-    unsigned                active:1;
+    perm_redis_tracking_t  *tracking;   /* NULL: another worker has the lease */
+    ngx_msec_t              since;      /* monotonic: last change of "active" */
+    ngx_msec_t              distrusted; /* monotonic: in the gap, last */
+    ngx_msec_t              moved;      /* monotonic: last move */
+    unsigned                active:1;   /* every change is pushed */
     unsigned                moving:1;
-    unsigned                refused:1;  /* cache_valid is what counts */
+    unsigned                refused:1;  /* changes will not be pushed */
 
-    ngx_str_t               prefixes[PERM_INVALIDATOR_PREFIXES];
-    ngx_str_t               meta;       /* the key */
+    perm_str_t              prefix;
+    ngx_str_t               tracked[2]; /* the prefix of grants, and "meta" */
+    char                    names[2][PERM_KEY_MAX];
 };
 
 
+static void perm_invalidator_timer(ngx_event_t *ev);
+static void perm_invalidator_begin(perm_invalidator_t *invalidator);
+static void perm_invalidator_end(perm_invalidator_t *invalidator);
+static ngx_msec_t perm_invalidator_turn(perm_invalidator_t *invalidator);
+static void perm_invalidator_gap(perm_invalidator_t *invalidator);
+static void perm_invalidator_hasten(perm_invalidator_t *invalidator);
 static void perm_invalidator_changed(void *data, ngx_str_t *key);
+static void perm_invalidator_table(perm_invalidator_t *invalidator,
+    perm_table_event_t event);
 static void perm_invalidator_active(void *data, ngx_uint_t active);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
 static void perm_invalidator_moved(void *data);
@@ -65,286 +76,60 @@ static perm_redis_tracking_handlers_t  perm_invalidator_handlers = {
 };
 
 
-/* the table may be another now, or none */
-
-static void
-perm_invalidator_doubt(perm_invalidator_t *invalidator,
-    perm_table_event_t event)
+perm_invalidator_t *
+perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
+    ngx_cycle_t *cycle)
 {
-    perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
-    perm_fetch_table(invalidator->fetch);
-    perm_revalidate_start(invalidator->revalidate);
-}
+    u_char              *p;
+    perm_invalidator_t  *invalidator;
 
-
-/* is what is fetched now trusted until it is told of, or ends? */
-
-static void
-perm_invalidator_trust(perm_invalidator_t *invalidator)
-{
-    perm_revalidate_gap(invalidator->revalidate, invalidator->moving || !(invalidator->active || invalidator->refused));
-}
-
-
-static void
-perm_invalidator_changed(void *data, ngx_str_t *key)
-{
-    perm_invalidator_t *invalidator = data;
-
-    perm_str_t  name, prefix, gateway, app;
-
-    if (key == NULL
-        || (key->len == invalidator->meta.len
-            && ngx_memcmp(key->data, invalidator->meta.data, key->len) == 0))
-    {
-        perm_invalidator_doubt(invalidator,
-                               key ? PERM_TABLE_META : PERM_TABLE_FLUSH);
-
-    } else {
-        name.len = key->len;
-        name.data = (const char *) key->data;
-
-        prefix.len = invalidator->conf->redis.prefix.len;
-        prefix.data = (const char *) invalidator->conf->redis.prefix.data;
-
-        if (!perm_grant_key_parse(name, PERM_KEY_GRANTS, prefix, &gateway,
-                                  &app))
-        {
-            return;
-        }
-
-        perm_cache_invalidate(invalidator->zone->cache, gateway, app);
-        perm_revalidate_start(invalidator->revalidate);
+    invalidator = ngx_pcalloc(cycle->pool, sizeof(perm_invalidator_t));
+    if (invalidator == NULL) {
+        return NULL;
     }
 
-    (void) ngx_atomic_fetch_add(&invalidator->stats->invalidations, 1);
+    invalidator->conf = conf;
+    invalidator->zone = conf->zone.zone;
+    invalidator->fetch = fetch;
+    invalidator->stats = perm_stats_cell(invalidator->zone->stats, ngx_worker);
+    invalidator->log = cycle->log;
+    invalidator->prefix = perm_sync_conf_prefix(conf);
+
+    p = (u_char *) invalidator->names[0];
+    invalidator->tracked[0].data = p;
+    invalidator->tracked[0].len = ngx_sprintf(p, "%Vgrants:",
+                                              &conf->redis.prefix)
+                                  - p;
+
+    p = (u_char *) invalidator->names[1];
+    invalidator->tracked[1].data = p;
+    invalidator->tracked[1].len = perm_grant_key_meta((char *) p,
+                                                      invalidator->prefix);
+
+    invalidator->revalidate = perm_revalidate_create(conf, fetch, cycle);
+    if (invalidator->revalidate == NULL) {
+        return NULL;
+    }
+
+    invalidator->timer.handler = perm_invalidator_timer;
+    invalidator->timer.data = invalidator;
+    invalidator->timer.log = cycle->log;
+    invalidator->timer.cancelable = 1;
+
+    ngx_add_timer(&invalidator->timer, 1);
+
+    return invalidator;
 }
 
 
-/* the rhythm of a gap */
-
-static void
-perm_invalidator_hurry(perm_invalidator_t *invalidator)
+void
+perm_invalidator_destroy(perm_invalidator_t *invalidator)
 {
-    invalidator->distrusted = ngx_current_msec;
-
-    /* deleted first: nginx does not bring a timer forward by so little */
-
     if (invalidator->timer.timer_set) {
         ngx_del_timer(&invalidator->timer);
     }
 
-    ngx_add_timer(&invalidator->timer, PERM_INVALIDATOR_GAP);
-}
-
-
-/*
- * Either way changes may have been missed.  What is fetched from now on is of
- * the new epoch, so that distrusting comes before anybody is told.
- */
-
-static void
-perm_invalidator_active(void *data, ngx_uint_t active)
-{
-    perm_invalidator_t *invalidator = data;
-
-    invalidator->active = active ? 1 : 0;
-    invalidator->refused = 0;
-    invalidator->since = ngx_current_msec;
-
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_trust(invalidator);
-
-    if (active) {
-        perm_invalidator_doubt(invalidator, PERM_TABLE_META);
-
-    } else {
-        perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
-                               invalidator->log);
-    }
-
-    if (ngx_exiting) {
-
-        /* a hand-over to a younger worker, not a loss */
-
-        perm_lease_release(&invalidator->zone->tracking);
-        return;
-    }
-
-    perm_health_tracking(&invalidator->zone->health, active, invalidator->log);
-
-    if (!active) {
-        perm_invalidator_hurry(invalidator);
-    }
-}
-
-
-static void
-perm_invalidator_lag(void *data, ngx_msec_t msec)
-{
-    perm_invalidator_t *invalidator = data;
-
-    perm_health_t      *health;
-    ngx_atomic_uint_t   worst;
-
-    health = &invalidator->zone->health;
-    health->lag = msec;
-
-    do {
-        worst = health->lag_worst;
-
-    } while (msec > worst
-             && !ngx_atomic_cmp_set(&health->lag_worst, worst, msec));
-}
-
-
-static void
-perm_invalidator_moved(void *data)
-{
-    perm_invalidator_t *invalidator = data;
-
-    invalidator->moving = 1;
-    invalidator->move = ngx_current_msec;
-
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_trust(invalidator);
-    perm_invalidator_hurry(invalidator);
-}
-
-
-/*
- * What was looked up there is not trusted, so that nothing is to be distrusted
- * for its sake, but fit as stale.
- */
-
-static void
-perm_invalidator_witness(void *data)
-{
-    perm_invalidator_t *invalidator = data;
-
-    perm_revalidate_start(invalidator->revalidate);
-}
-
-
-static void
-perm_invalidator_refused(void *data)
-{
-    perm_invalidator_t *invalidator = data;
-
-    invalidator->refused = 1;
-    perm_invalidator_trust(invalidator);
-}
-
-
-static void
-perm_invalidator_hung(void *data)
-{
-    perm_invalidator_t *invalidator = data;
-
-    (void) ngx_atomic_fetch_add(&invalidator->zone->health.hung, 1);
-}
-
-
-/* changes between the last holder's end and now were not reported */
-
-static void
-perm_invalidator_begin(perm_invalidator_t *invalidator)
-{
-    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
-                           invalidator->log);
-
-    invalidator->active = 0;
-    invalidator->moving = 0;
-    invalidator->refused = 0;
-    invalidator->since = ngx_current_msec;
-    invalidator->distrusted = ngx_current_msec;
-    invalidator->tracking =
-        perm_redis_tracking_start(&invalidator->conf->redis, invalidator->log,
-                                  invalidator->prefixes,
-                                  PERM_INVALIDATOR_PREFIXES,
-                                  &perm_invalidator_handlers, invalidator);
-    if (invalidator->tracking == NULL) {
-        perm_lease_release(&invalidator->zone->tracking);
-        return;
-    }
-
-    /* with what the last holder had begun */
-
-    perm_invalidator_trust(invalidator);
-    perm_revalidate_start(invalidator->revalidate);
-}
-
-
-static void
-perm_invalidator_end(perm_invalidator_t *invalidator)
-{
-    if (invalidator->tracking == NULL) {
-        return;
-    }
-
-    perm_revalidate_stop(invalidator->revalidate);
-
-    perm_redis_tracking_stop(invalidator->tracking);
-    invalidator->tracking = NULL;
-    invalidator->active = 0;
-
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_lease_release(&invalidator->zone->tracking);
-}
-
-
-/*
- * Changes are not reported, but will be: what is fetched meanwhile would be
- * trusted for "app_permission_cache_valid" without a reason.  Returns when to
- * come again, in ms.
- */
-
-static ngx_msec_t
-perm_invalidator_gap(perm_invalidator_t *invalidator, ngx_msec_t delay)
-{
-    if (ngx_current_msec - invalidator->distrusted >= delay) {
-        perm_cache_distrust(invalidator->zone->cache);
-        invalidator->distrusted = ngx_current_msec;
-    }
-
-    return ngx_min(delay, PERM_LEASE_RENEW);
-}
-
-
-/* the holder's turn; returns when the next one is, in ms */
-
-static ngx_msec_t
-perm_invalidator_turn(perm_invalidator_t *invalidator)
-{
-    ngx_msec_t  lasts;
-
-    if (invalidator->moving
-        && ngx_current_msec - invalidator->move >= PERM_INVALIDATOR_MOVE)
-    {
-        invalidator->moving = 0;
-        perm_invalidator_trust(invalidator);
-    }
-
-    if (invalidator->active) {
-        return invalidator->moving ? perm_invalidator_gap(invalidator,
-                                                          PERM_INVALIDATOR_GAP)
-                             : PERM_LEASE_RENEW;
-    }
-
-    lasts = ngx_current_msec - invalidator->since;
-
-    if (lasts >= PERM_INVALIDATOR_PATIENCE) {
-
-        /* news only where the last holder left "active" behind */
-
-        perm_health_tracking(&invalidator->zone->health, 0, invalidator->log);
-    }
-
-    if (invalidator->refused) {
-        return PERM_LEASE_RENEW;
-    }
-
-    return perm_invalidator_gap(invalidator, lasts < PERM_INVALIDATOR_LONG ? PERM_INVALIDATOR_GAP : PERM_INVALIDATOR_GAP_LONG);
+    perm_invalidator_end(invalidator);
 }
 
 
@@ -377,75 +162,284 @@ perm_invalidator_timer(ngx_event_t *ev)
 }
 
 
-static ngx_int_t
-perm_invalidator_names(perm_invalidator_t *invalidator, ngx_pool_t *pool)
+/* changes between the end of the last holder and now were not pushed */
+
+static void
+perm_invalidator_begin(perm_invalidator_t *invalidator)
 {
-    u_char     *p;
-    ngx_str_t  *prefix;
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                   "app_permission: tracking lease taken");
 
-    prefix = &invalidator->conf->redis.prefix;
+    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                           invalidator->log);
 
-    p = ngx_pnalloc(pool, 2 * prefix->len + sizeof("grants:meta") - 1);
-    if (p == NULL) {
-        return NGX_ERROR;
+    invalidator->active = 0;
+    invalidator->moving = 0;
+    invalidator->refused = 0;
+    invalidator->since = ngx_current_msec;
+    invalidator->distrusted = ngx_current_msec;
+
+    invalidator->tracking = perm_redis_tracking_start(&invalidator->conf->redis,
+                                                    invalidator->log,
+                                                    invalidator->tracked, 2,
+                                                    &perm_invalidator_handlers,
+                                                    invalidator);
+    if (invalidator->tracking == NULL) {
+        perm_lease_release(&invalidator->zone->tracking);
+        return;
     }
 
-    invalidator->prefixes[0].data = p;
-    p = ngx_sprintf(p, "%Vgrants:", prefix);
-    invalidator->prefixes[0].len = p - invalidator->prefixes[0].data;
+    /* the last holder may have left some of that undone */
 
-    invalidator->meta.data = p;
-    p = ngx_sprintf(p, "%Vmeta", prefix);
-    invalidator->meta.len = p - invalidator->meta.data;
-
-    invalidator->prefixes[1] = invalidator->meta;
-
-    return NGX_OK;
+    perm_invalidator_gap(invalidator);
+    perm_revalidate_start(invalidator->revalidate);
 }
 
 
-perm_invalidator_t *
-perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
-    ngx_cycle_t *cycle)
+static void
+perm_invalidator_end(perm_invalidator_t *invalidator)
 {
-    perm_invalidator_t  *invalidator;
-
-    invalidator = ngx_pcalloc(cycle->pool, sizeof(perm_invalidator_t));
-    if (invalidator == NULL) {
-        return NULL;
+    if (invalidator->tracking == NULL) {
+        return;
     }
 
-    invalidator->conf = conf;
-    invalidator->fetch = fetch;
-    invalidator->zone = conf->zone.zone;
-    invalidator->stats = perm_stats_cell(invalidator->zone->stats, ngx_worker);
-    invalidator->log = cycle->log;
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                   "app_permission: tracking lease lost");
 
-    invalidator->revalidate = perm_revalidate_create(conf, fetch, cycle);
+    perm_revalidate_stop(invalidator->revalidate);
 
-    if (invalidator->revalidate == NULL
-        || perm_invalidator_names(invalidator, cycle->pool) != NGX_OK)
+    perm_redis_tracking_stop(invalidator->tracking);
+    invalidator->tracking = NULL;
+    invalidator->active = 0;
+
+    perm_cache_distrust(invalidator->zone->cache);
+    perm_lease_release(&invalidator->zone->tracking);
+}
+
+
+/* of the holder; returns when the next turn is, in ms */
+
+static ngx_msec_t
+perm_invalidator_turn(perm_invalidator_t *invalidator)
+{
+    ngx_msec_t  lasts, delay;
+
+    if (invalidator->moving
+        && ngx_current_msec - invalidator->moved >= PERM_INVALIDATOR_MOVE)
     {
-        return NULL;
+        invalidator->moving = 0;
+        perm_invalidator_gap(invalidator);
     }
 
-    invalidator->timer.handler = perm_invalidator_timer;
-    invalidator->timer.data = invalidator;
-    invalidator->timer.log = cycle->log;
-    invalidator->timer.cancelable = 1;
+    lasts = ngx_current_msec - invalidator->since;
 
-    ngx_add_timer(&invalidator->timer, 1);
+    if (!invalidator->active && lasts >= PERM_INVALIDATOR_TAKEOVER) {
 
-    return invalidator;
+        /* not logged yet where the last holder left "active" behind */
+
+        perm_health_tracking(&invalidator->zone->health, 0, invalidator->log);
+    }
+
+    if (invalidator->active ? !invalidator->moving : invalidator->refused) {
+        return PERM_LEASE_RENEW;
+    }
+
+    delay = (invalidator->active || lasts < PERM_INVALIDATOR_LONG)
+            ? PERM_INVALIDATOR_GAP : PERM_INVALIDATOR_GAP_LONG;
+
+    if (ngx_current_msec - invalidator->distrusted >= delay) {
+        perm_cache_distrust(invalidator->zone->cache);
+        invalidator->distrusted = ngx_current_msec;
+    }
+
+    return ngx_min(delay, PERM_LEASE_RENEW);
 }
 
 
-void
-perm_invalidator_destroy(perm_invalidator_t *invalidator)
+/* a gap may have begun or ended */
+
+static void
+perm_invalidator_gap(perm_invalidator_t *invalidator)
 {
+    ngx_uint_t  gap;
+
+    gap = invalidator->moving
+          || !(invalidator->active || invalidator->refused);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                   "app_permission: gap:%ui, active:%d moving:%d refused:%d",
+                   gap, invalidator->active, invalidator->moving,
+                   invalidator->refused);
+
+    perm_revalidate_gap(invalidator->revalidate, gap);
+}
+
+
+/* the next turn comes soon */
+
+static void
+perm_invalidator_hasten(perm_invalidator_t *invalidator)
+{
+    invalidator->distrusted = ngx_current_msec;
+
+    /* deleted first: nginx does not bring a timer forward by so little */
+
     if (invalidator->timer.timer_set) {
         ngx_del_timer(&invalidator->timer);
     }
 
-    perm_invalidator_end(invalidator);
+    ngx_add_timer(&invalidator->timer, PERM_INVALIDATOR_GAP);
+}
+
+
+static void
+perm_invalidator_changed(void *data, ngx_str_t *key)
+{
+    perm_invalidator_t *invalidator = data;
+
+    ngx_str_t   *meta;
+    perm_str_t   name, gateway, app;
+
+    meta = &invalidator->tracked[1];
+
+    if (key == NULL) {
+        perm_invalidator_table(invalidator, PERM_TABLE_FLUSH);
+
+    } else if (key->len == meta->len
+               && ngx_memcmp(key->data, meta->data, meta->len) == 0)
+    {
+        perm_invalidator_table(invalidator, PERM_TABLE_META);
+
+    } else {
+        name.len = key->len;
+        name.data = (const char *) key->data;
+
+        if (!perm_grant_key_parse(name, PERM_KEY_GRANTS, invalidator->prefix,
+                                  &gateway, &app))
+        {
+            return;
+        }
+
+        ngx_log_debug4(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                       "app_permission: changed: \"%*s\" in \"%*s\"",
+                       app.len, app.data, gateway.len, gateway.data);
+
+        perm_cache_invalidate(invalidator->zone->cache, gateway, app);
+        perm_revalidate_start(invalidator->revalidate);
+    }
+
+    perm_stats_add(&invalidator->stats->invalidations, 1);
+}
+
+
+/* the table may have been emptied, or loaded */
+
+static void
+perm_invalidator_table(perm_invalidator_t *invalidator,
+    perm_table_event_t event)
+{
+    perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
+    perm_fetch_table(invalidator->fetch);
+    perm_revalidate_start(invalidator->revalidate);
+}
+
+
+/*
+ * Changes may have been missed, either way.  What is fetched after active(1)
+ * may be trusted, so the cache is distrusted first.
+ */
+
+static void
+perm_invalidator_active(void *data, ngx_uint_t active)
+{
+    perm_invalidator_t *invalidator = data;
+
+    invalidator->active = (active != 0);
+    invalidator->refused = 0;
+    invalidator->since = ngx_current_msec;
+
+    perm_cache_distrust(invalidator->zone->cache);
+    perm_invalidator_gap(invalidator);
+
+    if (active) {
+        perm_invalidator_table(invalidator, PERM_TABLE_META);
+
+    } else {
+        perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                               invalidator->log);
+    }
+
+    if (ngx_exiting) {
+
+        /* no loss: a worker of the new configuration takes over */
+
+        perm_lease_release(&invalidator->zone->tracking);
+        return;
+    }
+
+    perm_health_tracking(&invalidator->zone->health, active, invalidator->log);
+
+    if (!active) {
+        perm_invalidator_hasten(invalidator);
+    }
+}
+
+
+static void
+perm_invalidator_lag(void *data, ngx_msec_t msec)
+{
+    perm_invalidator_t *invalidator = data;
+
+    perm_health_lag(&invalidator->zone->health, msec);
+}
+
+
+/* a worker that has not learned of it reads from a former master */
+
+static void
+perm_invalidator_moved(void *data)
+{
+    perm_invalidator_t *invalidator = data;
+
+    invalidator->moving = 1;
+    invalidator->moved = ngx_current_msec;
+
+    perm_cache_distrust(invalidator->zone->cache);
+    perm_invalidator_gap(invalidator);
+    perm_invalidator_hasten(invalidator);
+}
+
+
+static void
+perm_invalidator_witness(void *data)
+{
+    perm_invalidator_t *invalidator = data;
+
+    perm_revalidate_start(invalidator->revalidate);
+}
+
+
+/* "app_permission_cache_valid" is what counts then */
+
+static void
+perm_invalidator_refused(void *data)
+{
+    perm_invalidator_t *invalidator = data;
+
+    invalidator->refused = 1;
+    perm_invalidator_gap(invalidator);
+}
+
+
+/* all workers drop their links to a server that hangs */
+
+static void
+perm_invalidator_hung(void *data)
+{
+    perm_invalidator_t *invalidator = data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                   "app_permission: Redis hangs");
+
+    (void) ngx_atomic_fetch_add(&invalidator->zone->health.hung, 1);
 }

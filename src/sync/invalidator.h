@@ -1,7 +1,7 @@
 
 /*
- * Pushed invalidations into the cache: one worker at a time keeps the
- * tracking connections for all.
+ * Pushed changes into the cache.  One worker at a time keeps the tracking
+ * connections for all.
  */
 
 
@@ -14,6 +14,8 @@
 
 typedef struct perm_invalidator_s  perm_invalidator_t;
 
+
+/* all arguments outlive it; NULL: memory is out */
 
 perm_invalidator_t *perm_invalidator_create(perm_sync_conf_t *conf,
     perm_fetch_t *fetch, ngx_cycle_t *cycle);

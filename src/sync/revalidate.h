@@ -1,9 +1,9 @@
 
 /*
- * What was reported as changed, and grants that may have been without that,
- * are asked for anew, in the background: an outage that follows finds what is
- * true, also where nobody called meanwhile.  In the worker that hears of
- * changes; bounded in what it takes of its time and in the lookups a second.
+ * Grants that are not trusted any more are asked for again in the background,
+ * so that an outage that follows finds what is true, also of apps that did not
+ * call meanwhile.  In the worker that is told of changes; with a bound on what
+ * it takes of the worker's time, and on its lookups a second.
  */
 
 
@@ -17,30 +17,29 @@
 typedef struct perm_revalidate_s  perm_revalidate_t;
 
 
-/* lives as long as the cycle; NULL when memory is out */
+/* all arguments outlive it; NULL: memory is out */
 
 perm_revalidate_t *perm_revalidate_create(perm_sync_conf_t *conf,
     perm_fetch_t *fetch, ngx_cycle_t *cycle);
 
 
 /*
- * Something changed: soon the whole table is looked through, and again, ever
- * less often, until all of that has been answered.  Not where nothing uses
- * stale answers.
+ * Something changed: soon the whole cache is walked, and again, ever less
+ * often, until every lookup of a walk was answered.  Nothing happens where no
+ * location uses stale answers.
  */
 
 void perm_revalidate_start(perm_revalidate_t *revalidate);
 
+void perm_revalidate_stop(perm_revalidate_t *revalidate);
+
 
 /*
- * 1: what is fetched is not trusted for long, since changes are missed, or
- * others are asked than tell of them.  Grants that may have changed can wait
- * for the end of that; what was reported is asked for all the same.
+ * gap, 1: changes may be missed.  Until that is over, only entries of keys
+ * that were pushed as changed are asked for; then all others are, at once.
  */
 
 void perm_revalidate_gap(perm_revalidate_t *revalidate, ngx_uint_t gap);
-
-void perm_revalidate_stop(perm_revalidate_t *revalidate);
 
 
 #endif /* _PERM_SYNC_REVALIDATE_H_INCLUDED_ */
