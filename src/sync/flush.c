@@ -2,46 +2,44 @@
 #include "sync/flush.h"
 
 #include "sync/flush_batch.h"
-#include "state/files.h"
 
 
 #define PERM_FLUSH_STEP      1         /* ms of rest, for requests */
 #define PERM_FLUSH_STEPS     8         /* at once, with no request to serve */
-#define PERM_FLUSH_SNAPSHOT  20000     /* ms between snapshots */
-#define PERM_FLUSH_FULL      60        /* seconds between lines in the log */
+#define PERM_FLUSH_SNAPSHOT  20000     /* ms between state files */
+#define PERM_FLUSH_DROPPED   60        /* seconds between lines in the log */
 #define PERM_FLUSH_EXITING   5         /* turns of a free lease */
 
 
 struct perm_flush_s {
     perm_sync_conf_t     *conf;
     perm_zone_t          *zone;
-    perm_redis_client_t  *redis;       /* NULL: only the state file */
-    perm_flush_batch_t   *batch;       /* NULL likewise */
+    perm_redis_client_t  *redis;
+    perm_flush_batch_t   *batch;
     ngx_log_t            *log;
 
     ngx_event_t           turn;        /* every PERM_LEASE_RENEW ms */
     ngx_event_t           step;        /* while there is work */
-    ngx_connection_t      connection;  /* what the events' log lines need */
 
-    ngx_msec_t            started;     /* ms, monotonic */
-    ngx_msec_t            due;
-    ngx_msec_t            snapshot_due;
-    ngx_uint_t            dropped;     /* as told */
+    ngx_msec_t            started;     /* monotonic */
+    ngx_msec_t            due;         /* monotonic: the next flush */
+    ngx_msec_t            snapshot;    /* monotonic: the next state file */
+    ngx_uint_t            dropped;     /* as logged */
     ngx_uint_t            free_turns;  /* of the lease, while exiting */
 
-    unsigned              holding:1;
-    unsigned              sending:1;
-    unsigned              writing:1;
+    unsigned              holding:1;   /* the lease */
+    unsigned              flushing:1;
+    unsigned              writing:1;   /* the state file */
 };
 
 
 static void perm_flush_turn(ngx_event_t *ev);
-static void perm_flush_stop(perm_flush_t *flush);
 static ngx_uint_t perm_flush_hold(perm_flush_t *flush);
+static void perm_flush_stop(perm_flush_t *flush);
 static void perm_flush_step(ngx_event_t *ev);
 static void perm_flush_send(perm_flush_t *flush);
 static void perm_flush_write(perm_flush_t *flush);
-static void perm_flush_full(perm_flush_t *flush);
+static void perm_flush_dropped(perm_flush_t *flush);
 
 
 perm_flush_t *
@@ -50,7 +48,7 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *redis,
 {
     perm_flush_t  *flush;
 
-    flush = ngx_calloc(sizeof(perm_flush_t), cycle->log);
+    flush = ngx_pcalloc(cycle->pool, sizeof(perm_flush_t));
     if (flush == NULL) {
         return NULL;
     }
@@ -61,28 +59,22 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *redis,
     flush->log = cycle->log;
     flush->dropped = perm_recorder_dropped(flush->zone->recorder);
 
-    if (redis) {
-        flush->batch = perm_flush_batch_create(flush->zone->recorder, redis,
-                                               &conf->redis.prefix, cycle->log);
-        if (flush->batch == NULL) {
-            ngx_free(flush);
-            return NULL;
-        }
+    flush->batch = perm_flush_batch_create(flush->zone->recorder, redis,
+                                           perm_sync_conf_prefix(conf),
+                                           cycle->log);
+    if (flush->batch == NULL) {
+        return NULL;
     }
 
-    flush->connection.fd = (ngx_socket_t) -1;
-
     flush->turn.handler = perm_flush_turn;
-    flush->turn.data = &flush->connection;
+    flush->turn.data = flush;
     flush->turn.log = cycle->log;
     flush->turn.cancelable = 1;
 
     flush->step.handler = perm_flush_step;
-    flush->step.data = &flush->connection;
+    flush->step.data = flush;
     flush->step.log = cycle->log;
     flush->step.cancelable = 1;
-
-    flush->connection.data = flush;
 
     ngx_add_timer(&flush->turn, PERM_LEASE_RENEW);
 
@@ -90,24 +82,67 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *redis,
 }
 
 
-static perm_flush_t *
-perm_flush_of(ngx_event_t *ev)
+/*
+ * Every worker does this, also next to others: an access that it recorded
+ * last may be behind the walk of the worker that has the lease.
+ */
+
+void
+perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
 {
-    ngx_connection_t  *c;
+    ngx_int_t   rc;
+    ngx_msec_t  end, now;
+    ngx_uint_t  i;
 
-    c = ev->data;
+    if (flush->turn.timer_set) {
+        ngx_del_timer(&flush->turn);
+    }
 
-    return c->data;
+    if (flush->step.timer_set) {
+        ngx_del_timer(&flush->step);
+    }
+
+    perm_flush_stop(flush);
+
+    ngx_time_update();
+    end = ngx_current_msec + msec;
+
+    perm_flush_batch_start(flush->batch);
+
+    for ( ;; ) {
+
+        for (i = 0; i < PERM_FLUSH_STEPS; i++) {
+            rc = perm_flush_batch_step(flush->batch);
+
+            if (rc != NGX_AGAIN) {
+                break;
+            }
+        }
+
+        ngx_time_update();
+        now = ngx_current_msec;
+
+        if (rc != NGX_AGAIN || (ngx_msec_int_t) (end - now) <= 0) {
+            break;
+        }
+
+        if (perm_flush_batch_outstanding(flush->batch)) {
+            (void) perm_redis_client_drain(flush->redis, end - now);
+        }
+    }
+
+    perm_flush_batch_destroy(flush->batch);
+
+    perm_lease_release(&flush->zone->flushing);
 }
 
 
 static void
 perm_flush_turn(ngx_event_t *ev)
 {
-    ngx_msec_t     now;
-    perm_flush_t  *flush;
+    perm_flush_t *flush = ev->data;
 
-    flush = perm_flush_of(ev);
+    ngx_msec_t  now;
 
     ngx_add_timer(ev, PERM_LEASE_RENEW);
 
@@ -119,20 +154,24 @@ perm_flush_turn(ngx_event_t *ev)
     }
 
     if (!flush->holding) {
-        /* how long they have been waiting is not known here */
+
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, flush->log, 0,
+                       "app_permission: flush lease taken");
+
+        /* at once: for how long accesses have been pending is not known */
+
         flush->holding = 1;
         flush->due = now;
-        flush->snapshot_due = now + PERM_FLUSH_SNAPSHOT;
+        flush->snapshot = now + PERM_FLUSH_SNAPSHOT;
     }
 
-    perm_flush_full(flush);
+    perm_flush_dropped(flush);
 
-    if (flush->batch
-        && !flush->sending
+    if (!flush->flushing
         && (ngx_msec_int_t) (now - flush->due) >= 0
         && perm_redis_client_state(flush->redis) == PERM_REDIS_UP)
     {
-        flush->sending = 1;
+        flush->flushing = 1;
         flush->started = now;
         perm_flush_batch_start(flush->batch);
     }
@@ -140,27 +179,14 @@ perm_flush_turn(ngx_event_t *ev)
     if (flush->conf->state
         && !flush->zone->replaced
         && !flush->writing
-        && (ngx_msec_int_t) (now - flush->snapshot_due) >= 0)
+        && (ngx_msec_int_t) (now - flush->snapshot) >= 0)
     {
         flush->writing = 1;
-        flush->snapshot_due = now + PERM_FLUSH_SNAPSHOT;
+        flush->snapshot = now + PERM_FLUSH_SNAPSHOT;
     }
 
-    if ((flush->sending || flush->writing) && !flush->step.timer_set) {
+    if ((flush->flushing || flush->writing) && !flush->step.timer_set) {
         ngx_add_timer(&flush->step, PERM_FLUSH_STEP);
-    }
-}
-
-
-static void
-perm_flush_stop(perm_flush_t *flush)
-{
-    flush->holding = 0;
-    flush->sending = 0;
-
-    if (flush->writing) {
-        flush->writing = 0;
-        perm_state_files_abandon(flush->conf->state);
     }
 }
 
@@ -195,13 +221,29 @@ perm_flush_hold(perm_flush_t *flush)
 
 
 static void
+perm_flush_stop(perm_flush_t *flush)
+{
+    if (flush->holding) {
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, flush->log, 0,
+                       "app_permission: flush lease lost");
+    }
+
+    flush->holding = 0;
+    flush->flushing = 0;
+
+    if (flush->writing) {
+        flush->writing = 0;
+        perm_state_files_abandon(flush->conf->state);
+    }
+}
+
+
+static void
 perm_flush_step(ngx_event_t *ev)
 {
-    perm_flush_t  *flush;
+    perm_flush_t *flush = ev->data;
 
-    flush = perm_flush_of(ev);
-
-    if (flush->sending) {
+    if (flush->flushing) {
         perm_flush_send(flush);
     }
 
@@ -209,15 +251,15 @@ perm_flush_step(ngx_event_t *ev)
         perm_flush_write(flush);
     }
 
-    if (flush->sending || flush->writing) {
+    if (flush->flushing || flush->writing) {
         ngx_add_timer(ev, PERM_FLUSH_STEP);
     }
 }
 
 
 /*
- * An access that was recorded behind the walk waits for the next one, and
- * until that comes by: the longer a walk takes the sooner the next one begins.
+ * An access that is recorded behind the walk waits for the next one, and until
+ * that comes by.  So the longer a walk takes, the sooner the next one begins.
  */
 
 static void
@@ -232,7 +274,7 @@ perm_flush_send(perm_flush_t *flush)
         return;
     }
 
-    flush->sending = 0;
+    flush->flushing = 0;
 
     now = ngx_current_msec;
     took = now - flush->started;
@@ -272,12 +314,14 @@ perm_flush_write(perm_flush_t *flush)
 }
 
 
+/* one line in a while for all workers */
+
 static void
-perm_flush_full(perm_flush_t *flush)
+perm_flush_dropped(perm_flush_t *flush)
 {
     time_t             now;
     ngx_uint_t         dropped;
-    ngx_atomic_uint_t  told;
+    ngx_atomic_uint_t  logged;
 
     dropped = perm_recorder_dropped(flush->zone->recorder);
 
@@ -286,9 +330,9 @@ perm_flush_full(perm_flush_t *flush)
     }
 
     now = ngx_time();
-    told = flush->zone->health.full;
+    logged = flush->zone->health.full;
 
-    if (told && now - (time_t) told < PERM_FLUSH_FULL) {
+    if (logged && now - (time_t) logged < PERM_FLUSH_DROPPED) {
         return;
     }
 
@@ -301,64 +345,4 @@ perm_flush_full(perm_flush_t *flush)
                   dropped - flush->dropped, dropped);
 
     flush->dropped = dropped;
-}
-
-
-/*
- * Every worker does this, also next to others: an access that it recorded
- * last may be behind the walk of the worker that has the lease.
- */
-
-void
-perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
-{
-    ngx_int_t   rc;
-    ngx_msec_t  end, now;
-    ngx_uint_t  i;
-
-    if (flush->turn.timer_set) {
-        ngx_del_timer(&flush->turn);
-    }
-
-    if (flush->step.timer_set) {
-        ngx_del_timer(&flush->step);
-    }
-
-    perm_flush_stop(flush);
-
-    if (flush->batch) {
-
-        ngx_time_update();
-        end = ngx_current_msec + msec;
-
-        perm_flush_batch_start(flush->batch);
-
-        for ( ;; ) {
-
-            for (i = 0; i < PERM_FLUSH_STEPS; i++) {
-                rc = perm_flush_batch_step(flush->batch);
-
-                if (rc != NGX_AGAIN) {
-                    break;
-                }
-            }
-
-            ngx_time_update();
-            now = ngx_current_msec;
-
-            if (rc != NGX_AGAIN || (ngx_msec_int_t) (end - now) <= 0) {
-                break;
-            }
-
-            if (perm_flush_batch_outstanding(flush->batch)) {
-                (void) perm_redis_client_drain(flush->redis, end - now);
-            }
-        }
-
-        perm_flush_batch_destroy(flush->batch);
-    }
-
-    perm_lease_release(&flush->zone->flushing);
-
-    ngx_free(flush);
 }

@@ -1,7 +1,7 @@
 
 /*
- * Last accesses to Redis, on a timer, one worker at a time; the state file
- * too, which the same worker writes.
+ * Recorded accesses to Redis, on a timer, by one worker at a time.  The same
+ * worker writes the state file.
  */
 
 
@@ -16,10 +16,13 @@
 typedef struct perm_flush_s  perm_flush_t;
 
 
+/* all arguments outlive it; NULL: memory is out */
+
 perm_flush_t *perm_flush_create(perm_sync_conf_t *conf,
     perm_redis_client_t *redis, ngx_cycle_t *cycle);
 
-/* in exit_process: a last flush, for at most "msec" ms, and gone */
+/* for exit_process: a last flush, for at most "msec" ms, and the end of it */
+
 void perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec);
 
 

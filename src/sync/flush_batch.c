@@ -7,68 +7,71 @@
 #include "resp/reply.h"
 
 
-#define PERM_FLUSH_BATCH_BATCH    128    /* commands a step */
+#define PERM_FLUSH_BATCH_STEP     128    /* commands a step */
 #define PERM_FLUSH_BATCH_MAX      1024   /* commands on their way */
 #define PERM_FLUSH_BATCH_REFUSED  256    /* in a row: give the walk up */
-#define PERM_FLUSH_BATCH_TEXT     128    /* bytes of an error reply in the log */
+#define PERM_FLUSH_BATCH_SHOWN    128    /* bytes of an error in the log */
 
 
 /* a command on its way */
 
-typedef struct perm_flush_batch_item_s  perm_flush_batch_item_t;
+typedef struct perm_flush_item_s  perm_flush_item_t;
 
-struct perm_flush_batch_item_s {
-    perm_flush_batch_t       *batch;
-    perm_flush_batch_item_t  *next;      /* of the free ones */
-    perm_redis_command_t     *command;   /* NULL: free */
-    ngx_uint_t                slot;
-    uint32_t                  version;
-    time_t                    last;      /* unix seconds */
+struct perm_flush_item_s {
+    perm_flush_batch_t      *batch;
+    perm_flush_item_t       *next;       /* free one */
+    perm_redis_command_t    *command;    /* NULL: free */
+    ngx_uint_t               slot;       /* of the recorder */
+    uint32_t                 version;
+    time_t                   last;       /* unix seconds */
 };
 
 
 struct perm_flush_batch_s {
     perm_recorder_t         *recorder;
     perm_redis_client_t     *redis;
-    ngx_str_t               *prefix;
+    perm_str_t               prefix;
     ngx_log_t               *log;
 
     ngx_uint_t               cursor;
     ngx_uint_t               begin;      /* where the walk began */
     ngx_uint_t               outstanding;
     ngx_uint_t               refused;    /* in a row */
+    ngx_uint_t               sent;       /* in this walk */
+    ngx_uint_t               acknowledged;
 
-    unsigned                 wrapped:1;
-    unsigned                 walked:1;
+    unsigned                 wrapped:1;  /* past the end of the table */
+    unsigned                 walked:1;   /* nothing more to send */
     unsigned                 given_up:1;
-    unsigned                 down:1;     /* all of Redis */
-    unsigned                 lost:1;     /* with a link */
+    unsigned                 down:1;     /* Redis is */
+    unsigned                 lost:1;     /* a link was */
 
-    /* seen in this walk, and told in the log */
-    unsigned                  failed:1;
-    unsigned                  failing:1;
-    unsigned                  wrong_type:1;
-    unsigned                  wrong_type_told:1;
+    /* seen in this walk, and logged */
+    unsigned                 failed:1;
+    unsigned                 failed_logged:1;
+    unsigned                 wrong_type:1;
+    unsigned                 wrong_type_logged:1;
 
-    perm_flush_batch_item_t  *free;
-    perm_flush_batch_item_t   items[PERM_FLUSH_BATCH_MAX];
-    perm_recorder_access_t    accesses[PERM_FLUSH_BATCH_BATCH];
+    perm_flush_item_t       *free;
+    perm_flush_item_t        items[PERM_FLUSH_BATCH_MAX];
+    perm_recorder_access_t   accesses[PERM_FLUSH_BATCH_STEP];
 };
 
 
+static void perm_flush_batch_take(perm_flush_batch_t *batch);
 static ngx_int_t perm_flush_batch_send(perm_flush_batch_t *batch,
     perm_recorder_access_t *access);
 static void perm_flush_batch_reply(void *data, redisReply *reply);
 static void perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
-    perm_flush_batch_item_t *item);
-static void perm_flush_batch_refusal(perm_flush_batch_t *batch,
+    perm_flush_item_t *item);
+static void perm_flush_batch_refused(perm_flush_batch_t *batch,
     redisReply *reply);
-static void perm_flush_batch_finished(perm_flush_batch_t *batch);
+static ngx_int_t perm_flush_batch_end(perm_flush_batch_t *batch);
 
 
 perm_flush_batch_t *
 perm_flush_batch_create(perm_recorder_t *recorder, perm_redis_client_t *redis,
-    ngx_str_t *prefix, ngx_log_t *log)
+    perm_str_t prefix, ngx_log_t *log)
 {
     ngx_uint_t           i;
     perm_flush_batch_t  *batch;
@@ -110,8 +113,8 @@ perm_flush_batch_destroy(perm_flush_batch_t *batch)
 
 
 /*
- * A walk begins where the last one ended: when that was given up, the ones
- * behind have their turn.
+ * A walk begins where the last one ended.  So when that was given up, the
+ * accesses behind have their turn.
  */
 
 void
@@ -119,6 +122,8 @@ perm_flush_batch_start(perm_flush_batch_t *batch)
 {
     batch->begin = batch->cursor;
     batch->refused = 0;
+    batch->sent = 0;
+    batch->acknowledged = 0;
     batch->wrapped = 0;
     batch->walked = 0;
     batch->given_up = 0;
@@ -136,80 +141,78 @@ perm_flush_batch_outstanding(perm_flush_batch_t *batch)
 }
 
 
-/*
- * In a cluster those of other masters have their turn when one is down: what
- * cannot be sent is no refusal, nor is the end of one link that of the walk.
- * A step takes no more of them than of the others.
- */
-
 ngx_int_t
 perm_flush_batch_step(perm_flush_batch_t *batch)
 {
-    ngx_uint_t  i, n, room;
-
     batch->down |= (perm_redis_client_state(batch->redis) == PERM_REDIS_DOWN);
 
-    if (batch->down || batch->refused >= PERM_FLUSH_BATCH_REFUSED) {
-        batch->given_up |= !batch->walked;
+    if (!batch->walked
+        && (batch->down || batch->refused >= PERM_FLUSH_BATCH_REFUSED))
+    {
+        batch->given_up = 1;
         batch->walked = 1;
     }
 
-    room = PERM_FLUSH_BATCH_MAX - batch->outstanding;
-
-    if (!batch->walked && room >= PERM_FLUSH_BATCH_BATCH) {
-
-        n = perm_recorder_take(batch->recorder, &batch->cursor,
-                               batch->accesses, PERM_FLUSH_BATCH_BATCH);
-
-        if (batch->cursor == 0) {
-            batch->walked = batch->wrapped || batch->begin == 0;
-            batch->wrapped = 1;
-
-        } else {
-            batch->walked = batch->wrapped
-                             && batch->cursor >= batch->begin;
-        }
-
-        for (i = 0; i < n; i++) {
-            if (perm_flush_batch_send(batch, &batch->accesses[i]) != NGX_OK) {
-                batch->failed = 1;
-            }
-        }
+    if (!batch->walked
+        && batch->outstanding + PERM_FLUSH_BATCH_STEP <= PERM_FLUSH_BATCH_MAX)
+    {
+        perm_flush_batch_take(batch);
     }
 
     if (!batch->walked || batch->outstanding) {
         return NGX_AGAIN;
     }
 
-    if (batch->down || batch->lost) {
-        return NGX_DECLINED;
+    return perm_flush_batch_end(batch);
+}
+
+
+/*
+ * What cannot be sent does not end the walk: in a cluster the accesses of
+ * other masters have their turn while one is down.
+ */
+
+static void
+perm_flush_batch_take(perm_flush_batch_t *batch)
+{
+    ngx_uint_t  i, n;
+
+    n = perm_recorder_take(batch->recorder, &batch->cursor, batch->accesses,
+                           PERM_FLUSH_BATCH_STEP);
+
+    if (batch->cursor == 0) {
+        batch->walked = batch->wrapped || batch->begin == 0;
+        batch->wrapped = 1;
+
+    } else {
+        batch->walked = batch->wrapped && batch->cursor >= batch->begin;
     }
 
-    if (batch->given_up) {
-        return NGX_ERROR;
+    for (i = 0; i < n; i++) {
+        if (perm_flush_batch_send(batch, &batch->accesses[i]) != NGX_OK) {
+            batch->failed = 1;
+        }
     }
 
-    perm_flush_batch_finished(batch);
-
-    return NGX_OK;
+    if (n) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, batch->log, 0,
+                       "app_permission: flush sends %ui accesses, %ui "
+                       "commands on their way", n, batch->outstanding);
+    }
 }
 
 
 static ngx_int_t
 perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 {
-    char                      key[PERM_KEY_MAX];
-    u_char                    last[NGX_TIME_T_LEN];
-    perm_str_t                prefix;
-    ngx_str_t                 argv[5];
-    perm_flush_batch_item_t  *item;
-
-    prefix.len = batch->prefix->len;
-    prefix.data = (char *) batch->prefix->data;
+    char                key[PERM_KEY_MAX];
+    u_char              last[NGX_TIME_T_LEN];
+    ngx_str_t           argv[5];
+    perm_flush_item_t  *item;
 
     ngx_str_set(&argv[0], "ZADD");
 
-    argv[1].len = perm_grant_key(key, PERM_KEY_ACCESS, prefix,
+    argv[1].len = perm_grant_key(key, PERM_KEY_ACCESS, batch->prefix,
                                  access->tuple.gateway, access->tuple.app);
     argv[1].data = (u_char *) key;
 
@@ -235,6 +238,7 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 
     batch->free = item->next;
     batch->outstanding++;
+    batch->sent++;
 
     return NGX_OK;
 }
@@ -243,10 +247,10 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 static void
 perm_flush_batch_reply(void *data, redisReply *reply)
 {
-    perm_flush_batch_t       *batch;
-    perm_flush_batch_item_t  *item;
+    perm_flush_item_t *item = data;
 
-    item = data;
+    perm_flush_batch_t  *batch;
+
     batch = item->batch;
 
     item->command = NULL;
@@ -258,41 +262,34 @@ perm_flush_batch_reply(void *data, redisReply *reply)
         /* the link has a line of its own in the log */
         batch->lost = 1;
         batch->down |= (perm_redis_client_state(batch->redis) != PERM_REDIS_UP);
-        return;
-    }
 
-    if (reply->type == REDIS_REPLY_INTEGER) {
+    } else if (reply->type == REDIS_REPLY_INTEGER) {
         batch->refused = 0;
+        batch->acknowledged++;
         perm_recorder_flushed(batch->recorder, item->slot, item->version,
                               item->last);
-        return;
-    }
 
-    if (reply->type == REDIS_REPLY_ERROR
-        && ngx_strncmp(reply->str, "WRONGTYPE", 9) == 0)
-    {
+    } else if (perm_reply_error(reply, "WRONGTYPE")) {
         /* of this key alone */
         perm_flush_batch_wrong_type(batch, item);
-        return;
-    }
 
-    batch->refused++;
-    perm_flush_batch_refusal(batch, reply);
+    } else {
+        batch->refused++;
+        perm_flush_batch_refused(batch, reply);
+    }
 }
 
 
 static void
-perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
-    perm_flush_batch_item_t *item)
+perm_flush_batch_wrong_type(perm_flush_batch_t *batch, perm_flush_item_t *item)
 {
-    char                     key[PERM_KEY_MAX];
-    ngx_uint_t               cursor;
-    perm_str_t               prefix;
-    perm_recorder_access_t   access;
+    char                    key[PERM_KEY_MAX];
+    ngx_uint_t              cursor;
+    perm_recorder_access_t  access;
 
     batch->wrong_type = 1;
 
-    if (batch->wrong_type_told) {
+    if (batch->wrong_type_logged) {
         return;
     }
 
@@ -306,13 +303,10 @@ perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
         return;
     }
 
-    batch->wrong_type_told = 1;
+    batch->wrong_type_logged = 1;
 
-    prefix.len = batch->prefix->len;
-    prefix.data = (char *) batch->prefix->data;
-
-    (void) perm_grant_key(key, PERM_KEY_ACCESS, prefix, access.tuple.gateway,
-                          access.tuple.app);
+    (void) perm_grant_key(key, PERM_KEY_ACCESS, batch->prefix,
+                          access.tuple.gateway, access.tuple.app);
 
     ngx_log_error(NGX_LOG_ERR, batch->log, 0,
                   "app_permission: key \"%s\" of Redis is not a sorted set, "
@@ -322,19 +316,19 @@ perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
 
 
 static void
-perm_flush_batch_refusal(perm_flush_batch_t *batch, redisReply *reply)
+perm_flush_batch_refused(perm_flush_batch_t *batch, redisReply *reply)
 {
-    char         text[PERM_PRINTABLE_SIZE(PERM_FLUSH_BATCH_TEXT)];
+    char         shown[PERM_PRINTABLE_SIZE(PERM_FLUSH_BATCH_SHOWN)];
     perm_str_t   error;
     const char  *advice;
 
     batch->failed = 1;
 
-    if (batch->failing) {
+    if (batch->failed_logged) {
         return;
     }
 
-    batch->failing = 1;
+    batch->failed_logged = 1;
 
     if (reply->type != REDIS_REPLY_ERROR) {
         ngx_log_error(NGX_LOG_ERR, batch->log, 0,
@@ -345,8 +339,8 @@ perm_flush_batch_refusal(perm_flush_batch_t *batch, redisReply *reply)
     }
 
     error.data = reply->str;
-    error.len = ngx_min((size_t) reply->len, PERM_FLUSH_BATCH_TEXT);
-    (void) perm_printable(text, sizeof(text), error, 1);
+    error.len = ngx_min((size_t) reply->len, PERM_FLUSH_BATCH_SHOWN);
+    (void) perm_printable(shown, sizeof(shown), error, 1);
 
     advice = perm_advice_find(reply->str)->gateway;
 
@@ -357,24 +351,38 @@ perm_flush_batch_refusal(perm_flush_batch_t *batch, redisReply *reply)
     ngx_log_error(NGX_LOG_ERR, batch->log, 0,
                   "app_permission: Redis refuses last accesses, they stay "
                   "pending and are sent again: \"%s\": %s",
-                  text, *advice ? advice : "see the log of Redis");
+                  shown, *advice ? advice : "see the log of Redis");
 }
 
 
-/* a whole walk was answered */
+/* every command of the walk was answered */
 
-static void
-perm_flush_batch_finished(perm_flush_batch_t *batch)
+static ngx_int_t
+perm_flush_batch_end(perm_flush_batch_t *batch)
 {
-    if (batch->failing && !batch->failed) {
-        batch->failing = 0;
+    ngx_log_debug5(NGX_LOG_DEBUG_CORE, batch->log, 0,
+                   "app_permission: flush ends, %ui of %ui accesses "
+                   "acknowledged, down:%d lost:%d given up:%d",
+                   batch->acknowledged, batch->sent, batch->down, batch->lost,
+                   batch->given_up);
+
+    if (batch->down || batch->lost) {
+        return NGX_DECLINED;
+    }
+
+    if (batch->given_up) {
+        return NGX_ERROR;
+    }
+
+    if (batch->failed_logged && !batch->failed) {
+        batch->failed_logged = 0;
         ngx_log_error(NGX_LOG_NOTICE, batch->log, 0,
                       "app_permission: Redis takes last accesses again");
     }
 
     if (!batch->wrong_type) {
-        batch->wrong_type_told = 0;
+        batch->wrong_type_logged = 0;
     }
 
-    batch->walked = 1;
+    return NGX_OK;
 }

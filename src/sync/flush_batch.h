@@ -1,7 +1,7 @@
 
 /*
- * Pending accesses to Redis: one walk over the recorder's table at a time, in
- * small steps, with a bounded number of commands on their way.
+ * One flush: a walk over the recorder's table in small steps, with a bounded
+ * number of commands on their way.
  */
 
 
@@ -16,12 +16,13 @@
 typedef struct perm_flush_batch_s  perm_flush_batch_t;
 
 
-/* NULL when memory is out; "prefix" is of the keys and outlives the sender */
+/* all arguments outlive it; "prefix" is of the keys; NULL: memory is out */
 
 perm_flush_batch_t *perm_flush_batch_create(perm_recorder_t *recorder,
-    perm_redis_client_t *redis, ngx_str_t *prefix, ngx_log_t *log);
+    perm_redis_client_t *redis, perm_str_t prefix, ngx_log_t *log);
 
-/* what is on its way stays pending */
+/* accesses on their way stay pending */
+
 void perm_flush_batch_destroy(perm_flush_batch_t *batch);
 
 
@@ -31,13 +32,14 @@ void perm_flush_batch_start(perm_flush_batch_t *batch);
 
 
 /*
- * Sends the next few.  NGX_AGAIN: call again in a moment; NGX_OK: the walk is
- * over and everything was answered that could be sent: in a cluster a master
- * may be down; NGX_DECLINED: the link is down, or a link was lost, and another
- * walk is due when it is up; NGX_ERROR: given up, because Redis refuses one
- * after the other.  What was not acknowledged stays pending.  Refusals are
- * logged once per change of state.
+ * Sends the next few.  NGX_AGAIN: call again in a moment.  NGX_OK: the walk is
+ * over, and every command that could be sent was answered; in a cluster a
+ * master may be down.  NGX_DECLINED: Redis is down, or a link was lost; walk
+ * again when it is up.  NGX_ERROR: given up, because Redis refuses one access
+ * after the other.  Accesses that were not acknowledged stay pending.
+ * Refusals are logged once for each change of state.
  */
+
 ngx_int_t perm_flush_batch_step(perm_flush_batch_t *batch);
 
 

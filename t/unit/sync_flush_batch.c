@@ -19,7 +19,7 @@
 
 
 typedef struct {
-    perm_redis_command_t    command;       /* first: what the sender gets */
+    perm_redis_command_t    command;       /* first: what the batch gets */
     perm_redis_reply_pt     reply;
     void                   *reply_data;
     char                    text[512];
@@ -37,7 +37,7 @@ static const char            *gone;        /* in keys whose master is down */
 static ngx_slab_pool_t       *shpool;
 static perm_recorder_t       *recorder;
 static perm_flush_batch_t         *batch;
-static ngx_str_t              prefix = ngx_string("p:");
+static perm_str_t             prefix = perm_string("p:");
 
 
 perm_redis_client_state_t
@@ -125,7 +125,7 @@ fresh(unsigned pending)
 
     shpool = test_zone(shpool, 4 * 1024 * 1024);
     recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
-    batch = perm_flush_batch_create(recorder, NULL, &prefix, &test_log);
+    batch = perm_flush_batch_create(recorder, NULL, prefix, &test_log);
 
     for (n = 0; n < pending; n++) {
         test_tuple_nth(&c, n);
@@ -358,7 +358,7 @@ test_link(void)
     perm_flush_batch_destroy(batch);
     ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
        "what is on its way at the end is cancelled");
-    batch = perm_flush_batch_create(recorder, NULL, &prefix, &test_log);
+    batch = perm_flush_batch_create(recorder, NULL, prefix, &test_log);
 }
 
 
