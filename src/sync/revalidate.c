@@ -6,7 +6,7 @@
 
 #define PERM_REVALIDATE_DELAY      100     /* ms from a change to a walk */
 
-/* ms to the next walk when lookups failed, doubled from the second one on */
+/* ms to the next walk when there was anything to ask for, doubled each time */
 
 #define PERM_REVALIDATE_RETRY      1000
 #define PERM_REVALIDATE_RETRY_MAX  32000
@@ -23,11 +23,10 @@ struct perm_revalidate_s {
     perm_stats_cell_t  *stats;
     ngx_event_t         timer;
     ngx_uint_t          cursor;       /* of the walk */
+    ngx_uint_t          asked;        /* in the walk */
     ngx_msec_t          retry;        /* ms */
     unsigned            walking:1;
     unsigned            again:1;      /* something changed during the walk */
-    unsigned            failed:1;     /* some lookups were not answered */
-    unsigned            stopped:1;
     unsigned            gap:1;
 };
 
@@ -39,7 +38,6 @@ static ngx_msec_t perm_revalidate_walk(perm_revalidate_t *revalidate);
 static ngx_uint_t perm_revalidate_turn(perm_revalidate_t *revalidate);
 static ngx_uint_t perm_revalidate_due(perm_revalidate_t *revalidate,
     perm_cache_entry_t *entry);
-static void perm_revalidate_answered(void *data, perm_grants_reply_t *reply);
 
 
 perm_revalidate_t *
@@ -57,7 +55,6 @@ perm_revalidate_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     revalidate->zone = conf->zone.zone;
     revalidate->fetch = fetch;
     revalidate->stats = perm_stats_cell(revalidate->zone->stats, ngx_worker);
-    revalidate->stopped = 1;
 
     revalidate->timer.handler = perm_revalidate_timer;
     revalidate->timer.data = revalidate;
@@ -82,9 +79,7 @@ perm_revalidate_stop(perm_revalidate_t *revalidate)
         ngx_del_timer(&revalidate->timer);
     }
 
-    revalidate->stopped = 1;
     revalidate->walking = 0;
-    revalidate->failed = 0;
 }
 
 
@@ -107,11 +102,12 @@ perm_revalidate_gap(perm_revalidate_t *revalidate, ngx_uint_t gap)
 static void
 perm_revalidate_begin(perm_revalidate_t *revalidate, ngx_msec_t delay)
 {
+    ngx_event_t  *timer;
+
     if (!revalidate->conf->stale) {
         return;
     }
 
-    revalidate->stopped = 0;
     revalidate->retry = PERM_REVALIDATE_RETRY;
 
     if (revalidate->walking) {
@@ -119,17 +115,20 @@ perm_revalidate_begin(perm_revalidate_t *revalidate, ngx_msec_t delay)
         return;
     }
 
-    /* sooner than a retry, or than after another change */
+    timer = &revalidate->timer;
 
-    if (revalidate->timer.timer_set
-        && (revalidate->failed || delay < PERM_REVALIDATE_DELAY))
-    {
-        ngx_del_timer(&revalidate->timer);
+    if (timer->timer_set) {
+
+        if ((ngx_msec_int_t) (timer->timer.key - ngx_current_msec)
+            <= (ngx_msec_int_t) delay)
+        {
+            return;
+        }
+
+        ngx_del_timer(timer);
     }
 
-    if (!revalidate->timer.timer_set) {
-        ngx_add_timer(&revalidate->timer, delay);
-    }
+    ngx_add_timer(timer, delay);
 }
 
 
@@ -142,7 +141,7 @@ perm_revalidate_timer(ngx_event_t *ev)
 
     delay = perm_revalidate_walk(revalidate);
 
-    if (delay && !ev->timer_set) {
+    if (delay) {
         ngx_add_timer(ev, delay);
     }
 }
@@ -153,6 +152,8 @@ perm_revalidate_timer(ngx_event_t *ev)
 static ngx_msec_t
 perm_revalidate_walk(perm_revalidate_t *revalidate)
 {
+    ngx_msec_t  delay;
+
     if (!revalidate->walking) {
 
         if (perm_redis_client_state(perm_fetch_redis(revalidate->fetch))
@@ -161,18 +162,10 @@ perm_revalidate_walk(perm_revalidate_t *revalidate)
             return PERM_REVALIDATE_DELAY;
         }
 
-        if (revalidate->failed) {
-            revalidate->retry = ngx_min(revalidate->retry * 2,
-                                        PERM_REVALIDATE_RETRY_MAX);
-        }
-
-        ngx_log_debug0(NGX_LOG_DEBUG_CORE, revalidate->timer.log, 0,
-                       "app_permission: revalidation begins");
-
         revalidate->walking = 1;
         revalidate->again = 0;
-        revalidate->failed = 0;
         revalidate->cursor = 0;
+        revalidate->asked = 0;
     }
 
     if (perm_revalidate_turn(revalidate)) {
@@ -180,8 +173,8 @@ perm_revalidate_walk(perm_revalidate_t *revalidate)
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, revalidate->timer.log, 0,
-                   "app_permission: revalidation ends, again:%d failed:%d",
-                   revalidate->again, revalidate->failed);
+                   "app_permission: revalidated %ui entries, again:%d",
+                   revalidate->asked, revalidate->again);
 
     revalidate->walking = 0;
 
@@ -189,7 +182,16 @@ perm_revalidate_walk(perm_revalidate_t *revalidate)
         return PERM_REVALIDATE_DELAY;
     }
 
-    return revalidate->failed ? revalidate->retry : 0;
+    if (revalidate->asked == 0) {
+        return 0;
+    }
+
+    /* entries whose lookups failed are not trusted still */
+
+    delay = revalidate->retry;
+    revalidate->retry = ngx_min(delay * 2, PERM_REVALIDATE_RETRY_MAX);
+
+    return delay;
 }
 
 
@@ -198,13 +200,12 @@ perm_revalidate_walk(perm_revalidate_t *revalidate)
 static ngx_uint_t
 perm_revalidate_turn(perm_revalidate_t *revalidate)
 {
-    char                    names[PERM_TUPLE_MAX];
-    uint64_t                hash;
-    ngx_int_t               rc;
-    ngx_uint_t              end, asked;
-    perm_tuple_t            tuple;
-    perm_cache_entry_t      entry;
-    perm_pending_waiter_t  *waiter;
+    char                names[PERM_TUPLE_MAX];
+    uint64_t            hash;
+    ngx_int_t           rc;
+    ngx_uint_t          end, asked;
+    perm_tuple_t        tuple;
+    perm_cache_entry_t  entry;
 
     rc = NGX_AGAIN;
     asked = 0;
@@ -223,20 +224,17 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
             continue;
         }
 
+        /* where it fails: in a cluster another master may answer the next */
+
         hash = perm_tuple_hash(&tuple, revalidate->zone->seed);
 
-        if (perm_fetch(revalidate->fetch, &tuple, hash, PERM_FETCH_KNOWN,
-                       perm_revalidate_answered, revalidate, &waiter)
-            != NGX_AGAIN)
-        {
-            /* the walk goes on: in a cluster another master may answer */
-
-            revalidate->failed = 1;
-        }
+        (void) perm_fetch(revalidate->fetch, &tuple, hash, PERM_FETCH_KNOWN,
+                          NULL, NULL, NULL);
 
         asked++;
     }
 
+    revalidate->asked += asked;
     perm_stats_add(&revalidate->stats->refreshes, asked);
 
     return rc != NGX_DONE;
@@ -258,25 +256,4 @@ perm_revalidate_due(perm_revalidate_t *revalidate, perm_cache_entry_t *entry)
     return !entry->unchanged
            || (!revalidate->gap
                && perm_decision_allows(entry->grants, ngx_time()));
-}
-
-
-/* another walk has to ask again */
-
-static void
-perm_revalidate_answered(void *data, perm_grants_reply_t *reply)
-{
-    perm_revalidate_t *revalidate = data;
-
-    if (reply->result == PERM_FETCHED) {
-        return;
-    }
-
-    revalidate->failed = 1;
-
-    if (!revalidate->walking && !revalidate->stopped
-        && !revalidate->timer.timer_set)
-    {
-        ngx_add_timer(&revalidate->timer, revalidate->retry);
-    }
 }
