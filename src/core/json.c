@@ -86,78 +86,32 @@ utf8_length(perm_str_t text)
 }
 
 
-static int
-digit(perm_str_t text, size_t i)
-{
-    return i < text.len && text.data[i] >= '0' && text.data[i] <= '9';
-}
-
-
-/*
- * 1 when the text begins with an escaped NUL, or with "\u" without four
- * hexadecimal digits, which cJSON reads as one.
- */
-
-static int
-escaped_nul(perm_str_t text)
-{
-    char  digits[5];
-
-    if (text.len < 6 || text.data[0] != '\\' || text.data[1] != 'u') {
-        return 0;
-    }
-
-    memcpy(digits, text.data + 2, 4);
-    digits[4] = '\0';
-
-    return strspn(digits, "0123456789abcdefABCDEF") < 4
-           || strcmp(digits, "0000") == 0;
-}
-
-
 int
-perm_json_strict(perm_str_t text)
+perm_json_has_nul(perm_str_t text)
 {
-    int          string, number;
-    size_t       n;
-    const char  *p;
+    size_t  i;
+    char    digits[5];
 
-    string = 0;
-    number = 0;
+    for (i = 0; i + 1 < text.len; i++) {
 
-    for ( /* void */ ; text.len; text.data += n, text.len -= n) {
-        p = text.data;
-        n = utf8_length(text);
-
-        if (n == 0) {
-            return 0;
+        if (text.data[i] != '\\') {
+            continue;
         }
 
-        if (*p == '"') {
-            string = !string;
+        if (text.data[++i] == 'u') {
+            memset(digits, '\0', sizeof(digits));
+            memcpy(digits, text.data + i + 1,
+                   text.len - i - 1 < 4 ? text.len - i - 1 : 4);
 
-        } else if (string) {
-
-            if ((unsigned char) *p < ' ' || escaped_nul(text)) {
-                return 0;
+            if (strspn(digits, "0123456789abcdefABCDEF") < 4
+                || strcmp(digits, "0000") == 0)
+            {
+                return 1;
             }
-
-            n += (*p == '\\' && text.len > 1);
-
-        } else if ((*p == '.' && !digit(text, 1))
-                   || (*p == '0' && !number && digit(text, 1)))
-        {
-            return 0;
-        }
-
-        /* a zero after these bytes is not the first digit of its number */
-
-        if (*p != '-') {
-            number = !string && (digit(text, 0) || strchr("+.eE", *p));
         }
     }
 
-    return 1;
+    return 0;
 }
 
 
@@ -167,7 +121,7 @@ perm_json_parse_strict(perm_str_t text)
     cJSON     *json, *item;
     unsigned   n;
 
-    json = perm_json_strict(text) ? perm_json_parse(text) : NULL;
+    json = perm_json_has_nul(text) ? NULL : perm_json_parse(text);
     n = 0;
 
     cJSON_ArrayForEach(item, json) {

@@ -42,17 +42,16 @@ cJSON *perm_json_parse(perm_str_t text);
 
 
 /*
- * For a text that perm_json_parse() takes.  Returns 1 when it is JSON by RFC
- * 8259 (UTF-8, no control bytes in strings, no "01" and "1.") and no string has
- * an escaped NUL.
+ * Returns 1 when a string of the text has an escaped NUL, where cJSON would cut
+ * it.  "\u" without four hexadecimal digits counts too: cJSON takes it for one.
  */
-int perm_json_strict(perm_str_t text);
+int perm_json_has_nul(perm_str_t text);
 
 
 /*
  * As perm_json_parse(), for the text of a caller.  Returns NULL also when the
- * text is not strict, is no object, has two members with one name or more than
- * PERM_JSON_MEMBERS_MAX members.
+ * text has an escaped NUL, is no object, has two members with one name or more
+ * than PERM_JSON_MEMBERS_MAX members.
  */
 #define PERM_JSON_MEMBERS_MAX  128
 

@@ -92,7 +92,7 @@ read_known(perm_line_reader_t *reader, unsigned known, const cJSON *item,
 
     name = perm_str(item->valuestring);
 
-    if (!perm_json_strict(*text) || !known_members[known].valid(name)) {
+    if (perm_json_has_nul(*text) || !known_members[known].valid(name)) {
         return 0;
     }
 
