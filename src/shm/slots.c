@@ -3,7 +3,7 @@
 
 
 static void perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
-    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_kind_pt ask, void *table, uint32_t now, ngx_uint_t share,
     perm_slots_place_t *best);
 
 
@@ -48,6 +48,8 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
         first += classes[i].buckets * PERM_SLOTS_BUCKET;
     }
 
+    /* one piece each: the slab pool gives whole pages, and a zone is small */
+
     slots = ngx_slab_calloc(shpool, bytes);
     tags = ngx_slab_calloc(shpool, first * sizeof(uint32_t));
 
@@ -69,9 +71,10 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
 
 ngx_int_t
 perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
-    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_kind_pt ask, void *table, uint32_t now, ngx_uint_t share,
     perm_slots_place_t *place)
 {
+    ngx_uint_t           kind;
     perm_slots_class_t  *class;
     perm_slots_place_t   best[PERM_SLOTS_KEPT];
 
@@ -79,16 +82,13 @@ perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
 
     for (class = natural; /* void */ ; class++) {
 
-        perm_slots_survey(class, hash, kind, table, now, share, best);
+        perm_slots_survey(class, hash, ask, table, now, share, best);
 
-        if (best[PERM_SLOTS_FREE].class) {
-            *place = best[PERM_SLOTS_FREE];
-            return NGX_OK;
-        }
-
-        if (best[PERM_SLOTS_CHEAP].class) {
-            *place = best[PERM_SLOTS_CHEAP];
-            return NGX_OK;
+        for (kind = PERM_SLOTS_FREE; kind <= PERM_SLOTS_CHEAP; kind++) {
+            if (best[kind].class) {
+                *place = best[kind];
+                return NGX_OK;
+            }
         }
 
         if (share) {
@@ -110,11 +110,11 @@ perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
 
 static void
 perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
-    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_kind_pt ask, void *table, uint32_t now, ngx_uint_t share,
     perm_slots_place_t *best)
 {
     uint32_t            end, stamp, age, oldest[PERM_SLOTS_KEPT];
-    ngx_uint_t          bucket, k, most, n[PERM_SLOTS_KEPT + 1];
+    ngx_uint_t          bucket, kind, most, n[PERM_SLOTS_KEPT + 1];
     perm_slots_place_t  place, free;
 
     ngx_memzero(best, PERM_SLOTS_KEPT * sizeof(perm_slots_place_t));
@@ -131,23 +131,22 @@ perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
 
         for ( /* void */ ; place.i < end; place.i++) {
 
-            k = kind(table, &place, &stamp);
-            n[k]++;
+            kind = ask(table, &place, &stamp);
 
-            if (k == PERM_SLOTS_FREE && n[k] == 1) {
+            if (n[kind]++ == 0 && kind == PERM_SLOTS_FREE) {
                 free = place;
             }
 
-            if (k == PERM_SLOTS_FREE || k == PERM_SLOTS_KEPT) {
+            if (kind == PERM_SLOTS_FREE || kind == PERM_SLOTS_KEPT) {
                 continue;
             }
 
             age = now - stamp;
             age = (age > INT32_MAX) ? 0 : age;
 
-            if (best[k].class == NULL || age > oldest[k]) {
-                best[k] = place;
-                oldest[k] = age;
+            if (best[kind].class == NULL || age > oldest[kind]) {
+                best[kind] = place;
+                oldest[kind] = age;
             }
         }
 

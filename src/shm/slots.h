@@ -232,7 +232,7 @@ ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
  */
 
 ngx_int_t perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
-    perm_slots_kind_pt kind, void *table, uint32_t now, ngx_uint_t share,
+    perm_slots_kind_pt ask, void *table, uint32_t now, ngx_uint_t share,
     perm_slots_place_t *place);
 
 

@@ -11,7 +11,7 @@
 #include "shm_cache.h"
 
 
-/* with another call's hash */
+/* with another tuple's hash */
 
 static int
 lookup_as(perm_tuple_t *tuple, perm_tuple_t *other)
@@ -39,7 +39,7 @@ test_lookup(void)
 
     store(tuple, -1, LATER, 5);
 
-    ok(lookup(tuple, &entry), "what was stored is found");
+    ok(lookup(tuple, &entry), "a stored entry is found");
     ok(entry.grants.gateway == -1 && entry.grants.resource == LATER
        && entry.fetched == 5, "as it was stored");
     ok(entry.trusted && entry.unchanged, "and trusted");
@@ -50,7 +50,7 @@ test_lookup(void)
        && !lookup(test_tuple(&b, "gw", "res", "apq"), &entry)
        && !lookup(test_tuple(&b, "gv", "res", "app"), &entry)
        && !lookup(test_tuple(&b, "gw", "rer", "app"), &entry),
-       "other names are other calls, whatever they look like joined");
+       "other names are other tuples, whatever they look like joined");
 
     ok(!lookup_as(test_tuple(&b, "gw", "res", "apq"), tuple)
        && !lookup_as(test_tuple(&b, "gw", "rer", "app"), tuple)
@@ -153,16 +153,16 @@ test_generations(void)
                      1, 4, before);
     ok(lookup(&a.tuple, &entry) && entry.fetched == 4 && !entry.trusted
        && entry.unchanged,
-       "one whose changes nobody may tell of is fit as stale");
+       "one of a server that may push no changes is unchanged");
 
     store(&a.tuple, LATER, -1, 5);
     ok(lookup(&a.tuple, &entry) && entry.trusted && entry.fetched == 5,
-       "and is replaced by one that they tell of");
+       "and is replaced by one of a server that pushes them");
 
     perm_cache_distrust(cache);
     ok(lookup(&a.tuple, &entry) && !entry.trusted && entry.unchanged
        && lookup(&c.tuple, &entry) && !entry.trusted && entry.unchanged,
-       "after a gap all are distrusted, and fit as stale");
+       "after a gap all are distrusted, and unchanged");
 }
 
 
@@ -225,7 +225,7 @@ test_marks(void)
     store(&a.tuple, LATER, -1, 2);
 
     ok(perm_cache_claim(&old, 9000, 1000) == 0,
-       "what was refreshed cannot be claimed as it was");
+       "a refreshed entry cannot be claimed as it was");
     lookup(&a.tuple, &entry);
     ok(perm_cache_claim(&entry, 6001, 1000) == 1, "but as it is");
 
@@ -236,7 +236,7 @@ test_marks(void)
 
     perm_cache_note_access(&old, 1700000002);
     ok(!perm_cache_accessed(&entry, 1700000002),
-       "a note of what was there before counts for nothing");
+       "a note of the entry before counts for nothing");
 }
 
 

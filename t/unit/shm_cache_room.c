@@ -10,12 +10,12 @@
 
 #define ZONE   (31 * 1024 * 1024 / 100 * 67)   /* of 32m */
 #define SMALL  (512 * 1024)
-#define CALLS  8192                 /* more than fit into a small one */
+#define TUPLES 8192                 /* more than fit into a small one */
 
 
 static const size_t  lens[] = { 52, 80, PERM_TUPLE_MAX };
 
-static unsigned  seen[CALLS];
+static unsigned  seen[TUPLES];
 
 
 static ngx_uint_t
@@ -29,7 +29,7 @@ evicted(void)
 }
 
 
-/* stores calls from "n" on until one makes room; returns the next one */
+/* stores tuples from "n" on until one makes room; returns the next one */
 
 static unsigned
 fill(unsigned n, size_t len)
@@ -47,7 +47,7 @@ fill(unsigned n, size_t len)
 }
 
 
-/* how many of the calls from "n" to "end" are known */
+/* how many of the tuples from "n" to "end" are known */
 
 static unsigned
 known(unsigned n, unsigned end, size_t len)
@@ -64,7 +64,7 @@ known(unsigned n, unsigned end, size_t len)
 }
 
 
-/* how many a walk sees; "seen" is how often, by the number of the call */
+/* how many a walk sees; "seen" is how often, by the number of the tuple */
 
 static unsigned
 walk(void)
@@ -93,7 +93,7 @@ walk(void)
             memcpy(digits, tuple.resource.data + tuple.resource.len - 7, 7);
             number = (unsigned) atoi(digits);
 
-            seen[number % CALLS]++;
+            seen[number % TUPLES]++;
             n++;
         }
     }
@@ -124,7 +124,7 @@ test_room(void)
 
     fresh(ZONE);
     n = fill(0, 52);
-    ok(n > 105000, "room for %u calls with names of 52 bytes", n - 1);
+    ok(n > 105000, "room for %u tuples with names of 52 bytes", n - 1);
 
     fresh(ZONE);
     n = fill(0, 80);
@@ -163,11 +163,11 @@ test_bigger(void)
 
     ngx_current_msec += 10000;
 
-    for (n = 1; n < CALLS / 4; n++) {
+    for (n = 1; n < TUPLES / 4; n++) {
         store(test_tuple_sized(&c, n, 80), LATER, -1, 1);
     }
 
-    n = known(0, CALLS / 4, 80);
+    n = known(0, TUPLES / 4, 80);
     ok(n > 500, "longer ones make the coldest of their slots go, %u", n);
 
     n = known(0, last, 52);
@@ -220,7 +220,7 @@ test_once(void)
        good, last / 2);
     ok(stat.entries == before.entries && stat.evicted == before.evicted
        && stat.denied >= stat.entries / 2 - 1, "each where it was");
-    ok(walk() == stat.entries && once(last), "no call is in two slots");
+    ok(walk() == stat.entries && once(last), "no tuple is in two slots");
     ok(known(0, last, 52) == stat.entries, "and none was lost");
 
     /* where a grant was, a denial may be, and makes room at once */
@@ -287,33 +287,33 @@ test_mixed(void)
 
     fresh(SMALL);
 
-    for (n = 0; n < CALLS; n++) {
+    for (n = 0; n < TUPLES; n++) {
         ngx_current_msec += 1000;
         store(test_tuple_sized(&c, n, lens[n % 3]), LATER, -1, 1);
     }
 
     perm_cache_stat(cache, &stat);
     ok(stat.entries == stat.capacity
-       && stat.entries + stat.evicted == CALLS
+       && stat.entries + stat.evicted == TUPLES
        && stat.displaced == stat.evicted,
        "all sizes: every slot is used, %d", (int) stat.entries);
-    ok(walk() == stat.entries && once(CALLS), "no call has two");
+    ok(walk() == stat.entries && once(TUPLES), "no tuple has two");
 
-    for (n = CALLS - 60, found = 0; n < CALLS; n++) {
+    for (n = TUPLES - 60, found = 0; n < TUPLES; n++) {
         found += known(n, n + 1, lens[n % 3]);
     }
 
     ok(found == 60, "the newest of all sizes are known, %u", found);
 
     for (k = 0, found = 0; k < 3; k++) {
-        for (n = k; n < CALLS; n += 3) {
+        for (n = k; n < TUPLES; n += 3) {
             found += known(n, n + 1, lens[k]);
         }
     }
 
     ok(found == stat.entries, "and as many as there are entries");
 
-    /* a flood of short names, used more than what was there before */
+    /* a flood of short names, used more than the others */
 
     fresh(SMALL);
 

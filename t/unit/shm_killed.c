@@ -17,28 +17,28 @@
 
 
 #define SEED    UINT64_C(0x0f1e2d3c4b5a6978)
-#define CALLS   1200
+#define TUPLES  1200
 #define WRITERS 2
 #define ROUNDS  400
 #define T       1700000000
 
 
-/* what a writer is sure to have recorded: told after the call returned */
+/* what a writer is sure to have recorded: noted when that returned */
 
 typedef struct {
-    volatile uint32_t        last[WRITERS][CALLS];
-    volatile uint32_t        acked[CALLS];
-} told_t;
+    volatile uint32_t        last[WRITERS][TUPLES];
+    volatile uint32_t        acked[TUPLES];
+} sure_t;
 
 
 static ngx_slab_pool_t         *shpool;
 static perm_cache_t            *cache;
 static perm_recorder_t         *recorder;
-static told_t                  *told;
+static sure_t                  *sure;
 static perm_recorder_access_t   accesses[512];
 
 
-/* every number in an entry follows from its call and one other number */
+/* every number in an entry follows from its tuple and one other number */
 
 static void
 store(unsigned n, int64_t number)
@@ -90,18 +90,18 @@ writer(unsigned number, unsigned round)
 
     for (second = T + round * 1000; ; second++) {
 
-        n = (unsigned) random() % CALLS;
+        n = (unsigned) random() % TUPLES;
 
-        store((unsigned) random() % CALLS, second);
+        store((unsigned) random() % TUPLES, second);
 
         test_tuple_nth(&c, n);
 
         if (perm_recorder_record(recorder, &c.tuple,
                                  perm_tuple_hash(&c.tuple, SEED), second)
             == NGX_OK
-            && second > told->last[number][n])
+            && second > sure->last[number][n])
         {
-            told->last[number][n] = second;
+            sure->last[number][n] = second;
         }
     }
 }
@@ -136,13 +136,13 @@ flush(ngx_uint_t most)
             c.tuple.resource = str(c.resource);
             n = number_of(&c.tuple);
 
-            if (n >= CALLS) {
-                ok(0, "a call that nobody made was taken");
+            if (n >= TUPLES) {
+                ok(0, "an access that nobody recorded was taken");
                 exit(1);
             }
 
-            if (accesses[i].last > told->acked[n]) {
-                told->acked[n] = (uint32_t) accesses[i].last;
+            if (accesses[i].last > sure->acked[n]) {
+                sure->acked[n] = (uint32_t) accesses[i].last;
             }
 
             perm_recorder_flushed(recorder, accesses[i].slot,
@@ -182,7 +182,7 @@ kill_one(pid_t *pid, unsigned number, unsigned round, ngx_uint_t *held)
 }
 
 
-/* one call that is written all the time, and read all the time */
+/* one tuple that is written all the time, and read all the time */
 
 static void
 test_torn(void)
@@ -226,10 +226,10 @@ main(void)
     shpool = test_zone(NULL, 16 * 1024 * 1024);
     cache = perm_cache_create(shpool, 150 * 1024, SEED);
     recorder = perm_recorder_create(shpool, 80 * 1024);
-    told = mmap(NULL, sizeof(told_t), PROT_READ|PROT_WRITE,
+    sure = mmap(NULL, sizeof(sure_t), PROT_READ|PROT_WRITE,
                 MAP_ANON|MAP_SHARED, -1, 0);
 
-    if (cache == NULL || recorder == NULL || told == MAP_FAILED) {
+    if (cache == NULL || recorder == NULL || sure == MAP_FAILED) {
         printf("Bail out! no memory\n");
         return 2;
     }
@@ -249,7 +249,7 @@ main(void)
         ts.tv_nsec = (unsigned) random() % 3000000;
         nanosleep(&ts, NULL);
 
-        for (n = 0; n < CALLS; n++) {
+        for (n = 0; n < TUPLES; n++) {
             torn += !lookup(n);
         }
 
@@ -274,9 +274,9 @@ main(void)
 
     lost = 0;
 
-    for (n = 0; n < CALLS; n++) {
+    for (n = 0; n < TUPLES; n++) {
         for (w = 0; w < WRITERS; w++) {
-            lost += (told->acked[n] < told->last[w][n]);
+            lost += (sure->acked[n] < sure->last[w][n]);
         }
     }
 
@@ -287,7 +287,7 @@ main(void)
 
     torn = 0;
 
-    for (n = 0; n < CALLS; n++) {
+    for (n = 0; n < TUPLES; n++) {
         store(n, T + ROUNDS * 1000 + 999999);
         torn += !lookup(n);
     }

@@ -120,38 +120,38 @@ found(const char *app, ngx_uint_t n, perm_heavy_hitters_entry_t **entry)
 
 
 static void
-test_top(void)
+test_heavy_hitters(void)
 {
     char                         app[32];
     ngx_uint_t                   i, k, n, heavy;
-    perm_records_t        *top;
+    perm_records_t              *list;
     test_tuple_t                 c;
     perm_tuple_t                *tuple;
     perm_heavy_hitters_entry_t  *e;
 
     fresh(32 * 1024 * 1024);
-    top = perm_records_create(shpool, sizeof(refused[0]),
-                              PERM_HEAVY_HITTERS_MAX, SEED);
+    list = perm_records_create(shpool, sizeof(refused[0]),
+                               PERM_HEAVY_HITTERS_MAX, SEED);
 
-    ok(perm_heavy_hitters_list(top, refused) == 0,
+    ok(perm_heavy_hitters_list(list, refused) == 0,
        "empty at first");
 
     for (i = 0; i < 5; i++) {
         tuple = test_tuple(&c, "g", "r", "late");
-        perm_heavy_hitters_add(top, tuple, PERM_GATEWAY_GRANT_EXPIRED, T + i);
+        perm_heavy_hitters_add(list, tuple, PERM_GATEWAY_GRANT_EXPIRED, T + i);
         tuple = test_tuple(&c, "g", "r", "");
-        perm_heavy_hitters_add(top, tuple, PERM_NO_APP, T);
+        perm_heavy_hitters_add(list, tuple, PERM_NO_APP, T);
         tuple = test_tuple(&c, "g", "r", i & 1 ? "a b" : "a\nb");
-        perm_heavy_hitters_add(top, tuple, PERM_INVALID_APP, T);
+        perm_heavy_hitters_add(list, tuple, PERM_INVALID_APP, T);
     }
 
-    n = perm_heavy_hitters_list(top, refused);
+    n = perm_heavy_hitters_list(list, refused);
     ok(n == 3, "invalid apps are one");
     ok(found("late", n, &e) && e->count == 5 && e->error == 0
        && e->record.first == T && e->record.last == T + 4
        && e->record.kind == PERM_GATEWAY_GRANT_EXPIRED, "as it was counted");
 
-    /* 100,000 calls of which every 50th is of one app */
+    /* 100,000 requests of which every 50th is of one app */
 
     heavy = 0;
 
@@ -164,10 +164,10 @@ test_top(void)
         }
 
         tuple = test_tuple(&c, "g", "r", app);
-        perm_heavy_hitters_add(top, tuple, PERM_NO_GRANT, T + 10);
+        perm_heavy_hitters_add(list, tuple, PERM_NO_GRANT, T + 10);
     }
 
-    n = perm_heavy_hitters_list(top, refused);
+    n = perm_heavy_hitters_list(list, refused);
 
     ok(n <= 256, "as long as it was");
     ok(found("heavy", n, &e) && e->count >= heavy
@@ -183,9 +183,9 @@ test_top(void)
 
     fresh(1024 * 1024);
     n = shpool->pfree;
-    top = perm_records_create(shpool, sizeof(refused[0]),
-                              PERM_HEAVY_HITTERS_MAX, SEED);
-    ok(top != NULL && (n - shpool->pfree) * ngx_pagesize < 64 * 1024,
+    list = perm_records_create(shpool, sizeof(refused[0]),
+                               PERM_HEAVY_HITTERS_MAX, SEED);
+    ok(list != NULL && (n - shpool->pfree) * ngx_pagesize < 64 * 1024,
        "small in a small zone");
 }
 
@@ -193,43 +193,43 @@ test_top(void)
 /* ---- dead writers */
 
 static void
-test_guard(void)
+test_trylock(void)
 {
     pid_t            pid;
     ngx_uint_t       taken;
-    perm_trylock_t  *guard;
+    perm_trylock_t  *lock;
 
     fresh(1024 * 1024);
-    guard = ngx_slab_calloc(shpool, sizeof(perm_trylock_t));
+    lock = ngx_slab_calloc(shpool, sizeof(perm_trylock_t));
 
-    ok(perm_trylock_enter(guard) == 1, "free");
-    perm_trylock_leave(guard);
+    ok(perm_trylock_enter(lock) == 1, "free");
+    perm_trylock_leave(lock);
 
     pid = test_fork();
 
     if (pid == 0) {
-        _exit(perm_trylock_enter(guard) == 1 ? 0 : 1);
+        _exit(perm_trylock_enter(lock) == 1 ? 0 : 1);
     }
 
     /* a zombie is a process still */
 
-    while (guard->holder == 0) {
+    while (lock->holder == 0) {
         (void) sched_yield();
     }
 
-    ok(perm_trylock_enter(guard) == 0, "held by another process");
+    ok(perm_trylock_enter(lock) == 0, "held by another process");
     (void) waitpid(pid, NULL, 0);
 
-    taken = perm_trylock_enter(guard);
+    taken = perm_trylock_enter(lock);
     ok(taken == 0, "who was turned away asks once a second");
 
     ngx_cached_time->sec++;
-    ok(perm_trylock_enter(guard) == 1, "taken over from a dead one");
-    perm_trylock_leave(guard);
+    ok(perm_trylock_enter(lock) == 1, "taken over from a dead one");
+    perm_trylock_leave(lock);
 
-    guard->holder = ngx_pid;
-    ok(perm_trylock_enter(guard) == 1, "left by one that had the same pid");
-    perm_trylock_leave(guard);
+    lock->holder = ngx_pid;
+    ok(perm_trylock_enter(lock) == 1, "left by one that had the same pid");
+    perm_trylock_leave(lock);
 }
 
 
@@ -288,6 +288,49 @@ test_torn(void)
 }
 
 
+/* a record that a killed worker left half written */
+
+static void
+test_records(void)
+{
+    ngx_uint_t        i, n;
+    test_tuple_t      one, two;
+    perm_record_t    *record;
+    perm_records_t   *records;
+
+    fresh(1024 * 1024);
+    records = perm_records_create(shpool, sizeof(refused[0]), 16, SEED);
+
+    test_tuple(&one, "g", "r", "one");
+    test_tuple(&two, "g", "r", "two");
+
+    for (i = 0; i < 3; i++) {
+        perm_heavy_hitters_add(records, &one.tuple, PERM_NO_GRANT, T);
+        perm_heavy_hitters_add(records, &two.tuple, PERM_NO_GRANT, T);
+    }
+
+    ok(perm_heavy_hitters_list(records, refused) == 2, "two records");
+
+    record = perm_records_at(records, 0);
+    perm_trylock_write(&record->sequence);
+    ok(perm_heavy_hitters_list(records, refused) == 1,
+       "the one that is being written is not listed");
+
+    perm_heavy_hitters_add(records, &one.tuple, PERM_NO_GRANT, T);
+    n = perm_heavy_hitters_list(records, refused);
+    ok(n == 2 && refused[1].count == 1, "nor found: it gets another place");
+
+    for (i = 0; i < 1000; i++) {
+        (void) snprintf(two.app, sizeof(two.app), "a%03d", (int) i);
+        two.tuple.app.len = strlen(two.app);
+        perm_heavy_hitters_add(records, &two.tuple, PERM_NO_GRANT, T);
+    }
+
+    n = perm_heavy_hitters_list(records, refused);
+    ok(n == records->n - records->n / 4, "the next one there heals it");
+}
+
+
 /* ---- grants that end soon */
 
 static void
@@ -303,7 +346,7 @@ note(perm_records_t *f, const char *resource, const char *app,
 
 
 static void
-test_forecast(void)
+test_expiring(void)
 {
     char              app[32];
     ngx_uint_t        i, n, counts[PERM_EXPIRING_WINDOWS];
@@ -372,7 +415,7 @@ test_resources(void)
     }
 
     n = perm_resources_list(r, resources);
-    ok(n == PERM_RESOURCES_MAX / 2, "refused calls fill half of it");
+    ok(n == PERM_RESOURCES_MAX / 2, "refused requests fill half of it");
 
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "s%lu", (unsigned long) i);
@@ -442,10 +485,11 @@ main(void)
     ngx_cached_time->sec = T;
 
     test_stats();
-    test_top();
-    test_guard();
+    test_heavy_hitters();
+    test_trylock();
     test_torn();
-    test_forecast();
+    test_records();
+    test_expiring();
     test_resources();
     test_history();
 

@@ -44,7 +44,7 @@ test_record(void)
        "counted, pending since the first");
 
     flushed(&accesses[0]);
-    ok(take() == 0, "what was acknowledged is not pending");
+    ok(take() == 0, "an acknowledged access is not pending");
 
     perm_recorder_stat(recorder, &stat);
     ok(stat.pending == 0 && stat.flushed == 1 && stat.oldest == 0,

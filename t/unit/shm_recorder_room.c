@@ -14,12 +14,12 @@
 
 static const size_t  lens[] = { 52, 80, PERM_TUPLE_MAX };
 
-/* where a call was last, by its number */
+/* where a tuple was last, by its number */
 
 static perm_recorder_access_t  where[TAKEN];
 
 
-/* records calls from "n" on until one is dropped; returns its number */
+/* records tuples from "n" on until one is dropped; returns its number */
 
 static unsigned
 fill(unsigned n, size_t len)
@@ -46,7 +46,7 @@ number_of(perm_tuple_t *tuple)
 }
 
 
-/* takes all there is; returns how many calls below "n" were in it just once */
+/* takes all there is; returns how many tuples below "n" were in it just once */
 
 static unsigned
 once(unsigned n)
@@ -133,7 +133,7 @@ test_bigger(void)
 
     perm_recorder_stat(recorder, &stat);
     ok(stat.pending == last && once(last) == last && stat.dropped == 1,
-       "no call is in two slots");
+       "no tuple is in two slots");
 
     for (n = 0; n < last && accesses[n].last == T + 1; n++) { /* void */ }
 

@@ -70,12 +70,12 @@ test_save(void)
                 && entry.fetched <= 77000 - 5000;
     }
 
-    ok(good, "untrusted, fit as stale, as old as they were");
+    ok(good, "untrusted, unchanged, as old as they were");
 
     ok(!lookup(test_tuple(&c, "gw", "res", "denied"), &entry),
        "a denial does not come back");
     ok(!lookup(test_tuple(&c, "gw", "res", "revoked"), &entry),
-       "nor what was reported as changed");
+       "nor does one that was pushed as changed");
     ok(lookup(test_tuple(&c, "gw", "res", "ended"), &entry)
        && entry.grants.gateway == 5 && entry.grants.resource == -2,
        "an ended grant does, for its reason");

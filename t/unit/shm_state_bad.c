@@ -140,7 +140,7 @@ test_damage(void)
 {
     size_t       size, i;
     u_char      *data;
-    unsigned     n, wrong, told;
+    unsigned     n, wrong, logged;
     test_tuple_t  c;
 
     room = 160 * 1024;
@@ -157,26 +157,26 @@ test_damage(void)
     (void) save();
     data = get(file_name, &size);
 
-    for (i = 0, wrong = 0, told = 0; i < size; i++) {
+    for (i = 0, wrong = 0, logged = 0; i < size; i++) {
         put(file_name, data, i);
         load();
         wrong += (entries() != 0 || pending() != 0);
-        told += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
+        logged += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
     }
 
-    ok(wrong == 0 && told == size - 1, "cut short at each of %d bytes",
+    ok(wrong == 0 && logged == size - 1, "cut short at each of %d bytes",
        (int) size);
 
-    for (i = 0, wrong = 0, told = 0; i < size * 8; i++) {
+    for (i = 0, wrong = 0, logged = 0; i < size * 8; i++) {
         data[i / 8] ^= 1 << (i % 8);
         put(file_name, data, size);
         load();
         wrong += (entries() != 0 || pending() != 0);
-        told += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
+        logged += (test_lines == 1 && strstr(test_line, "is not used") != NULL);
         data[i / 8] ^= 1 << (i % 8);
     }
 
-    ok(wrong == 0 && told == size * 8, "each of its %d bits turned",
+    ok(wrong == 0 && logged == size * 8, "each of its %d bits turned",
        (int) size * 8);
 
     /* with checksums that fit: nothing may crash, names stay valid */

@@ -1,6 +1,6 @@
 
 /*
- * Pending accesses on their way to Redis, and what its answers do to them.
+ * Pending accesses on their way to Redis, and what its replies do to them.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
  * sources: src/sync/flush_batch.c src/resp/advice.c src/resp/printable.c
  * sources: src/resp/reply.c
@@ -433,7 +433,7 @@ test_master(void)
     }
 
     ok(rc == NGX_DECLINED && nsent == 3000 && pending() == 100,
-       "what was lost with a link is sent again, by another walk");
+       "accesses that a lost link had are sent again, by another walk");
 
     /* the only link ends, and is dialed again */
 
