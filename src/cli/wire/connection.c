@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/util/alloc.h"
+
 
 #define OUT_SIZE    65536
 #define IN_SIZE     16384
@@ -14,11 +16,10 @@
 struct perm_connection_s {
     perm_socket_t  *socket;
     redisReader    *reader;
-    char           *out;
-    size_t          out_len;
-    size_t          out_size;
     size_t          fed;       /* bytes of the reply that is being read */
     char            name[PERM_CONNECTION_NAME_SIZE];
+    size_t          out_len;
+    char            out[OUT_SIZE];
 };
 
 
@@ -61,12 +62,12 @@ int
 perm_connection_write(perm_connection_t *connection, const char *command,
     size_t len, char *error)
 {
-    if (connection->out_len + len > connection->out_size) {
+    if (connection->out_len + len > OUT_SIZE) {
         if (flush(connection, error) != 0) {
             return -1;
         }
 
-        if (len > connection->out_size) {
+        if (len > OUT_SIZE) {
             return perm_socket_write(connection->socket, command, len, error);
         }
     }
@@ -141,11 +142,7 @@ perm_connection_call(perm_connection_t *connection, char *error,
     len = redisvFormatCommand(&command, format, args);
     va_end(args);
 
-    if (len < 0) {
-        snprintf(error, PERM_ERROR_SIZE, "out of memory");
-        return NULL;
-    }
-
+    command = perm_alloc_check(len < 0 ? NULL : command);
     failed = perm_connection_write(connection, command, (size_t) len, error);
     free(command);
 
@@ -215,38 +212,19 @@ perm_connection_open(const perm_connection_conf_t *conf,
 {
     perm_connection_t  *connection;
 
-    connection = calloc(1, sizeof(perm_connection_t));
-    if (connection == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "out of memory");
-        return NULL;
-    }
-
+    connection = perm_alloc_check(calloc(1, sizeof(perm_connection_t)));
+    connection->reader = perm_alloc_check(redisReaderCreate());
     perm_connection_address(address, connection->name);
 
-    if (address->port) {
-        connection->socket = perm_socket_tcp(address->host, address->port,
-                                             &conf->tls, conf->timeout, error);
-    } else {
-        connection->socket = perm_socket_unix(address->host, conf->timeout,
-                                              error);
-    }
+    connection->socket = address->port
+                         ? perm_socket_tcp(address->host, address->port,
+                                           &conf->tls, conf->timeout, error)
+                         : perm_socket_unix(address->host, conf->timeout,
+                                            error);
 
-    if (connection->socket == NULL) {
-        free(connection);
-        return NULL;
-    }
-
-    connection->reader = redisReaderCreate();
-    connection->out = malloc(OUT_SIZE);
-    connection->out_size = OUT_SIZE;
-
-    if (connection->reader == NULL || connection->out == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "out of memory");
-        perm_connection_close(connection);
-        return NULL;
-    }
-
-    if (handshake(connection, conf, error) != 0) {
+    if (connection->socket == NULL
+        || handshake(connection, conf, error) != 0)
+    {
         perm_connection_close(connection);
         return NULL;
     }
@@ -258,11 +236,10 @@ perm_connection_open(const perm_connection_conf_t *conf,
 void
 perm_connection_close(perm_connection_t *connection)
 {
-    if (connection->reader != NULL) {
-        redisReaderFree(connection->reader);
+    if (connection->socket != NULL) {
+        perm_socket_close(connection->socket);
     }
 
-    perm_socket_close(connection->socket);
-    free(connection->out);
+    redisReaderFree(connection->reader);
     free(connection);
 }

@@ -39,13 +39,42 @@ connect_to(const perm_connection_conf_t *conf, const char *kind,
 /* the reply, or NULL with *error, which may be the text of an error reply */
 
 static redisReply *
-good_reply(redisReply *reply, const char *command, char *error)
+call(perm_connection_t *connection, char *error, const char *format,
+    const char *word)
 {
+    redisReply  *reply;
+
+    reply = perm_connection_call(connection, error, format, word);
+
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        snprintf(error, PERM_ERROR_SIZE, "%s: %s", command, reply->str);
+        snprintf(error, PERM_ERROR_SIZE, "%.*s: %s",
+                 (int) strcspn(format, " "), format, reply->str);
         freeReplyObject(reply);
         return NULL;
     }
+
+    return reply;
+}
+
+
+/* the same on a connection of its own */
+
+static redisReply *
+call_once(const perm_connection_conf_t *conf, const char *kind,
+    const perm_address_t *address, char *error, const char *format,
+    const char *word)
+{
+    redisReply         *reply;
+    perm_connection_t  *connection;
+
+    connection = connect_to(conf, kind, address, error);
+
+    if (connection == NULL) {
+        return NULL;
+    }
+
+    reply = call(connection, error, format, word);
+    perm_connection_close(connection);
 
     return reply;
 }
@@ -149,8 +178,7 @@ check_master(perm_discovery_t *discovery, perm_node_t *node, char *error)
     }
 
     rc = -1;
-    reply = good_reply(perm_connection_call(node->connection, error, "ROLE"),
-                       "ROLE", error);
+    reply = call(node->connection, error, "ROLE", "");
 
     if (reply != NULL) {
 
@@ -182,21 +210,11 @@ ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address,
     const char            *name, *useless;
     redisReply            *reply;
     perm_node_t           *node;
-    perm_connection_t     *connection;
     perm_reply_address_t   master;
 
     name = discovery->conf->url->master.data;
-    connection = connect_to(&discovery->conf->sentinel, "Sentinel", address,
-                            error);
-    if (connection == NULL) {
-        return -1;
-    }
-
-    reply = good_reply(perm_connection_call(connection, error, "SENTINEL "
-                                            "get-master-addr-by-name %s",
-                                            name),
-                       "SENTINEL", error);
-    perm_connection_close(connection);
+    reply = call_once(&discovery->conf->sentinel, "Sentinel", address, error,
+                      "SENTINEL get-master-addr-by-name %s", name);
 
     if (reply == NULL) {
         return -1;
@@ -278,20 +296,11 @@ static int
 ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
     char *error)
 {
-    const char         *useless;
-    redisReply         *reply;
-    perm_connection_t  *connection;
+    const char  *useless;
+    redisReply  *reply;
 
-    connection = connect_to(&discovery->conf->connection, "Redis at", address,
-                            error);
-    if (connection == NULL) {
-        return -1;
-    }
-
-    reply = good_reply(perm_connection_call(connection, error,
-                                            "CLUSTER SLOTS"),
-                       "CLUSTER", error);
-    perm_connection_close(connection);
+    reply = call_once(&discovery->conf->connection, "Redis at", address, error,
+                      "CLUSTER SLOTS", "");
 
     if (reply == NULL) {
         return -1;
