@@ -27,6 +27,7 @@ struct perm_pending_s {
     unsigned         slot;       /* PERM_CLUSTER_SLOTS: no key */
     unsigned         flags;
     unsigned         attempts;
+    int              asking;     /* a reply to ASKING comes first */
     perm_reply_pt    handler;
     void            *data;
 };
@@ -34,7 +35,6 @@ struct perm_pending_s {
 
 struct perm_client_s {
     perm_discovery_t   discovery;
-    int                handling;   /* a handler runs: do not read now */
     unsigned           outages;    /* pauses since the last reply */
 
     /* the words of the next command */
@@ -78,77 +78,28 @@ several(const perm_client_t *client)
 }
 
 
-static void
-push(perm_node_t *node, perm_pending_t *pending)
-{
-    pending->next = NULL;
-    *node->last = pending;
-    node->last = (void **) &pending->next;
-    node->waiting++;
-}
-
-
-static perm_pending_t *
-pop(perm_node_t *node)
-{
-    perm_pending_t  *pending;
-
-    pending = node->first;
-    node->first = pending->next;
-    node->waiting--;
-
-    if (node->first == NULL) {
-        node->last = &node->first;
-    }
-
-    return pending;
-}
-
-
-static void
-forget(perm_pending_t *pending)
-{
-    free(pending->command);
-    free(pending);
-}
-
-
 /* queues it at the node; asking: the slot is on its way there */
 
 static void
 submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
     int asking)
 {
-    char             error[PERM_ERROR_SIZE];
-    perm_pending_t  *ask;
+    char  error[PERM_ERROR_SIZE];
 
     static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
 
-    if (perm_discovery_connect(&client->discovery, node, error) != 0) {
-        push(node, pending);
-        recover(client, node, error);
-        return;
-    }
+    pending->next = NULL;
+    pending->asking = asking;
+    *node->last = pending;
+    node->last = (void **) &pending->next;
+    node->waiting++;
 
-    if (asking) {
-        ask = perm_alloc_check(calloc(1, sizeof(perm_pending_t)));
-        ask->flags = PERM_ERRORS_TOO | PERM_NO_RESEND;
-        push(node, ask);
-
-        if (perm_connection_write(node->connection, asking_command,
-                                  sizeof(asking_command) - 1, error) != 0)
-        {
-            push(node, pending);
-            recover(client, node, error);
-            return;
-        }
-    }
-
-    push(node, pending);
-
-    if (perm_connection_write(node->connection, pending->command,
-                              pending->len, error)
-        != 0)
+    if (perm_discovery_connect(&client->discovery, node, error) != 0
+        || (asking && perm_connection_write(node->connection, asking_command,
+                                            sizeof(asking_command) - 1, error)
+                      != 0)
+        || perm_connection_write(node->connection, pending->command,
+                                 pending->len, error) != 0)
     {
         recover(client, node, error);
     }
@@ -223,13 +174,7 @@ recover(perm_client_t *client, perm_node_t *node, const char *why)
 
     for ( /* void */ ; pending != NULL; pending = next) {
         next = pending->next;
-
-        if (pending->command == NULL) {
-            forget(pending);
-
-        } else {
-            resubmit(client, pending, reason);
-        }
+        resubmit(client, pending, reason);
     }
 }
 
@@ -266,7 +211,7 @@ redirect_to(perm_client_t *client, perm_pending_t *pending,
 }
 
 
-/* 1 when the error only says that the request has to go again */
+/* 1 when the error only says that the command has to go again */
 
 static int
 retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
@@ -274,10 +219,7 @@ retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
 {
     perm_redirect_t  redirect;
 
-    if (!several(client)
-        || pending->command == NULL
-        || pending->attempts++ >= ATTEMPTS_MAX)
-    {
+    if (!several(client) || pending->attempts++ >= ATTEMPTS_MAX) {
         return 0;
     }
 
@@ -321,14 +263,17 @@ perm_client_refused(const char *server, const char *error)
 }
 
 
+/* reads the next reply of the node */
+
 static void
 answer(perm_client_t *client, perm_node_t *node)
 {
-    int              kept;
+    int              asking;
     char             error[PERM_ERROR_SIZE];
     redisReply      *reply;
     perm_pending_t  *pending;
 
+    pending = node->first;
     reply = perm_connection_read(node->connection, error);
 
     if (reply == NULL) {
@@ -336,7 +281,17 @@ answer(perm_client_t *client, perm_node_t *node)
         return;
     }
 
-    pending = pop(node);
+    asking = pending->asking;
+    pending->asking = 0;
+
+    if (asking) {
+        freeReplyObject(reply);
+        return;
+    }
+
+    node->first = pending->next;
+    node->last = node->first ? node->last : &node->first;
+    node->waiting--;
 
     if (reply->type == REDIS_REPLY_ERROR) {
 
@@ -352,19 +307,13 @@ answer(perm_client_t *client, perm_node_t *node)
     }
 
     client->outages = 0;
-    kept = 0;
 
-    if (pending->handler != NULL) {
-        client->handling = 1;
-        kept = pending->handler(pending->data, reply);
-        client->handling = 0;
-    }
-
-    if (!kept) {
+    if (!pending->handler(pending->data, reply)) {
         freeReplyObject(reply);
     }
 
-    forget(pending);
+    free(pending->command);
+    free(pending);
 }
 
 
@@ -463,7 +412,7 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
         }
     }
 
-    if (!client->handling && node->waiting >= WINDOW) {
+    if (node->waiting >= WINDOW) {
         while (node->waiting > WINDOW / 2) {
             answer(client, node);
         }

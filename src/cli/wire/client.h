@@ -1,6 +1,6 @@
 
 /*
- * Redis as the commands see it: requests out in a pipeline, replies in to
+ * Redis as the commands see it: commands out in a pipeline, replies in to
  * their handlers, wherever the key lives now.  What fails for good ends the
  * program with PERM_EXIT_REDIS and a message that says what to do.
  */
@@ -17,7 +17,7 @@ typedef struct perm_client_s  perm_client_t;
 
 
 /*
- * Gets the reply to a request; it may send others.  Returns 1 when it keeps
+ * Gets the reply to a command, and must not send one.  Returns 1 when it keeps
  * the reply, to free it later, and else 0.
  */
 typedef int (*perm_reply_pt)(void *data, redisReply *reply);
@@ -27,7 +27,7 @@ typedef int (*perm_reply_pt)(void *data, redisReply *reply);
 int perm_client_keep(void *data, redisReply *reply);
 
 
-/* flags of a request */
+/* flags of a command */
 
 #define PERM_ERRORS_TOO  1   /* the handler gets error replies as well */
 #define PERM_NO_RESEND   2   /* means nothing to another server */
