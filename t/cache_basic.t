@@ -38,10 +38,7 @@ my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
             post_action /silent/asks;
             empty_gif;
         }
-        location = /then/explain {
-            app_permission_status;
-            post_action /silent;
-        }
+        location = /then/explain { app_permission_status; post_action /silent; }
         location /silent {
             internal;
             proxy_pass http://127.0.0.1:%%PORT_silent%%;
@@ -75,10 +72,8 @@ subtest 'hits' => sub {
     is outcome('demo'), "$ALLOW HIT", 'the second: a hit';
     is $fake->lookups('demo'), 1, 'one lookup';
 
-    is outcome('demo', '/other'), "$DENY MISS",
-        'another resource: a miss';
-    is outcome('demo', '/other'), "$DENY HIT",
-        'a cached denial is a hit too';
+    is outcome('demo', '/other'), "$DENY MISS", 'another resource: a miss';
+    is outcome('demo', '/other'), "$DENY HIT", 'a cached denial is a hit too';
     is $fake->lookups('demo'), 2, 'one lookup each';
 
     my $cache = $t->status->{cache};
@@ -116,8 +111,7 @@ subtest 'cache_valid and denied' => sub {
     grant('idle');
     is outcome('idle', '/short'), "$ALLOW MISS", 'idle';
     wait_until(time + 1.1);
-    is outcome('idle', '/short'), "$ALLOW MISS",
-        'after cache_valid: a miss';
+    is outcome('idle', '/short'), "$ALLOW MISS", 'after cache_valid: a miss';
     is outcome('idle', '/a'), "$ALLOW HIT",
         'it is the location that says how old an answer may be';
 };
@@ -181,8 +175,7 @@ subtest 'a client that leaves while it waits' => sub {
     wait_for(sub { $fake->lookups('lonely') });
     close $c->{socket};
     wait_for(sub { outcome('lonely') =~ /HIT/ });
-    is outcome('lonely'), "$DENY HIT",
-        'the answer nobody waited for is cached';
+    is outcome('lonely'), "$DENY HIT", 'the answer nobody waited for is cached';
     $fake->rules;
 };
 
@@ -218,8 +211,7 @@ subtest 'two workers, and a reload' => sub {
     $t->config(%nginx, workers => 2);
     ok $t->reload, 'reload, to two workers';
 
-    cmp_ok $t->status->{cache}{entries}, '>=', $entries,
-        'the cache was kept';
+    cmp_ok $t->status->{cache}{entries}, '>=', $entries, 'the cache was kept';
 
     # from here on nothing but a lookup makes a difference
 

@@ -38,10 +38,7 @@ my $server = <<'EOT';
         # the request that asks has a policy of its own: a main request's
         # check only
 
-        location = /_who_checked {
-            internal;
-            proxy_pass %%AUTH%%;
-        }
+        location = /_who_checked { internal; proxy_pass %%AUTH%%; }
 
         location /auth_request_checked {
             auth_request /_who_checked;
@@ -69,15 +66,9 @@ my $server = <<'EOT';
             proxy_pass %%BACKEND%%;
         }
 
-        location /forbidden {
-            deny all;
-            proxy_pass %%BACKEND%%;
-        }
+        location /forbidden { deny all; proxy_pass %%BACKEND%%; }
 
-        location /mirror {
-            mirror /_mirror;
-            proxy_pass %%BACKEND%%;
-        }
+        location /mirror { mirror /_mirror; proxy_pass %%BACKEND%%; }
 
         location = /_mirror {
             internal;
@@ -85,13 +76,9 @@ my $server = <<'EOT';
             proxy_pass %%BACKEND%%/mirrored$request_uri;
         }
 
-        location /try {
-            try_files /hello.txt =404;
-        }
+        location /try { try_files /hello.txt =404; }
 
-        location /try_fallback {
-            try_files /none.txt @fallback;
-        }
+        location /try_fallback { try_files /none.txt @fallback; }
 
         location @fallback {
             app_permission_resource other;
@@ -103,27 +90,18 @@ my $server = <<'EOT';
             try_files /none.txt /guarded$uri;
         }
 
-        location /guarded {
-            proxy_pass %%BACKEND%%;
-        }
+        location /guarded { proxy_pass %%BACKEND%%; }
 
-        location /rewritten {
-            rewrite ^ /guarded last;
-        }
+        location /rewritten { rewrite ^ /guarded last; }
 
         location /unguarded {
             app_permission off;
             rewrite ^/unguarded/(.*) /guarded/$1 last;
         }
 
-        location /index/ {
-            app_permission open;
-            index hello.txt;
-        }
+        location /index/ { app_permission open; index hello.txt; }
 
-        location ~ \.txt$ {
-            root %%DIR%%/html;
-        }
+        location ~ \.txt$ { root %%DIR%%/html; }
 
         location /page {
             app_permission open;
@@ -137,14 +115,9 @@ my $server = <<'EOT';
             root %%DIR%%/nowhere;
         }
 
-        location /accel {
-            app_permission open;
-            proxy_pass %%AUTH%%/accel;
-        }
+        location /accel { app_permission open; proxy_pass %%AUTH%%/accel; }
 
-        location /accel_denied {
-            proxy_pass %%AUTH%%/accel;
-        }
+        location /accel_denied { proxy_pass %%AUTH%%/accel; }
 
         location /static { }
 

@@ -142,7 +142,6 @@ EOT
         $t->{nginx}{pid} = undef;
         is join("\n", $t->log_lines(qr/open socket|leak|exited on signal/)), '',
             'no open socket';
-        $t->stop;
     };
 }
 
@@ -187,7 +186,6 @@ subtest 'an upgrade of the module without a restart' => sub {
     is $t->status->{cache}{entries}, 0, '... and with a zone of its own';
     is outcome('demo'), 200, '... checks';
     is outcome('other'), 403, '... and denies';
-    $t->stop;
 };
 
 

@@ -40,7 +40,7 @@ for my $state ('', ' state=%%DIR%%/state') {
         ok $t->settled, 'ready';
         my $begun = int time;
         for ('demo', 'gone', 'twin', 'x' x 128) {
-            ok wait_for(sub { outcome($_) eq "$ALLOW HIT" }), "$_: known";
+            becomes($_, "$ALLOW HIT", "$_: known");
         }
         my $known = time;
         is outcome('nobody'), "$DENY MISS", 'nobody: denied';
@@ -76,7 +76,6 @@ for my $state ('', ' state=%%DIR%%/state') {
             'what was pending is written as it was' or diag $access // 'none';
         ok $redis->access('smoke', 'get_user', 'gone'),
             '... also of who was revoked later';
-        $t->stop;
     };
 }
 
@@ -115,7 +114,6 @@ subtest 'more than the new one has room for' => sub {
     like join("\n", $t->log_lines(qr/moved to the zone/)),
         qr/ $s->{cache}{entries} grants and $pending accesses moved/,
         'what moved is what is there';
-    $t->stop;
 };
 
 done_testing;

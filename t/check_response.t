@@ -66,10 +66,7 @@ my $server = <<'EOT';
                                   add_header X-Page 1 always; }
         location @denied        { app_permission off; return 403 "named\n"; }
 
-        location /upload {
-            client_max_body_size 10m;
-            proxy_pass %%BACKEND%%;
-        }
+        location /upload { client_max_body_size 10m; proxy_pass %%BACKEND%%; }
 EOT
 
 $t->config(server => $server, servers => <<"EOT");

@@ -35,8 +35,7 @@ subtest 'export, and back' => sub {
     spew($file, 'old');
     chmod 0600, $file;
     $t->cli_is(0, 'export to a file', 'export', $file);
-    is sorted(slurp($file)),
-        sorted($out), 'the same';
+    is sorted(slurp($file)), sorted($out), 'the same';
     is ((stat $file)[2] & 0777, 0600, 'with the rights it had');
     is_deeply [glob "$file.*"], [], 'and nothing left beside it';
 

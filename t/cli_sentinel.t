@@ -80,8 +80,7 @@ subtest 'a fail-over while an import runs' => sub {
 
     is $status, 0, 'an import outlives it' or diag $err;
     $replica->{client} = undef;    # a fail-over ends all connections
-    like $replica->cmd('INFO', 'replication'), qr/role:master/,
-        'there was one';
+    like $replica->cmd('INFO', 'replication'), qr/role:master/, 'there was one';
     is $replica->cmd('DBSIZE'), 6002, 'nothing is missing on the new master';
 
     $t->cli_is(0, 'a grant goes to the new master', @server,

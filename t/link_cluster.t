@@ -39,11 +39,9 @@ sub revoke_on_each {
     for my $port (sort keys %$of) {
         my $app = $of->{$port};
         @revoked = grep { $_ ne $app } @revoked;
-        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }, 3),
-            "$app: known for an hour" or diag outcome($app, '/long');
+        becomes($app, "$ALLOW HIT", "$app: known for an hour", '/long', 3);
         $c->forbid($app);
-        ok wait_for(sub { outcome($app, '/long') =~ /^403/ }, 1),
-            '... and revoked at once' or diag outcome($app, '/long');
+        becomes($app, '403', '... and revoked at once', '/long', 1);
     }
 }
 
@@ -93,10 +91,10 @@ subtest 'ASK and MOVED' => sub {
     my $client = $to->connect;
     $client->cmd('ASKING');
     $client->cmd('HDEL', key('grants', $app), 'get_user');
-    ok wait_for(sub { outcome($app, '/long') =~ /^403/ }, 1), 'revoked';
+    becomes($app, '403', 'revoked', '/long', 1);
     $client->cmd('ASKING');
     $client->cmd('HSET', key('grants', $app), 'get_user', int(time) + 3600);
-    ok wait_for(sub { outcome($app, '/long') =~ /^200/ }, 1), 'granted';
+    becomes($app, '200', 'granted', '/long', 1);
 
     $c->move_end($slot, $from, $to);
     is outcome($app, '/fresh'), "$ALLOW MISS", 'MOVED';

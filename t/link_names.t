@@ -82,11 +82,9 @@ sub asks {
     $t->soon($begun, $limit) if $limit;
 
     ok $t->up, '... pushed';
-    ok wait_for(sub { outcome("only-$n", '/long') eq "$ALLOW HIT" }),
-        '... known';
+    becomes("only-$n", "$ALLOW HIT", '... known', '/long');
     $at{$n}->forbid("only-$n");
-    ok wait_for(sub { outcome("only-$n", '/long') =~ /^403/ }, 3),
-        '... changes too';
+    becomes("only-$n", '403', '... changes too', '/long', 3);
     $at{$n}->allow("only-$n");
 }
 
@@ -95,7 +93,7 @@ subtest 'of the system' => sub {
     my $redis = Perm::Redis->start(dir => "$t->{dir}/local");
     $redis->load->allow('local');
     with("redis://localhost:$redis->{port}");
-    ok wait_for(sub { outcome('local') eq "$ALLOW MISS" }), 'localhost';
+    becomes('local', "$ALLOW MISS", 'localhost');
     $redis->stop;
 
     $t->refuses('one that does not exist',
@@ -143,14 +141,14 @@ subtest 'several addresses' => sub {
 subtest 'the next address after a failure' => sub {
     names('127.0.0.2', '127.0.0.3');
     with($url, $RESOLVER);
-    ok wait_for(sub { outcome('both') eq "$ALLOW MISS" }, 5), 'either';
+    becomes('both', "$ALLOW MISS", 'either', undef, 5);
 
     for my $n (2, 3) {
         my $other = 5 - $n;
         $at{$n}->kill;
         my $begun = time;
-        ok wait_for(sub { outcome("only-$other") eq "$ALLOW MISS" }, 5),
-            "127.0.0.$n dies: the other one";
+        becomes("only-$other", "$ALLOW MISS", "127.0.0.$n dies: the other one",
+            undef, 5);
         my $took = time - $begun;
         $t->soon($begun, 2, '... soon');
         asks($other, '... and stays');

@@ -26,19 +26,16 @@ $w->nginx(redis => $url);
 
 sub replicated {
     my $master = $s->master;
-    is wait_for(sub { $master->connect->cmd('WAIT', 1, 100) }), 1,
-        'replicated';
+    is wait_for(sub { $master->connect->cmd('WAIT', 1, 100) }), 1, 'replicated';
 }
 
 # a revoke at the master is honoured, however long the answer is cached
 
 sub revoke {
     my ($app) = @_;
-    ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }, 3),
-        "$app: known for an hour";
+    becomes($app, "$ALLOW HIT", "$app: known for an hour", '/long', 3);
     is $s->master->revoke('smoke', 'get_user', $app), 1, '... revoked';
-    ok wait_for(sub { outcome($app, '/long') =~ /^403/ }, 2),
-        '... at once' or diag outcome($app, '/long');
+    becomes($app, '403', '... at once', '/long', 2);
 }
 
 
@@ -120,8 +117,7 @@ subtest 'a replica is not trusted' => sub {
     ok $t->wait_log(
         qr/Redis \S+:$replica->{port}: .*it is a replica, which is not trusted/),
         'the log says so';
-    is outcome('app-1', '/fresh'), $UNKNOWN,
-        'it is not asked';
+    is outcome('app-1', '/fresh'), $UNKNOWN, 'it is not asked';
 
     my $begun = time;
     answers($s->master->{port});
@@ -168,8 +164,7 @@ subtest 'what Sentinels say' => sub {
         reload_with($url);
         ok $t->wait_new($pattern, 5), "$what: the log says so"
             or diag $t->new_log;
-        is outcome('app-1', '/fresh'), $UNKNOWN,
-            '... unavailable';
+        is outcome('app-1', '/fresh'), $UNKNOWN, '... unavailable';
         unlike $t->new_log, qr/sesame|:wrong/, '... no password';
     }
 };
@@ -190,8 +185,8 @@ subtest 'the rights in the README' => sub {
         'a right that is missing is named';
 
     $s->ask($_, 'ACL', 'SETUSER', 'watcher', $right) for 1, 2;
-    ok wait_for(sub { outcome('app-1', '/fresh') eq "$ALLOW MISS" }, 5),
-        "with $right it has all it needs";
+    becomes('app-1', "$ALLOW MISS", "with $right it has all it needs", '/fresh',
+        5);
 };
 
 done_testing;

@@ -69,13 +69,13 @@ sub all_well {
     my ($what, $of) = @_;
 
     subtest $what => sub {
-        ok wait_for(sub { outcome('demo') eq "$ALLOW MISS" }, 5), 'lookups';
+        becomes('demo', "$ALLOW MISS", 'lookups', undef, 5);
         ok $t->up, 'tracking';
         outcome('demo', '/long');
         my ($grants, $access) = map { key($_, 'demo') } 'grants', 'access';
         my $server = $of->($grants);
         $server->cmd('HDEL', $grants, 'get_user');
-        ok wait_for(sub { outcome('demo', '/long') =~ /^403/ }, 2), '... works';
+        becomes('demo', '403', '... works', '/long', 2);
         $server->cmd('HSET', $grants, 'get_user', int(time) + 3600);
 
         $server = $of->($access);
@@ -153,7 +153,7 @@ subtest 'passwords' => sub {
     is outcome('one'), $UNKNOWN, '... unavailable';
 
     $redis->cmd('ACL', 'SETUSER', @rights);
-    ok wait_for(sub { outcome('demo') =~ /^200/ }, 5), 'there it is';
+    becomes('demo', '200', 'there it is', undef, 5);
 
     with($url, 'wrong');
     logged(qr/AUTH was refused: check user and password in .*WRONGPASS/,
@@ -163,7 +163,7 @@ subtest 'passwords' => sub {
 
     spew("$t->{dir}/wrong", "$PASSWORD\n");
     ok $t->reload, 'reload';
-    ok wait_for(sub { outcome('demo') =~ /^200/ }, 5), 'read anew';
+    becomes('demo', '200', 'read anew', undef, 5);
 
     # changed while connected: connections go on, new ones do not
 

@@ -56,25 +56,23 @@ subtest 'revoked just after Redis was back' => sub {
         $redis->run;
         ok $t->up, 'over';
     }
-    $t->stop;
 };
 
 
 subtest 'revoked while the table was not loaded' => sub {
     start(known => 2);
     $redis->cmd('DEL', 'app_permission:meta');
-    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'not loaded';
+    becomes('x1', "$ALLOW STALE", 'not loaded');
     ok $t->revoke('x1'), 'revoked';
     is outcome('x1'), "$ALLOW STALE", 'which does not count yet';
     $redis->load;
-    ok wait_for(sub { outcome('x2') eq "$ALLOW HIT" }), 'loaded';
+    becomes('x2', "$ALLOW HIT", 'loaded');
     ok wait_for(sub { my $cache = $t->cached('x1');
                       !$cache->{resource_expires} || !$cache->{unchanged} }),
         'it counts';
     ok away(), 'an outage';
     unlike outcome('x1'), qr/^200/, 'not allowed';
     is outcome('x2'), "$ALLOW STALE", 'the other one is';
-    $t->stop;
 };
 
 
@@ -90,7 +88,6 @@ subtest 'asked for again, in vain at first' => sub {
     $t->{fake}->refuse(1);
     ok away(), 'an outage';
     is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 1 .. 10;
-    $t->stop;
 };
 
 
@@ -110,7 +107,6 @@ subtest 'revoked in a gap' => sub {
     ok away(), 'an outage';
     unlike outcome('x1'), qr/^200/, 'not allowed';
     is outcome("x$_"), "$ALLOW STALE", "x$_: stale" for 2 .. 10;
-    $t->stop;
 };
 
 
@@ -141,7 +137,6 @@ subtest 'asked for again as soon as a gap is over' => sub {
     }
     cmp_ok $took, '>', 0, 'after changes are pushed again';
     cmp_ok $took, '<', 0.1, "... without a wait: $took s";
-    $t->stop;
 };
 
 
@@ -163,7 +158,6 @@ subtest 'no storm after a gap' => sub {
     cmp_ok $took, '>', 0.8, "... 3,200 a second at the most: $took s";
     ok wait_for(sub { !grep { !$t->cached($_)->{trusted} } @many[0, 1500, 2999] }),
         'and trusted';
-    $t->stop;
 };
 
 
@@ -179,7 +173,6 @@ subtest 'no stale answers' => sub {
     is $t->status->{cache}{refreshes}, $before, 'none is refreshed';
     ok away(), 'an outage';
     is outcome('x3'), $UNKNOWN, 'no stale answers';
-    $t->stop;
 };
 
 
@@ -189,12 +182,11 @@ subtest 'changes are not pushed, and Redis is slow' => sub {
     start(fake => 1,
           acl => [qw(ACL SETUSER default -client +client|id +client|list)]);
     ok $t->wait_log(qr/does not push changes/), 'not pushed';
-    ok wait_for(sub { outcome('x1', '/short') eq "$ALLOW HIT" }), 'known';
+    becomes('x1', "$ALLOW HIT", 'known', '/short');
     $redis->forbid('x1');
     ok wait_for(sub { $t->cached('x1')->{age_ms} > 1000 }), 'its time is over';
     $t->{fake}->rules({ match => qr/^HMGET/, delay => 0.2 });
     is outcome('x1', '/short'), "$DENY MISS", 'waits for the answer';
-    $t->stop;
 };
 
 
@@ -209,7 +201,6 @@ subtest 'changes may have been missed, and Redis is slow' => sub {
     ok $t->wait_log(qr/a connection for tracking .* ended/), 'a gap';
     ok $t->up, '... which is over';
     like outcome('x1', '/short'), qr/^$DENY (?:MISS|HIT)$/, 'waits for the answer';
-    $t->stop;
 };
 
 
@@ -225,12 +216,11 @@ subtest 'revoked while changes are not pushed' => sub {
     for my $app (map { "x$_" } 1 .. 5) {
         like outcome($app), qr/^$ALLOW/, "$app: known";
         $redis->forbid($app);
-        ok wait_for(sub { outcome($app) =~ /^403/ }), '... and revoked';
+        becomes($app, '403', '... and revoked');
     }
     ok !$t->status->{invalidation}{active}, 'not pushed still';
     is scalar($t->log_lines(qr/does not push changes of grants any more/)), 1,
         'logged, once';
-    $t->stop;
 };
 
 
@@ -243,7 +233,7 @@ subtest 'the master is another one' => sub {
     $s->master->allow(map { "x$_" } 1 .. 10);
     $t->nginx(server => $SERVER, workers => 1, redis => $s->url);
     ok $t->up, 'ready';
-    ok wait_for(sub { outcome("x$_") eq "$ALLOW HIT" }), "x$_" for 1 .. 10;
+    becomes("x$_", "$ALLOW HIT", "x$_") for 1 .. 10;
     $s->failover;
     ok wait_for(sub { !grep { $t->cached("x$_")->{trusted} } 1 .. 10 }),
         'nothing is trusted';
@@ -272,7 +262,7 @@ subtest 'a master is away' => sub {
 
     $t->nginx(server => $SERVER, workers => 1, redis => $cluster->url);
     ok $t->up, 'ready';
-    ok wait_for(sub { outcome($_) eq "$ALLOW HIT" }), $_ for @apps;
+    becomes($_, "$ALLOW HIT", $_) for @apps;
 
     my $meta = $cluster->owner('app_permission:meta');
     my %owner;
@@ -305,8 +295,7 @@ subtest 'a master is away' => sub {
 
     $meta->kill;
     my $app = $well[0];
-    ok wait_for(sub { outcome($app) eq "$ALLOW STALE" }, 20),
-        'the one with meta is gone';
+    becomes($app, "$ALLOW STALE", 'the one with meta is gone', undef, 20);
     ok $t->told(sub { $owner{$app}->forbid($app) }),
         'revoked at one that is well';
     unlike outcome($app), qr/^200/, 'not allowed';

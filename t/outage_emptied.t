@@ -139,7 +139,6 @@ subtest 'revoked, and emptied while nobody is told' => sub {
 
     emptied();
     loading();
-    $t->stop;
 };
 
 
@@ -149,7 +148,6 @@ subtest 'revoked, and emptied right after it' => sub {
     ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'told';
     emptied();
     loading();
-    $t->stop;
 };
 
 
@@ -174,7 +172,6 @@ subtest 'tracking is lost before it is known' => sub {
     $t->{fake}->rules;
     ok $t->up, 'it does';
     loading();
-    $t->stop;
 };
 
 
@@ -183,11 +180,9 @@ subtest 'the worker is killed before it is known' => sub {
     $t->{fake}->forget;
     $t->{nginx}->allow(qr/exited on signal 9/);
     kill 'KILL', $t->{nginx}->workers;
-    ok wait_for(sub { $t->{fake}->commands($TRACKING) }),
-        'taken over';
+    ok wait_for(sub { $t->{fake}->commands($TRACKING) }), 'taken over';
     $redis->cmd('FLUSHALL');
     emptied();
-    $t->stop;
 };
 
 
@@ -221,7 +216,6 @@ for my $case (['then', $META_HELD, 'x1', 'x2'],
             'emptied, and x1 loaded';
         is answer($_), "$ALLOW STALE", 'asked: stale' for @c;
         is outcome($_), "$ALLOW STALE", "$_: stale" for 'x1', 'x2';
-        $t->stop;
     };
 }
 
@@ -229,7 +223,7 @@ for my $case (['then', $META_HELD, 'x1', 'x2'],
 subtest 'asked before it was loaded, answered after it' => sub {
     start(fake => 1);
     $redis->cmd('FLUSHALL');
-    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'empty';
+    becomes('x1', "$ALLOW STALE", 'empty');
     $t->{fake}->rules($META_HELD);
     $t->{fake}->forget;
     my $c = ask('x1');
@@ -237,7 +231,6 @@ subtest 'asked before it was loaded, answered after it' => sub {
     $redis->allow('x1')->load;
     like answer($c), qr/^$ALLOW/, 'x1: not denied';
     like outcome('x1'), qr/^$ALLOW/, '... nor after it';
-    $t->stop;
 };
 
 # ... which nobody was told of
@@ -258,7 +251,6 @@ subtest 'asked before it was loaded, answered untold' => sub {
     kill 'CONT', $holder;
     ok $t->settled, 'told';
     like outcome_of('x1', $other), qr/^$ALLOW/, '... nor then';
-    $t->stop;
 };
 
 
@@ -266,9 +258,8 @@ subtest 'asked before it was loaded, answered after another one' => sub {
     start(fake => 1, workers => 3);
     my ($holder, $other, $quick) = workers(3);
     $redis->cmd('FLUSHALL');
-    ok wait_for(sub { outcome('x1') eq "$ALLOW STALE" }), 'empty';
-    ok $t->told(sub { $redis->allow('x1') }),
-        'x1 is loaded';
+    becomes('x1', "$ALLOW STALE", 'empty');
+    ok $t->told(sub { $redis->allow('x1') }), 'x1 is loaded';
     is outcome('x1'), "$ALLOW STALE", 'x1: stale';
     kill 'STOP', $holder;
     $t->{fake}->rules({ %$META_HELD, reply => "\$-1\r\n" });
@@ -281,7 +272,6 @@ subtest 'asked before it was loaded, answered after another one' => sub {
     like outcome_of('x1', $quick), qr/^$ALLOW/, '... nor after it';
     is scalar($t->log_lines(qr/is not loaded/)), 1, '... nor said to be';
     kill 'CONT', $holder;
-    $t->stop;
 };
 
 
@@ -302,7 +292,6 @@ subtest 'asked once more, and not answered' => sub {
     my $took = time - $begun;
     cmp_ok $took, '>', 2.5, 'after the time-out';
     cmp_ok $took, '<', 4, '... of one lookup';
-    $t->stop;
 };
 
 
@@ -320,7 +309,6 @@ subtest 'asked once more, beyond the limit' => sub {
     ok $t->told(sub { $redis->load }), 'a doubt';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 1, 'asked once';
-    $t->stop;
 };
 
 
@@ -336,14 +324,12 @@ subtest 'a grant that was not there before' => sub {
     is outcome('y'), $UNKNOWN, 'it is empty';
     is outcome('new'), "$DENY STALE", 'new: denied still';
     for my $app ('new', 'ended') {
-        ok $t->told(sub { $redis->allow($app) }),
-            "$app is loaded";
+        ok $t->told(sub { $redis->allow($app) }), "$app is loaded";
         is outcome($app), $UNKNOWN, '... and not denied any more';
     }
     loading();
     $redis->load;
     ok wait_for(sub { outcome('new') =~ /^$ALLOW (?:MISS|HIT)/ }), 'allowed';
-    $t->stop;
 };
 
 
@@ -358,7 +344,6 @@ subtest 'restarted while it is loaded' => sub {
     $t->start;
     is outcome($_), "$ALLOW STALE", "$_: stale" for 'x2', 'x3';
     unlike outcome('x1'), qr/^200/, 'x1: still not';
-    $t->stop;
 };
 
 done_testing;

@@ -79,7 +79,7 @@ subtest 'what the requests got meanwhile' => sub {
 
 subtest 'changes are pushed' => sub {
     $redis->forbid('app-1');
-    ok wait_for(sub { outcome('app-1') =~ /^403/ }, 0.5), 'a revocation';
+    becomes('app-1', '403', 'a revocation', undef, 0.5);
 };
 
 done_testing;

@@ -102,10 +102,9 @@ subtest 'down' => sub {
 
     $redis->run;
     normal('started');
-    ok $t->settled,
-        'changes are pushed again';
+    ok $t->settled, 'changes are pushed again';
     $redis->forbid('app-1');
-    ok wait_for(sub { outcome('app-1') =~ /^403/ }, 0.5), '... with effect';
+    becomes('app-1', '403', '... with effect', undef, 0.5);
     fill();
 };
 
@@ -231,12 +230,12 @@ subtest 'unknown ones do not wait' => sub {
 subtest 'emptied' => sub {
     ok $t->settled, 'pushed';
     for my $app (map { "app-$_" } 1 .. 10) {
-        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
+        becomes($app, "$ALLOW HIT", $app, '/long');
     }
     my $lines = () = $t->log =~ /the grant table is not loaded/g;
 
     $redis->cmd('FLUSHALL');
-    ok wait_for(sub { outcome('app-3') eq "$ALLOW STALE" }), 'known: stale';
+    becomes('app-3', "$ALLOW STALE", 'known: stale');
     for (1 .. 50) { $t->get('/a', app => 'app-' . (1 + $_ % 10)) }
     is outcome("app-$_"), "$ALLOW STALE", "app-$_" for 3 .. 10;
     is outcome('unknown'), $UNKNOWN, 'unknown: unavailable, not "no grant"';
@@ -265,7 +264,7 @@ subtest 'emptied' => sub {
 subtest 'emptied and half loaded at once' => sub {
     ok $t->settled, 'pushed';
     for my $app (map { "app-$_" } 1 .. 10) {
-        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }), $app;
+        becomes($app, "$ALLOW HIT", $app, '/long');
     }
     ok $t->told(sub { $redis->empty->allow(map { "app-$_" } 1 .. 5) }, 6),
         'pushed';
@@ -274,8 +273,7 @@ subtest 'emptied and half loaded at once' => sub {
     fill();
     normal('loaded');
     $redis->forbid('app-2');
-    ok wait_for(sub { outcome('app-2', '/long') =~ /^403/ }, 0.5),
-        'changes count again';
+    becomes('app-2', '403', 'changes count again', '/long', 0.5);
     fill();
 };
 
@@ -291,8 +289,7 @@ subtest 'another table' => sub {
     {
         my ($what, @command) = @$case;
         $redis->cmd(@command);
-        ok wait_for(sub { outcome('app-6') eq "$ALLOW STALE" }, 2),
-            "$what: stale";
+        becomes('app-6', "$ALLOW STALE", "$what: stale", undef, 2);
         is outcome('unknown-6'), $UNKNOWN, '... unknown: unavailable';
         $redis->cmd('DEL', 'app_permission:meta');
         $redis->load;
@@ -313,7 +310,7 @@ subtest 'elsewhere' => sub {
         ok wait_for(sub { outcome('app-7') =~ /^\Q$ALLOW\E (?:MISS|HIT)/ }),
             'known';
         ok $t->apply(%nginx, @change), $what;
-        ok wait_for(sub { outcome('app-7') eq "$ALLOW STALE" }), 'stale';
+        becomes('app-7', "$ALLOW STALE", 'stale');
         is outcome('unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
         like $t->new_log, qr/\[error\].*table is not loaded.*"\Q$prefix\Emeta"/, 'loud';
         ok $t->config(%nginx)->reload, 'the right one';

@@ -94,7 +94,7 @@ subtest 'who' => sub {
     my $last = $redis->access('smoke', 'get_user', 'stale');
     wait_until($last + 1);
     $redis->cmd('DEL', 'app_permission:meta');
-    ok wait_for(sub { outcome('stale', '/fresh') eq "$ALLOW STALE" }), 'stale';
+    becomes('stale', "$ALLOW STALE", 'stale', '/fresh');
     is outcome('unknown', '/allow'), '200 allow/unavailable MISS',
         'on_error allow';
     is outcome('unknown'), $UNKNOWN, 'unavailable';
@@ -109,7 +109,6 @@ subtest 'who' => sub {
     cmp_ok $access->{recorded}, '>=', 6, 'counted';
     is $access->{dropped}, 0, 'none dropped';
     is $access->{oldest_pending_seconds}, 0, 'none pending';
-    $t->stop;
 };
 
 
@@ -127,7 +126,6 @@ subtest 'in time' => sub {
         is scalar($t->{late}->over($begun, 2.05)), undef,
             '... within the interval and a second';
     }
-    $t->stop;
 };
 
 
@@ -191,7 +189,6 @@ subtest 'Redis refuses some' => sub {
     $redis->cmd('DEL', 'app_permission:access:{smoke:app-7}');
     ok $t->flushed, 'removed: written';
     ok $redis->access('smoke', 'get_user', 'app-7'), '... in the end';
-    $t->stop;
 };
 
 # What is on its way when a link ends, or hangs, was not acknowledged.  Lookups
@@ -227,7 +224,6 @@ for my $case (['the link ends in a batch', close => 1],
         is keys %{accesses()}, 200, '... and there';
         cmp_ok $t->{fake}->commands(qr/^ZADD .*app-150\b/), '>=', 2,
             '... sent again';
-        $t->stop;
     };
 }
 
@@ -251,7 +247,6 @@ subtest 'the link ends, and is back before anybody notices' => sub {
     ok wait_for(sub { defined $redis->access('smoke', 'get_user', 'app-1') }),
         'written';
     $t->soon($begun, 3, 'soon');
-    $t->stop;
 };
 
 
@@ -300,7 +295,6 @@ for my $case (
         cmp_ok $oldest, '>=', $before, '... with their times';
         ok $t->wait_log(qr/Redis takes last accesses again/, 5),
             'the log tells';
-        $t->stop;
     };
 }
 
@@ -331,7 +325,6 @@ subtest 'no room' => sub {
     ok $t->flushed, 'later ones are written';
     my $dropped = $t->status->{access}{dropped} - $access->{dropped};
     cmp_ok $dropped, '<', $room * 0.3, "there is room again: $dropped dropped";
-    $t->stop;
 };
 
 done_testing;

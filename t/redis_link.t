@@ -39,8 +39,7 @@ my $t;
 sub back {
     my ($what, $limit) = @_;
     my $begun = time;
-    ok wait_for(sub { outcome('demo', '/fresh') eq "$ALLOW MISS" }, 5),
-        "$what: back to normal";
+    becomes('demo', "$ALLOW MISS", "$what: back to normal", '/fresh', 5);
     $t->soon($begun, $limit // 1.2, '... within a second');
 }
 
@@ -90,7 +89,6 @@ subtest 'urls' => sub {
     }
 
     is scalar($t->log_lines(qr/secret|pa ss/)), 0, 'no password in the log';
-    $t->stop;
 };
 
 
@@ -101,9 +99,7 @@ subtest 'a prefix of its own' => sub {
     $t->nginx(server => $SERVER, http => 'app_permission_redis_prefix perm/2:;');
     is outcome('demo'), "$ALLOW MISS", 'found';
     $redis->forbid('demo');
-    ok wait_for(sub { outcome('demo') =~ /^403/ }, 2),
-        'and its changes are seen';
-    $t->stop;
+    becomes('demo', '403', 'and its changes are seen', undef, 2);
 };
 
 
@@ -135,7 +131,6 @@ subtest 'gone at start' => sub {
     ok $t->wait_log(qr/Redis is up again after \d+ s/), 'the log tells';
     cmp_ok scalar($t->log_lines(qr/\[error\]/)) - $errors, '<=', 6,
         'a few lines for all of it';
-    $t->stop;
 };
 
 
@@ -252,8 +247,7 @@ subtest 'a wrong type at the key' => sub {
     is scalar($t->log_lines(qr/grants:\{smoke:string\}/)), 1,
         'the log names the key, once';
     $redis->cmd('DEL', 'app_permission:grants:{smoke:string}');
-    ok wait_for(sub { outcome('string') =~ /^403/ }, 2),
-        'over when it is a hash, or none';
+    becomes('string', '403', 'over when it is a hash, or none', undef, 2);
 };
 
 
@@ -312,8 +306,7 @@ subtest 'late' => sub {
     $fake->rules;
     $redis->allow('other');
     back('answers again');
-    ok wait_for(sub { outcome('other', '/short') eq "$ALLOW MISS" }),
-        'asked for again';
+    becomes('other', "$ALLOW MISS", 'asked for again', '/short');
 };
 
 
@@ -383,8 +376,7 @@ subtest 'refused at the handshake' => sub {
     outcome('demo', '/fresh') for 1 .. 50;
 
     spew("$t->{dir}/password", 'wrong');
-    ok $t->apply(server => $SERVER,
-        http => 'app_permission_redis_timeout 300ms;
+    ok $t->apply(server => $SERVER, http => 'app_permission_redis_timeout 300ms;
                  app_permission_redis_password_file %%DIR%%/password;'),
         'a wrong password';
     ok wait_for(sub { outcome('demo', '/fresh') =~ /STALE/ }, 3), 'stale';

@@ -137,8 +137,7 @@ subtest 'it gets the slots' => sub {
     $c->move_end(@$_) for @moves;
 
     for my $app (qw(called quiet)) {
-        ok wait_for(sub { outcome($app, '/long') eq "$ALLOW HIT" }, 10),
-            'trusted now' or diag outcome($app, '/long');
+        becomes($app, "$ALLOW HIT", 'trusted now', '/long', 10);
         $node->cmd('HDEL', key('grants', $app), 'get_user');
         $t->within($app, $DENY, 1, '... and revoked at once', '/long');
     }

@@ -105,7 +105,6 @@ subtest 'whatever the command' => sub {
     cmp_ok $t->status->{invalidation}{received}, '>=', 30, 'counted';
     is scalar($t->log_lines(qr/\[error\]/)), 1, 'WRONGTYPE is all there is '
         . 'in the log' or diag $t->log_lines(qr/\[error\]/);
-    $t->stop;
 };
 
 
@@ -131,7 +130,6 @@ subtest 'FLUSHALL' => sub {
         $t->within('demo', $command->[0] eq 'DEL' ? $ALLOW : $DENY, 1,
                'over with meta');
     }
-    $t->stop;
 };
 
 
@@ -162,7 +160,6 @@ subtest 'eviction' => sub {
     my %gone = map { $_ => 1 } @gone;
     my ($left) = grep { !$gone{$_} } @apps;
     is outcome($left), "$ALLOW HIT", '... another one is a hit still';
-    $t->stop;
 };
 
 
@@ -192,7 +189,6 @@ subtest 'the tracking connections are killed' => sub {
         $redis->forbid('demo');
         $t->within('demo', $DENY, 1, '... also a revocation');
     }
-    $t->stop;
 };
 
 
@@ -218,7 +214,6 @@ subtest 'the worker that tracks is killed' => sub {
         $redis->allow("killed-$round");
         $t->within("killed-$round", $ALLOW, 1, '... with effect');
     }
-    $t->stop;
 };
 
 # the worker whose connection is subscribed
@@ -228,8 +223,7 @@ sub holder {
         split /\n/, $redis->cmd('CLIENT', 'LIST');
     return undef unless $port;
 
-    my ($from, $to) = map { sprintf '0100007F:%04X', $_ } $port,
-        $redis->{port};
+    my ($from, $to) = map { sprintf '0100007F:%04X', $_ } $port, $redis->{port};
     my ($inode) = map {
         my @f = split;
         $f[1] eq $from && $f[2] eq $to ? $f[9] : ()
@@ -261,7 +255,6 @@ subtest 'a reload, again and again' => sub {
     }
     is scalar($t->log_lines(qr/does not push changes/)), 0,
         'a hand-over is no loss';
-    $t->stop;
 };
 
 
@@ -303,7 +296,6 @@ subtest 'no rights to track' => sub {
 
     $redis->cmd('ACL', 'SETUSER', 'default', '+client|tracking');
     ok $t->up(12), 'tried again: allowed now';
-    $t->stop;
 };
 
 
@@ -343,7 +335,6 @@ subtest 'Redis that cannot track' => sub {
     is outcome('demo', '/short'), "$ALLOW HIT", 'cached nevertheless';
     $redis->forbid('demo');
     $t->within('demo', $DENY, 5, 'revoked within cache_valid', '/short');
-    $t->stop;
 };
 
 
@@ -371,7 +362,6 @@ subtest 'how long it takes' => sub {
     note sprintf 'median %.1f ms, p99 %.1f ms, worst %.1f ms',
         map { $_ * 1000 } @took[100, 197, 199];
     cmp_ok $took[100], '<', 0.02 + 2 * $usual[100], 'milliseconds';
-    $t->stop;
 };
 
 done_testing;

@@ -154,8 +154,7 @@ subtest 'last accesses: by what a grant allowed, and only that' => sub {
     is $a->{oldest_pending_seconds}, 0, '... so none is old';
     is $a->{dropped}, 0, '... and none dropped';
     ok $a->{flushed} >= 2, 'both calls reached Redis';
-    is $redis->cmd('ZCARD', key('access', 'demo')), 1,
-        '... as Redis says';
+    is $redis->cmd('ZCARD', key('access', 'demo')), 1, '... as Redis says';
 };
 
 

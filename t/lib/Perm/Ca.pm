@@ -44,18 +44,12 @@ sub request {
 }
 
 
-sub authority {
-    my ($self, $name) = @_;
-    $self->openssl("req -x509 $KEY -keyout $name.key"
-        . " -out $name.crt -days 30 -subj /CN=$name");
-}
-
+sub authority { $_[0]->self_signed($_[1]) }
 
 sub self_signed {
     my ($self, $name, $san) = @_;
-    $self->openssl("req -x509 $KEY -keyout $name.key"
-        . " -out $name.crt -days 30 -subj /CN=$name"
-        . " -addext subjectAltName=$san");
+    $self->openssl("req -x509 $KEY -keyout $name.key -out $name.crt -days 30"
+        . " -subj /CN=$name" . ($san ? " -addext subjectAltName=$san" : ''));
 }
 
 

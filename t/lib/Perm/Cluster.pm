@@ -190,9 +190,6 @@ sub at {
 }
 
 
-sub cmd { my $self = shift; return $self->at(@_) }
-
-
 # one connection a node
 
 sub each {

@@ -187,6 +187,28 @@ sub new {
 }
 
 
+# what the test asks for
+
+my %CONTROL = (
+    rules => sub {
+        my ($self, $rules) = @_;
+        $self->{rules} = [map { { %$_, match => qr/$_->{match}/ } } @$rules];
+    },
+    release => sub {
+        $_->{until} = 0 for map { @{$_->{queue}} } values %{$_[0]{clients}};
+    },
+    refuse => sub {
+        my ($self, $on) = @_;
+        $self->{refuse} = $on;
+        $self->drop($_) for $on ? values %{$self->{clients}} : ();
+    },
+    commands    => sub { $_[0]{seen} },
+    answered    => sub { $_[0]{answered} },
+    forget      => sub { @{$_[0]}{qw(seen answered)} = ([], []) },
+    connections => sub { scalar keys %{$_[0]{clients}} },
+);
+
+
 sub loop {
     my ($self) = @_;
 
@@ -211,52 +233,17 @@ sub loop {
             next unless defined $fd;
 
             if ($handle == $self->{control}) {
-                my $message = take($handle) or return;
-                put($handle, [$self->control(@$message)]);
-
+                my ($what, $value) = @{take($handle) or return};
+                put($handle, [scalar $CONTROL{$what}->($self, $value)]);
             } elsif (grep { $_ == $handle } @{$self->{listen}}) {
                 $self->accept($handle);
-
             } elsif ($server{$fd}) {
                 $self->from_server($server{$fd});
-
             } elsif ($self->{clients}{$fd}) {
                 $self->from_client($self->{clients}{$fd});
             }
         }
     }
-}
-
-
-sub control {
-    my ($self, $what, $value) = @_;
-
-    if ($what eq 'rules') {
-        $self->{rules} = [map { { %$_, match => qr/$_->{match}/ } } @$value];
-
-    } elsif ($what eq 'release') {
-        $_->{until} = 0
-            for map { @{$_->{queue}} } values %{$self->{clients}};
-
-    } elsif ($what eq 'refuse') {
-        $self->{refuse} = $value;
-        if ($value) { $self->drop($_) for values %{$self->{clients}} }
-
-    } elsif ($what eq 'commands') {
-        return $self->{seen};
-
-    } elsif ($what eq 'answered') {
-        return $self->{answered};
-
-    } elsif ($what eq 'forget') {
-        $self->{seen} = [];
-        $self->{answered} = [];
-
-    } elsif ($what eq 'connections') {
-        return scalar keys %{$self->{clients}};
-    }
-
-    return 1;
 }
 
 

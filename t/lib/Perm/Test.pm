@@ -28,12 +28,15 @@ package Perm::Test;
 #   $t->refuses($name, qr/.../, ...same...)   # asserts: nginx -t says that
 #   $t->start;                           # as configured by config()
 #   $t->stop;                            # quits, and asserts that the log has
-#                                        #   nothing alarming
-#   done_testing;                        # last line: stops what still runs
+#                                        #   nothing alarming: at the end of the
+#                                        #   subtest it was made in, and ...
+#   done_testing;                        # ... last line: stops what still runs
 #
 # Calls, of the Perm::Test made last.  "/a" is the URI where none is given:
 #
 #   outcome($app, $uri, ...)             # '200 allow/resource_grant HIT'
+#   becomes($app, $outcome, $name, $uri, $seconds)
+#                                        # asserts: it comes to begin with that
 #   my $c = ask($app, $uri, $c);         # sends only, on a new connection if
 #   answer($c)                           #   there is none; its outcome
 #   decision($r)                         # the outcome of a response
@@ -110,7 +113,7 @@ use Perm::Util qw(wait_for wait_until free_port slurp spew temp_dir spawn reap);
 
 our @ISA = qw(Perm::Cli);
 our @EXPORT = qw(wait_for wait_until free_port slurp spew json json_lines key
-                 outcome ask answer decision done_testing
+                 outcome becomes ask answer decision subtest done_testing
                  $ALLOW $DENY $UNKNOWN $ASKS);
 
 our $ROOT = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
@@ -134,6 +137,7 @@ EOT
 
 my $current;        # the one made last
 my @running;        # those whose log is to be looked through
+our $depth = 0;     # of subtests
 
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
 $SIG{PIPE} = 'IGNORE';
@@ -145,7 +149,7 @@ sub import {
     warnings->import;
 
     local $Exporter::ExportLevel = $Exporter::ExportLevel + 1;
-    Test::More->import(import => [grep { $_ ne 'done_testing' }
+    Test::More->import(import => [grep { !/^(?:subtest|done_testing)$/ }
                                       @Test::More::EXPORT]);
     $class->Exporter::import;
 }
@@ -158,7 +162,8 @@ sub new {
         CLEANUP => !$ENV{TEST_KEEP});
     chmod 0755, "$temp";
 
-    my $self = bless { temp => $temp, dir => "$temp", ports => {} }, $class;
+    my $self = bless { temp => $temp, dir => "$temp", ports => {},
+                       depth => $depth }, $class;
     $self->{nginx} = Perm::Nginx->new(dir => $self->{dir});
     $self->{late} = Perm::Late->start($self->{dir}) if $o{late};
     Test::More::diag("kept: $temp") if $ENV{TEST_KEEP};
@@ -397,18 +402,20 @@ sub stop {
 }
 
 
-sub done_testing {
+sub subtest {
+    my ($name, $code) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    $_->stop for @running;
-    Test::More::done_testing();
+    local $depth = $depth + 1;
+    Test::More::subtest($name, sub {
+        $code->();
+        $_->stop for grep { $_->{depth} == $depth } @running;
+    });
 }
 
-
-sub done { done_testing() }
-
-sub no_alerts {
-    my ($self) = @_;
-    Test::More::is(join("\n", $self->{nginx}->alerts), '', 'no alerts');
+sub done_testing {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $_->stop for my @all = @running;
+    Test::More::done_testing();
 }
 
 
@@ -436,6 +443,14 @@ sub decision {
 sub outcome {
     my ($app, $uri, %o) = @_;
     return decision($current->get($uri // '/a', app => $app, %o));
+}
+
+sub becomes {
+    my ($app, $outcome, $name, $uri, $timeout) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $got;
+    wait_for(sub { ($got = outcome($app, $uri)) =~ /^\Q$outcome\E/ }, $timeout);
+    Test::More::like($got, qr/^\Q$outcome\E/, $name);
 }
 
 sub ask {
@@ -672,10 +687,8 @@ sub soon {
 sub within {
     my ($self, $app, $outcome, $limit, $name, $uri) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($begun, $got) = (time);
-    wait_for(sub { ($got = outcome($app, $uri)) =~ /^\Q$outcome\E/ },
-             $limit + 5);
-    Test::More::like($got, qr/^\Q$outcome\E/, $name);
+    my $begun = time;
+    becomes($app, $outcome, $name, $uri, $limit + 5);
     $self->soon($begun, $limit);
 }
 
