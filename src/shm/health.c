@@ -2,24 +2,58 @@
 #include "shm/health.h"
 
 
-/*
- * Whoever swaps a state in writes the line, so that a change is logged once
- * in all workers.
- */
+/* a worker that swaps a state writes its line, so that there is one for all */
 
 
-/* notes the time of a change; returns how long the state before it lasted,
-   in seconds, or -1 when there was none */
+static ngx_uint_t perm_health_all_up(perm_health_t *health);
 
-static time_t
-perm_health_turn(ngx_atomic_t *since)
+
+void
+perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
+    ngx_log_t *log)
 {
-    time_t  before;
+    time_t      before;
+    ngx_uint_t  all_up;
 
-    before = (time_t) *since;
-    *since = ngx_time();
+    if (worker >= PERM_HEALTH_WORKERS) {
+        return;
+    }
 
-    return before ? ngx_max(ngx_time() - before, 0) : -1;
+    __atomic_store_n(&health->down[worker], !up, __ATOMIC_SEQ_CST);
+
+    /* of two workers that come here the later one has seen both stores */
+
+    for ( ;; ) {
+        all_up = perm_health_all_up(health);
+        before = (time_t) health->redis_since;
+
+        if (health->redis_up == all_up) {
+
+            /* down from the start is a change, too */
+
+            if (all_up
+                || !ngx_atomic_cmp_set(&health->redis_since, 0, ngx_time()))
+            {
+                return;
+            }
+
+        } else if (ngx_atomic_cmp_set(&health->redis_up, !all_up, all_up)) {
+            health->redis_since = ngx_time();
+
+        } else {
+            continue;
+        }
+
+        if (all_up) {
+            perm_health_log_good("Redis is up", NGX_LOG_NOTICE, before, log);
+
+        } else {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "app_permission: Redis is down: known grants go on "
+                          "deciding for \"app_permission_cache_stale\", "
+                          "accesses are kept until it is back");
+        }
+    }
 }
 
 
@@ -47,91 +81,45 @@ perm_health_all_up(perm_health_t *health)
 }
 
 
-static void
-perm_health_redis_log(ngx_uint_t up, time_t lasted, ngx_log_t *log)
-{
-    if (!up) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: Redis is down: known grants go on "
-                      "deciding for \"app_permission_cache_stale\", accesses "
-                      "are kept until it is back");
-
-    } else if (lasted < 0) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0, "app_permission: Redis is up");
-
-    } else {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "app_permission: Redis is up again after %T s", lasted);
-    }
-}
-
-
-void
-perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
-    ngx_log_t *log)
-{
-    ngx_uint_t  now_up;
-
-    if (worker >= PERM_HEALTH_WORKERS) {
-        return;
-    }
-
-    __atomic_store_n(&health->down[worker], !up, __ATOMIC_SEQ_CST);
-
-    /* a worker that says something meanwhile comes here after its store, so
-       the last one leaves the truth behind */
-
-    for ( ;; ) {
-        now_up = perm_health_all_up(health);
-
-        if (health->redis_up == now_up) {
-            break;
-        }
-
-        if (ngx_atomic_cmp_set(&health->redis_up, !now_up, now_up)) {
-            perm_health_redis_log(now_up,
-                                  perm_health_turn(&health->redis_since), log);
-        }
-    }
-
-    /* down from the start is a change too */
-
-    if (!now_up && ngx_atomic_cmp_set(&health->redis_since, 0, ngx_time())) {
-        perm_health_redis_log(0, -1, log);
-    }
-}
-
-
 void
 perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
 {
-    time_t  lasted;
+    time_t  before;
 
-    active = active ? 1 : 0;
+    active = (active != 0);
 
-    if (health->tracking == active
-        || !ngx_atomic_cmp_set(&health->tracking, !active, active))
-    {
+    if (!ngx_atomic_cmp_set(&health->tracking, !active, active)) {
         return;
     }
 
-    lasted = perm_health_turn(&health->tracking_since);
+    before = (time_t) health->tracking_since;
+    health->tracking_since = ngx_time();
 
-    if (!active) {
+    if (active) {
+        perm_health_log_good("Redis pushes changes of grants", NGX_LOG_NOTICE,
+                             before, log);
+
+    } else {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "app_permission: Redis does not push changes of grants "
                       "any more: until it does, they take effect within "
                       "\"app_permission_cache_valid\"");
-
-    } else if (lasted < 0) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "app_permission: Redis pushes changes of grants");
-
-    } else {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "app_permission: Redis pushes changes of grants again "
-                      "after %T s", lasted);
     }
+}
+
+
+void
+perm_health_log_good(char *what, ngx_uint_t level, time_t before,
+    ngx_log_t *log)
+{
+    if (before == 0) {
+        ngx_log_error(level, log, 0, "app_permission: %s", what);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "app_permission: %s again after %T s", what,
+                  ngx_max(ngx_time() - before, 0));
 }
 
 

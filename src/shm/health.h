@@ -14,7 +14,7 @@
 
 
 #define PERM_HEALTH_WORKERS  128
-#define PERM_HEALTH_LOGGED     512
+#define PERM_HEALTH_LOGGED   512
 
 
 typedef struct {
@@ -35,13 +35,22 @@ typedef struct {
 } perm_health_t;
 
 
-/*
- * up: this worker's link; tracking: 1, 0
- */
+/* the link of this worker is up, or not */
 
 void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
     ngx_uint_t up, ngx_log_t *log);
+
+/* changes are pushed, or not */
+
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
+    ngx_log_t *log);
+
+/*
+ * Logs "what" at that level, or at "notice" that it is so again.  before: unix
+ * seconds when the state before began, 0: there was none.
+ */
+
+void perm_health_log_good(char *what, ngx_uint_t level, time_t before,
     ngx_log_t *log);
 
 /* ms: what a heartbeat took now */

@@ -1,6 +1,8 @@
 
 #include "shm/table_state.h"
 
+#include "shm/health.h"
+
 
 #define PERM_TABLE_STATE_BITS      3     /* of the word: the state */
 #define PERM_TABLE_STATE_MASK      ((1 << PERM_TABLE_STATE_BITS) - 1)
@@ -37,8 +39,6 @@ typedef struct {
 static void perm_table_state_act(perm_table_state_t *table, ngx_uint_t action);
 static void perm_table_state_found(perm_table_state_t *table,
     ngx_uint_t loaded, ngx_str_t *prefix, ngx_log_t *log);
-static void perm_table_state_log(ngx_uint_t loaded, time_t lasted,
-    ngx_str_t *prefix, ngx_log_t *log);
 
 
 /* the diagram of the header */
@@ -204,7 +204,7 @@ perm_table_state_act(perm_table_state_t *table, ngx_uint_t action)
 }
 
 
-/* one worker comes here for each turn, and may for the first answer */
+/* one worker gets through for each turn, and for the first answer */
 
 static void
 perm_table_state_found(perm_table_state_t *table, ngx_uint_t loaded,
@@ -214,37 +214,20 @@ perm_table_state_found(perm_table_state_t *table, ngx_uint_t loaded,
 
     before = table->since;
 
-    if (ngx_atomic_cmp_set(&table->since, before, ngx_time())) {
-        perm_table_state_log(loaded,
-                             before ? ngx_max(ngx_time() - (time_t) before, 0)
-                                    : -1,
-                             prefix, log);
+    if (!ngx_atomic_cmp_set(&table->since, before, ngx_time())) {
+        return;
     }
-}
 
-
-/* lasted: seconds that the state before it took, -1: there was none */
-
-static void
-perm_table_state_log(ngx_uint_t loaded, time_t lasted, ngx_str_t *prefix,
-    ngx_log_t *log)
-{
-    if (!loaded) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: the grant table is not loaded: no "
-                      "\"schema\" of \"1\" in the Redis hash \"%Vmeta\"; "
-                      "this counts as an outage until it is loaded; if it "
-                      "should be, check the database in "
-                      "\"app_permission_redis\" and "
-                      "\"app_permission_redis_prefix\"", prefix);
-
-    } else if (lasted < 0) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "app_permission: the grant table is loaded");
-
-    } else {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "app_permission: the grant table is loaded again "
-                      "after %T s", lasted);
+    if (loaded) {
+        perm_health_log_good("the grant table is loaded", NGX_LOG_INFO,
+                             (time_t) before, log);
+        return;
     }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "app_permission: the grant table is not loaded: no "
+                  "\"schema\" of \"1\" in the Redis hash \"%Vmeta\"; this "
+                  "counts as an outage until it is loaded; if it should be, "
+                  "check the database in \"app_permission_redis\" and "
+                  "\"app_permission_redis_prefix\"", prefix);
 }

@@ -4,7 +4,7 @@
  * that was changed after the table was emptied, and nothing else, also while
  * another worker hears of more.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c
- * sources: src/shm/table_state.c
+ * sources: src/shm/table_state.c src/shm/health.c
  */
 
 
