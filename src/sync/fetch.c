@@ -280,8 +280,8 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     pending->timer.log = fetch->log;
 
     ngx_log_debug8(NGX_LOG_DEBUG_CORE, fetch->log, 0,
-                   "app_permission: lookup %p of \"%*s\" in \"%*s\", \"%*s\", "
-                   "limited for %i ms", pending,
+                   "app_permission: lookup %p, app \"%*s\", gateway \"%*s\", "
+                   "resource \"%*s\", limited for %i ms", pending,
                    tuple->app.len, tuple->app.data,
                    tuple->gateway.len, tuple->gateway.data,
                    tuple->resource.len, tuple->resource.data, wait);

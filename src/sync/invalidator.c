@@ -321,7 +321,7 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
         }
 
         ngx_log_debug4(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
-                       "app_permission: changed: \"%*s\" in \"%*s\"",
+                       "app_permission: changed, app \"%*s\", gateway \"%*s\"",
                        app.len, app.data, gateway.len, gateway.data);
 
         perm_cache_invalidate(invalidator->zone->cache, gateway, app);
