@@ -27,8 +27,6 @@ static void command_help(const perm_command_t *command);
 static perm_exit_t run(const perm_command_t *command, perm_cli_t *cli);
 static void configure(perm_cli_t *cli);
 static void configure_connections(perm_cli_t *cli);
-static const char *option_or_env(const char *option, const char *env,
-    const char **name);
 static perm_str_t read_password(const char *name);
 
 
@@ -179,7 +177,7 @@ help(void)
 
     printf("\nTimes are unix seconds or RFC 3339; spans take s, m, h and d.\n"
            "Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 Redis "
-           "failed.\n\"app-permission COMMAND --help\" tells more.\n");
+           "failed.\n\"app-permission COMMAND --help\" shows more.\n");
 }
 
 
@@ -205,7 +203,7 @@ command_help(const perm_command_t *command)
         perm_args_help(command->options);
     }
 
-    printf("\n\"app-permission --help\" tells the options of every "
+    printf("\n\"app-permission --help\" shows the options of every "
            "command.\n");
 }
 
@@ -253,8 +251,8 @@ configure(perm_cli_t *cli)
     table = &cli->table;
     table->now = time(NULL);
 
-    name = "--prefix";
-    text = option_or_env(args->prefix, "APP_PERMISSION_PREFIX", &name);
+    name = args->prefix ? "--prefix" : "APP_PERMISSION_PREFIX";
+    text = args->prefix ? args->prefix : getenv(name);
     table->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
 
     if (!perm_grant_key_prefix_valid(table->prefix)) {
@@ -263,8 +261,8 @@ configure(perm_cli_t *cli)
                           "{}*?[]\\", name, perm_output_safe(table->prefix));
     }
 
-    name = "--redis";
-    text = option_or_env(args->redis, "APP_PERMISSION_REDIS", &name);
+    name = args->redis ? "--redis" : "APP_PERMISSION_REDIS";
+    text = args->redis ? args->redis : getenv(name);
 
     if (text == NULL || *text == '\0') {
         perm_output_fatal(PERM_EXIT_USAGE, "where is Redis? Give --redis URL "
@@ -321,21 +319,6 @@ configure_connections(perm_cli_t *cli)
     if (args->password_file != NULL) {
         conf->password = read_password(args->password_file);
     }
-}
-
-
-/* *name, of the option, becomes that of the variable when that counts */
-
-static const char *
-option_or_env(const char *option, const char *env, const char **name)
-{
-    if (option != NULL) {
-        return option;
-    }
-
-    *name = env;
-
-    return getenv(env);
 }
 
 

@@ -47,9 +47,9 @@ static const perm_option_t  grant_options[] = {
 const perm_command_t  perm_grant_command = {
     "grant", "",
     "give an app a permission on a gateway or on one resource",
-    "Writes one grant, for 180 days unless told otherwise. Where there is\n"
-    "one already, its end is set anew; its type stays unless --type is\n"
-    "given, and what else other tools keep in it stays too.",
+    "Writes one grant, for 180 days by default. Of a grant that is there\n"
+    "already the end is set anew; its type stays unless --type is given, and\n"
+    "all other members stay.",
     grant_options, 1, 0, run_grant
 };
 

@@ -147,7 +147,7 @@ purge_accesses(void *data, perm_row_t *rows, size_t n)
 }
 
 
-/* where the grants are of another type, which was said, the accesses stay */
+/* accesses stay where the grants are of another type */
 
 static int
 count_accesses(void *data, redisReply *reply)

@@ -263,10 +263,8 @@ perm_client_refused(const char *server, const char *error)
 }
 
 
-/* reads the next reply of the node */
-
 static void
-answer(perm_client_t *client, perm_node_t *node)
+read_reply(perm_client_t *client, perm_node_t *node)
 {
     int              asking;
     char             error[PERM_ERROR_SIZE];
@@ -414,7 +412,7 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
 
     if (node->waiting >= WINDOW) {
         while (node->waiting > WINDOW / 2) {
-            answer(client, node);
+            read_reply(client, node);
         }
     }
 
@@ -436,7 +434,7 @@ perm_client_wait(perm_client_t *client)
             node = &client->discovery.nodes[i];
 
             while (node->waiting) {
-                answer(client, node);
+                read_reply(client, node);
                 busy = 1;
             }
         }
