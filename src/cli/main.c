@@ -60,7 +60,7 @@ main(int argc, char **argv)
     memset(&cli, 0, sizeof(perm_cli_t));
     perm_args_init(&cli.args);
 
-    /* a reader that leaves, or a server that closes, is an error to report */
+    /* a write to a closed pipe or connection fails, and is reported */
 
     signal(SIGPIPE, SIG_IGN);
 

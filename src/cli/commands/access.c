@@ -1,6 +1,6 @@
 
 /*
- * access: last accesses, for a renewal job that is not this program's.
+ * access: the last accesses as JSON lines, for another renewal job.
  */
 
 

@@ -95,7 +95,7 @@ run_check(perm_cli_t *cli)
 }
 
 
-/* as a gateway does: grants count when the meta that is read later is good */
+/* as a gateway does: grants count only when the meta read after them is good */
 
 static void
 look_up(perm_cli_t *cli, perm_check_t *check)

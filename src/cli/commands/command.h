@@ -1,6 +1,6 @@
 
 /*
- * What every command is, and what it gets: the options and the table.
+ * A command: its name, help and options, and what it runs with.
  */
 
 
@@ -33,8 +33,6 @@ typedef struct {
     perm_exit_t        (*run)(perm_cli_t *cli);
 } perm_command_t;
 
-
-/* one file each */
 
 extern const perm_command_t  perm_grant_command;
 extern const perm_command_t  perm_revoke_command;

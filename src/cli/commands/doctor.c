@@ -26,8 +26,8 @@
 #define TABLE    (RENEWAL | AUDITOR)
 
 /*
- * No gateway has an empty name: these keys are nobody's, and yet such as the
- * key patterns of a user's rights have to match.
+ * No gateway has an empty name.  These keys belong to nobody, and the key
+ * patterns of the user's rights must match them.
  */
 
 #define GRANTS   "grants:{:doctor}"
@@ -42,7 +42,7 @@ typedef struct {
 } perm_doctor_look_t;
 
 
-/* a command that does no harm: a format for its key, and for the grants */
+/* a command that does no harm; its format gets the key, and then GRANTS */
 
 typedef struct {
     unsigned             users;
@@ -80,7 +80,7 @@ const perm_command_t  perm_doctor_command = {
 };
 
 
-/* in this order: what a probe writes the next ones change and remove again */
+/* the order matters: later probes remove the field that HSETNX writes */
 
 static const perm_doctor_probe_t  probes[] = {
     { ALL, "HMGET", "looking grants up", GRANTS, "HMGET %k - r" },
@@ -285,8 +285,8 @@ perm_doctor_lacks_right(const redisReply *reply)
 
 
 /*
- * Looks for keys that are named as the table's and are of another type, and
- * names the first of them.  A user who may not look gets no line.
+ * Names the first keys that have a name of the table and another type.  A user
+ * without the right to SCAN gets no line.
  */
 
 static void

@@ -347,7 +347,8 @@ check_tracking(perm_doctor_t *doctor)
         && accepted(doctor, "SUBSCRIBE __redis__:invalidate",
                     "SUBSCRIBE __redis__:invalidate", ""))
     {
-        perm_doctor_report(doctor, OK, "tracking", "changes are pushed at once");
+        perm_doctor_report(doctor, OK, "tracking", "changes are pushed at "
+                           "once");
     }
 }
 

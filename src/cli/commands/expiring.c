@@ -210,7 +210,7 @@ static perm_exit_t
 report(perm_expiring_t *expiring)
 {
     size_t          i, first;
-    perm_count_t        apps, failed;
+    perm_count_t    apps, failed;
     perm_ending_t  *list;
 
     list = expiring->list;

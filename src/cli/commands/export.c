@@ -16,8 +16,8 @@
 
 
 /*
- * The file appears all at once: it is written beside its place, unless that is
- * standard output or no regular file.
+ * The file is written beside its place, and renamed when it is complete.
+ * Standard output, and what is no regular file, is written in place.
  */
 
 typedef struct {

@@ -175,10 +175,10 @@ change(void *data, perm_str_t old)
 static perm_exit_t
 run_revoke(perm_cli_t *cli)
 {
-    char         text[PERM_KEY_MAX];
-    perm_count_t     removed;
-    perm_str_t   key;
-    redisReply  *reply;
+    char          text[PERM_KEY_MAX];
+    perm_count_t  removed;
+    perm_str_t    key;
+    redisReply   *reply;
 
     removed = 0;
 

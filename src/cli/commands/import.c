@@ -283,7 +283,7 @@ write_batch(perm_import_t *import, perm_count_t last)
 }
 
 
-/* every line is written: what is not in the file may go */
+/* all lines are written: now the grants that are not in the file go */
 
 static perm_exit_t
 finish(perm_import_t *import)
@@ -347,7 +347,7 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
 }
 
 
-/* of the names with a NUL between them, which no name holds */
+/* of the names with a NUL between them, as no name holds one */
 
 static perm_fingerprint_t
 fingerprint(const perm_tuple_t *grant)

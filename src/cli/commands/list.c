@@ -11,7 +11,7 @@
 
 typedef struct {
     const perm_cli_t  *cli;
-    perm_count_t           listed;
+    perm_count_t       listed;
 } perm_list_t;
 
 

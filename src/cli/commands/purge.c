@@ -13,9 +13,9 @@
 typedef struct {
     perm_table_t  *table;
     int64_t        before;     /* grants that ended until then go */
-    perm_count_t       seen;
-    perm_count_t       grants;     /* removed, as the next */
-    perm_count_t       accesses;
+    perm_count_t   seen;
+    perm_count_t   grants;     /* removed */
+    perm_count_t   accesses;   /* removed */
 } perm_purge_t;
 
 
@@ -25,7 +25,7 @@ static void purge_accesses(void *data, perm_row_t *rows, size_t n);
 static int count_accesses(void *data, redisReply *reply);
 
 
-/* KEYS: accesses, grants; ARGV: resources.  All or nothing of one page. */
+/* KEYS: accesses, grants; ARGV: resources.  Removes those without a grant. */
 
 static const char  orphans_script[] =
     "if redis.call('HEXISTS',KEYS[2],'-')==1 then return 0 end "

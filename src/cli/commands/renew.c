@@ -19,23 +19,23 @@
 
 
 typedef struct {
-    perm_cli_t         *cli;
-    const perm_row_t   *row;
-    int64_t             expires;    /* before */
-    int64_t             last;
-    int64_t             renewed;    /* expires afterwards */
-    int                 renews;
-    char               *value;      /* with that end */
-    perm_count_t            written;
-    const char         *result;
+    perm_cli_t        *cli;
+    const perm_row_t  *row;
+    int64_t            expires;     /* before */
+    int64_t            last;
+    int64_t            renewed;     /* expires afterwards */
+    int                renews;
+    char              *value;       /* with that end */
+    perm_count_t       written;
+    const char        *result;
 } perm_renew_item_t;
 
 
 typedef struct {
     perm_cli_t         *cli;
-    perm_count_t            considered;
-    perm_count_t            renewed;
-    int                 gone;       /* some were, when they were written */
+    perm_count_t        considered;
+    perm_count_t        renewed;
+    int                 gone;       /* grants were revoked meanwhile */
     perm_renew_item_t  *items;
     size_t              size;
 } perm_renew_run_t;
@@ -134,7 +134,7 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
         item = &run->items[i];
         free(item->value);
 
-        /* a revoke or a change that came first stands and is looked at anew */
+        /* another writer was first: read and decide again */
 
         if (item->renews && !item->written && !run->cli->args.dry_run) {
             (void) perm_table_change(table, item->row->key, item->row->field,

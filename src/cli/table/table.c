@@ -240,11 +240,11 @@ int
 perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_table_change_pt change, void *data)
 {
-    char        *value;
-    perm_count_t     written;
-    unsigned     attempts;
-    perm_str_t   old;
-    redisReply  *reply;
+    char         *value;
+    perm_count_t  written;
+    unsigned      attempts;
+    perm_str_t    old;
+    redisReply   *reply;
 
     written = 0;
 

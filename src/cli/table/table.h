@@ -39,8 +39,8 @@ void perm_table_mark(perm_table_t *table);
 void perm_table_warn_unloaded(const perm_table_t *table);
 
 /*
- * The exit status of a visit of the whole table that found so many grants: no
- * grant in a table that is not loaded is no answer.
+ * The exit status after a visit of the whole table: PERM_EXIT_NO when it has no
+ * grants and is not loaded, as it may be the wrong one.
  */
 perm_exit_t perm_table_found(const perm_table_t *table, perm_count_t grants);
 
@@ -88,8 +88,8 @@ int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 
 /*
  * Sends the change of one grant from "old" (data NULL: absent) to "value"
- * (data NULL: removed).  *written becomes 1 when it was made, and stays when
- * another value stands there by now.
+ * (data NULL: removed).  Adds 1 to *written unless the grant is another one by
+ * now.
  */
 void perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_str_t old, perm_str_t value, perm_count_t *written);
@@ -102,9 +102,9 @@ void perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
 typedef char *(*perm_table_change_pt)(void *data, perm_str_t old);
 
 /*
- * Changes one grant: reads it, and writes what "change" makes of it unless it
- * was changed meanwhile; then all of it again.  Returns 1 when a value was
- * written, and 0 when "change" wants none.
+ * Changes one grant: reads it and writes what "change" returns, and begins
+ * again when another writer came in between.  Returns 1, or 0 when "change"
+ * returned NULL.
  */
 int perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_table_change_pt change, void *data);

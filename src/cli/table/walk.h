@@ -15,7 +15,7 @@
 
 #define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
 #define PERM_WALK_LAST        2   /* of grants: fill in "last" */
-#define PERM_WALK_GATEWAY     4   /* with it: and "gateway", "gateway_last" */
+#define PERM_WALK_GATEWAY     4   /* with LAST: "gateway", "gateway_last" too */
 #define PERM_WALK_UNREADABLE  8   /* those that cannot be read as well */
 
 

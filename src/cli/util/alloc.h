@@ -1,6 +1,6 @@
 
 /*
- * Memory, or the end of the program.
+ * Memory.  The program ends when there is none.
  */
 
 
@@ -15,7 +15,7 @@
 
 void *perm_alloc(size_t size);
 
-/* Returns p; NULL, since memory was out, ends the program */
+/* Returns p, or ends the program when p is NULL as memory is out */
 
 void *perm_alloc_check(void *p);
 

@@ -1,6 +1,6 @@
 
 /*
- * Options: tables of them, and their values.
+ * Options of the command line: tables that describe them, and their values.
  */
 
 

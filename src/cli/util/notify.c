@@ -24,7 +24,7 @@ perm_notify(const char *command, const char *text, size_t len, int to_stderr)
     script = perm_alloc(sizeof("exec >&2\n") + strlen(command));
     sprintf(script, "%s%s", to_stderr ? "exec >&2\n" : "", command);
 
-    /* the command dies of SIGPIPE as others do, and this program does not */
+    /* the command gets the default SIGPIPE, which this program ignores */
 
     signal(SIGPIPE, SIG_DFL);
     input = popen(script, "we");

@@ -65,7 +65,7 @@ pause_ms(long ms)
 }
 
 
-/* is there another server that may take over? */
+/* 1 when another server may take over */
 
 static int
 several(const perm_client_t *client)

@@ -23,14 +23,15 @@ typedef struct perm_client_s  perm_client_t;
 typedef int (*perm_reply_pt)(void *data, redisReply *reply);
 
 
-/* one that keeps it: "data" is where, a redisReply ** */
+/* A handler that keeps the reply in *data, a redisReply * */
+
 int perm_client_keep(void *data, redisReply *reply);
 
 
 /* flags of a command */
 
 #define PERM_ERRORS_TOO  1   /* the handler gets error replies as well */
-#define PERM_NO_RESEND   2   /* means nothing to another server */
+#define PERM_NO_RESEND   2   /* never sent to another server instead */
 
 
 /*

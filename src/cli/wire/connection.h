@@ -24,7 +24,7 @@ typedef struct {
     perm_str_t   password;   /* len 0: none */
     unsigned     db;
     int          timeout;    /* milliseconds, of each wait */
-    int          sentinel;   /* a Sentinel without a password takes any */
+    int          sentinel;   /* one without a password takes any */
 } perm_connection_conf_t;
 
 

@@ -14,7 +14,7 @@ typedef int (*perm_ask_pt)(perm_discovery_t *discovery,
     const perm_address_t *address, char *error);
 
 
-/* a new connection, or NULL with *error naming the server: "Redis at", say */
+/* a new connection, or NULL with *error, which names the kind and the server */
 
 static perm_connection_t *
 connect_to(const perm_connection_conf_t *conf, const char *kind,
