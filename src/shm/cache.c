@@ -56,7 +56,7 @@ struct perm_cache_s {
     uint32_t             change_mask;    /* of the number of a hash slot */
     uint64_t             seed;
 
-    /* written for every invalidation and store: apart from what is read */
+    /* written for every change and store: not next to fields that are read */
     u_char               padding[64];
 
     uint32_t             epoch;
@@ -151,7 +151,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     cache->mutex = &shpool->mutex;
     cache->seed = seed;
 
-    /* what perm_cache_restore() stores is of the epoch before */
+    /* entries of perm_cache_restore() are of the epoch before */
     cache->epoch = 1;
 
     return cache;
@@ -288,7 +288,7 @@ perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
     ngx_uint_t         i;
     perm_generation_t  now;
 
-    /* each before the reads that follow, and before a question to Redis */
+    /* each before the reads that follow, and before a lookup is sent */
 
     now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
     now.untracked = 0;
@@ -428,7 +428,7 @@ perm_cache_find_own(perm_slots_class_t *natural, perm_tuple_t *tuple,
 }
 
 
-/* for the holder of the mutex, who finds an odd sequence number: free, too */
+/* for the holder of the mutex: a slot with an odd number is free, too */
 
 static ngx_uint_t
 perm_cache_unused(perm_slots_place_t *place)
@@ -456,7 +456,7 @@ perm_cache_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
 }
 
 
-/* 1 when the slot has an answer that is newer than this one */
+/* 1: the answer in the slot is newer than this one */
 
 static ngx_uint_t
 perm_cache_outdated(perm_cache_slot_t *slot, perm_cache_slot_t *values)
@@ -622,22 +622,20 @@ perm_cache_note_access(perm_cache_entry_t *entry, time_t now)
 void
 perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat)
 {
-    stat->entries = cache->entries;
-    stat->denied = cache->denied;
+    ngx_uint_t  entries, denied;
+
+    entries = cache->entries;
+    denied = cache->denied;
+
+    stat->capacity = perm_slots_total(cache->classes);
     stat->evicted = cache->evicted;
     stat->displaced = cache->displaced;
     stat->displacing = (time_t) cache->displacing;
-    stat->capacity = perm_slots_total(cache->classes);
 
     /* a worker killed between counting and storing leaves them off by one */
 
-    if (stat->entries > stat->capacity) {
-        stat->entries = 0;
-    }
-
-    if (stat->denied > stat->entries) {
-        stat->denied = 0;
-    }
+    stat->entries = (entries <= stat->capacity) ? entries : 0;
+    stat->denied = (denied <= stat->entries) ? denied : 0;
 }
 
 

@@ -31,27 +31,15 @@ perm_expiring_note(perm_records_t *records, perm_tuple_t *tuple,
     gateway.resource.len = 1;
     gateway.resource.data = "-";
 
-    switch (reason) {
-
-    case PERM_RESOURCE_GRANT:
+    if (reason == PERM_RESOURCE_GRANT || reason == PERM_NO_GRANT) {
         perm_expiring_update(records, tuple, expires, now);
 
         /* a live grant on the gateway would have decided */
 
         perm_expiring_update(records, &gateway, PERM_GRANT_ABSENT, now);
-        break;
 
-    case PERM_GATEWAY_GRANT:
+    } else if (reason == PERM_GATEWAY_GRANT) {
         perm_expiring_update(records, &gateway, expires, now);
-        break;
-
-    case PERM_NO_GRANT:
-        perm_expiring_update(records, tuple, PERM_GRANT_ABSENT, now);
-        perm_expiring_update(records, &gateway, PERM_GRANT_ABSENT, now);
-        break;
-
-    default:
-        break;
     }
 }
 
@@ -69,14 +57,11 @@ perm_expiring_update(perm_records_t *records, perm_tuple_t *grant,
     soon = perm_expiring_soon(expires, now);
     hash = perm_records_hash(records, grant, 0);
 
-    if (!soon
-        && perm_records_find(records, grant, 0, hash, 0, records->n)
-           == PERM_RECORDS_NONE)
+    if ((!soon
+         && perm_records_find(records, grant, 0, hash, 0, records->n)
+            == PERM_RECORDS_NONE)
+        || !perm_trylock_enter(&records->lock))
     {
-        return;
-    }
-
-    if (!perm_trylock_enter(&records->lock)) {
         return;
     }
 
@@ -111,8 +96,8 @@ done:
 
 
 /*
- * A free record, one whose grant has ended, or that of the grant which ends
- * last, if that is later than this one.
+ * The place for a grant that ends then: a free record, or one whose grant has
+ * ended, or the one whose grant ends last, where that is later.
  */
 
 static ngx_uint_t

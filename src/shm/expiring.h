@@ -31,11 +31,11 @@ extern const ngx_uint_t  perm_expiring_days[PERM_EXPIRING_WINDOWS];
 ngx_uint_t perm_expiring_soon(int64_t expires, time_t now);
 
 /*
- * A request was decided so, by an answer of Redis, or by a cached one if the
- * grant ends soon: "expires" is that of the decision.  A grant that ends soon
- * is kept, one that was renewed or is gone is taken out.  With no room the one
- * that ends last is left out.  Never waits: what another worker keeps it from
- * noting is noted with the next request.
+ * Notes the grant that decided a request: for each answer of Redis, and for a
+ * cached one if the grant ends soon.  "expires" is that of the decision.  A
+ * grant that ends soon is kept, one that was renewed or is gone is removed.
+ * Without room the grant that ends last is left out.  Never waits: while
+ * another worker holds the lock, nothing is noted.
  */
 
 void perm_expiring_note(perm_records_t *records, perm_tuple_t *tuple,

@@ -24,24 +24,24 @@
 typedef struct {
     perm_record_t   record;    /* its kind is the reason; an invalid or absent
                                   app has len 0 */
-    ngx_uint_t      count;     /* never too small, but for what was left out
-                                  while another worker held the lock */
+    ngx_uint_t      count;     /* never too small, but for requests while
+                                  another worker held the lock */
     ngx_uint_t      error;     /* by how much it may be too large */
 } perm_heavy_hitters_entry_t;
 
 
 /*
- * Never waits: what another worker keeps it from counting is left out (the
- * counters of the status have it).  Gateways and resources that are no valid
- * names are left out, too.
+ * Never waits: while another worker holds the lock, the request is not counted
+ * here (the counters of the status have it).  Nor is it with a gateway or
+ * resource that is no valid name.
  */
 
 void perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
     perm_reason_t reason, time_t now);
 
 /*
- * Copies the list out, first those whose count is large for sure, its error
- * taken off; returns how many.  Room for PERM_HEAVY_HITTERS_MAX.
+ * Copies the list out, in the order of count less error; returns how many.
+ * Room for PERM_HEAVY_HITTERS_MAX.
  */
 
 ngx_uint_t perm_heavy_hitters_list(perm_records_t *records,

@@ -12,15 +12,9 @@
 static ngx_uint_t
 perm_lease_free(perm_lease_t *lease, ngx_atomic_uint_t holder, ngx_msec_t now)
 {
-    if (holder == 0) {
-        return 1;
-    }
-
-    if ((ngx_msec_int_t) (now - (ngx_msec_t) lease->until) >= 0) {
-        return 1;
-    }
-
-    return kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH;
+    return holder == 0
+           || (ngx_msec_int_t) (now - (ngx_msec_t) lease->until) >= 0
+           || (kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH);
 }
 
 
@@ -31,15 +25,11 @@ perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
 
     holder = lease->holder;
 
-    if (holder != (ngx_atomic_uint_t) ngx_pid) {
-
-        if (!perm_lease_free(lease, holder, now)) {
-            return 0;
-        }
-
-        if (!ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)) {
-            return 0;
-        }
+    if (holder != (ngx_atomic_uint_t) ngx_pid
+        && (!perm_lease_free(lease, holder, now)
+            || !ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)))
+    {
+        return 0;
     }
 
     lease->until = now + PERM_LEASE_TERM;

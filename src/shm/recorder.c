@@ -26,7 +26,8 @@ struct perm_recorder_s {
     uint32_t            *since;         /* unix second: turned pending */
     ngx_shmtx_t         *mutex;
 
-    u_char               padding[64];   /* apart from what is only read */
+    /* written: not next to fields that are only read */
+    u_char               padding[64];
 
     ngx_atomic_t         recorded;
     ngx_atomic_t         flushed;
@@ -111,9 +112,9 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 
     natural = perm_slots_natural(recorder->classes, tuple);
 
-    rc = perm_recorder_update(recorder, natural, tuple, hash, (uint32_t) now);
-
-    if (rc == NGX_OK) {
+    if (perm_recorder_update(recorder, natural, tuple, hash, (uint32_t) now)
+        == NGX_OK)
+    {
         return NGX_OK;
     }
 
@@ -256,8 +257,8 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
 
 /*
- * What is pending makes no room.  A slot that is not in use, of a bigger class
- * too, is taken before one whose access was acknowledged: what is known costs
+ * A pending access makes no room.  A slot that is not in use, of a bigger class
+ * too, is taken before one whose access was acknowledged: a known tuple costs
  * less to record again.
  */
 

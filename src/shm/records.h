@@ -3,11 +3,11 @@
  * A bounded table of records in shared memory, each of a tuple: the lists that
  * the status shows are made of it.
  *
- * A writer holds the table's try-lock; what it cannot write at once is left
- * out.  A reader takes no lock: it copies a record, and sees by the sequence
- * number that it was written meanwhile.  A worker that is killed leaves the
- * lock, which the next writer takes over, and an odd sequence number: that
- * record is neither found nor listed until another one takes its place.
+ * A writer holds the try-lock of the table, or leaves its record out.  A reader
+ * takes no lock: it copies a record, and sees by the sequence number that it
+ * was written meanwhile.  A worker that is killed leaves the lock, which the
+ * next writer takes over, and an odd sequence number: that record is neither
+ * found nor listed until another one takes its place.
  */
 
 
@@ -22,7 +22,7 @@
 #define PERM_RECORDS_NONE  ((ngx_uint_t) -1)
 
 
-/* the first member of what a list keeps */
+/* the first member of the records of a list */
 
 typedef struct {
     ngx_atomic_t          sequence;   /* odd: it is being written */

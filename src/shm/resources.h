@@ -1,7 +1,7 @@
 
 /*
- * What happens at each (gateway, resource): its policy as last seen, what was
- * allowed and refused, what dry run would refuse.
+ * The policy of each (gateway, resource) as last seen, and how many requests
+ * were allowed and refused there, or would be refused by dry run.
  */
 
 

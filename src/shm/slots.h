@@ -61,13 +61,13 @@ typedef struct {
 } perm_slots_probe_t;
 
 
-/* what a slot is to a tuple that needs one */
+/* may a slot be given to another tuple? */
 
 typedef enum {
     PERM_SLOTS_FREE = 0,
-    PERM_SLOTS_CHEAP,                   /* makes room */
-    PERM_SLOTS_DEAR,                    /* makes room where nothing else can */
-    PERM_SLOTS_KEPT                     /* makes no room */
+    PERM_SLOTS_CHEAP,                   /* yes */
+    PERM_SLOTS_DEAR,                    /* where no other slot can be */
+    PERM_SLOTS_KEPT                     /* no */
 } perm_slots_kind_t;
 
 
@@ -212,9 +212,9 @@ perm_slots_place(perm_slots_class_t *classes, ngx_uint_t n)
 
 
 /*
- * Lays classes out in "size" bytes of the slab pool, of which each slot takes
- * "extra" ones for what the table keeps elsewhere.  Every class gets a bucket
- * at least.
+ * Lays classes out in "size" bytes of the slab pool.  "extra" bytes of them are
+ * left for each slot, for arrays of the table.  Every class gets at least one
+ * bucket.
  */
 
 ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
@@ -223,12 +223,12 @@ ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
 
 
 /*
- * A slot for a new tuple, for the holder of the mutex: of the first class with
- * a free or cheap slot, free ones first, else the dear one that was not used
- * for the longest time.  With a "share" other than 0 the tuple is a cheap one:
- * it gets slots of the class of its names only, no dear one, and no more than
- * that many of a bucket.  "now" is a second like the stamps of the slots.
- * NGX_DECLINED: there is no room.
+ * Finds a slot for a new tuple, for the holder of the mutex.  The first class
+ * with a free or cheap slot gives it, free ones first; else the dear slot is
+ * taken that was not used for the longest time.  A "share" other than 0: the
+ * tuple itself is a cheap one.  It gets a slot of the class of its names only,
+ * no dear one, and no more than that many of a bucket.  "ask" returns the kind
+ * of a slot; "now" is a second like its stamps.  NGX_DECLINED: no room.
  */
 
 ngx_int_t perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,

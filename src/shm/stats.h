@@ -50,7 +50,7 @@ typedef struct {
 } perm_age_cell_t;
 
 
-/* counters, and then what cannot be added up */
+/* counters, and then the age, which does not add up */
 
 typedef struct {
     /* [dry_run][outcome][reason]; dry_run is 1 for a request that dry run

@@ -20,8 +20,8 @@ typedef struct {
 
 /*
  * Returns 1 when the caller may write, 0 when another worker has the lock and
- * keeps it for more than about a microsecond: the caller leaves out what it
- * wanted to write.  The lock of a dead worker is taken over.
+ * keeps it for more than about a microsecond.  The lock of a dead worker is
+ * taken over.
  */
 
 ngx_uint_t perm_trylock_enter(perm_trylock_t *lock);
@@ -45,7 +45,7 @@ perm_trylock_write(ngx_atomic_t *sequence)
 {
     __atomic_store_n(sequence, *sequence | 1, __ATOMIC_RELAXED);
 
-    /* the odd number before what is written next */
+    /* the odd number before the record */
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
@@ -53,7 +53,7 @@ perm_trylock_write(ngx_atomic_t *sequence)
 static ngx_inline void
 perm_trylock_written(ngx_atomic_t *sequence)
 {
-    /* what was written before the even number */
+    /* the record before the even number */
     __atomic_store_n(sequence, *sequence + 1, __ATOMIC_RELEASE);
 }
 

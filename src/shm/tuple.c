@@ -2,7 +2,7 @@
 #include "shm/tuple.h"
 
 
-/* every 8 bytes of these have one that is in no valid name */
+/* in each of them is a byte that no valid name has */
 
 #define PERM_HASH_A  UINT64_C(0xa0761d6478bd642f)
 #define PERM_HASH_B  UINT64_C(0xe7037ed1a0b428db)
@@ -60,8 +60,8 @@ perm_hash_fold(uint64_t a, uint64_t b)
 
 /*
  * Multiply and fold, 16 bytes a step; the last step overlaps the one before.
- * The length is spread over all bits: added as it is, it would undo what "10"
- * has more than "1" in a part of the seeds.
+ * The length is spread over all bits: added as it is, it would make "1" and
+ * "10" collide with a part of the seeds.
  */
 
 static ngx_inline uint64_t
@@ -131,7 +131,7 @@ perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
 {
     const char  *app, *resource;
 
-    /* first: the names of the slot have room for lengths like the tuple's */
+    /* first: bytes of these lengths are within the slot */
 
     if (names->gateway_len != tuple->gateway.len
         || names->app_len != tuple->app.len

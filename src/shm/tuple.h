@@ -45,7 +45,7 @@ uint64_t perm_tuple_hash(perm_tuple_t *tuple, uint64_t seed);
 uint64_t perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed);
 
 
-/* names of a slot that is being written may be anything: 0, then */
+/* compares in full; names of a slot that is being written may be anything */
 
 ngx_uint_t perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names);
 

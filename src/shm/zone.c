@@ -2,7 +2,7 @@
 #include "shm/zone.h"
 
 
-/* percent of what is left after the counters and lists */
+/* percent of the rest, after counters and lists */
 
 #define PERM_ZONE_CACHE      67
 #define PERM_ZONE_RECORDER   30
@@ -162,13 +162,12 @@ perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
 }
 
 
-/* random: who chooses app codes must not know which names collide */
+/* random: a caller must not know which app codes collide */
 
 static uint64_t
 perm_zone_seed(void)
 {
     uint64_t        seed, noise;
-    ngx_fd_t        fd;
     struct timeval  tv;
 
     ngx_gettimeofday(&tv);
@@ -176,17 +175,5 @@ perm_zone_seed(void)
     seed = ((uint64_t) ngx_random() << 32) ^ (uint64_t) ngx_random()
            ^ ((uint64_t) tv.tv_usec << 20) ^ ((uint64_t) ngx_pid << 40);
 
-    fd = ngx_open_file((u_char *) "/dev/urandom", NGX_FILE_RDONLY,
-                       NGX_FILE_OPEN, 0);
-
-    if (fd != NGX_INVALID_FILE) {
-
-        if (read(fd, &noise, sizeof(uint64_t)) == sizeof(uint64_t)) {
-            seed ^= noise;
-        }
-
-        (void) ngx_close_file(fd);
-    }
-
-    return seed;
+    return (getentropy(&noise, sizeof(uint64_t)) == 0) ? seed ^ noise : seed;
 }

@@ -1,7 +1,7 @@
 
 /*
- * What is in the shared-memory zone.  No pointer to configuration, code or
- * events: two generations of workers, and builds, share it.
+ * The shared-memory zone.  It holds no pointer to configuration, code or
+ * events: workers of two configurations, and of two builds, share it.
  */
 
 
@@ -30,9 +30,8 @@ typedef struct {
     ngx_uint_t             layout;       /* of this build, first */
     uint64_t               seed;         /* of every hash */
     time_t                 created;      /* unix seconds */
-    ngx_atomic_t           replaced;     /* a reload made another one: what
-                                            workers that are left have in here
-                                            is not for the state file */
+    ngx_atomic_t           replaced;     /* a reload made another zone: this
+                                            one is not for the state file */
 
     perm_cache_t          *cache;
     perm_recorder_t       *recorder;
@@ -52,7 +51,7 @@ typedef struct {
 
 
 typedef struct {
-    perm_zone_t      *zone;              /* first: what a reload reads */
+    perm_zone_t      *zone;              /* first: a reload reads it */
     size_t            size;              /* bytes */
     ngx_str_t         state;             /* file, len 0: none */
 
@@ -64,7 +63,7 @@ typedef struct {
 /*
  * Adds the zone.  A reload takes it over, also with another prefix or database
  * in the configuration: a wrong one is an outage, and locks nobody out.  NULL:
- * memory is out, or what nginx has to say is in the log.
+ * memory is out, or nginx logged the reason.
  */
 
 ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,

@@ -63,7 +63,7 @@ perm_zone_migrate(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
 }
 
 
-/* as from a state file: denials are not worth it */
+/* like those of a state file: no denials, and no changed grants */
 
 static void
 perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
@@ -95,7 +95,7 @@ perm_zone_migrate_grants(perm_zone_t *zone, perm_zone_t *former)
 }
 
 
-/* the workers that recorded them go on sending them: Redis keeps the newest */
+/* old workers send theirs, too, which does no harm: Redis keeps the newest */
 
 static void
 perm_zone_migrate_accesses(perm_zone_t *zone, perm_zone_t *former)

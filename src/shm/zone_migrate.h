@@ -1,6 +1,6 @@
 
 /*
- * A zone of another size than before starts with what the one before it knows.
+ * Copies the contents of a zone to one of another size.
  */
 
 

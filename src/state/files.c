@@ -30,14 +30,14 @@ struct perm_state_files_s {
 
 static ngx_int_t perm_state_names(ngx_pool_t *pool, ngx_str_t *file,
     ngx_str_t *names);
-static ngx_int_t perm_state_test_file(ngx_str_t *name, ngx_log_t *log);
 static char *perm_state_refused(ngx_file_info_t *info, uid_t uid);
 static void perm_state_log_refused(ngx_str_t *name, char *reason,
     ngx_log_t *log);
 static ngx_fd_t perm_state_open_file(ngx_str_t *name, int flags,
     ngx_log_t *log);
 static ngx_int_t perm_state_begin(perm_state_files_t *state);
-static uint64_t perm_state_generation(perm_state_files_t *state);
+static ngx_uint_t perm_state_older(perm_state_files_t *state,
+    uint64_t *generation);
 static ngx_int_t perm_state_save_temp(perm_state_files_t *state,
     perm_zone_t *zone, ngx_log_t *log);
 
@@ -45,15 +45,29 @@ static ngx_int_t perm_state_save_temp(perm_state_files_t *state,
 ngx_int_t
 perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 {
-    char             *slash;
+    char             *slash, *reason;
+    ngx_uint_t        i;
     ngx_str_t         names[PERM_STATE_NAMES];
     ngx_file_info_t   info;
 
-    if (perm_state_names(pool, file, names) != NGX_OK
-        || perm_state_test_file(&names[PERM_STATE_TWIN], log) != NGX_OK
-        || perm_state_test_file(&names[PERM_STATE_FILE], log) != NGX_OK)
-    {
+    if (perm_state_names(pool, file, names) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    for (i = PERM_STATE_FILE; i <= PERM_STATE_TWIN; i++) {
+
+        if (ngx_link_info(names[i].data, &info) == NGX_FILE_ERROR) {
+            continue;
+        }
+
+        /* the owner matters when root asks: as root nginx is started */
+
+        reason = perm_state_refused(&info, geteuid() ? info.st_uid : 0);
+
+        if (reason) {
+            perm_state_log_refused(&names[i], reason, log);
+            return NGX_ERROR;
+        }
     }
 
     slash = strrchr((char *) names[PERM_STATE_FILE].data, '/');
@@ -64,7 +78,7 @@ perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 
     slash[1] = '\0';
 
-    /* a user who has no right to look may still be the one who tests */
+    /* other errors: this user may have no right to look */
 
     if (ngx_file_info(names[PERM_STATE_FILE].data, &info) == NGX_FILE_ERROR
         && (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR))
@@ -80,31 +94,7 @@ perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file, ngx_log_t *log)
 }
 
 
-/* whose it is says nothing unless root asks, as whom nginx is started */
-
-static ngx_int_t
-perm_state_test_file(ngx_str_t *name, ngx_log_t *log)
-{
-    char             *reason;
-    ngx_file_info_t   info;
-
-    if (ngx_link_info(name->data, &info) == NGX_FILE_ERROR) {
-        return NGX_OK;
-    }
-
-    reason = perm_state_refused(&info, geteuid() ? info.st_uid : 0);
-
-    if (reason == NULL) {
-        return NGX_OK;
-    }
-
-    perm_state_log_refused(name, reason, log);
-
-    return NGX_ERROR;
-}
-
-
-/* what another user put there, or points elsewhere, is not ours to write */
+/* a file of another user, or a link, must not be written to */
 
 static char *
 perm_state_refused(ngx_file_info_t *info, uid_t uid)
@@ -291,6 +281,7 @@ perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
 static ngx_int_t
 perm_state_begin(perm_state_files_t *state)
 {
+    uint64_t   generation;
     ngx_err_t  err;
 
     err = ngx_trylock_fd(state->fds[0]);
@@ -301,25 +292,26 @@ perm_state_begin(perm_state_files_t *state)
     }
 
     state->writing = 1;
-    state->current = (perm_state_write_generation(state->fds[0])
-                      > perm_state_write_generation(state->fds[1]));
+    state->current = perm_state_older(state, &generation);
 
     return perm_state_write_start(&state->writer, state->fds[state->current],
-                                  perm_state_generation(state));
+                                  generation);
 }
 
 
-/* of the next snapshot */
+/* which of the two files is the older one, and the generation of the next */
 
-static uint64_t
-perm_state_generation(perm_state_files_t *state)
+static ngx_uint_t
+perm_state_older(perm_state_files_t *state, uint64_t *generation)
 {
     uint64_t  first, second;
 
     first = perm_state_write_generation(state->fds[0]);
     second = perm_state_write_generation(state->fds[1]);
 
-    return ngx_max(first, second) + 1;
+    *generation = ngx_max(first, second) + 1;
+
+    return first > second;
 }
 
 
@@ -373,6 +365,7 @@ static ngx_int_t
 perm_state_save_temp(perm_state_files_t *state, perm_zone_t *zone,
     ngx_log_t *log)
 {
+    uint64_t    generation;
     ngx_fd_t    fd;
     ngx_int_t   rc;
     ngx_str_t  *temp;
@@ -386,8 +379,9 @@ perm_state_save_temp(perm_state_files_t *state, perm_zone_t *zone,
         return NGX_ERROR;
     }
 
-    rc = perm_state_write_start(&state->writer, fd,
-                                perm_state_generation(state));
+    (void) perm_state_older(state, &generation);
+
+    rc = perm_state_write_start(&state->writer, fd, generation);
 
     while (rc == NGX_AGAIN) {
         rc = perm_state_write_step(&state->writer, zone);

@@ -16,8 +16,8 @@ typedef struct perm_state_files_s  perm_state_files_t;
 
 
 /*
- * Can the state file and its twin be opened, as far as that shows without
- * touching them?  NGX_ERROR: the reason is logged.
+ * Checks that the state file and its twin can be opened, without touching
+ * them.  NGX_ERROR: the reason is logged.
  */
 
 ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
@@ -45,7 +45,7 @@ ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
     ngx_log_t *log);
 
 
-/* gives an unfinished snapshot up, for another worker to write one */
+/* gives an unfinished snapshot up: another worker may write one */
 
 void perm_state_files_abandon(perm_state_files_t *state);
 

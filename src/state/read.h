@@ -1,6 +1,6 @@
 
 /*
- * What nginx knows from the state file when it starts.
+ * Reading the state file when nginx starts.
  */
 
 
