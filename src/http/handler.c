@@ -252,7 +252,7 @@ perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known)
     perm_ctx_debug(ctx, "refresh");
 
     (void) perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash,
-                      known ? PERM_FETCH_KNOWN : 0, NULL, NULL, NULL);
+                      known ? PERM_FETCH_KNOWN : 0, NULL);
 }
 
 

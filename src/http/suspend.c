@@ -13,24 +13,20 @@ static void perm_suspend_cancel(void *data);
 ngx_int_t
 perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
 {
-    perm_suspend_t         *suspend;
-    perm_pending_waiter_t  *waiter;
-
-    if (perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
-                   perm_suspend_answered, ctx, &waiter)
-        != NGX_AGAIN)
-    {
-        return NGX_DECLINED;
-    }
+    perm_suspend_t  *suspend;
 
     suspend = perm_suspend_create(ctx);
 
     if (suspend == NULL) {
-        perm_fetch_cancel(waiter);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    suspend->waiter = waiter;
+    if (perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
+                   &suspend->waiter)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
 
     perm_ctx_debug(ctx, "suspended");
 
@@ -61,6 +57,9 @@ perm_suspend_create(perm_ctx_t *ctx)
         if (suspend == NULL || cln == NULL) {
             return NULL;
         }
+
+        suspend->waiter.handler = perm_suspend_answered;
+        suspend->waiter.data = ctx;
 
         suspend->slow.handler = perm_suspend_slow;
         suspend->slow.data = ctx;
@@ -125,7 +124,6 @@ perm_suspend_answered(void *data, perm_grants_reply_t *reply)
 {
     perm_ctx_t *ctx = data;
 
-    ctx->suspend->waiter = NULL;
     ctx->suspend->reply = *reply;
 
     perm_ctx_debug(ctx, "resumed");
@@ -183,10 +181,7 @@ perm_suspend_cancel(void *data)
 {
     perm_suspend_t *suspend = data;
 
-    if (suspend->waiter) {
-        perm_fetch_cancel(suspend->waiter);
-        suspend->waiter = NULL;
-    }
+    perm_fetch_cancel(&suspend->waiter);
 
     if (suspend->slow.timer_set) {
         ngx_del_timer(&suspend->slow);

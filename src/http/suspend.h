@@ -22,7 +22,7 @@ typedef enum {
 
 struct perm_suspend_s {
     perm_suspend_state_t   state;
-    perm_pending_waiter_t *waiter;     /* NULL: nothing will answer */
+    perm_pending_waiter_t  waiter;
     ngx_event_t            slow;
     ngx_msec_t             since;      /* ms, monotonic */
     perm_grants_reply_t    reply;      /* of PERM_SUSPEND_ANSWERED */

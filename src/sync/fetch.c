@@ -143,8 +143,7 @@ perm_fetch_timing(void *data, uint64_t usec)
 
 ngx_int_t
 perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t flags, perm_pending_pt handler, void *data,
-    perm_pending_waiter_t **waiter)
+    ngx_uint_t flags, perm_pending_waiter_t *waiter)
 {
     perm_pending_t  *pending;
 
@@ -171,23 +170,24 @@ perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
         pending->store = 1;
     }
 
-    if (handler == NULL) {
-        return NGX_OK;
+    if (waiter) {
+        perm_pending_wait(pending, waiter);
     }
 
-    *waiter = perm_pending_wait(pending, handler, data);
-
-    return *waiter ? NGX_AGAIN : NGX_DECLINED;
+    return NGX_OK;
 }
 
 
 void
 perm_fetch_cancel(perm_pending_waiter_t *waiter)
 {
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "app_permission: waiter %p cancelled", waiter);
+    if (waiter->pending) {
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "app_permission: lookup %p has a waiter less",
+                       waiter->pending);
 
-    perm_pending_cancel(waiter);
+        perm_pending_cancel(waiter);
+    }
 }
 
 

@@ -33,17 +33,16 @@ void perm_fetch_destroy(perm_fetch_t *fetch);
 
 
 /*
- * Looks a tuple up.  Returns NGX_AGAIN with *waiter set: the handler will be
- * called, and not on this stack, unless perm_fetch_cancel() comes first.  With
- * a NULL handler it only refreshes the cache, and returns NGX_OK.
- * NGX_DECLINED: a lookup is impossible now.
+ * Looks a tuple up.  Returns NGX_OK: the handler of the waiter will be called,
+ * and not on this stack, unless perm_fetch_cancel() comes first.  Without a
+ * waiter (NULL) the answer is only for the cache.  NGX_DECLINED: a lookup is
+ * impossible now.
  */
 
 ngx_int_t perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t flags, perm_pending_pt handler, void *data,
-    perm_pending_waiter_t **waiter);
+    ngx_uint_t flags, perm_pending_waiter_t *waiter);
 
-/* the lookup goes on, and fills the cache */
+/* a waiter that does not wait may be given; the lookup goes on */
 
 void perm_fetch_cancel(perm_pending_waiter_t *waiter);
 

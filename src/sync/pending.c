@@ -2,13 +2,6 @@
 #include "sync/pending.h"
 
 
-struct perm_pending_waiter_s {
-    ngx_queue_t           link;
-    perm_pending_pt       handler;
-    void                 *data;
-};
-
-
 static ngx_queue_t *perm_pending_bucket(perm_pending_table_t *table,
     uint64_t hash);
 
@@ -124,30 +117,19 @@ perm_pending_waiting(perm_pending_table_t *table)
 }
 
 
-perm_pending_waiter_t *
-perm_pending_wait(perm_pending_t *pending, perm_pending_pt handler, void *data)
+void
+perm_pending_wait(perm_pending_t *pending, perm_pending_waiter_t *waiter)
 {
-    perm_pending_waiter_t  *waiter;
-
-    waiter = ngx_alloc(sizeof(perm_pending_waiter_t), ngx_cycle->log);
-    if (waiter == NULL) {
-        return NULL;
-    }
-
-    waiter->handler = handler;
-    waiter->data = data;
-
-    ngx_queue_insert_tail(&pending->waiters, &waiter->link);
-
-    return waiter;
+    waiter->pending = pending;
+    ngx_queue_insert_tail(&pending->waiters, &waiter->queue);
 }
 
 
 void
 perm_pending_cancel(perm_pending_waiter_t *waiter)
 {
-    ngx_queue_remove(&waiter->link);
-    ngx_free(waiter);
+    waiter->pending = NULL;
+    ngx_queue_remove(&waiter->queue);
 }
 
 
@@ -155,16 +137,14 @@ void
 perm_pending_wake(perm_pending_t *pending, perm_grants_reply_t *reply)
 {
     ngx_queue_t            *q;
-    perm_pending_waiter_t  *waiter, called;
+    perm_pending_waiter_t  *waiter;
 
     while (!ngx_queue_empty(&pending->waiters)) {
         q = ngx_queue_head(&pending->waiters);
-        waiter = ngx_queue_data(q, perm_pending_waiter_t, link);
+        waiter = ngx_queue_data(q, perm_pending_waiter_t, queue);
 
-        called = *waiter;
         perm_pending_cancel(waiter);
-
-        called.handler(called.data, reply);
+        waiter->handler(waiter->data, reply);
     }
 }
 

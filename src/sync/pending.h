@@ -18,12 +18,22 @@
 #define PERM_PENDING_BUCKETS  1024
 
 
-typedef struct perm_pending_waiter_s  perm_pending_waiter_t;
+typedef struct perm_pending_s  perm_pending_t;
 
 
 /* "reply" lasts for the call */
 
 typedef void (*perm_pending_pt)(void *data, perm_grants_reply_t *reply);
+
+
+/* in the memory of its owner */
+
+typedef struct {
+    perm_pending_pt       handler;
+    void                 *data;
+    perm_pending_t       *pending;     /* NULL: it does not wait */
+    ngx_queue_t           queue;
+} perm_pending_waiter_t;
 
 
 typedef struct {
@@ -32,7 +42,7 @@ typedef struct {
 } perm_pending_table_t;
 
 
-typedef struct {
+struct perm_pending_s {
     ngx_queue_t           link;        /* of its bucket, while it is shared */
     ngx_queue_t           sent;        /* of the table, once it is sent */
     ngx_queue_t           turn;        /* of those that were sent with it */
@@ -57,7 +67,7 @@ typedef struct {
     ngx_event_t           timer;       /* while it is limited, and from when it
                                           is sent again until it is due */
     perm_tuple_names_t    names;
-} perm_pending_t;
+};
 
 
 void perm_pending_init(perm_pending_table_t *table);
@@ -92,18 +102,14 @@ void perm_pending_sent(perm_pending_table_t *table, perm_pending_t *pending);
 ngx_msec_t perm_pending_waiting(perm_pending_table_t *table);
 
 
-/* NULL: memory is out */
+/* its handler will be called, unless it is cancelled */
 
-perm_pending_waiter_t *perm_pending_wait(perm_pending_t *pending,
-    perm_pending_pt handler, void *data);
-
-/* its handler is not called any more */
-
+void perm_pending_wait(perm_pending_t *pending, perm_pending_waiter_t *waiter);
 void perm_pending_cancel(perm_pending_waiter_t *waiter);
 
 /*
- * Calls the handler of each waiter.  The waiter is gone by then, so that a
- * handler may start lookups, and cancel other waiters.
+ * Calls the handler of each waiter, which does not wait any more by then: it
+ * may start lookups, and cancel other waiters.
  */
 
 void perm_pending_wake(perm_pending_t *pending, perm_grants_reply_t *reply);

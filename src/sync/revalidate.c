@@ -229,7 +229,7 @@ perm_revalidate_turn(perm_revalidate_t *revalidate)
         hash = perm_tuple_hash(&tuple, revalidate->zone->seed);
 
         (void) perm_fetch(revalidate->fetch, &tuple, hash, PERM_FETCH_KNOWN,
-                          NULL, NULL, NULL);
+                          NULL);
 
         asked++;
     }
