@@ -328,6 +328,8 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
         return;
     }
 
+    ngx_memzero(&values, sizeof(perm_cache_slot_t));
+
     values.gateway = grants.gateway;
     values.resource = grants.resource;
     values.fetched = fetched;

@@ -125,6 +125,7 @@ perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
     for (bucket = 0; bucket < 2; bucket++) {
 
         ngx_memzero(n, sizeof(n));
+        free.class = NULL;
 
         place.i = perm_slots_first(hash, class->buckets, bucket);
         end = place.i + PERM_SLOTS_BUCKET;
@@ -133,7 +134,9 @@ perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
 
             kind = ask(table, &place, &stamp);
 
-            if (n[kind]++ == 0 && kind == PERM_SLOTS_FREE) {
+            n[kind]++;
+
+            if (kind == PERM_SLOTS_FREE && free.class == NULL) {
                 free = place;
             }
 
@@ -152,7 +155,7 @@ perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
 
         /* the emptier bucket gives its free slot: so both fill evenly */
 
-        if (n[PERM_SLOTS_FREE] > most
+        if (free.class && n[PERM_SLOTS_FREE] > most
             && (share == 0 || n[PERM_SLOTS_CHEAP] < share))
         {
             most = n[PERM_SLOTS_FREE];
