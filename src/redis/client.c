@@ -4,298 +4,52 @@
 #include "core/grant_key.h"
 
 
-static void perm_redis_client_changed(void *data,
-    perm_redis_endpoint_t *endpoint, ngx_str_t *reason);
+#define PERM_REDIS_DRAIN_MAX   1024   /* connections */
+#define PERM_REDIS_DRAIN_STEP  20     /* ms */
+
+
 static void perm_redis_client_found(void *data);
 static void perm_redis_client_same(void *data);
-static void perm_redis_client_lost(void *data, ngx_str_t *reason);
+static void perm_redis_client_lost(void *data, const char *reason);
+static void perm_redis_client_retire(perm_redis_client_t *redis);
+static const char *perm_redis_client_accept(void *data, perm_role_t role);
+static void perm_redis_client_changed(void *data,
+    perm_redis_endpoint_t *endpoint, const char *reason);
+static ngx_int_t perm_redis_client_route(perm_redis_client_t *redis,
+    perm_redis_command_t *command);
+static void perm_redis_client_forget(perm_redis_endpoint_t *endpoint);
+static void perm_redis_client_set_state(perm_redis_client_t *redis,
+    perm_redis_client_state_t state);
+static void perm_redis_client_drain_step(perm_redis_client_t *redis,
+    ngx_msec_t msec);
+static ngx_uint_t perm_redis_client_busy(perm_redis_client_t *redis);
+static void perm_redis_client_log_endpoint(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason);
+static void perm_redis_client_log_role(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint);
+static ngx_uint_t perm_redis_client_log_once(perm_redis_logged_t *logged,
+    const char *reason, uint32_t salt);
+static uint32_t perm_redis_client_hash(const char *text);
+static void perm_redis_client_log_again(perm_redis_logged_t *logged);
 
 
-static perm_redis_endpoint_handlers_t  perm_redis_client_link_handlers = {
-    perm_redis_client_report_accept,
+static perm_redis_endpoint_handlers_t  perm_redis_client_endpoint_handlers = {
+    perm_redis_client_accept,
     perm_redis_client_changed
 };
 
 
-static perm_redis_discovery_handlers_t  perm_redis_client_nodes_handlers = {
+static perm_redis_discovery_handlers_t  perm_redis_client_discovery_handlers
+    = {
     perm_redis_client_found,
     perm_redis_client_same,
     perm_redis_client_lost
 };
 
 
-static void
-perm_redis_client_set_state(perm_redis_client_t *redis,
-    perm_redis_client_state_t state)
-{
-    ngx_uint_t  reported;
-
-    /* after a failure nothing waits for an attempt */
-
-    if (state == PERM_REDIS_CONNECTING && redis->state == PERM_REDIS_DOWN) {
-        return;
-    }
-
-    redis->state = state;
-
-    if (state == PERM_REDIS_CONNECTING) {
-        return;
-    }
-
-    reported = (state == PERM_REDIS_UP) ? 2 : 1;
-
-    if (redis->reported != reported) {
-        redis->reported = reported;
-
-        if (redis->handler != NULL) {
-            redis->handler(redis->data, state == PERM_REDIS_UP);
-        }
-    }
-}
-
-
-/* is it among the masters known now? */
-
-static ngx_uint_t
-perm_redis_client_known(perm_redis_client_t *redis,
-    perm_redis_endpoint_t *endpoint)
-{
-    ngx_uint_t          i, n;
-    perm_redis_node_t  *list;
-
-    n = perm_redis_discovery_list(redis->nodes, &list);
-
-    for (i = 0; i < n; i++) {
-        if (perm_redis_discovery_node_equal(&list[i], &endpoint->node)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-perm_redis_client_forget(perm_redis_endpoint_t *endpoint)
-{
-    ngx_queue_remove(&endpoint->queue);
-    perm_redis_endpoint_destroy(endpoint);
-}
-
-
-static void
-perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
-    ngx_str_t *reason)
-{
-    perm_redis_client_t       *redis = data;
-    ngx_uint_t                 known;
-    perm_redis_client_state_t  state;
-
-    if (endpoint->state == PERM_REDIS_ENDPOINT_RETIRED) {
-        perm_redis_client_forget(endpoint);
-        return;
-    }
-
-    /* ASK or an old map may have led to a node that is no master */
-
-    known = !redis->cluster || perm_redis_client_known(redis, endpoint);
-
-    if (reason != NULL) {
-
-        /* a link that ended as soon as it was up is no news */
-
-        if (endpoint->failures <= 1) {
-            perm_redis_client_report_forget(&endpoint->logged);
-        }
-
-        perm_redis_client_report_endpoint(redis, endpoint, known, reason);
-        perm_redis_discovery_refresh(redis->nodes);
-    }
-
-    if (redis->cluster) {
-        if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !known) {
-            perm_redis_client_forget(endpoint);
-        }
-
-        return;
-    }
-
-    switch (endpoint->state) {
-
-    case PERM_REDIS_ENDPOINT_UP:
-        perm_redis_client_report_role(redis, endpoint);
-        state = PERM_REDIS_UP;
-        break;
-
-    case PERM_REDIS_ENDPOINT_DOWN:
-        state = PERM_REDIS_DOWN;
-        break;
-
-    default:
-        state = PERM_REDIS_CONNECTING;
-        break;
-    }
-
-    perm_redis_client_set_state(redis, state);
-}
-
-
-perm_redis_endpoint_t *
-perm_redis_client_endpoint(perm_redis_client_t *redis, perm_redis_node_t *node)
-{
-    ngx_queue_t            *q;
-    perm_redis_endpoint_t  *endpoint;
-
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = ngx_queue_next(q))
-    {
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
-
-        if (endpoint->state != PERM_REDIS_ENDPOINT_RETIRED
-            && perm_redis_discovery_node_equal(&endpoint->node, node))
-        {
-            return endpoint;
-        }
-    }
-
-    endpoint = perm_redis_endpoint_create(redis->conf, node, redis->log,
-                                          &perm_redis_client_link_handlers,
-                                          redis);
-
-    if (endpoint != NULL) {
-        ngx_queue_insert_tail(&redis->endpoints, &endpoint->queue);
-    }
-
-    return endpoint;
-}
-
-
-/* NGX_ERROR: the caller still owns the command */
-
-static ngx_int_t
-perm_redis_client_route(perm_redis_client_t *redis,
-    perm_redis_command_t *command)
-{
-    perm_redis_endpoint_t  *endpoint;
-    perm_redis_node_t      *node;
-
-    if (!redis->cluster) {
-        endpoint = redis->endpoint;
-
-    } else {
-        node = perm_redis_discovery_slot(redis->nodes, command->slot);
-
-        if (node == NULL) {
-            perm_redis_discovery_refresh(redis->nodes);
-            return NGX_ERROR;
-        }
-
-        endpoint = perm_redis_client_endpoint(redis, node);
-    }
-
-    return endpoint != NULL ? perm_redis_endpoint_send(endpoint,
-                                                       command) : NGX_ERROR;
-}
-
-
-static void
-perm_redis_client_retire(perm_redis_client_t *redis)
-{
-    ngx_queue_t            *q;
-    perm_redis_endpoint_t  *endpoint;
-
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = ngx_queue_next(q))
-    {
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
-
-        if (perm_redis_client_known(redis, endpoint)) {
-            continue;
-        }
-
-        if (endpoint == redis->endpoint) {
-            redis->endpoint = NULL;
-        }
-
-        perm_redis_endpoint_retire(endpoint, "the server is a master no more");
-    }
-}
-
-
-static void
-perm_redis_client_found(void *data)
-{
-    perm_redis_client_t  *redis = data;
-    perm_redis_node_t    *list;
-
-    perm_redis_client_retire(redis);
-
-    if (!redis->cluster) {
-        (void) perm_redis_discovery_list(redis->nodes, &list);
-
-        redis->endpoint = perm_redis_client_endpoint(redis, &list[0]);
-
-        if (redis->endpoint == NULL) {
-            perm_redis_parked_fail(&redis->parked);
-            return;
-        }
-
-        perm_redis_endpoint_open(redis->endpoint);
-
-        if (redis->endpoint->state == PERM_REDIS_ENDPOINT_CONNECTING) {
-            perm_redis_client_set_state(redis, PERM_REDIS_CONNECTING);
-        }
-    }
-
-    perm_redis_client_report_forget(&redis->logged);
-    perm_redis_client_report_forget(&redis->strays);
-    perm_redis_client_same(redis);
-
-    if (redis->cluster) {
-        perm_redis_client_set_state(redis, PERM_REDIS_UP);
-    }
-}
-
-
-/* what waits to be told where to go */
-
-static void
-perm_redis_client_same(void *data)
-{
-    perm_redis_client_t   *redis = data;
-    perm_redis_command_t  *command;
-
-    while ((command = perm_redis_parked_take(&redis->parked)) != NULL) {
-
-        if (perm_redis_client_route(redis, command) != NGX_OK) {
-            perm_redis_command_finish(command, NULL);
-        }
-    }
-}
-
-
-static void
-perm_redis_client_lost(void *data, ngx_str_t *reason)
-{
-    perm_redis_client_t  *redis = data;
-
-    perm_redis_client_report_search(redis, reason);
-
-    perm_redis_parked_fail(&redis->parked);
-
-    /* the master that was found serves on */
-
-    if (redis->endpoint == NULL) {
-        perm_redis_client_set_state(redis, PERM_REDIS_DOWN);
-    }
-}
-
-
 perm_redis_client_t *
 perm_redis_client_create(perm_redis_conf_t *conf, ngx_log_t *log,
-    perm_redis_stat_t *stat, perm_redis_client_state_pt handler, void *data)
+    perm_redis_meter_t *meter, perm_redis_client_state_pt handler, void *data)
 {
     perm_redis_client_t  *redis;
 
@@ -306,8 +60,7 @@ perm_redis_client_create(perm_redis_conf_t *conf, ngx_log_t *log,
 
     redis->conf = conf;
     redis->log = log;
-    redis->meter.stat = stat;
-    redis->meter.data = data;
+    redis->meter = meter;
     redis->handler = handler;
     redis->data = data;
     redis->cluster = (conf->url->kind == PERM_REDIS_CLUSTER);
@@ -315,10 +68,11 @@ perm_redis_client_create(perm_redis_conf_t *conf, ngx_log_t *log,
     ngx_queue_init(&redis->endpoints);
     perm_redis_parked_init(&redis->parked, log);
 
-    redis->nodes = perm_redis_discovery_start(conf, log,
-                                              &perm_redis_client_nodes_handlers,
-                                              redis);
-    if (redis->nodes == NULL) {
+    redis->discovery =
+        perm_redis_discovery_start(conf, log,
+                                   &perm_redis_client_discovery_handlers,
+                                   redis);
+    if (redis->discovery == NULL) {
         ngx_free(redis);
         return NULL;
     }
@@ -338,7 +92,7 @@ perm_redis_client_destroy(perm_redis_client_t *redis)
                                                 queue));
     }
 
-    perm_redis_discovery_stop(redis->nodes);
+    perm_redis_discovery_stop(redis->discovery);
     perm_redis_parked_done(&redis->parked);
 
     ngx_free(redis);
@@ -349,14 +103,6 @@ perm_redis_client_state_t
 perm_redis_client_state(perm_redis_client_t *redis)
 {
     return redis->state;
-}
-
-
-void
-perm_redis_client_set_timing(perm_redis_client_t *redis,
-    perm_redis_timing_pt handler)
-{
-    redis->meter.timing = handler;
 }
 
 
@@ -377,8 +123,8 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
         return NULL;
     }
 
-    perm_redis_command_meter(command, &redis->meter);
-
+    command->meter = redis->meter;
+    command->start = perm_redis_command_clock();
     command->intercept = perm_redis_client_redirect;
     command->owner = redis;
 
@@ -388,15 +134,13 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
         command->slot = perm_grant_key_slot(name);
     }
 
-    if (redis->state == PERM_REDIS_CONNECTING
-        && (redis->cluster || redis->endpoint == NULL))
-    {
+    if (redis->state == PERM_REDIS_CONNECTING && redis->endpoint == NULL) {
         perm_redis_parked_add(&redis->parked, command);
         return command;
     }
 
     if (perm_redis_client_route(redis, command) != NGX_OK) {
-        perm_redis_command_free(command);
+        free(command);
         return NULL;
     }
 
@@ -408,7 +152,9 @@ ngx_uint_t
 perm_redis_client_tracked(perm_redis_client_t *redis)
 {
     return !redis->cluster
-           || perm_redis_client_known(redis, redis->answering);
+           || perm_redis_discovery_is_master(redis->discovery,
+                                             &redis->answering->node,
+                                             PERM_REDIS_DISCOVERY_SETTLED);
 }
 
 
@@ -440,9 +186,497 @@ perm_redis_client_drop(perm_redis_client_t *redis)
 
 done:
 
-    /* "changed" tells the others */
+    /* the handler is called when the endpoint reports it */
 
-    if (!redis->cluster && redis->endpoint != NULL) {
+    if (redis->endpoint != NULL) {
         redis->state = PERM_REDIS_DOWN;
     }
+}
+
+
+perm_redis_endpoint_t *
+perm_redis_client_endpoint(perm_redis_client_t *redis, perm_redis_node_t *node)
+{
+    ngx_queue_t            *q;
+    perm_redis_endpoint_t  *endpoint;
+
+    for (q = ngx_queue_head(&redis->endpoints);
+         q != ngx_queue_sentinel(&redis->endpoints);
+         q = ngx_queue_next(q))
+    {
+        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+
+        if (endpoint->state != PERM_REDIS_ENDPOINT_RETIRED
+            && perm_redis_conf_node_equal(&endpoint->node, node))
+        {
+            return endpoint;
+        }
+    }
+
+    endpoint = perm_redis_endpoint_create(redis->conf, node, redis->log,
+                                          &perm_redis_client_endpoint_handlers,
+                                          redis);
+
+    if (endpoint != NULL) {
+        ngx_queue_insert_tail(&redis->endpoints, &endpoint->queue);
+    }
+
+    return endpoint;
+}
+
+
+/* NGX_ERROR: the caller still owns the command */
+
+static ngx_int_t
+perm_redis_client_route(perm_redis_client_t *redis,
+    perm_redis_command_t *command)
+{
+    perm_redis_node_t      *node;
+    perm_redis_endpoint_t  *endpoint;
+
+    endpoint = redis->endpoint;
+
+    if (redis->cluster) {
+        node = perm_redis_discovery_slot(redis->discovery, command->slot);
+
+        if (node == NULL) {
+            perm_redis_discovery_refresh(redis->discovery);
+            return NGX_ERROR;
+        }
+
+        endpoint = perm_redis_client_endpoint(redis, node);
+    }
+
+    return (endpoint != NULL) ? perm_redis_endpoint_send(endpoint, command)
+                              : NGX_ERROR;
+}
+
+
+static void
+perm_redis_client_found(void *data)
+{
+    perm_redis_client_t  *redis = data;
+    perm_redis_node_t    *list;
+
+    perm_redis_client_retire(redis);
+
+    if (!redis->cluster) {
+        (void) perm_redis_discovery_list(redis->discovery, &list);
+
+        redis->endpoint = perm_redis_client_endpoint(redis, &list[0]);
+
+        if (redis->endpoint == NULL) {
+            perm_redis_parked_fail(&redis->parked);
+            return;
+        }
+
+        if (redis->endpoint->state == PERM_REDIS_ENDPOINT_CONNECTING) {
+            perm_redis_client_set_state(redis, PERM_REDIS_CONNECTING);
+        }
+    }
+
+    perm_redis_client_log_again(&redis->logged);
+    perm_redis_client_log_again(&redis->strays);
+    perm_redis_client_same(redis);
+
+    if (redis->cluster) {
+        perm_redis_client_set_state(redis, PERM_REDIS_UP);
+    }
+}
+
+
+/* endpoints of former masters, and of other nodes that ASK led to */
+
+static void
+perm_redis_client_retire(perm_redis_client_t *redis)
+{
+    ngx_queue_t            *q, *next;
+    perm_redis_endpoint_t  *endpoint;
+
+    for (q = ngx_queue_head(&redis->endpoints);
+         q != ngx_queue_sentinel(&redis->endpoints);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+
+        if (perm_redis_discovery_is_master(redis->discovery, &endpoint->node,
+                                           0))
+        {
+            continue;
+        }
+
+        if (endpoint == redis->endpoint) {
+            redis->endpoint = NULL;
+        }
+
+        if (perm_redis_endpoint_retire(endpoint,
+                                       "the server is a master no more")
+            == NGX_OK)
+        {
+            perm_redis_client_forget(endpoint);
+        }
+    }
+}
+
+
+static void
+perm_redis_client_same(void *data)
+{
+    perm_redis_client_t   *redis = data;
+    perm_redis_command_t  *command;
+
+    while ((command = perm_redis_parked_take(&redis->parked)) != NULL) {
+
+        if (perm_redis_client_route(redis, command) != NGX_OK) {
+            perm_redis_command_finish(command, NULL);
+        }
+    }
+}
+
+
+static void
+perm_redis_client_lost(void *data, const char *reason)
+{
+    perm_redis_client_t  *redis = data;
+
+    if (perm_redis_client_log_once(&redis->logged, reason, 0)) {
+        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                      "app_permission: no %s helps; the last one, %s",
+                      redis->cluster ? "node of the cluster" : "Sentinel",
+                      reason);
+    }
+
+    perm_redis_parked_fail(&redis->parked);
+
+    /* the master known before serves on */
+
+    if (redis->endpoint == NULL) {
+        perm_redis_client_set_state(redis, PERM_REDIS_DOWN);
+    }
+}
+
+
+static const char *
+perm_redis_client_accept(void *data, perm_role_t role)
+{
+    perm_redis_client_t  *redis = data;
+
+    if (perm_redis_discovery_accept(redis->discovery, role)) {
+        return NULL;
+    }
+
+    switch (role) {
+
+    case PERM_ROLE_SENTINEL:
+        return "this is a Sentinel, whose URL begins with "
+               "\"redis+sentinel://\"";
+
+    case PERM_ROLE_REPLICA:
+        return "the server says that it is a replica, which is not trusted";
+
+    default: /* PERM_ROLE_UNKNOWN */
+        return "the server does not say that it is a master: its user needs "
+               "the right to ROLE";
+    }
+}
+
+
+static void
+perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
+    const char *reason)
+{
+    perm_redis_client_t       *redis = data;
+    ngx_uint_t                 master;
+    perm_redis_client_state_t  state;
+
+    if (endpoint->state == PERM_REDIS_ENDPOINT_RETIRED) {
+        perm_redis_client_forget(endpoint);
+        return;
+    }
+
+    /* ASK or an old map may have led to a node that is no master */
+
+    master = !redis->cluster
+             || perm_redis_discovery_is_master(redis->discovery,
+                                               &endpoint->node, 0);
+
+    if (reason != NULL) {
+
+        /* unless the connection ended as soon as it was up */
+
+        if (endpoint->failures <= 1) {
+            perm_redis_client_log_again(&endpoint->logged);
+        }
+
+        perm_redis_client_log_endpoint(redis, endpoint, master, reason);
+        perm_redis_discovery_refresh(redis->discovery);
+    }
+
+    if (redis->cluster) {
+        if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !master) {
+            perm_redis_client_forget(endpoint);
+        }
+
+        return;
+    }
+
+    switch (endpoint->state) {
+
+    case PERM_REDIS_ENDPOINT_UP:
+        perm_redis_client_log_role(redis, endpoint);
+        state = PERM_REDIS_UP;
+        break;
+
+    case PERM_REDIS_ENDPOINT_DOWN:
+        state = PERM_REDIS_DOWN;
+        break;
+
+    default:
+        state = PERM_REDIS_CONNECTING;
+        break;
+    }
+
+    perm_redis_client_set_state(redis, state);
+}
+
+
+static void
+perm_redis_client_forget(perm_redis_endpoint_t *endpoint)
+{
+    ngx_queue_remove(&endpoint->queue);
+    perm_redis_endpoint_destroy(endpoint);
+}
+
+
+static void
+perm_redis_client_set_state(perm_redis_client_t *redis,
+    perm_redis_client_state_t state)
+{
+    ngx_uint_t  reported;
+
+    /* after a failure commands do not wait for the next attempt */
+
+    if (state == PERM_REDIS_CONNECTING && redis->state == PERM_REDIS_DOWN) {
+        return;
+    }
+
+    redis->state = state;
+
+    if (state == PERM_REDIS_CONNECTING) {
+        return;
+    }
+
+    reported = (state == PERM_REDIS_UP) ? 2 : 1;
+
+    if (redis->reported == reported) {
+        return;
+    }
+
+    redis->reported = reported;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, redis->log, 0,
+                   "app_permission: redis client: %s",
+                   (state == PERM_REDIS_UP) ? "up" : "down");
+
+    if (redis->handler != NULL) {
+        redis->handler(redis->data, state == PERM_REDIS_UP);
+    }
+}
+
+
+ngx_int_t
+perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
+{
+    ngx_msec_t      start;
+    ngx_msec_int_t  left;
+
+    ngx_time_update();
+    start = ngx_current_msec;
+
+    for ( ;; ) {
+
+        /* what is queued leaves first */
+
+        perm_redis_client_drain_step(redis, 0);
+
+        if (!perm_redis_client_busy(redis)) {
+            return NGX_OK;
+        }
+
+        left = (ngx_msec_int_t) (start + msec - ngx_current_msec);
+
+        if (left <= 0) {
+            return NGX_AGAIN;
+        }
+
+        perm_redis_client_drain_step(redis,
+                                     ngx_min(left, PERM_REDIS_DRAIN_STEP));
+    }
+}
+
+
+/* a handler may end no endpoint but its own */
+
+static void
+perm_redis_client_drain_step(perm_redis_client_t *redis, ngx_msec_t msec)
+{
+    ngx_uint_t                       i, n;
+    ngx_queue_t                     *q;
+    perm_redis_endpoint_t           *endpoint;
+    static struct pollfd             pfds[PERM_REDIS_DRAIN_MAX];
+    static perm_redis_connection_t  *connections[PERM_REDIS_DRAIN_MAX];
+
+    n = 0;
+
+    for (q = ngx_queue_head(&redis->endpoints);
+         q != ngx_queue_sentinel(&redis->endpoints)
+         && n < PERM_REDIS_DRAIN_MAX;
+         q = ngx_queue_next(q))
+    {
+        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+
+        if (endpoint->connection != NULL) {
+            connections[n] = endpoint->connection;
+            perm_redis_connection_poll(connections[n], &pfds[n]);
+            n++;
+        }
+    }
+
+    if (msec && poll(pfds, n, (int) msec) == -1) {
+        return;
+    }
+
+    ngx_time_update();
+
+    for (i = 0; i < n; i++) {
+        perm_redis_connection_polled(connections[i], &pfds[i]);
+    }
+
+    /* there is no discovery without an event loop */
+
+    perm_redis_parked_fail(&redis->parked);
+}
+
+
+static ngx_uint_t
+perm_redis_client_busy(perm_redis_client_t *redis)
+{
+    ngx_queue_t  *q;
+
+    for (q = ngx_queue_head(&redis->endpoints);
+         q != ngx_queue_sentinel(&redis->endpoints);
+         q = ngx_queue_next(q))
+    {
+        if (perm_redis_endpoint_busy(ngx_queue_data(q, perm_redis_endpoint_t,
+                                                    queue)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Each endpoint has its own memory of what was logged: many that are down
+ * would push each other out.  The endpoint of a node that is no master does
+ * not outlive an attempt, so that all of these share one.
+ */
+
+static void
+perm_redis_client_log_endpoint(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason)
+{
+    uint32_t              salt;
+    perm_redis_logged_t  *logged;
+
+    logged = &endpoint->logged;
+    salt = 0;
+
+    if (!master) {
+        logged = &redis->strays;
+        salt = perm_redis_client_hash((char *) endpoint->node.label);
+    }
+
+    if (perm_redis_client_log_once(logged, reason, salt)) {
+        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                      "app_permission: Redis %s: %s", endpoint->node.label,
+                      reason);
+    }
+}
+
+
+/* a single server is used whatever its role, but the log says so */
+
+static void
+perm_redis_client_log_role(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint)
+{
+    if (redis->role_logged) {
+        return;
+    }
+
+    switch (endpoint->connection->role) {
+
+    case PERM_ROLE_REPLICA:
+        redis->role_logged = 1;
+        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
+                      "app_permission: Redis %s says that it is a replica: "
+                      "revocations come late and last accesses cannot be "
+                      "written; name the master in \"app_permission_redis\"",
+                      endpoint->node.label);
+        break;
+
+    case PERM_ROLE_UNKNOWN:
+        redis->role_logged = 1;
+        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
+                      "app_permission: Redis %s does not say whether it is "
+                      "a master: its user has no right to ROLE",
+                      endpoint->node.label);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* 1: this reason was not logged yet */
+
+static ngx_uint_t
+perm_redis_client_log_once(perm_redis_logged_t *logged, const char *reason,
+    uint32_t salt)
+{
+    uint32_t    hash;
+    ngx_uint_t  i;
+
+    hash = perm_redis_client_hash(reason) ^ salt;
+
+    for (i = 0; i < PERM_REDIS_LOGGED; i++) {
+        if (logged->reasons[i] == hash) {
+            return 0;
+        }
+    }
+
+    logged->reasons[logged->n++ % PERM_REDIS_LOGGED] = hash;
+
+    return 1;
+}
+
+
+static uint32_t
+perm_redis_client_hash(const char *text)
+{
+    return ngx_murmur_hash2((u_char *) text, ngx_strlen(text));
+}
+
+
+/* all reasons are to be logged once more */
+
+static void
+perm_redis_client_log_again(perm_redis_logged_t *logged)
+{
+    ngx_memzero(logged, sizeof(perm_redis_logged_t));
 }

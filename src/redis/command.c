@@ -1,26 +1,8 @@
 
 #include "redis/command.h"
 
-#include <ngx_event.h>
-
 
 #define PERM_REDIS_ARGS_MAX  1024   /* of one command */
-
-
-static size_t
-perm_redis_command_size(ngx_uint_t argc, ngx_str_t *argv)
-{
-    size_t      size;
-    ngx_uint_t  i;
-
-    size = sizeof("*" CRLF) + NGX_SIZE_T_LEN;
-
-    for (i = 0; i < argc; i++) {
-        size += sizeof("$" CRLF CRLF) + NGX_SIZE_T_LEN + argv[i].len;
-    }
-
-    return size;
-}
 
 
 uint64_t
@@ -39,6 +21,7 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
     ngx_msec_t timeout, perm_redis_reply_pt handler, void *data)
 {
     u_char                *p;
+    size_t                 size;
     ngx_uint_t             i;
     perm_redis_command_t  *command;
 
@@ -46,11 +29,15 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
         return NULL;
     }
 
-    /* not ngx_alloc(): no line in the log for each command when memory is
-       out */
+    size = sizeof("*" CRLF) + NGX_SIZE_T_LEN;
 
-    command = malloc(sizeof(perm_redis_command_t)
-                     + perm_redis_command_size(argc, argv));
+    for (i = 0; i < argc; i++) {
+        size += sizeof("$" CRLF CRLF) + NGX_SIZE_T_LEN + argv[i].len;
+    }
+
+    /* not ngx_alloc(), which logs each failure */
+
+    command = malloc(sizeof(perm_redis_command_t) + size);
     if (command == NULL) {
         return NULL;
     }
@@ -65,6 +52,12 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
 
     for (i = 0; i < argc; i++) {
         p = ngx_sprintf(p, "$%uz" CRLF, argv[i].len);
+
+        if (i == 0) {
+            command->name.data = p;
+            command->name.len = argv[0].len;
+        }
+
         p = ngx_cpymem(p, argv[i].data, argv[i].len);
         *p++ = CR;
         *p++ = LF;
@@ -76,55 +69,37 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
 }
 
 
-void
-perm_redis_command_meter(perm_redis_command_t *command,
-    perm_redis_meter_t *meter)
-{
-    command->meter = meter;
-
-    if (meter->timing != NULL) {
-        command->start = perm_redis_command_clock();
-    }
-}
-
-
 static void
-perm_redis_command_count(perm_redis_command_t *command, redisReply *reply)
+perm_redis_command_measure(perm_redis_command_t *command, redisReply *reply)
 {
     perm_redis_meter_t  *meter;
 
     meter = command->meter;
 
-    if (meter == NULL || command->counted) {
+    if (meter == NULL || command->measured) {
         return;
     }
 
-    command->counted = 1;
+    command->measured = 1;
 
-    if (meter->stat != NULL) {
-
-        if (reply != NULL) {
-            (void) ngx_atomic_fetch_add(meter->stat->commands, 1);
-        }
-
-        if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-            (void) ngx_atomic_fetch_add(meter->stat->errors, 1);
-        }
+    if (reply != NULL) {
+        (void) ngx_atomic_fetch_add(meter->commands, 1);
     }
 
-    if (meter->timing != NULL && command->start != 0) {
-        meter->timing(meter->data,
-                      perm_redis_command_clock() - command->start);
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        (void) ngx_atomic_fetch_add(meter->errors, 1);
     }
+
+    meter->timing(meter->data, perm_redis_command_clock() - command->start);
 }
 
 
-static void
+void
 perm_redis_command_answer(perm_redis_command_t *command, redisReply *reply)
 {
     perm_redis_reply_pt  handler;
 
-    perm_redis_command_count(command, reply);
+    perm_redis_command_measure(command, reply);
 
     handler = command->handler;
     command->handler = NULL;
@@ -144,16 +119,9 @@ perm_redis_command_finish(perm_redis_command_t *command, redisReply *reply)
 
 
 void
-perm_redis_command_expire(perm_redis_command_t *command)
+perm_redis_command_cancel(perm_redis_command_t *command)
 {
-    perm_redis_command_answer(command, NULL);
-}
-
-
-void
-perm_redis_command_free(perm_redis_command_t *command)
-{
-    free(command);
+    command->handler = NULL;
 }
 
 
@@ -168,13 +136,11 @@ perm_redis_command_fail_all(ngx_queue_t *queue)
         command = ngx_queue_data(q, perm_redis_command_t, queue);
         ngx_queue_remove(q);
 
-        if (command->intercept != NULL
-            && command->intercept(command, NULL) == NGX_DONE)
+        if (command->intercept == NULL
+            || command->intercept(command, NULL) != NGX_DONE)
         {
-            continue;
+            perm_redis_command_finish(command, NULL);
         }
-
-        perm_redis_command_finish(command, NULL);
     }
 }
 
@@ -193,45 +159,22 @@ perm_redis_command_free_all(ngx_queue_t *queue)
 
 
 void
-perm_redis_command_cancel(perm_redis_command_t *command)
+perm_redis_command_timer(ngx_event_t *timer, ngx_msec_t when)
 {
-    command->handler = NULL;
-}
+    ngx_msec_int_t  delay;
 
+    if (timer->timer_set) {
 
-ngx_uint_t
-perm_redis_reply_error(redisReply *reply, const char *word)
-{
-    size_t  len;
-
-    if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
-        return 0;
-    }
-
-    len = ngx_strlen(word);
-
-    return (size_t) reply->len >= len
-           && ngx_strncmp(reply->str, word, len) == 0
-           && ((size_t) reply->len == len || reply->str[len] == ' ');
-}
-
-
-ngx_uint_t
-perm_redis_reply_array(redisReply *reply, size_t n, int type)
-{
-    size_t  i;
-
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY
-        || reply->elements != n)
-    {
-        return 0;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (reply->element[i]->type != type) {
-            return 0;
+        if ((ngx_msec_int_t) (when - timer->timer.key) >= 0) {
+            return;
         }
+
+        /* ngx_add_timer() would keep one that is a little later */
+
+        ngx_del_timer(timer);
     }
 
-    return 1;
+    delay = (ngx_msec_int_t) (when - ngx_current_msec);
+
+    ngx_add_timer(timer, delay > 0 ? (ngx_msec_t) delay : 1);
 }

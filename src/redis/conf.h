@@ -1,6 +1,6 @@
 
 /*
- * What the app_permission_redis* directives say, ready for use.
+ * The app_permission_redis* directives, ready for use.
  */
 
 
@@ -13,18 +13,29 @@
 #include <ngx_event.h>
 
 #include "core/redis_url.h"
+#include "resp/reply.h"
 
 
-/* one host of the URL */
+#define PERM_REDIS_NAME_MAX   PERM_REPLY_HOST_MAX
+
+/* "[host]:65535" or "unix:/path", with a NUL */
+#define PERM_REDIS_LABEL_MAX  (PERM_REDIS_NAME_MAX + sizeof("[]:65535"))
+
+
+/* a server, as the URL, a Sentinel or a cluster names it */
 
 typedef struct {
-    ngx_str_t          name;             /* without a port; the path of a unix
-                                            socket; NUL-terminated */
-    in_port_t          port;
-    ngx_addr_t        *addrs;            /* a part of the addrs below */
-    ngx_uint_t         naddrs;           /* 0: nothing but the resolver can
-                                            tell */
-} perm_redis_conf_host_t;
+    u_char             name[PERM_REDIS_NAME_MAX + 1];   /* host name, address
+                                            or path, with a NUL */
+    u_char             label[PERM_REDIS_LABEL_MAX];     /* for log lines */
+    in_port_t          port;             /* 0: a unix socket */
+    unsigned           sentinel:1;
+    ngx_addr_t        *addrs;            /* of the host at start, maybe with
+                                            another port */
+    ngx_uint_t         naddrs;           /* 0: only the resolver can tell */
+    ngx_uint_t         next;             /* of its addresses: to begin with */
+    ngx_msec_t         since;            /* a master; 0: from the start */
+} perm_redis_node_t;
 
 
 typedef struct {
@@ -33,25 +44,24 @@ typedef struct {
     ngx_str_t          prefix;           /* of every key */
     ngx_str_t          password_file;
 
-    /* after perm_redis_conf_init() those of the servers: the directive's, or
-       else the URL's; no password: no AUTH */
+    /* of the servers, after perm_redis_conf_init(): the directive's, or else
+       the URL's; no password: no AUTH */
     ngx_str_t          user;
     ngx_str_t          password;
 
-    /* what a Sentinel is told: only what is in the URL */
+    /* of the Sentinels: the URL's */
     ngx_str_t          sentinel_user;
     ngx_str_t          sentinel_password;
 
     ngx_msec_t         connect_timeout;  /* ms: resolve, connect, handshake */
     ngx_msec_t         timeout;          /* ms: of one command */
 
-    perm_redis_conf_host_t  *hosts;
+    perm_redis_node_t *hosts;            /* of the URL */
     ngx_uint_t         nhosts;
-    ngx_addr_t        *addrs;            /* of every host, resolved at start */
-    ngx_uint_t         naddrs;
 
     /* set before perm_redis_conf_init(), from the http block */
-    ngx_resolver_t    *resolver;         /* NULL: only what start resolved */
+    ngx_resolver_t    *resolver;         /* NULL: names are resolved at start
+                                            only */
     ngx_msec_t         resolver_timeout; /* ms */
 
 #if (NGX_SSL)
@@ -66,11 +76,8 @@ typedef struct {
 } perm_redis_conf_t;
 
 
-/*
- * Puts every field into its unset state, for the directives to fill.
- */
+/* every field unset, for the directives to fill */
 void perm_redis_conf_create(perm_redis_conf_t *conf);
-
 
 /*
  * Defaults, the password file, addresses and the TLS context.  Returns
@@ -80,9 +87,12 @@ void perm_redis_conf_create(perm_redis_conf_t *conf);
 ngx_int_t perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf);
 
 
-/* the part of perm_redis_conf_init() that is about TLS */
+/* name: at most PERM_REDIS_NAME_MAX bytes.  No addresses are known */
+void perm_redis_conf_node(perm_redis_node_t *node, const void *name,
+    size_t len, ngx_uint_t port);
 
-ngx_int_t perm_redis_conf_ssl(ngx_conf_t *cf, perm_redis_conf_t *conf);
+ngx_uint_t perm_redis_conf_node_equal(perm_redis_node_t *a,
+    perm_redis_node_t *b);
 
 
 #endif /* _PERM_REDIS_CONF_H_INCLUDED_ */

@@ -1,11 +1,153 @@
 
 #include "redis/connection_priv.h"
 
+#include "resp/printable.h"
+
+
+#define PERM_REDIS_BACKOFF_MIN  50      /* ms */
+#define PERM_REDIS_BACKOFF_MAX  800
+
+#define PERM_REDIS_REASON_MAX                                                 \
+    (PERM_REDIS_LABEL_MAX + PERM_PRINTABLE_SIZE(PERM_REDIS_ERROR_MAX))
+
+
+static perm_redis_connection_t *perm_redis_connection_create(
+    perm_redis_conf_t *conf, perm_redis_node_t *node, ngx_log_t *log,
+    perm_redis_connection_handlers_t *handlers, void *data);
+static void perm_redis_connection_free(perm_redis_connection_t *connection);
+static void perm_redis_connection_disconnect(
+    perm_redis_connection_t *connection);
+static void perm_redis_connection_reason(perm_redis_connection_t *connection,
+    char reason[PERM_REDIS_REASON_MAX]);
+static void perm_redis_connection_post_handler(ngx_event_t *ev);
+
+
+perm_redis_connection_t *
+perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_node_t *node,
+    ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data)
+{
+    perm_redis_connection_t  *connection;
+
+    connection = perm_redis_connection_create(conf, node, log, handlers, data);
+
+    if (connection != NULL) {
+        perm_redis_connection_address_find(connection);
+    }
+
+    return connection;
+}
+
+
+perm_redis_connection_t *
+perm_redis_connection_open_beside(perm_redis_connection_t *other,
+    perm_redis_connection_handlers_t *handlers, void *data)
+{
+    perm_redis_connection_t  *connection;
+
+    connection = perm_redis_connection_create(other->conf, other->node,
+                                              other->base, handlers, data);
+    if (connection == NULL) {
+        return NULL;
+    }
+
+    if (perm_redis_connection_address_add(connection, other->peer.sockaddr,
+                                          other->peer.socklen)
+        != NGX_OK)
+    {
+        perm_redis_connection_error(connection, "out of memory");
+    }
+
+    ngx_post_event(&connection->post, &ngx_posted_events);
+
+    return connection;
+}
+
+
+static perm_redis_connection_t *
+perm_redis_connection_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
+    ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data)
+{
+    ngx_pool_t               *pool;
+    perm_redis_connection_t  *connection;
+
+    pool = ngx_create_pool(4096, log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    connection = ngx_pcalloc(pool, sizeof(perm_redis_connection_t));
+    if (connection == NULL
+        || ngx_array_init(&connection->addrs, pool, 1, sizeof(ngx_addr_t))
+           != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    connection->conf = conf;
+    connection->node = node;
+    connection->handlers = handlers;
+    connection->data = data;
+    connection->pool = pool;
+    connection->base = log;
+
+    connection->post.data = connection;
+    connection->post.handler = perm_redis_connection_post_handler;
+    connection->post.log = &connection->log;
+
+    perm_redis_connection_socket_init(connection);
+
+    ngx_queue_init(&connection->pipeline);
+
+    pool->log = &connection->log;
+
+    return connection;
+}
+
+
+void
+perm_redis_connection_close(perm_redis_connection_t *connection)
+{
+    if (connection->gone) {
+        return;
+    }
+
+    perm_redis_connection_disconnect(connection);
+
+    connection->gone = 1;
+    connection->ready = 0;
+
+    if (connection->busy == 0) {
+        perm_redis_connection_free(connection);
+    }
+}
+
 
 static void
-perm_redis_connection_socket_close(perm_redis_connection_t *connection)
+perm_redis_connection_free(perm_redis_connection_t *connection)
+{
+    ngx_pool_t  *pool;
+
+    perm_redis_command_free_all(&connection->pipeline);
+    perm_redis_reader_done(&connection->reader);
+    free(connection->out);
+
+    pool = connection->pool;
+    pool->log = connection->base;
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+perm_redis_connection_disconnect(perm_redis_connection_t *connection)
 {
     ngx_connection_t  *c;
+
+    if (connection->resolving != NULL) {
+        ngx_resolve_name_done(connection->resolving);
+        connection->resolving = NULL;
+    }
 
     if (connection->post.posted) {
         ngx_delete_posted_event(&connection->post);
@@ -37,19 +179,46 @@ perm_redis_connection_socket_close(perm_redis_connection_t *connection)
 }
 
 
-static void
-perm_redis_connection_free(perm_redis_connection_t *connection)
+void
+perm_redis_connection_fail(perm_redis_connection_t *connection,
+    const char *reason)
 {
-    ngx_pool_t  *pool;
+    if (connection->gone || connection->failed) {
+        return;
+    }
 
-    perm_redis_command_free_all(&connection->pipeline);
-    perm_redis_reader_done(&connection->reader);
-    free(connection->out);
+    /* no other address is tried */
 
-    pool = connection->pool;
-    pool->log = connection->base;
+    connection->tried = connection->addrs.nelts;
 
-    ngx_destroy_pool(pool);
+    perm_redis_connection_error(connection, "%s", reason);
+    perm_redis_connection_abort(connection);
+}
+
+
+void
+perm_redis_connection_abort(perm_redis_connection_t *connection)
+{
+    connection->failed = 1;
+    connection->ready = 0;
+
+    ngx_post_event(&connection->post, &ngx_posted_events);
+}
+
+
+void
+perm_redis_connection_error(perm_redis_connection_t *connection,
+    const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(connection->error,
+                      connection->error + PERM_REDIS_ERROR_MAX, fmt, args);
+    va_end(args);
+
+    connection->error_len = p - connection->error;
 }
 
 
@@ -70,225 +239,97 @@ perm_redis_connection_leave(perm_redis_connection_t *connection)
 
 
 void
-perm_redis_connection_error(perm_redis_connection_t *connection,
-    const char *fmt, ...)
-{
-    u_char   *p;
-    va_list   args;
-
-    va_start(args, fmt);
-    p = ngx_vslprintf(connection->error,
-                      connection->error + PERM_REDIS_REASON_MAX, fmt, args);
-    va_end(args);
-
-    connection->error_len = p - connection->error;
-}
-
-
-void
 perm_redis_connection_lost(perm_redis_connection_t *connection)
 {
-    size_t     i;
-    ngx_str_t  reason;
+    char  reason[PERM_REDIS_REASON_MAX];
 
     if (connection->gone) {
         return;
     }
 
-    perm_redis_connection_socket_close(connection);
+    perm_redis_connection_disconnect(connection);
+    perm_redis_connection_reason(connection, reason);
+
+    if (!connection->begun) {
+        connection->node->next++;
+
+        if (connection->tried < connection->addrs.nelts) {
+            ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
+                           "app_permission: redis %s: the next address: %s",
+                           connection->node->label, reason);
+
+            perm_redis_command_free_all(&connection->pipeline);
+            ngx_post_event(&connection->post, &ngx_posted_events);
+            return;
+        }
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
+                   "app_permission: redis %s: closed: %s",
+                   connection->node->label, reason);
 
     connection->gone = 1;
     connection->ready = 0;
 
-    if (connection->error_len == 0) {
-        perm_redis_connection_error(connection, "the connection failed");
-    }
-
-    /* it may hold what a server said */
-
-    for (i = 0; i < connection->error_len; i++) {
-        if (connection->error[i] < ' ' || connection->error[i] > '~') {
-            connection->error[i] = '?';
-        }
-    }
-
-    reason.data = connection->error;
-    reason.len = connection->error_len;
-
-    connection->handlers->closed(connection->data, connection, &reason);
+    connection->handlers->closed(connection->data, connection, reason);
 
     perm_redis_command_fail_all(&connection->pipeline);
 }
 
 
-static ngx_int_t
-perm_redis_connection_copy(perm_redis_connection_t *connection,
-    ngx_addr_t *addr, ngx_str_t *host)
+/* "error", with the address in front where the node's label is a name */
+
+static void
+perm_redis_connection_reason(perm_redis_connection_t *connection,
+    char reason[PERM_REDIS_REASON_MAX])
 {
-    ngx_pool_t  *pool;
+    char        *p;
+    ngx_str_t   *address;
+    perm_str_t   error;
 
-    pool = connection->pool;
-
-    connection->addr.socklen = addr->socklen;
-    connection->addr.sockaddr = ngx_palloc(pool, addr->socklen);
-    if (connection->addr.sockaddr == NULL) {
-        return NGX_ERROR;
+    if (connection->error_len == 0) {
+        perm_redis_connection_error(connection, "the connection failed");
     }
 
-    ngx_memcpy(connection->addr.sockaddr, addr->sockaddr, addr->socklen);
+    p = reason;
+    address = connection->peer.name;
 
-    /* with a NUL, for OpenSSL */
-
-    connection->host.len = host->len;
-    connection->host.data = ngx_pcalloc(pool, host->len + 1);
-    if (connection->host.data == NULL) {
-        return NGX_ERROR;
+    if (address != NULL
+        && (address->len != ngx_strlen(connection->node->label)
+            || ngx_memcmp(address->data, connection->node->label, address->len)
+               != 0))
+    {
+        p = (char *) ngx_sprintf((u_char *) p, "%V: ", address);
     }
 
-    ngx_memcpy(connection->host.data, host->data, host->len);
+    error.data = (char *) connection->error;
+    error.len = connection->error_len;
 
-    connection->addr.name.len = addr->name.len;
-    connection->addr.name.data = ngx_pstrdup(pool, &addr->name);
-    if (connection->addr.name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    return perm_redis_reader_init(&connection->reader, PERM_REDIS_REPLY_MAX);
+    (void) perm_printable(p, PERM_PRINTABLE_SIZE(PERM_REDIS_ERROR_MAX), error,
+                          0);
 }
 
 
 static void
-perm_redis_connection_start(perm_redis_connection_t *connection)
+perm_redis_connection_post_handler(ngx_event_t *ev)
 {
-    ngx_int_t               rc;
-    ngx_connection_t       *c;
-    ngx_peer_connection_t  *peer;
-
-    peer = &connection->peer;
-
-    peer->sockaddr = connection->addr.sockaddr;
-    peer->socklen = connection->addr.socklen;
-    peer->name = &connection->addr.name;
-    peer->get = ngx_event_get_peer;
-    peer->log = &connection->log;
-    peer->log_error = NGX_ERROR_ERR;
-    peer->so_keepalive = 1;
-
-    rc = ngx_event_connect_peer(peer);
-
-    if (rc != NGX_OK && rc != NGX_AGAIN) {
-        connection->failed = 1;
-        ngx_post_event(&connection->post, &ngx_posted_events);
-        return;
-    }
-
-    c = peer->connection;
-
-    c->data = connection;
-    c->pool = connection->pool;
-    c->log = &connection->log;
-
-    c->read->handler = perm_redis_connection_read;
-    c->write->handler = perm_redis_connection_write;
-
-    /* whoever waits for it has a timer of its own */
-
-    connection->timer.cancelable = 1;
-    ngx_add_timer(&connection->timer, connection->conf->connect_timeout);
-
-    if (rc == NGX_OK) {
-        ngx_post_event(&connection->post, &ngx_posted_events);
-    }
-}
-
-
-perm_redis_connection_t *
-perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_peer_t kind,
-    ngx_addr_t *addr, ngx_str_t *host, ngx_log_t *log,
-    perm_redis_connection_handlers_t *handlers, void *data)
-{
-    ngx_pool_t               *pool;
     perm_redis_connection_t  *connection;
 
-    pool = ngx_create_pool(2048, log);
-    if (pool == NULL) {
-        return NULL;
+    connection = ev->data;
+
+    perm_redis_connection_enter(connection);
+
+    if (connection->failed) {
+        perm_redis_connection_lost(connection);
+
+    } else if (connection->peer.connection == NULL) {
+        perm_redis_connection_socket_connect(connection);
+
+    } else {
+        perm_redis_connection_socket_write(connection->peer.connection->write);
     }
 
-    connection = ngx_pcalloc(pool, sizeof(perm_redis_connection_t));
-    if (connection == NULL) {
-        ngx_destroy_pool(pool);
-        return NULL;
-    }
-
-    connection->conf = conf;
-    connection->kind = kind;
-    connection->handlers = handlers;
-    connection->data = data;
-    connection->pool = pool;
-    connection->base = log;
-
-    connection->log.log_level = ngx_max(log->log_level, NGX_LOG_INFO);
-    connection->log.file = log->file;
-    connection->log.writer = perm_redis_connection_log_writer;
-    connection->log.wdata = connection;
-    connection->log.action = "talking to Redis";
-
-    connection->post.data = connection;
-    connection->post.handler = perm_redis_connection_post_handler;
-    connection->post.log = &connection->log;
-
-    connection->timer.data = connection;
-    connection->timer.handler = perm_redis_connection_timer_handler;
-    connection->timer.log = &connection->log;
-
-    ngx_queue_init(&connection->pipeline);
-
-    if (perm_redis_connection_copy(connection, addr, host) != NGX_OK) {
-        perm_redis_connection_free(connection);
-        return NULL;
-    }
-
-    pool->log = &connection->log;
-
-    perm_redis_connection_start(connection);
-
-    return connection;
-}
-
-
-void
-perm_redis_connection_close(perm_redis_connection_t *connection)
-{
-    if (connection->gone) {
-        return;
-    }
-
-    perm_redis_connection_socket_close(connection);
-
-    connection->gone = 1;
-    connection->ready = 0;
-
-    if (connection->busy == 0) {
-        perm_redis_connection_free(connection);
-    }
-}
-
-
-void
-perm_redis_connection_fail(perm_redis_connection_t *connection,
-    const char *reason)
-{
-    if (connection->gone || connection->failed) {
-        return;
-    }
-
-    perm_redis_connection_error(connection, "%s", reason);
-
-    connection->failed = 1;
-    connection->ready = 0;
-
-    ngx_post_event(&connection->post, &ngx_posted_events);
+    perm_redis_connection_leave(connection);
 }
 
 
@@ -296,11 +337,11 @@ ngx_int_t
 perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command)
 {
-    if (!connection->ready || connection->failed) {
+    if (!connection->ready) {
         return NGX_ERROR;
     }
 
-    return perm_redis_pipeline_append(connection, command);
+    return perm_redis_connection_pipeline_append(connection, command);
 }
 
 
@@ -317,7 +358,7 @@ perm_redis_connection_send(perm_redis_connection_t *connection,
     }
 
     if (perm_redis_connection_submit(connection, command) != NGX_OK) {
-        perm_redis_command_free(command);
+        free(command);
         return NULL;
     }
 
@@ -325,52 +366,8 @@ perm_redis_connection_send(perm_redis_connection_t *connection,
 }
 
 
-void
-perm_redis_connection_adopt(perm_redis_connection_t *connection,
-    perm_redis_connection_handlers_t *handlers, void *data)
-{
-    connection->handlers = handlers;
-    connection->data = data;
-}
-
-
-ngx_uint_t
-perm_redis_connection_hung(perm_redis_connection_t *connection)
-{
-    return connection->hung;
-}
-
-
-ngx_uint_t
-perm_redis_connection_ready(perm_redis_connection_t *connection)
-{
-    return connection->ready;
-}
-
-
-perm_redis_role_t
-perm_redis_connection_role(perm_redis_connection_t *connection)
-{
-    return connection->role;
-}
-
-
-ngx_str_t *
-perm_redis_connection_name(perm_redis_connection_t *connection)
-{
-    return &connection->addr.name;
-}
-
-
-ngx_uint_t
-perm_redis_connection_outstanding(perm_redis_connection_t *connection)
-{
-    return connection->outstanding;
-}
-
-
 ngx_msec_t
-perm_redis_connection_waiting(perm_redis_connection_t *connection)
+perm_redis_connection_unanswered(perm_redis_connection_t *connection)
 {
     ngx_queue_t           *q;
     perm_redis_command_t  *command;
@@ -386,58 +383,13 @@ perm_redis_connection_waiting(perm_redis_connection_t *connection)
 }
 
 
-void
-perm_redis_connection_poll(perm_redis_connection_t *connection,
-    struct pollfd *pfd)
+ngx_msec_t
+perm_redis_connection_backoff(ngx_uint_t failures)
 {
-    ngx_connection_t  *c;
+    ngx_msec_t  delay;
 
-    c = connection->peer.connection;
+    delay = PERM_REDIS_BACKOFF_MIN << ngx_min(failures, 5);
+    delay = ngx_min(delay, PERM_REDIS_BACKOFF_MAX);
 
-    pfd->fd = (c != NULL) ? c->fd : -1;
-    pfd->events = POLLIN;
-    pfd->revents = 0;
-
-    if (!connection->connected || connection->pos < connection->last) {
-        pfd->events |= POLLOUT;
-    }
-}
-
-
-void
-perm_redis_connection_polled(perm_redis_connection_t *connection,
-    struct pollfd *pfd)
-{
-    ngx_event_t  *ev;
-
-    perm_redis_connection_enter(connection);
-
-    if (connection->post.posted) {
-        ngx_delete_posted_event(&connection->post);
-        perm_redis_connection_post_handler(&connection->post);
-    }
-
-    if (pfd->revents && !connection->gone && (pfd->revents & ~POLLIN)) {
-        ev = connection->peer.connection->write;
-        ev->ready = 1;
-        ev->handler(ev);
-    }
-
-    if (pfd->revents && !connection->gone && (pfd->revents & ~POLLOUT)) {
-        ev = connection->peer.connection->read;
-        ev->ready = 1;
-        ev->available = -1;
-        ev->handler(ev);
-    }
-
-    ev = &connection->timer;
-
-    if (!connection->gone && ev->timer_set
-        && (ngx_msec_int_t) (ev->timer.key - ngx_current_msec) <= 0)
-    {
-        ngx_del_timer(ev);
-        ev->handler(ev);
-    }
-
-    perm_redis_connection_leave(connection);
+    return delay - (ngx_msec_t) ngx_random() % (delay / 2);
 }

@@ -1,7 +1,8 @@
 
 /*
- * One connection to one Redis or Sentinel: TCP, TLS or unix, its handshake,
- * and a pipelined FIFO of commands.  Never blocks.
+ * One connection to one Redis or Sentinel: finds the addresses of its name,
+ * connects to one by TCP, TLS or a unix socket, does the handshake, and has a
+ * pipeline of commands.  Never blocks.
  */
 
 
@@ -9,95 +10,134 @@
 #define _PERM_REDIS_CONNECTION_H_INCLUDED_
 
 
-#include <ngx_config.h>   /* before any other: it says what libc is to show */
+#include <ngx_config.h>   /* first: it selects what libc declares */
 #include <ngx_core.h>
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
 
 #include <poll.h>
 
 #include "redis/command.h"
 #include "redis/conf.h"
-
-
-#define PERM_REDIS_REPLY_MAX  (1024 * 1024)   /* bytes of one reply */
+#include "redis/reader.h"
+#include "resp/role.h"
 
 
 typedef struct perm_redis_connection_s  perm_redis_connection_t;
 
 
-typedef enum {
-    PERM_REDIS_ROLE_UNKNOWN = 0,   /* no right to ask, or no such command */
-    PERM_REDIS_ROLE_MASTER,
-    PERM_REDIS_ROLE_REPLICA,
-    PERM_REDIS_ROLE_SENTINEL
-} perm_redis_role_t;
-
-
-typedef enum {
-    PERM_REDIS_SERVER = 0,         /* conf->user, password and database */
-    PERM_REDIS_SENTINEL_PEER       /* conf->sentinel_user and password */
-} perm_redis_peer_t;
-
-
 /*
- * None of these is ever called on the stack of a function below; each may
- * call any of them, perm_redis_connection_close() included.
+ * None of these is called on the stack of a function below.  Each may call any
+ * of them, perm_redis_connection_close() included.
  */
 typedef struct {
-    /* the handshake was answered: commands may be sent, from here on */
+    /* the handshake is done: commands may be sent from now on */
     void  (*ready)(void *data, perm_redis_connection_t *connection);
 
     /*
-     * It is gone, or never came about; every command outstanding fails after
-     * this call.  "reason" is for the log, escaped, without the address, and
-     * valid during the call only.  The connection must not be touched again.
+     * It ended, or no address of the node led to a handshake.  Outstanding
+     * commands fail after this call, and the connection must not be touched
+     * again.  "reason" is for the log, printable, and valid during the call.
      */
     void  (*closed)(void *data, perm_redis_connection_t *connection,
-        ngx_str_t *reason);
+        const char *reason);
 
     /*
-     * A "message" or "pmessage" of pub/sub, which is an answer to nothing.
-     * NULL: such a reply is an error and closes.
+     * A "message" of pub/sub, which answers no command.  NULL: such a reply
+     * is an error and closes.
      */
     void  (*push)(void *data, perm_redis_connection_t *connection,
         redisReply *reply);
 } perm_redis_connection_handlers_t;
 
 
-/*
- * Starts connecting to "addr" and the handshake: TLS, AUTH, SELECT, ROLE, all
- * within conf->connect_timeout.  "host" is what TLS verifies where
- * conf->ssl_name is empty.  Address, host and log are copied; conf and the
- * handlers have to last.  Returns NULL when memory is out.
- */
-perm_redis_connection_t *perm_redis_connection_open(perm_redis_conf_t *conf,
-    perm_redis_peer_t kind, ngx_addr_t *addr, ngx_str_t *host,
-    ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data);
+#define PERM_REDIS_ERROR_MAX  320   /* bytes */
+
+
+struct perm_redis_connection_s {
+    perm_redis_conf_t                 *conf;
+    perm_redis_node_t                 *node;
+    perm_redis_connection_handlers_t  *handlers;
+    void                              *data;
+
+    perm_role_t                        role;    /* valid when ready */
+    ngx_uint_t                         outstanding;  /* in the pipeline,
+                                                        cancelled ones, too */
+    unsigned                           begun:1; /* was ready, ever */
+    unsigned                           hung:1;  /* it ends for no answer */
+
+    /* the rest is for the files of a connection */
+
+    ngx_pool_t                        *pool;    /* all this is in it */
+    ngx_log_t                         *base;    /* the owner's */
+    ngx_log_t                          log;     /* its lines go to "error" */
+
+    ngx_resolver_ctx_t                *resolving;    /* or NULL */
+    ngx_array_t                        addrs;   /* of ngx_addr_t */
+    ngx_uint_t                         tried;   /* of the addresses */
+
+    ngx_peer_connection_t              peer;
+    ngx_event_t                        post;    /* connect, write or fail */
+    ngx_event_t                        timer;   /* cancelable while idle */
+
+    ngx_queue_t                        pipeline;     /* perm_redis_command_t */
+
+    u_char                            *out;     /* pos to last is unsent */
+    u_char                            *pos;
+    u_char                            *last;
+    u_char                            *end;
+
+    perm_redis_reader_t                reader;
+    size_t                             error_len;
+    u_char                             error[PERM_REDIS_ERROR_MAX];
+
+    unsigned                           busy:16;      /* calls on the stack */
+    unsigned                           connected:1;  /* the socket, not TLS */
+    unsigned                           ready:1;
+    unsigned                           failed:1;     /* posted to be lost */
+    unsigned                           gone:1;       /* to be freed */
+};
+
 
 /*
- * At once, and no handler is called any more, neither of the connection nor
- * of its commands.  In exit_process at the latest: a connection stays as long
- * as its worker, quitting or not.
+ * Starts.  The name is resolved anew each time where conf->resolver is there,
+ * else the addresses of the node are tried, from node->next on, which each
+ * failure moves on.  TCP connect, TLS, AUTH, SELECT and ROLE at one address
+ * have conf->connect_timeout.  All arguments have to last.  Returns NULL when
+ * memory is out.
+ */
+perm_redis_connection_t *perm_redis_connection_open(perm_redis_conf_t *conf,
+    perm_redis_node_t *node, ngx_log_t *log,
+    perm_redis_connection_handlers_t *handlers, void *data);
+
+/* the same, to the very address that another connection is ready at */
+perm_redis_connection_t *perm_redis_connection_open_beside(
+    perm_redis_connection_t *other,
+    perm_redis_connection_handlers_t *handlers, void *data);
+
+/*
+ * At once; no handler is called any more, neither of the connection nor of
+ * its commands.  In exit_process at the latest: a connection stays as long as
+ * its worker, quitting or not.
  */
 void perm_redis_connection_close(perm_redis_connection_t *connection);
 
 /*
- * Closes it from the event loop, with "closed" and all commands called; until
- * then it takes no command.  The reason is copied.
+ * Closes it from the event loop, with "closed" and the handlers of commands
+ * called; until then it takes no command.  The reason is copied.
  */
 void perm_redis_connection_fail(perm_redis_connection_t *connection,
     const char *reason);
 
 
 /*
- * Queues a command; what was queued in one turn of the event loop leaves in
- * one write.  Unanswered for conf->timeout it closes the connection, as the
- * FIFO cannot be trusted after.  Returns a handle for perm_redis_command_cancel(),
- * valid until the handler was called, or NULL when the connection is not
- * ready, too much is outstanding, or memory is out.  A SUBSCRIBE names one
- * channel: its confirmation is the reply.
+ * Queues a command; all commands of one turn of the event loop leave in one
+ * write.  Without an answer for conf->timeout the connection is closed: later
+ * replies could not be matched.  Returns a handle for
+ * perm_redis_command_cancel(), valid until the handler is called, or NULL when
+ * the connection is not ready, too much is outstanding, or memory is out.  A
+ * SUBSCRIBE names one channel: its confirmation is the reply.
  */
 perm_redis_command_t *perm_redis_connection_send(
     perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
@@ -111,40 +151,27 @@ ngx_int_t perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
 
 
-/* other handlers from now on; in "ready", say */
-void perm_redis_connection_adopt(perm_redis_connection_t *connection,
-    perm_redis_connection_handlers_t *handlers, void *data);
-
-/* 1 from "ready" until it fails */
-ngx_uint_t perm_redis_connection_ready(perm_redis_connection_t *connection);
-
-/* what ROLE said; valid when ready */
-perm_redis_role_t perm_redis_connection_role(
+/* for how long the oldest command has had no answer, ms; 0: there is none */
+ngx_msec_t perm_redis_connection_unanswered(
     perm_redis_connection_t *connection);
-
-/* in "closed": was it an answer that did not come in time? */
-ngx_uint_t perm_redis_connection_hung(perm_redis_connection_t *connection);
-
-/* "127.0.0.1:6379", as long as the connection lasts */
-ngx_str_t *perm_redis_connection_name(perm_redis_connection_t *connection);
-
-/* commands in the FIFO, cancelled ones included */
-ngx_uint_t perm_redis_connection_outstanding(
-    perm_redis_connection_t *connection);
-
-/* for how long the oldest of them has had no answer, ms; 0: there is none */
-ngx_msec_t perm_redis_connection_waiting(perm_redis_connection_t *connection);
 
 
 /*
- * For perm_redis_client_drain(), when there is no event loop: what to poll() for,
- * and what to do when it said so, or when its time is up.  Handlers are called
- * from the second one.
+ * For perm_redis_client_drain(), without an event loop: the first fills *pfd
+ * for poll(), the second handles its result and the connection's timer, and
+ * calls handlers.
  */
 void perm_redis_connection_poll(perm_redis_connection_t *connection,
     struct pollfd *pfd);
 void perm_redis_connection_polled(perm_redis_connection_t *connection,
     struct pollfd *pfd);
+
+
+/*
+ * ms to the next attempt, jittered: 25 to 50 after the first failure, at most
+ * 400 to 800
+ */
+ngx_msec_t perm_redis_connection_backoff(ngx_uint_t failures);
 
 
 #endif /* _PERM_REDIS_CONNECTION_H_INCLUDED_ */

@@ -1,188 +1,368 @@
 
-#include "redis/discovery_priv.h"
+#include "redis/discovery.h"
 
-#include "core/grant_key.h"
-#include "redis/endpoint.h"
-
-
-#define PERM_REDIS_SEARCH_POLL   1000   /* ms */
-#define PERM_REDIS_SEARCH_APART  100    /* ms, at least */
+#include "resp/cluster_slots.h"
+#include "resp/sentinel.h"
 
 
-static void perm_redis_discovery_connect(perm_redis_discovery_t *nodes);
+#define PERM_REDIS_DISCOVERY_APART  100   /* ms between questions, at least */
+
+
+typedef struct {
+    ngx_uint_t                        n;
+    uint16_t                          slots[PERM_CLUSTER_SLOTS];  /* of a
+                                         cluster: index + 1, or 0: none */
+    perm_redis_node_t                 nodes[1];   /* n of them */
+} perm_redis_map_t;
+
+
+struct perm_redis_discovery_s {
+    perm_redis_conf_t                *conf;
+    ngx_log_t                        *log;
+    perm_redis_discovery_handlers_t  *handlers;
+    void                             *data;
+
+    perm_redis_map_t                 *map;      /* NULL: none so far */
+    perm_redis_connection_t          *connection;
+    perm_redis_node_t                 asked;
+    ngx_event_t                       timer;    /* of the next question */
+    ngx_msec_t                        last;     /* time of the last one */
+    ngx_uint_t                        at;       /* candidate */
+    ngx_uint_t                        tried;    /* candidates, in this round */
+    ngx_uint_t                        failures; /* rounds */
+
+    unsigned                          single:1; /* nobody to ask */
+    unsigned                          cluster:1;
+    unsigned                          known:1;
+    unsigned                          asking:1; /* or connecting for it */
+    unsigned                          rotate:1; /* ask the next one */
+};
+
+
+static perm_redis_map_t *perm_redis_discovery_map(ngx_uint_t n,
+    ngx_log_t *log);
+static void perm_redis_discovery_timer(ngx_event_t *ev);
+static void perm_redis_discovery_connect(perm_redis_discovery_t *discovery);
+static perm_redis_node_t *perm_redis_discovery_candidate(
+    perm_redis_discovery_t *discovery, ngx_uint_t i);
+static void perm_redis_discovery_ready(void *data,
+    perm_redis_connection_t *connection);
+static void perm_redis_discovery_ask(perm_redis_discovery_t *discovery);
+static void perm_redis_discovery_reply(void *data, redisReply *reply);
+static const char *perm_redis_discovery_parse_master(
+    perm_redis_discovery_t *discovery, redisReply *reply,
+    perm_redis_map_t **map);
+static const char *perm_redis_discovery_parse_slots(
+    perm_redis_discovery_t *discovery, redisReply *reply,
+    perm_redis_map_t **map);
+static void perm_redis_discovery_learned(perm_redis_discovery_t *discovery,
+    perm_redis_map_t *map);
+static ngx_uint_t perm_redis_discovery_replace(
+    perm_redis_discovery_t *discovery, perm_redis_map_t *map);
 static void perm_redis_discovery_closed(void *data,
-    perm_redis_connection_t *connection, ngx_str_t *reason);
+    perm_redis_connection_t *connection, const char *reason);
+static void perm_redis_discovery_failed(perm_redis_discovery_t *discovery,
+    const char *reason);
+static void perm_redis_discovery_disconnect(
+    perm_redis_discovery_t *discovery);
+static void perm_redis_discovery_schedule(perm_redis_discovery_t *discovery,
+    ngx_msec_t delay);
 
 
 static perm_redis_connection_handlers_t  perm_redis_discovery_connection = {
-    NULL,
+    perm_redis_discovery_ready,
     perm_redis_discovery_closed,
     NULL
 };
 
 
-ngx_uint_t
-perm_redis_discovery_node_equal(perm_redis_node_t *a, perm_redis_node_t *b)
+perm_redis_discovery_t *
+perm_redis_discovery_start(perm_redis_conf_t *conf, ngx_log_t *log,
+    perm_redis_discovery_handlers_t *handlers, void *data)
 {
-    return a->port == b->port && a->name.len == b->name.len
-           && ngx_memcmp(a->name.data, b->name.data, a->name.len) == 0;
-}
+    perm_redis_discovery_t  *discovery;
 
-
-perm_redis_node_t
-perm_redis_discovery_map_node(perm_redis_map_t *map, u_char *name, size_t len,
-    in_port_t port)
-{
-    ngx_str_t          text;
-    perm_redis_node_t  node;
-
-    text.data = name;
-    text.len = len;
-
-    node.name.len = len;
-    node.name.data = ngx_pstrdup(map->pool, &text);
-    node.port = port;
-    node.host = NULL;
-
-    return node;
-}
-
-
-static ngx_uint_t
-perm_redis_map_equal(perm_redis_map_t *a, perm_redis_map_t *b)
-{
-    ngx_uint_t  i;
-
-    if (a->n != b->n || (a->slots == NULL) != (b->slots == NULL)) {
-        return 0;
+    discovery = ngx_calloc(sizeof(perm_redis_discovery_t), log);
+    if (discovery == NULL) {
+        return NULL;
     }
 
-    for (i = 0; i < a->n; i++) {
-        if (!perm_redis_discovery_node_equal(&a->nodes[i], &b->nodes[i])) {
-            return 0;
+    discovery->conf = conf;
+    discovery->log = log;
+    discovery->handlers = handlers;
+    discovery->data = data;
+    discovery->cluster = (conf->url->kind == PERM_REDIS_CLUSTER);
+    discovery->single = (conf->url->kind != PERM_REDIS_SENTINEL
+                         && !discovery->cluster);
+
+    discovery->timer.handler = perm_redis_discovery_timer;
+    discovery->timer.data = discovery;
+    discovery->timer.log = log;
+    discovery->timer.cancelable = 1;
+
+    if (discovery->single) {
+        discovery->map = perm_redis_discovery_map(1, log);
+
+        if (discovery->map == NULL) {
+            ngx_free(discovery);
+            return NULL;
         }
+
+        discovery->map->nodes[0] = conf->hosts[0];
     }
 
-    return a->slots == NULL
-           || ngx_memcmp(a->slots, b->slots,
-                         PERM_CLUSTER_SLOTS * sizeof(uint16_t)) == 0;
+    /* workers begin at different ones */
+
+    discovery->at = (ngx_uint_t) ngx_random() % conf->nhosts;
+
+    ngx_post_event(&discovery->timer, &ngx_posted_events);
+
+    return discovery;
 }
 
 
-static void
-perm_redis_map_free(perm_redis_map_t *map)
+static perm_redis_map_t *
+perm_redis_discovery_map(ngx_uint_t n, ngx_log_t *log)
 {
-    if (map->pool != NULL) {
-        ngx_destroy_pool(map->pool);
+    perm_redis_map_t  *map;
+
+    map = ngx_calloc(sizeof(perm_redis_map_t) + n * sizeof(perm_redis_node_t),
+                     log);
+    if (map != NULL) {
+        map->n = n;
     }
 
-    ngx_memzero(map, sizeof(perm_redis_map_t));
+    return map;
 }
 
 
-static void
-perm_redis_discovery_schedule(perm_redis_discovery_t *nodes, ngx_msec_t delay)
+void
+perm_redis_discovery_stop(perm_redis_discovery_t *discovery)
 {
-    if (nodes->timer.timer_set) {
-        ngx_del_timer(&nodes->timer);
+    perm_redis_discovery_disconnect(discovery);
+
+    if (discovery->timer.timer_set) {
+        ngx_del_timer(&discovery->timer);
     }
 
-    ngx_add_timer(&nodes->timer, delay);
+    if (discovery->timer.posted) {
+        ngx_delete_posted_event(&discovery->timer);
+    }
+
+    ngx_free(discovery->map);
+    ngx_free(discovery);
 }
 
 
-static void
-perm_redis_discovery_disconnect(perm_redis_discovery_t *nodes)
+void
+perm_redis_discovery_refresh(perm_redis_discovery_t *discovery)
 {
-    if (nodes->connection != NULL) {
-        perm_redis_connection_close(nodes->connection);
-        nodes->connection = NULL;
-    }
-}
+    ngx_msec_int_t  delay;
 
-
-/* this one did not help: ask the next, or come back later */
-
-static void
-perm_redis_discovery_failed(perm_redis_discovery_t *nodes, ngx_str_t *reason)
-{
-    ngx_uint_t         n;
-    ngx_str_t          text;
-    perm_redis_node_t  node;
-    u_char             buf[512];
-
-    perm_redis_discovery_disconnect(nodes);
-
-    nodes->at++;
-    nodes->tried++;
-
-    for (n = 0; nodes->search->candidate(nodes, n, &node); n++) {
-        /* void */
-    }
-
-    if (nodes->tried < n) {
-        perm_redis_discovery_connect(nodes);
+    if (discovery->single || discovery->asking) {
         return;
     }
 
-    text.data = buf;
-    text.len = perm_redis_connector_node_name(buf, &nodes->asked);
-    text.len = ngx_slprintf(buf + text.len, buf + sizeof(buf), ": %V", reason)
-               - buf;
+    /* the server that was asked last may not know better */
 
-    nodes->tried = 0;
-    nodes->known = 0;
-    nodes->pending = 0;
+    discovery->rotate = 1;
 
-    perm_redis_discovery_schedule(nodes, ngx_max(PERM_REDIS_SEARCH_APART, perm_redis_endpoint_backoff(nodes->failures)));
-    nodes->failures++;
+    delay = (ngx_msec_int_t) (discovery->last + PERM_REDIS_DISCOVERY_APART
+                              - ngx_current_msec);
+    delay = ngx_max(delay, 1);
 
-    nodes->handlers->lost(nodes->data, &text);
-}
-
-
-static void
-perm_redis_discovery_useless(perm_redis_discovery_t *nodes, const char *reason)
-{
-    ngx_str_t  text;
-
-    text.data = (u_char *) reason;
-    text.len = ngx_strlen(reason);
-
-    perm_redis_discovery_failed(nodes, &text);
-}
-
-
-static void
-perm_redis_discovery_learned(perm_redis_discovery_t *nodes,
-    perm_redis_map_t *map)
-{
-    ngx_uint_t  changed;
-
-    nodes->pending = 0;
-    nodes->tried = 0;
-    nodes->failures = 0;
-
-    perm_redis_discovery_schedule(nodes, PERM_REDIS_SEARCH_POLL);
-
-    changed = !perm_redis_map_equal(&nodes->map, map);
-
-    if (changed) {
-        perm_redis_map_free(&nodes->old);
-
-        nodes->old = nodes->map;
-        nodes->map = *map;
-
-    } else {
-        perm_redis_map_free(map);
+    if (discovery->timer.timer_set
+        && (ngx_msec_int_t) (discovery->timer.timer.key - ngx_current_msec)
+           <= delay)
+    {
+        return;
     }
 
-    if (changed || !nodes->known) {
-        nodes->known = 1;
-        nodes->handlers->found(nodes->data);
+    perm_redis_discovery_schedule(discovery, delay);
+}
 
-    } else if (nodes->handlers->same != NULL) {
-        nodes->handlers->same(nodes->data);
+
+ngx_uint_t
+perm_redis_discovery_list(perm_redis_discovery_t *discovery,
+    perm_redis_node_t **list)
+{
+    if (discovery->map == NULL) {
+        return 0;
+    }
+
+    *list = discovery->map->nodes;
+
+    return discovery->map->n;
+}
+
+
+perm_redis_node_t *
+perm_redis_discovery_slot(perm_redis_discovery_t *discovery, ngx_uint_t slot)
+{
+    ngx_uint_t         i;
+    perm_redis_map_t  *map;
+
+    map = discovery->map;
+
+    if (map == NULL) {
+        return NULL;
+    }
+
+    i = discovery->cluster ? map->slots[slot % PERM_CLUSTER_SLOTS] : 1;
+
+    return i ? &map->nodes[i - 1] : NULL;
+}
+
+
+ngx_uint_t
+perm_redis_discovery_accept(perm_redis_discovery_t *discovery,
+    perm_role_t role)
+{
+    return discovery->single ? role != PERM_ROLE_SENTINEL
+                             : role == PERM_ROLE_MASTER;
+}
+
+
+ngx_uint_t
+perm_redis_discovery_is_master(perm_redis_discovery_t *discovery,
+    perm_redis_node_t *node, ngx_msec_t age)
+{
+    ngx_uint_t         i;
+    perm_redis_map_t  *map;
+
+    map = discovery->map;
+
+    for (i = 0; map != NULL && i < map->n; i++) {
+        if (perm_redis_conf_node_equal(&map->nodes[i], node)) {
+            return map->nodes[i].since == 0
+                   || ngx_current_msec - map->nodes[i].since >= age;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+perm_redis_discovery_timer(ngx_event_t *ev)
+{
+    perm_redis_discovery_t  *discovery;
+
+    discovery = ev->data;
+
+    if (discovery->single) {
+        discovery->known = 1;
+        discovery->handlers->found(discovery->data);
+        return;
+    }
+
+    if (discovery->asking) {
+        return;
+    }
+
+    if (discovery->rotate) {
+        discovery->rotate = 0;
+        discovery->at++;
+        perm_redis_discovery_disconnect(discovery);
+    }
+
+    discovery->asking = 1;
+
+    if (discovery->connection != NULL) {
+        perm_redis_discovery_ask(discovery);
+
+    } else {
+        perm_redis_discovery_connect(discovery);
+    }
+}
+
+
+static void
+perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
+{
+    perm_redis_node_t  *node;
+
+    node = perm_redis_discovery_candidate(discovery, discovery->at);
+
+    if (node == NULL) {
+        discovery->at = 0;
+        node = perm_redis_discovery_candidate(discovery, 0);
+    }
+
+    discovery->asked = *node;
+    discovery->last = ngx_current_msec;
+
+    discovery->connection =
+        perm_redis_connection_open(discovery->conf, &discovery->asked,
+                                   discovery->log,
+                                   &perm_redis_discovery_connection, discovery);
+
+    if (discovery->connection == NULL) {
+        discovery->asking = 0;
+        perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_POLL);
+    }
+}
+
+
+/*
+ * The i-th server to ask, or NULL.  In a cluster the known masters come first:
+ * the servers of the URL may have left it.
+ */
+
+static perm_redis_node_t *
+perm_redis_discovery_candidate(perm_redis_discovery_t *discovery,
+    ngx_uint_t i)
+{
+    if (discovery->cluster && discovery->map != NULL) {
+
+        if (i < discovery->map->n) {
+            return &discovery->map->nodes[i];
+        }
+
+        i -= discovery->map->n;
+    }
+
+    return (i < discovery->conf->nhosts) ? &discovery->conf->hosts[i] : NULL;
+}
+
+
+static void
+perm_redis_discovery_ready(void *data, perm_redis_connection_t *connection)
+{
+    perm_redis_discovery_ask(data);
+}
+
+
+static void
+perm_redis_discovery_ask(perm_redis_discovery_t *discovery)
+{
+    ngx_str_t   argv[3];
+    ngx_uint_t  argc;
+
+    if (discovery->cluster) {
+        ngx_str_set(&argv[0], "CLUSTER");
+        ngx_str_set(&argv[1], "SLOTS");
+        argc = 2;
+
+    } else {
+        ngx_str_set(&argv[0], "SENTINEL");
+        ngx_str_set(&argv[1], "get-master-addr-by-name");
+        argv[2].data = (u_char *) discovery->conf->url->master.data;
+        argv[2].len = discovery->conf->url->master.len;
+        argc = 3;
+    }
+
+    discovery->last = ngx_current_msec;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, discovery->log, 0,
+                   "app_permission: redis discovery: ask %s",
+                   discovery->asked.label);
+
+    if (perm_redis_connection_send(discovery->connection, argc, argv,
+                                   perm_redis_discovery_reply, discovery)
+        == NULL)
+    {
+        perm_redis_discovery_failed(discovery, "a command cannot be sent");
     }
 }
 
@@ -190,309 +370,248 @@ perm_redis_discovery_learned(perm_redis_discovery_t *nodes,
 static void
 perm_redis_discovery_reply(void *data, redisReply *reply)
 {
-    const char              *error;
-    perm_redis_map_t         map;
-    perm_redis_discovery_t  *nodes = data;
+    const char              *useless;
+    perm_redis_map_t        *map;
+    perm_redis_discovery_t  *discovery = data;
 
     if (reply == NULL) {
 
-        /* "closed" came before */
+        /* "closed" was called before */
 
         return;
     }
 
-    ngx_memzero(&map, sizeof(perm_redis_map_t));
+    useless = discovery->cluster
+              ? perm_redis_discovery_parse_slots(discovery, reply, &map)
+              : perm_redis_discovery_parse_master(discovery, reply, &map);
 
-    map.pool = ngx_create_pool(1024, nodes->log);
-
-    if (map.pool == NULL) {
-        perm_redis_discovery_useless(nodes, "out of memory");
+    if (useless != NULL) {
+        perm_redis_discovery_failed(discovery, useless);
         return;
     }
 
-    error = nodes->search->parse(nodes, reply, &map);
+    perm_redis_discovery_learned(discovery, map);
+}
 
-    if (error != NULL) {
-        perm_redis_map_free(&map);
-        perm_redis_discovery_useless(nodes, error);
-        return;
+
+/* either returns NULL with *map filled, or why the reply is of no use */
+
+static const char *
+perm_redis_discovery_parse_master(perm_redis_discovery_t *discovery,
+    redisReply *reply, perm_redis_map_t **map)
+{
+    const char            *useless;
+    perm_reply_address_t   master;
+
+    useless = perm_sentinel_parse(reply, "it knows no master of the name in "
+                                  "\"app_permission_redis\"", &master);
+    if (useless != NULL) {
+        return useless;
     }
 
-    perm_redis_discovery_learned(nodes, &map);
+    *map = perm_redis_discovery_map(1, discovery->log);
+    if (*map == NULL) {
+        return "out of memory";
+    }
+
+    perm_redis_conf_node((*map)->nodes, master.host.data, master.host.len,
+                         master.port);
+
+    return NULL;
+}
+
+
+static const char *
+perm_redis_discovery_parse_slots(perm_redis_discovery_t *discovery,
+    redisReply *reply, perm_redis_map_t **map)
+{
+    ngx_uint_t             i;
+    perm_str_t             asked;
+    const char            *useless;
+    perm_redis_node_t     *node;
+    perm_reply_address_t  *master;
+
+    static perm_cluster_slots_t  slots;
+
+    asked = perm_str((char *) discovery->asked.name);
+
+    useless = perm_cluster_slots_parse(reply, asked, &slots);
+    if (useless != NULL) {
+        return useless;
+    }
+
+    *map = perm_redis_discovery_map(slots.n, discovery->log);
+    if (*map == NULL) {
+        return "out of memory";
+    }
+
+    for (i = 0; i < slots.n; i++) {
+        node = &(*map)->nodes[i];
+        master = &slots.masters[i];
+
+        perm_redis_conf_node(node, master->host.data, master->host.len,
+                             master->port);
+
+        if (master->host.data == asked.data) {
+            node->addrs = discovery->asked.addrs;
+            node->naddrs = discovery->asked.naddrs;
+        }
+    }
+
+    ngx_memcpy((*map)->slots, slots.slots, sizeof(slots.slots));
+
+    return NULL;
+}
+
+
+static void
+perm_redis_discovery_learned(perm_redis_discovery_t *discovery,
+    perm_redis_map_t *map)
+{
+    ngx_uint_t  changed;
+
+    discovery->asking = 0;
+    discovery->tried = 0;
+    discovery->failures = 0;
+
+    perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_POLL);
+
+    changed = perm_redis_discovery_replace(discovery, map);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, discovery->log, 0,
+                   "app_permission: redis discovery: %s names %ui masters, "
+                   "changed %ui", discovery->asked.label, discovery->map->n,
+                   changed);
+
+    if (changed || !discovery->known) {
+        discovery->known = 1;
+        discovery->handlers->found(discovery->data);
+
+    } else if (discovery->handlers->same != NULL) {
+        discovery->handlers->same(discovery->data);
+    }
+}
+
+
+/* by the map; 0: it is the same, and freed */
+
+static ngx_uint_t
+perm_redis_discovery_replace(perm_redis_discovery_t *discovery,
+    perm_redis_map_t *map)
+{
+    ngx_uint_t          i, j, changed;
+    perm_redis_map_t   *before;
+    perm_redis_node_t  *node;
+
+    before = discovery->map;
+
+    changed = before == NULL || before->n != map->n
+              || ngx_memcmp(before->slots, map->slots, sizeof(map->slots)) != 0;
+
+    for (i = 0; before != NULL && i < map->n; i++) {
+        node = &map->nodes[i];
+        node->since = ngx_current_msec;
+
+        for (j = 0; j < before->n; j++) {
+            if (perm_redis_conf_node_equal(node, &before->nodes[j])) {
+                node->since = before->nodes[j].since;
+                break;
+            }
+        }
+
+        if (i != j) {
+            changed = 1;
+        }
+    }
+
+    if (!changed) {
+        ngx_free(map);
+        return 0;
+    }
+
+    ngx_free(before);
+    discovery->map = map;
+
+    return 1;
 }
 
 
 static void
 perm_redis_discovery_closed(void *data, perm_redis_connection_t *connection,
-    ngx_str_t *reason)
+    const char *reason)
 {
-    perm_redis_discovery_t  *nodes = data;
+    perm_redis_discovery_t  *discovery = data;
 
-    nodes->connection = NULL;
+    discovery->connection = NULL;
 
-    if (nodes->pending) {
-        perm_redis_discovery_failed(nodes, reason);
+    if (discovery->asking) {
+        perm_redis_discovery_failed(discovery, reason);
         return;
     }
 
-    perm_redis_discovery_refresh(nodes);
+    perm_redis_discovery_refresh(discovery);
 }
 
 
-static void
-perm_redis_discovery_ask(perm_redis_discovery_t *nodes)
-{
-    nodes->last = ngx_current_msec;
-
-    if (nodes->search->ask(nodes, perm_redis_discovery_reply) != NGX_OK) {
-        perm_redis_discovery_useless(nodes, "a command cannot be sent");
-    }
-}
-
+/* asks the next server, or comes back later */
 
 static void
-perm_redis_discovery_connected(void *data, perm_redis_connection_t *connection,
-    ngx_str_t *reason)
+perm_redis_discovery_failed(perm_redis_discovery_t *discovery,
+    const char *reason)
 {
-    perm_redis_discovery_t  *nodes = data;
+    u_char      text[PERM_REDIS_LABEL_MAX + 512];
+    ngx_msec_t  delay;
 
-    nodes->connector = NULL;
+    perm_redis_discovery_disconnect(discovery);
 
-    if (connection == NULL) {
-        perm_redis_discovery_failed(nodes, reason);
+    discovery->at++;
+    discovery->tried++;
+
+    if (perm_redis_discovery_candidate(discovery, discovery->tried) != NULL) {
+        perm_redis_discovery_connect(discovery);
         return;
     }
 
-    nodes->connection = connection;
+    ngx_snprintf(text, sizeof(text), "%s: %s%Z", discovery->asked.label,
+                 reason);
+    text[sizeof(text) - 1] = '\0';
 
-    perm_redis_discovery_ask(nodes);
-}
+    discovery->tried = 0;
+    discovery->known = 0;
+    discovery->asking = 0;
 
+    delay = perm_redis_connection_backoff(discovery->failures++);
+    delay = ngx_max(delay, PERM_REDIS_DISCOVERY_APART);
 
-static void
-perm_redis_discovery_connect(perm_redis_discovery_t *nodes)
-{
-    perm_redis_node_t  node;
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, discovery->log, 0,
+                   "app_permission: redis discovery: lost, retry in %M ms: "
+                   "%s", delay, text);
 
-    if (!nodes->search->candidate(nodes, nodes->at, &node)) {
-        nodes->at = 0;
-        (void) nodes->search->candidate(nodes, 0, &node);
-    }
+    perm_redis_discovery_schedule(discovery, delay);
 
-    /* the map it may be from does not last */
-
-    nodes->asked = node;
-    nodes->asked.name.len = ngx_min(node.name.len, sizeof(nodes->name));
-    nodes->asked.name.data = nodes->name;
-    ngx_memcpy(nodes->name, node.name.data, nodes->asked.name.len);
-
-    nodes->last = ngx_current_msec;
-
-    nodes->connector =
-        perm_redis_connector_start(nodes->conf, nodes->search->kind, &node,
-                                   NULL, nodes->log,
-                                   &perm_redis_discovery_connection, nodes,
-                                   perm_redis_discovery_connected);
-
-    if (nodes->connector == NULL) {
-        nodes->pending = 0;
-        perm_redis_discovery_schedule(nodes, PERM_REDIS_SEARCH_POLL);
+    if (discovery->handlers->lost != NULL) {
+        discovery->handlers->lost(discovery->data, (char *) text);
     }
 }
 
 
 static void
-perm_redis_discovery_timer_handler(ngx_event_t *ev)
+perm_redis_discovery_disconnect(perm_redis_discovery_t *discovery)
 {
-    perm_redis_discovery_t  *nodes;
-
-    nodes = ev->data;
-
-    if (nodes->search == NULL) {
-        nodes->known = 1;
-        nodes->handlers->found(nodes->data);
-        return;
-    }
-
-    if (nodes->pending) {
-        return;
-    }
-
-    if (nodes->rotate) {
-        nodes->rotate = 0;
-        nodes->at++;
-        perm_redis_discovery_disconnect(nodes);
-    }
-
-    nodes->pending = 1;
-
-    if (nodes->connection != NULL) {
-        perm_redis_discovery_ask(nodes);
-
-    } else {
-        perm_redis_discovery_connect(nodes);
+    if (discovery->connection != NULL) {
+        perm_redis_connection_close(discovery->connection);
+        discovery->connection = NULL;
     }
 }
 
 
-static ngx_int_t
-perm_redis_discovery_single(perm_redis_discovery_t *nodes)
+static void
+perm_redis_discovery_schedule(perm_redis_discovery_t *discovery,
+    ngx_msec_t delay)
 {
-    perm_redis_map_t  *map;
-
-    map = &nodes->map;
-
-    map->pool = ngx_create_pool(256, nodes->log);
-    if (map->pool == NULL) {
-        return NGX_ERROR;
+    if (discovery->timer.timer_set) {
+        ngx_del_timer(&discovery->timer);
     }
 
-    map->nodes = ngx_pcalloc(map->pool, sizeof(perm_redis_node_t));
-    if (map->nodes == NULL) {
-        return NGX_ERROR;
-    }
-
-    map->n = 1;
-    map->nodes[0].name = nodes->conf->hosts[0].name;
-    map->nodes[0].port = nodes->conf->hosts[0].port;
-    map->nodes[0].host = &nodes->conf->hosts[0];
-
-    return NGX_OK;
-}
-
-
-perm_redis_discovery_t *
-perm_redis_discovery_start(perm_redis_conf_t *conf, ngx_log_t *log,
-    perm_redis_discovery_handlers_t *handlers, void *data)
-{
-    perm_redis_discovery_t  *nodes;
-
-    nodes = ngx_calloc(sizeof(perm_redis_discovery_t), log);
-    if (nodes == NULL) {
-        return NULL;
-    }
-
-    nodes->conf = conf;
-    nodes->log = log;
-    nodes->handlers = handlers;
-    nodes->data = data;
-
-    nodes->timer.handler = perm_redis_discovery_timer_handler;
-    nodes->timer.data = nodes;
-    nodes->timer.log = log;
-    nodes->timer.cancelable = 1;
-
-    switch (conf->url->kind) {
-
-    case PERM_REDIS_SENTINEL:
-        nodes->search = &perm_redis_sentinel_search;
-        break;
-
-    case PERM_REDIS_CLUSTER:
-        nodes->search = &perm_redis_cluster_search;
-        break;
-
-    default: /* PERM_REDIS_SINGLE, PERM_REDIS_UNIX */
-        if (perm_redis_discovery_single(nodes) != NGX_OK) {
-            perm_redis_discovery_stop(nodes);
-            return NULL;
-        }
-    }
-
-    /* workers begin at different ones */
-
-    nodes->at = (ngx_uint_t) ngx_random() % conf->nhosts;
-
-    ngx_post_event(&nodes->timer, &ngx_posted_events);
-
-    return nodes;
-}
-
-
-void
-perm_redis_discovery_stop(perm_redis_discovery_t *nodes)
-{
-    if (nodes->connector != NULL) {
-        perm_redis_connector_cancel(nodes->connector);
-    }
-
-    perm_redis_discovery_disconnect(nodes);
-
-    if (nodes->timer.timer_set) {
-        ngx_del_timer(&nodes->timer);
-    }
-
-    if (nodes->timer.posted) {
-        ngx_delete_posted_event(&nodes->timer);
-    }
-
-    perm_redis_map_free(&nodes->old);
-    perm_redis_map_free(&nodes->map);
-
-    ngx_free(nodes);
-}
-
-
-void
-perm_redis_discovery_refresh(perm_redis_discovery_t *nodes)
-{
-    ngx_msec_int_t  delay;
-
-    if (nodes->search == NULL || nodes->pending) {
-        return;
-    }
-
-    /* the one that was asked last may not know better */
-
-    nodes->rotate = 1;
-
-    delay = (ngx_msec_int_t) (nodes->last + PERM_REDIS_SEARCH_APART
-                              - ngx_current_msec);
-    delay = ngx_max(delay, 1);
-
-    if (nodes->timer.timer_set
-        && (ngx_msec_int_t) (nodes->timer.timer.key - ngx_current_msec)
-           <= delay)
-    {
-        return;
-    }
-
-    perm_redis_discovery_schedule(nodes, delay);
-}
-
-
-ngx_uint_t
-perm_redis_discovery_list(perm_redis_discovery_t *nodes,
-    perm_redis_node_t **list)
-{
-    *list = nodes->map.nodes;
-
-    return nodes->map.n;
-}
-
-
-perm_redis_node_t *
-perm_redis_discovery_slot(perm_redis_discovery_t *nodes, ngx_uint_t slot)
-{
-    ngx_uint_t  i;
-
-    if (nodes->map.slots == NULL) {
-        return nodes->map.n ? nodes->map.nodes : NULL;
-    }
-
-    i = nodes->map.slots[slot % PERM_CLUSTER_SLOTS];
-
-    return i ? &nodes->map.nodes[i - 1] : NULL;
-}
-
-
-ngx_uint_t
-perm_redis_discovery_accept(perm_redis_discovery_t *nodes,
-    perm_redis_role_t role)
-{
-    if (nodes->search == NULL) {
-        return role != PERM_REDIS_ROLE_SENTINEL;
-    }
-
-    return role == PERM_REDIS_ROLE_MASTER;
+    ngx_add_timer(&discovery->timer, delay);
 }

@@ -1,14 +1,12 @@
 
 /*
- * Commands that wait for a connection, each until its time is up.
+ * Commands that wait for a connection, each until its deadline.
  */
 
 
 #ifndef _PERM_REDIS_PARKED_H_INCLUDED_
 #define _PERM_REDIS_PARKED_H_INCLUDED_
 
-
-#include <ngx_event.h>
 
 #include "redis/command.h"
 
@@ -21,7 +19,7 @@ typedef struct {
 
 void perm_redis_parked_init(perm_redis_parked_t *parked, ngx_log_t *log);
 
-/* frees what waits, without a word */
+/* frees the commands; no handler is called */
 void perm_redis_parked_done(perm_redis_parked_t *parked);
 
 void perm_redis_parked_add(perm_redis_parked_t *parked,

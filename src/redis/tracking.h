@@ -1,8 +1,9 @@
 
 /*
- * Server-assisted invalidation: "these keys changed", from whichever client
- * and however.  A pair of connections to every master: one subscribes to
- * __redis__:invalidate, the other has CLIENT TRACKING redirected to it.
+ * Server-assisted invalidation: Redis reports the keys that change, whichever
+ * client changes them and however.  A pair of connections to every master: one
+ * subscribes to __redis__:invalidate, the other has CLIENT TRACKING redirected
+ * to it.
  * https://redis.io/docs/latest/develop/reference/client-side-caching/
  */
 
@@ -22,43 +23,34 @@ typedef struct {
     void  (*changed)(void *data, ngx_str_t *key);
 
     /*
-     * 1: from now on every change is reported (changes before this call were
-     * not); 0: not any more.  Called on a change only.
+     * 1: from now on every change is reported; changes before this call were
+     * not.  0: not any more.  Called when it changes only.
      */
     void  (*active)(void *data, ngx_uint_t active);
 
-    /* what a report takes now: round trip of a heartbeat, ms, every second */
+    /* round trip of a heartbeat, ms, every second: a report takes as long */
     void  (*lag)(void *data, ngx_msec_t msec);
 
     /*
-     * Others are masters now than were; who has not learned that reads from
-     * the former ones, whose changes are of no interest any more.
+     * The masters differ from before.  A client that does not know it yet
+     * reads from the former ones, whose changes are not reported any more.
      */
     void  (*moved)(void *data);
 
-    /*
-     * A node of a cluster that is none of the masters is tracked from now on,
-     * too: changes there before this call were not reported.  Nobody is told
-     * of the end of that, in which "active" has no part.
-     */
-    void  (*witness)(void *data);
-
-    /* not allowed, the log says why; it lasts until active(1) */
+    /* not allowed, as the log says; lasts until active(1) */
     void  (*refused)(void *data);
 
-    /* a server that is connected does not answer; active(0) follows if it
-       was active */
+    /* a connected server does not answer; active(0) follows if it was active */
     void  (*hung)(void *data);
 } perm_redis_tracking_handlers_t;
 
 
 /*
  * Keeps tracking the keys that begin with any of the prefixes, whatever
- * happens to connections, until stopped.  A hung server is found out by the
- * heartbeat.  Where the server or its rights do not allow tracking this is
- * said once in the log, and tried again every 10 seconds.  "conf", "prefixes"
- * and "handlers" must live as long as it does.  Returns NULL when memory is
- * out.
+ * happens to connections, until stopped.  A heartbeat finds out a server that
+ * hangs.  Where the server or its rights do not allow tracking, the log says so
+ * once, and it is tried again every 10 seconds.  "conf", "prefixes" and
+ * "handlers" must live as long as it does.  Returns NULL when memory is out.
  */
 perm_redis_tracking_t *perm_redis_tracking_start(perm_redis_conf_t *conf,
     ngx_log_t *log, ngx_str_t *prefixes, ngx_uint_t nprefixes,

@@ -24,7 +24,7 @@ struct perm_fetch_s {
     perm_zone_t          *zone;
     perm_stats_cell_t    *stats;      /* of this worker */
     perm_redis_client_t  *redis;
-    perm_redis_stat_t     stat;
+    perm_redis_meter_t    meter;
     ngx_log_t            *log;
     ngx_uint_t            worker;
     ngx_atomic_uint_t     hung;       /* of health, when last looked at */
@@ -77,8 +77,10 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->conf = conf;
     fetch->zone = conf->zone.zone;
     fetch->stats = perm_stats_cell(fetch->zone->stats, ngx_worker);
-    fetch->stat.commands = &fetch->stats->redis.commands;
-    fetch->stat.errors = &fetch->stats->redis.errors;
+    fetch->meter.commands = &fetch->stats->redis.commands;
+    fetch->meter.errors = &fetch->stats->redis.errors;
+    fetch->meter.timing = perm_fetch_timing;
+    fetch->meter.data = fetch;
     fetch->log = cycle->log;
     fetch->worker = ngx_worker;
     fetch->hung = fetch->zone->health.hung;
@@ -93,13 +95,11 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->end.log = cycle->log;
 
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
-                                            &fetch->stat, perm_fetch_link,
+                                            &fetch->meter, perm_fetch_link,
                                             fetch);
     if (fetch->redis == NULL) {
         return NULL;
     }
-
-    perm_redis_client_set_timing(fetch->redis, perm_fetch_timing);
 
     return fetch;
 }
@@ -461,7 +461,7 @@ perm_fetch_reply(void *data, redisReply *reply)
         pending->generation.untracked =
                                     !perm_redis_client_tracked(fetch->redis);
 
-        if (perm_redis_reply_error(reply, "WRONGTYPE")) {
+        if (perm_reply_error(reply, "WRONGTYPE")) {
             perm_log_once_wrong_type(fetch->conf, &pending->tuple, fetch->log);
 
         } else {

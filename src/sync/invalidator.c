@@ -60,7 +60,6 @@ static void perm_invalidator_table(perm_invalidator_t *invalidator,
 static void perm_invalidator_active(void *data, ngx_uint_t active);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
 static void perm_invalidator_moved(void *data);
-static void perm_invalidator_witness(void *data);
 static void perm_invalidator_refused(void *data);
 static void perm_invalidator_hung(void *data);
 
@@ -70,7 +69,6 @@ static perm_redis_tracking_handlers_t  perm_invalidator_handlers = {
     perm_invalidator_active,
     perm_invalidator_lag,
     perm_invalidator_moved,
-    perm_invalidator_witness,
     perm_invalidator_refused,
     perm_invalidator_hung
 };
@@ -407,15 +405,6 @@ perm_invalidator_moved(void *data)
     perm_cache_distrust(invalidator->zone->cache);
     perm_invalidator_gap(invalidator);
     perm_invalidator_hasten(invalidator);
-}
-
-
-static void
-perm_invalidator_witness(void *data)
-{
-    perm_invalidator_t *invalidator = data;
-
-    perm_revalidate_start(invalidator->revalidate);
 }
 
 

@@ -1,0 +1,451 @@
+
+/*
+ * The socket of a connection: its events, its timer, its log.
+ */
+
+
+#include "redis/connection_priv.h"
+
+
+#define PERM_REDIS_READ_SIZE   16384           /* bytes of one recv() */
+#define PERM_REDIS_READ_TURNS  16              /* before others have a turn */
+#define PERM_REDIS_REPLY_MAX   (1024 * 1024)   /* bytes of one reply */
+
+
+static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
+static ngx_int_t perm_redis_socket_test(ngx_connection_t *c);
+static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
+static void perm_redis_socket_timer(ngx_event_t *ev);
+static void perm_redis_socket_late(perm_redis_connection_t *connection);
+static void perm_redis_socket_log(ngx_log_t *log, ngx_uint_t level,
+    u_char *buf, size_t len);
+
+
+void
+perm_redis_connection_socket_init(perm_redis_connection_t *connection)
+{
+    ngx_log_t  *log;
+
+    log = &connection->log;
+
+    log->log_level = ngx_max(connection->base->log_level, NGX_LOG_INFO);
+    log->file = connection->base->file;
+    log->writer = perm_redis_socket_log;
+    log->wdata = connection;
+    log->action = "talking to Redis";
+
+    connection->timer.data = connection;
+    connection->timer.handler = perm_redis_socket_timer;
+    connection->timer.log = log;
+}
+
+
+/* to the next address */
+
+void
+perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
+{
+    ngx_int_t               rc;
+    ngx_addr_t             *addr;
+    ngx_connection_t       *c;
+    ngx_peer_connection_t  *peer;
+
+    if (connection->addrs.nelts == 0) {
+        perm_redis_connection_lost(connection);
+        return;
+    }
+
+    addr = connection->addrs.elts;
+    addr += connection->node->next % connection->addrs.nelts;
+
+    connection->tried++;
+    connection->connected = 0;
+    connection->failed = 0;
+    connection->outstanding = 0;
+    connection->error_len = 0;
+    connection->pos = connection->out;
+    connection->last = connection->out;
+
+    peer = &connection->peer;
+
+    peer->sockaddr = addr->sockaddr;
+    peer->socklen = addr->socklen;
+    peer->name = &addr->name;
+    peer->get = ngx_event_get_peer;
+    peer->log = &connection->log;
+    peer->log_error = NGX_ERROR_ERR;
+    peer->so_keepalive = 1;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
+                   "app_permission: redis %s: connect to %V",
+                   connection->node->label, peer->name);
+
+    perm_redis_reader_done(&connection->reader);
+
+    if (perm_redis_reader_init(&connection->reader, PERM_REDIS_REPLY_MAX)
+        != NGX_OK)
+    {
+        perm_redis_connection_error(connection, "out of memory");
+        perm_redis_connection_abort(connection);
+        return;
+    }
+
+    rc = ngx_event_connect_peer(peer);
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        perm_redis_connection_abort(connection);
+        return;
+    }
+
+    c = peer->connection;
+
+    c->data = connection;
+    c->pool = connection->pool;
+    c->log = &connection->log;
+
+    c->read->handler = perm_redis_connection_socket_read;
+    c->write->handler = perm_redis_connection_socket_write;
+
+    /* commands that wait for the connection have a timer of their own */
+
+    connection->timer.cancelable = 1;
+    ngx_add_timer(&connection->timer, connection->conf->connect_timeout);
+
+    if (rc == NGX_OK) {
+        ngx_post_event(&connection->post, &ngx_posted_events);
+    }
+}
+
+
+void
+perm_redis_connection_socket_write(ngx_event_t *wev)
+{
+    ngx_int_t                 rc;
+    ngx_connection_t         *c;
+    perm_redis_connection_t  *connection;
+
+    c = wev->data;
+    connection = c->data;
+
+    perm_redis_connection_enter(connection);
+
+    if (connection->connected) {
+        rc = perm_redis_connection_pipeline_write(connection);
+
+    } else {
+        rc = perm_redis_socket_test(c);
+
+        if (rc == NGX_OK) {
+            rc = perm_redis_socket_opened(connection);
+        }
+    }
+
+    if (rc != NGX_OK) {
+        perm_redis_connection_lost(connection);
+    }
+
+    perm_redis_connection_leave(connection);
+}
+
+
+static ngx_int_t
+perm_redis_socket_test(ngx_connection_t *c)
+{
+    int         err;
+    socklen_t   len;
+
+    err = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
+        err = ngx_socket_errno;
+    }
+
+    if (err) {
+        (void) ngx_connection_error(c, err, "connect() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+perm_redis_socket_opened(perm_redis_connection_t *connection)
+{
+    connection->connected = 1;
+    connection->error_len = 0;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, connection->base, 0,
+                   "app_permission: redis %s: connected",
+                   connection->node->label);
+
+    if (connection->peer.sockaddr->sa_family != AF_UNIX
+        && ngx_tcp_nodelay(connection->peer.connection) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_SSL)
+
+    if (connection->conf->url->tls) {
+        return perm_redis_connection_tls_start(connection);
+    }
+
+#endif
+
+    return perm_redis_connection_handshake(connection);
+}
+
+
+void
+perm_redis_connection_socket_read(ngx_event_t *rev)
+{
+    ngx_connection_t         *c;
+    perm_redis_connection_t  *connection;
+
+    c = rev->data;
+    connection = c->data;
+
+    perm_redis_connection_enter(connection);
+
+    if (c->close) {
+
+        /* worker_shutdown_timeout is over */
+
+        perm_redis_connection_error(connection, "the worker shuts down");
+        perm_redis_connection_lost(connection);
+
+    } else if (connection->connected && !connection->failed
+               && perm_redis_socket_receive(connection) != NGX_OK)
+    {
+        perm_redis_connection_lost(connection);
+    }
+
+    perm_redis_connection_leave(connection);
+}
+
+
+/* NGX_OK: come back later; NGX_ERROR: it ends, with "error" set */
+
+static ngx_int_t
+perm_redis_socket_receive(perm_redis_connection_t *connection)
+{
+    u_char             buf[PERM_REDIS_READ_SIZE];
+    ssize_t            n;
+    ngx_uint_t         turns;
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = connection->peer.connection;
+    rev = c->read;
+
+    for (turns = 0; turns < PERM_REDIS_READ_TURNS; turns++) {
+
+        n = c->recv(c, buf, PERM_REDIS_READ_SIZE);
+
+        if (n == NGX_AGAIN) {
+            return ngx_handle_read_event(rev, 0);
+        }
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n == 0) {
+
+            if (connection->error_len == 0) {
+                perm_redis_connection_error(connection,
+                                            "the server closed the connection");
+            }
+
+            return NGX_ERROR;
+        }
+
+        if (perm_redis_connection_pipeline_read(connection, buf, n) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (connection->gone || connection->failed) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_post_event(rev, &ngx_posted_next_events);
+
+    return NGX_OK;
+}
+
+
+static void
+perm_redis_socket_timer(ngx_event_t *ev)
+{
+    perm_redis_connection_t  *connection;
+
+    connection = ev->data;
+
+    perm_redis_connection_enter(connection);
+
+    if (!connection->ready) {
+
+        if (!connection->failed) {
+            perm_redis_socket_late(connection);
+        }
+
+        perm_redis_connection_lost(connection);
+
+    } else {
+
+        /* a worker that was busy may not have read the answers yet */
+
+        perm_redis_connection_socket_read(connection->peer.connection->read);
+
+        if (!connection->gone && !connection->failed
+            && perm_redis_connection_pipeline_expire(connection) != NGX_OK)
+        {
+            perm_redis_connection_lost(connection);
+        }
+    }
+
+    perm_redis_connection_leave(connection);
+}
+
+
+static void
+perm_redis_socket_late(perm_redis_connection_t *connection)
+{
+    const char  *what;
+
+    what = "no connection within %M ms";
+
+    if (connection->connected) {
+        what = "no answer to the handshake within %M ms";
+
+#if (NGX_SSL)
+        if (connection->peer.connection->ssl
+            && !connection->peer.connection->ssl->handshaked)
+        {
+            what = "no answer to the TLS handshake within %M ms: does the "
+                   "server speak TLS on this port?";
+        }
+#endif
+    }
+
+    perm_redis_connection_error(connection, what,
+                                connection->conf->connect_timeout);
+}
+
+
+void
+perm_redis_connection_poll(perm_redis_connection_t *connection,
+    struct pollfd *pfd)
+{
+    ngx_connection_t  *c;
+
+    c = connection->peer.connection;
+
+    pfd->fd = (c != NULL) ? c->fd : -1;
+    pfd->events = POLLIN;
+    pfd->revents = 0;
+
+    if (!connection->connected || connection->pos < connection->last) {
+        pfd->events |= POLLOUT;
+    }
+}
+
+
+void
+perm_redis_connection_polled(perm_redis_connection_t *connection,
+    struct pollfd *pfd)
+{
+    ngx_event_t  *ev;
+
+    perm_redis_connection_enter(connection);
+
+    if (connection->post.posted) {
+        ngx_delete_posted_event(&connection->post);
+        connection->post.handler(&connection->post);
+
+        /* the socket may be another one now */
+
+        pfd->revents = 0;
+    }
+
+    if (connection->peer.connection != NULL && (pfd->revents & ~POLLIN)) {
+        ev = connection->peer.connection->write;
+        ev->ready = 1;
+        ev->handler(ev);
+    }
+
+    if (connection->peer.connection != NULL && (pfd->revents & ~POLLOUT)) {
+        ev = connection->peer.connection->read;
+        ev->ready = 1;
+        ev->available = -1;
+        ev->handler(ev);
+    }
+
+    ev = &connection->timer;
+
+    if (!connection->gone && ev->timer_set
+        && (ngx_msec_int_t) (ev->timer.key - ngx_current_msec) <= 0)
+    {
+        ngx_del_timer(ev);
+        ev->handler(ev);
+    }
+
+    perm_redis_connection_leave(connection);
+}
+
+
+/*
+ * Lines of nginx's functions about the socket and TLS become the reason of the
+ * failure.  The owner logs a reason once, not at every attempt.
+ */
+
+static void
+perm_redis_socket_log(ngx_log_t *log, ngx_uint_t level,
+    u_char *buf, size_t len)
+{
+    u_char                   *p, *last;
+    ngx_log_t                *base;
+    perm_redis_connection_t  *connection;
+
+    connection = log->wdata;
+    base = connection->base;
+
+    if (level <= NGX_LOG_ALERT || level == NGX_LOG_DEBUG) {
+
+        if (base->writer) {
+            base->writer(base, level, buf, len);
+
+        } else if (base->file) {
+            (void) ngx_write_fd(base->file->fd, buf, len);
+        }
+
+        return;
+    }
+
+    /* "2026/01/01 00:00:00 [error] 1#1: message" LF */
+
+    last = buf + len;
+
+    if (len && last[-1] == LF) {
+        last--;
+    }
+
+    p = ngx_strlchr(buf, last, ']');
+
+    if (p != NULL) {
+        p = ngx_strlchr(p, last, ':');
+    }
+
+    if (p == NULL || last - p < 2) {
+        return;
+    }
+
+    p += 2;
+
+    connection->error_len = ngx_min(last - p, PERM_REDIS_ERROR_MAX);
+    ngx_memcpy(connection->error, p, connection->error_len);
+}

@@ -1,0 +1,69 @@
+
+/*
+ * Shared by tracking.c, which knows the masters, and tracking_pair.c, the two
+ * connections to one of them.
+ */
+
+
+#ifndef _PERM_REDIS_TRACKING_PRIV_H_INCLUDED_
+#define _PERM_REDIS_TRACKING_PRIV_H_INCLUDED_
+
+
+#include "redis/discovery.h"
+#include "redis/tracking.h"
+
+
+#define PERM_TRACKING_PREFIXES_MAX  4
+
+
+struct perm_redis_tracking_s {
+    perm_redis_conf_t               *conf;
+    ngx_log_t                       *log;
+    ngx_str_t                       *prefixes;
+    ngx_uint_t                       nprefixes;
+    perm_redis_tracking_handlers_t  *handlers;
+    void                            *data;
+
+    perm_redis_discovery_t          *discovery;
+    ngx_queue_t                      pairs;     /* one of each master */
+    ngx_uint_t                       active;    /* so are all pairs */
+    unsigned                         known:1;   /* the masters are */
+};
+
+
+typedef struct {
+    ngx_queue_t                      queue;
+    perm_redis_tracking_t           *tracking;
+    perm_redis_node_t                node;
+
+    perm_redis_connection_t         *listener;  /* subscribed; or NULL */
+    perm_redis_connection_t         *source;    /* tracked; or NULL */
+    long long                        id;        /* the listener's, at Redis */
+
+    ngx_event_t                      timer;     /* next try or heartbeat */
+    ngx_uint_t                       failures;  /* in a row */
+    ngx_uint_t                       refusals;  /* since it was active */
+    ngx_msec_t                       beat;      /* the last one sent */
+    ngx_uint_t                       beats;     /* PINGs unanswered */
+
+    unsigned                         active:1;
+    unsigned                         refused_logged:1;
+    unsigned                         ping_logged:1;
+} perm_redis_tracking_pair_t;
+
+
+/*
+ * Starts, and begins anew after every loss; the node is copied.  No handler is
+ * called from here.  Returns NULL when memory is out.
+ */
+perm_redis_tracking_pair_t *perm_redis_tracking_pair_create(
+    perm_redis_tracking_t *tracking, perm_redis_node_t *node);
+
+/* no handler is called from here or after it; not to be called from one */
+void perm_redis_tracking_pair_destroy(perm_redis_tracking_pair_t *pair);
+
+/* "active" of a pair changed */
+void perm_redis_tracking_update(perm_redis_tracking_t *tracking);
+
+
+#endif /* _PERM_REDIS_TRACKING_PRIV_H_INCLUDED_ */
