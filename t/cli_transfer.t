@@ -275,8 +275,18 @@ subtest 'Redis fails half-way' => sub {
     my ($out, $err) = import_is(3, 'status 3', lines_of(1, 3000),
                                 { redis => $fake->url });
     like $err, qr/closed the connection/, 'says why';
-    like $err, qr/all lines to (\d+) are done/, 'and how far it came';
+    like $err, qr/all lines to 2048 are done, nothing was removed/,
+        'and how far it came';
+    is $redis->cmd('DBSIZE'), 2048, 'which is what is there';
     is meta(), undef, 'the table does not count as loaded';
+
+    $redis->grant('old', $_, 'a', 5) for 1 .. 3;
+    $fake->rules({ match => qr/^HDEL \S+ 2$/, close => 1 });
+    ($out, $err) = import_is(3, 'while grants are removed: 3',
+        lines_of(1, 2048), '--replace', { redis => $fake->url });
+    like $err, qr/all lines to 2048 are done, 1 grants were removed/,
+        'says how many were';
+    $redis->cmd('DEL', key('grants', 'a', 'old'));
 
     $fake->rules({ match => qr/^HSETNX/, reply => "-OOM command not allowed\r\n" });
     ($out, $err) = import_is(3, 'out of memory: 3', lines_of(1, 1),

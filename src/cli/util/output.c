@@ -15,11 +15,10 @@
 
 #define TEXTS      4            /* texts that are good at the same time */
 #define SAFE_SIZE  512
-#define REDRAW_NS  200000000
+#define REDRAW_MS  200
 
 
 static void message(const char *fmt, va_list args);
-static void put_string(FILE *file, perm_str_t value);
 
 
 static void    (*fatal_handler)(void *data);
@@ -84,10 +83,11 @@ message(const char *fmt, va_list args)
 void
 perm_output_progress(const char *what, perm_count_t done, perm_count_t total)
 {
-    struct timespec  now;
+    long long        now;
+    struct timespec  ts;
 
-    static int              tty = -1;
-    static struct timespec  drawn;
+    static int        tty = -1;
+    static long long  drawn;
 
     if (tty == -1) {
         tty = isatty(STDERR_FILENO);
@@ -97,11 +97,10 @@ perm_output_progress(const char *what, perm_count_t done, perm_count_t total)
         return;
     }
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    now = ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 
-    if ((now.tv_sec - drawn.tv_sec) * 1000000000LL + now.tv_nsec
-        - drawn.tv_nsec < REDRAW_NS)
-    {
+    if (now - drawn < REDRAW_MS) {
         return;
     }
 
@@ -219,8 +218,20 @@ perm_output_close(FILE *file, int bracket)
 void
 perm_output_string(FILE *file, const char *name, perm_str_t value)
 {
+    char  *text;
+
+    text = malloc(value.len * PERM_JSON_ESCAPE + 1);
+
+    if (text == NULL) {
+        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+    }
+
     begin_value(file, name);
-    put_string(file, value);
+    fputc('"', file);
+    fwrite(text, 1, perm_json_escape(text, value), file);
+    fputc('"', file);
+
+    free(text);
 }
 
 
@@ -281,23 +292,4 @@ perm_output_check(void)
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perm_output_fatal(PERM_EXIT_NO, "cannot write the output: %m");
     }
-}
-
-
-static void
-put_string(FILE *file, perm_str_t value)
-{
-    char  *text;
-
-    text = malloc(value.len * PERM_JSON_ESCAPE + 1);
-
-    if (text == NULL) {
-        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
-    }
-
-    fputc('"', file);
-    fwrite(text, 1, perm_json_escape(text, value), file);
-    fputc('"', file);
-
-    free(text);
 }
