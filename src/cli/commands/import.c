@@ -220,11 +220,16 @@ read_line(perm_import_t *import, size_t *len)
 static int
 is_blank(perm_str_t line)
 {
-    while (line.len && memchr(" \t\r", line.data[line.len - 1], 3)) {
-        line.len--;
+    size_t  i;
+
+    for (i = 0; i < line.len; i++) {
+        if (line.data[i] != ' ' && line.data[i] != '\t' && line.data[i] != '\r')
+        {
+            return 0;
+        }
     }
 
-    return line.len == 0;
+    return 1;
 }
 
 

@@ -104,6 +104,7 @@ void
 perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
     const perm_tuple_t *only, perm_walk_keys_pt keys, void *data)
 {
+    int           one;
     char          pattern[PERM_KEY_MAX];
     perm_str_t    key;
     perm_node_t  *node;
@@ -111,12 +112,14 @@ perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
 
     static const perm_tuple_t  all;
 
-    only = only ? only : &all;
-    tuple.gateway = only->gateway.len ? only->gateway : perm_str("*");
-    tuple.app = only->app.len ? only->app : perm_str("*");
+    tuple = only ? *only : all;
+    one = tuple.gateway.len && tuple.app.len;
+
+    tuple.gateway = tuple.gateway.len ? tuple.gateway : perm_str("*");
+    tuple.app = tuple.app.len ? tuple.app : perm_str("*");
     key = perm_table_key(table, pattern, kind, &tuple);
 
-    if (only->gateway.len && only->app.len) {
+    if (one) {
         keys(data, &key, 1);
         return;
     }
