@@ -107,7 +107,7 @@ subtest 'an access' => sub {
     $t->mark;
     like outcome('x4'), qr/^$ALLOW/, 'allowed';
     in_order 'sent and acknowledged', 'flush sends 1 accesses',
-        'flush ends, 1 of 1 accesses acknowledged, down:0 lost:0';
+        'flush ends, rc:0, 1 of 1 accesses acknowledged';
 };
 
 

@@ -62,6 +62,7 @@ static void perm_fetch_finish(perm_pending_t *pending);
 static ngx_int_t perm_fetch_again(perm_pending_t *pending);
 static void perm_fetch_due(ngx_event_t *ev);
 static void perm_fetch_store(perm_pending_t *pending);
+static void perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field);
 
 
 perm_fetch_t *
@@ -637,20 +638,20 @@ perm_fetch_due(ngx_event_t *ev)
 static void
 perm_fetch_store(perm_pending_t *pending)
 {
-    ngx_uint_t      unreadable;
     perm_fetch_t   *fetch;
     perm_grants_t  *grants;
+
+    static perm_str_t  gateway = perm_string(PERM_GATEWAY_FIELD);
 
     fetch = pending->owner;
     grants = &pending->reply.grants;
 
-    unreadable = (grants->gateway == PERM_GRANT_UNREADABLE)
-                 + (grants->resource == PERM_GRANT_UNREADABLE);
+    if (grants->gateway == PERM_GRANT_UNREADABLE) {
+        perm_fetch_unreadable(pending, gateway);
+    }
 
-    if (unreadable) {
-        perm_stats_add(&fetch->stats->unreadable_grants, unreadable);
-        perm_log_once_unreadable(fetch->conf, &pending->tuple, grants,
-                                 fetch->log);
+    if (grants->resource == PERM_GRANT_UNREADABLE) {
+        perm_fetch_unreadable(pending, pending->tuple.resource);
     }
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
@@ -661,4 +662,16 @@ perm_fetch_store(perm_pending_t *pending)
                    "app_permission: lookup %p cached, gateway:%L resource:%L "
                    "tracked:%d", pending, grants->gateway, grants->resource,
                    !pending->generation.untracked);
+}
+
+
+static void
+perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field)
+{
+    perm_fetch_t  *fetch;
+
+    fetch = pending->owner;
+
+    perm_stats_add(&fetch->stats->unreadable_grants, 1);
+    perm_log_once_unreadable(fetch->conf, &pending->tuple, field, fetch->log);
 }

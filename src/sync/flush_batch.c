@@ -40,11 +40,10 @@ struct perm_flush_batch_s {
     ngx_uint_t               sent;       /* in this walk */
     ngx_uint_t               acknowledged;
 
+    ngx_int_t                rc;         /* what the walk comes to */
+
     unsigned                 wrapped:1;  /* past the end of the table */
     unsigned                 walked:1;   /* nothing more to send */
-    unsigned                 given_up:1;
-    unsigned                 down:1;     /* Redis is */
-    unsigned                 lost:1;     /* a link was */
 
     /* seen in this walk, and logged */
     unsigned                 failed:1;
@@ -124,11 +123,9 @@ perm_flush_batch_start(perm_flush_batch_t *batch)
     batch->refused = 0;
     batch->sent = 0;
     batch->acknowledged = 0;
+    batch->rc = NGX_OK;
     batch->wrapped = 0;
     batch->walked = 0;
-    batch->given_up = 0;
-    batch->down = 0;
-    batch->lost = 0;
     batch->failed = 0;
     batch->wrong_type = 0;
 }
@@ -144,17 +141,17 @@ perm_flush_batch_outstanding(perm_flush_batch_t *batch)
 ngx_int_t
 perm_flush_batch_step(perm_flush_batch_t *batch)
 {
-    batch->down |= (perm_redis_client_state(batch->redis) == PERM_REDIS_DOWN);
-
-    if (!batch->walked
-        && (batch->down || batch->refused >= PERM_FLUSH_BATCH_REFUSED))
-    {
-        batch->given_up = 1;
+    if (perm_redis_client_state(batch->redis) == PERM_REDIS_DOWN) {
         batch->walked = 1;
-    }
+        batch->rc = NGX_DECLINED;
 
-    if (!batch->walked
-        && batch->outstanding + PERM_FLUSH_BATCH_STEP <= PERM_FLUSH_BATCH_MAX)
+    } else if (batch->refused >= PERM_FLUSH_BATCH_REFUSED && !batch->walked) {
+        batch->walked = 1;
+        batch->rc = (batch->rc == NGX_OK) ? NGX_ERROR : batch->rc;
+
+    } else if (!batch->walked
+               && PERM_FLUSH_BATCH_MAX - batch->outstanding
+                  >= PERM_FLUSH_BATCH_STEP)
     {
         perm_flush_batch_take(batch);
     }
@@ -260,8 +257,9 @@ perm_flush_batch_reply(void *data, redisReply *reply)
 
     if (reply == NULL) {
         /* the link has a line of its own in the log */
-        batch->lost = 1;
-        batch->down |= (perm_redis_client_state(batch->redis) != PERM_REDIS_UP);
+        batch->rc = NGX_DECLINED;
+        batch->walked |= (perm_redis_client_state(batch->redis)
+                          != PERM_REDIS_UP);
 
     } else if (reply->type == REDIS_REPLY_INTEGER) {
         batch->refused = 0;
@@ -360,18 +358,12 @@ perm_flush_batch_refused(perm_flush_batch_t *batch, redisReply *reply)
 static ngx_int_t
 perm_flush_batch_end(perm_flush_batch_t *batch)
 {
-    ngx_log_debug5(NGX_LOG_DEBUG_CORE, batch->log, 0,
-                   "app_permission: flush ends, %ui of %ui accesses "
-                   "acknowledged, down:%d lost:%d given up:%d",
-                   batch->acknowledged, batch->sent, batch->down, batch->lost,
-                   batch->given_up);
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, batch->log, 0,
+                   "app_permission: flush ends, rc:%i, %ui of %ui accesses "
+                   "acknowledged", batch->rc, batch->acknowledged, batch->sent);
 
-    if (batch->down || batch->lost) {
-        return NGX_DECLINED;
-    }
-
-    if (batch->given_up) {
-        return NGX_ERROR;
+    if (batch->rc != NGX_OK) {
+        return batch->rc;
     }
 
     if (batch->failed_logged && !batch->failed) {

@@ -12,30 +12,12 @@
 #define PERM_LOG_ONCE_LINES  60    /* in a minute */
 
 
-static void perm_log_once_field(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    perm_str_t field, ngx_log_t *log);
 static ngx_uint_t perm_log_once_first(perm_zone_t *zone, perm_tuple_t *tuple,
     perm_str_t field);
 
 
 void
 perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    perm_grants_t *grants, ngx_log_t *log)
-{
-    static perm_str_t  gateway_field = perm_string(PERM_GATEWAY_FIELD);
-
-    if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_log_once_field(conf, tuple, gateway_field, log);
-    }
-
-    if (grants->resource == PERM_GRANT_UNREADABLE) {
-        perm_log_once_field(conf, tuple, tuple->resource, log);
-    }
-}
-
-
-static void
-perm_log_once_field(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     perm_str_t field, ngx_log_t *log)
 {
     if (!perm_log_once_first(conf->zone.zone, tuple, field)) {

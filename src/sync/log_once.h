@@ -13,10 +13,10 @@
 #include "sync/grants_reply.h"
 
 
-/* an unreadable grant, if one is; it counts as absent */
+/* the grant in this field is unreadable, and counts as absent */
 
 void perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    perm_grants_t *grants, ngx_log_t *log);
+    perm_str_t field, ngx_log_t *log);
 
 /* the key of the grants is not a hash */
 
