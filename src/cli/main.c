@@ -211,18 +211,17 @@ command_help(const perm_command_t *command)
 static perm_exit_t
 run(const perm_command_t *command, perm_cli_t *cli)
 {
-    char         error[PERM_ERROR_SIZE];
     perm_exit_t  status;
 
     perm_args_check(&cli->args, command->name, command->options);
     configure(cli);
 
     if (command->connects) {
-        cli->table.client = perm_client_open(&cli->servers, error);
+        cli->table.client = perm_client_open(&cli->servers);
 
         if (cli->table.client == NULL) {
             perm_output_fatal(PERM_EXIT_REDIS, "%s",
-                              perm_output_safe_text(error));
+                              perm_output_safe_text(perm_connection_error()));
         }
 
         perm_table_open(&cli->table);

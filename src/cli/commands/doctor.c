@@ -113,7 +113,6 @@ static const perm_doctor_probe_t  probes[] = {
 static perm_exit_t
 run_doctor(perm_cli_t *cli)
 {
-    char            error[PERM_ERROR_SIZE];
     unsigned        users;
     perm_node_t    *node;
     perm_client_t  *client;
@@ -124,12 +123,12 @@ run_doctor(perm_cli_t *cli)
     memset(&doctor, 0, sizeof(perm_doctor_t));
     doctor.cli = cli;
 
-    client = perm_client_open(&cli->servers, error);
+    client = perm_client_open(&cli->servers);
     cli->table.client = client;
 
     if (client == NULL) {
         perm_doctor_report(&doctor, ERROR, "reachable", "%s",
-                           perm_output_safe_text(error));
+                           perm_output_safe_text(perm_connection_error()));
         return PERM_EXIT_REDIS;
     }
 

@@ -36,15 +36,13 @@ void
 perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node,
     int tracking)
 {
-    char  error[PERM_ERROR_SIZE];
-
     doctor->server = perm_connection_open(&doctor->cli->servers.connection,
-                                          &node->address, error);
+                                          &node->address);
 
     if (doctor->server == NULL) {
         perm_doctor_report(doctor, ERROR, "reachable", "%s:%u: %s",
                            node->address.host, node->address.port,
-                           perm_output_safe_text(error));
+                           perm_output_safe_text(perm_connection_error()));
         return;
     }
 
@@ -72,15 +70,14 @@ perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node,
 static redisReply *
 ask(perm_doctor_t *doctor, const char *format, const char *word)
 {
-    char         error[PERM_ERROR_SIZE];
     redisReply  *reply;
 
-    reply = perm_connection_call(doctor->server, error, format, word);
+    reply = perm_connection_call(doctor->server, format, word);
 
     if (reply == NULL) {
         perm_output_fatal(PERM_EXIT_REDIS, "%s: %s",
                           perm_connection_name(doctor->server),
-                          perm_output_safe_text(error));
+                          perm_output_safe_text(perm_connection_error()));
     }
 
     return reply;

@@ -48,7 +48,7 @@ struct perm_client_s {
 };
 
 
-static void recover(perm_client_t *client, perm_node_t *node, const char *why);
+static void recover(perm_client_t *client, perm_node_t *node);
 static void set_command(perm_client_t *client, const char *format,
     va_list args);
 
@@ -84,8 +84,6 @@ static void
 submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
     int asking)
 {
-    char  error[PERM_ERROR_SIZE];
-
     static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
 
     pending->next = NULL;
@@ -94,14 +92,13 @@ submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
     node->last = (void **) &pending->next;
     node->waiting++;
 
-    if (perm_discovery_connect(&client->discovery, node, error) != 0
+    if (perm_discovery_connect(&client->discovery, node) != 0
         || (asking && perm_connection_write(node->connection, asking_command,
-                                            sizeof(asking_command) - 1, error)
-                      != 0)
+                                            sizeof(asking_command) - 1) != 0)
         || perm_connection_write(node->connection, pending->command,
-                                 pending->len, error) != 0)
+                                 pending->len) != 0)
     {
-        recover(client, node, error);
+        recover(client, node);
     }
 }
 
@@ -111,8 +108,6 @@ submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
 static void
 pause_and_discover(perm_client_t *client, const char *why)
 {
-    char  error[PERM_ERROR_SIZE];
-
     for ( ;; ) {
         if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
             perm_output_fatal(PERM_EXIT_REDIS, "%s",
@@ -121,7 +116,7 @@ pause_and_discover(perm_client_t *client, const char *why)
 
         pause_ms(PAUSE_MS);
 
-        if (perm_discovery_discover(&client->discovery, error) == 0) {
+        if (perm_discovery_discover(&client->discovery) == 0) {
             return;
         }
     }
@@ -151,14 +146,14 @@ resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
 /* a node's connection failed: its commands go where their keys are now */
 
 static void
-recover(perm_client_t *client, perm_node_t *node, const char *why)
+recover(perm_client_t *client, perm_node_t *node)
 {
-    char             reason[PERM_ERROR_SIZE];
+    char             reason[512];
     perm_pending_t  *pending, *next;
 
-    snprintf(reason, sizeof(reason), "%s%s%.*s",
+    snprintf(reason, sizeof(reason), "%s%s%s",
              node->connection ? perm_connection_name(node->connection) : "",
-             node->connection ? ": " : "", PERM_ERROR_SIZE / 3, why);
+             node->connection ? ": " : "", perm_connection_error());
 
     if (node->connection != NULL) {
         perm_connection_close(node->connection);
@@ -267,15 +262,14 @@ static void
 read_reply(perm_client_t *client, perm_node_t *node)
 {
     int              asking;
-    char             error[PERM_ERROR_SIZE];
     redisReply      *reply;
     perm_pending_t  *pending;
 
     pending = node->first;
-    reply = perm_connection_read(node->connection, error);
+    reply = perm_connection_read(node->connection);
 
     if (reply == NULL) {
-        recover(client, node, error);
+        recover(client, node);
         return;
     }
 
@@ -504,14 +498,14 @@ perm_client_next(perm_client_t *client, perm_node_t *node)
 
 
 perm_client_t *
-perm_client_open(const perm_discovery_conf_t *conf, char *error)
+perm_client_open(const perm_discovery_conf_t *conf)
 {
     perm_client_t  *client;
 
     client = perm_alloc_check(calloc(1, sizeof(perm_client_t)));
     client->discovery.conf = conf;
 
-    if (perm_discovery_discover(&client->discovery, error) != 0) {
+    if (perm_discovery_discover(&client->discovery) != 0) {
         perm_client_close(client);
         return NULL;
     }

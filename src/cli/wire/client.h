@@ -34,11 +34,9 @@ int perm_client_keep(void *data, redisReply *reply);
 #define PERM_NO_RESEND   2   /* never sent to another server instead */
 
 
-/*
- * Connects.  Returns NULL with *error, of PERM_ERROR_SIZE bytes, when that
- * fails.
- */
-perm_client_t *perm_client_open(const perm_discovery_conf_t *conf, char *error);
+/* Connects.  Returns NULL when that fails. */
+
+perm_client_t *perm_client_open(const perm_discovery_conf_t *conf);
 void perm_client_close(perm_client_t *client);
 
 

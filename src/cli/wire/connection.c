@@ -1,26 +1,126 @@
 
 #include "cli/wire/connection.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "cli/util/alloc.h"
 
 
+#define ERROR_SIZE  512
 #define OUT_SIZE    65536
 #define IN_SIZE     16384
 #define REPLY_MAX   (64 * 1024 * 1024)   /* bytes of one reply */
 
 
+/* the socket blocks, and the kernel ends each wait after the timeout */
+
 struct perm_connection_s {
-    perm_socket_t  *socket;
-    redisReader    *reader;
-    size_t          fed;       /* bytes of the reply that is being read */
-    char            name[PERM_CONNECTION_NAME_SIZE];
-    size_t          out_len;
-    char            out[OUT_SIZE];
+    const perm_connection_conf_t  *conf;
+    int                            fd;
+    SSL_CTX                       *ctx;
+    SSL                           *ssl;
+    redisReader                   *reader;
+    size_t                         fed;   /* bytes of the reply being read */
+    size_t                         out_len;
+    char                           name[PERM_CONNECTION_NAME_SIZE];
+    char                           out[OUT_SIZE];
 };
+
+
+static int connect_unix(perm_connection_t *connection, const char *path);
+static int connect_tcp(perm_connection_t *connection,
+    const perm_address_t *address);
+static int connect_to(perm_connection_t *connection,
+    const struct sockaddr *addr, socklen_t len);
+static void close_socket(perm_connection_t *connection);
+static int tls_start(perm_connection_t *connection, const char *host);
+static int tls_files(SSL_CTX *ctx, const perm_tls_t *tls);
+static int tls_expect(SSL *ssl, const char *name);
+static int tls_failed(const char *fmt, ...) PERM_PRINTF(1);
+static int handshake(perm_connection_t *connection);
+static int accepted(const perm_connection_t *connection, redisReply *reply,
+    const char *command);
+static int flush(perm_connection_t *connection);
+static int send_all(perm_connection_t *connection, const char *buf,
+    size_t len);
+static int receive(perm_connection_t *connection, char *buf, size_t size);
+static int failed(perm_connection_t *connection, int n, const char *doing);
+
+
+static char  error[ERROR_SIZE];
+
+
+const char *
+perm_connection_error(void)
+{
+    return error;
+}
+
+
+int
+perm_connection_fail(const char *fmt, ...)
+{
+    char     text[ERROR_SIZE];
+    va_list  args;
+
+    /* the last error may be among the arguments */
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+
+    memcpy(error, text, sizeof(text));
+
+    return -1;
+}
+
+
+perm_connection_t *
+perm_connection_open(const perm_connection_conf_t *conf,
+    const perm_address_t *address)
+{
+    int                 rc;
+    perm_connection_t  *connection;
+
+    connection = perm_alloc_check(calloc(1, sizeof(perm_connection_t)));
+    connection->reader = perm_alloc_check(redisReaderCreate());
+    connection->conf = conf;
+    connection->fd = -1;
+    perm_connection_address(address, connection->name);
+
+    rc = address->port ? connect_tcp(connection, address)
+                       : connect_unix(connection, address->host);
+
+    if (rc != 0 || handshake(connection) != 0) {
+        perm_connection_close(connection);
+        return NULL;
+    }
+
+    return connection;
+}
+
+
+void
+perm_connection_close(perm_connection_t *connection)
+{
+    close_socket(connection);
+    redisReaderFree(connection->reader);
+    free(connection);
+}
 
 
 const char *
@@ -46,30 +146,334 @@ perm_connection_address(const perm_address_t *address,
 
 
 static int
-flush(perm_connection_t *connection, char *error)
+connect_unix(perm_connection_t *connection, const char *path)
 {
-    size_t  len;
+    struct sockaddr_un  addr;
 
-    len = connection->out_len;
-    connection->out_len = 0;
+    if (strlen(path) >= sizeof(addr.sun_path)) {
+        return perm_connection_fail("the path of the socket is too long");
+    }
 
-    return len ? perm_socket_write(connection->socket, connection->out, len,
-                                   error) : 0;
+    memset(&addr, 0, sizeof(addr));
+    addr.sun_family = AF_UNIX;
+    strcpy(addr.sun_path, path);
+
+    return connect_to(connection, (struct sockaddr *) &addr, sizeof(addr));
+}
+
+
+static int
+connect_tcp(perm_connection_t *connection, const perm_address_t *address)
+{
+    int               rc;
+    char              service[8];
+    struct addrinfo   hints, *list, *ai;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_STREAM;
+    snprintf(service, sizeof(service), "%u", address->port % 65536);
+
+    rc = getaddrinfo(address->host, service, &hints, &list);
+
+    if (rc) {
+        return perm_connection_fail("cannot find the host: %s",
+                                    gai_strerror(rc));
+    }
+
+    rc = -1;
+
+    for (ai = list; ai != NULL && rc != 0; ai = ai->ai_next) {
+        rc = connect_to(connection, ai->ai_addr, ai->ai_addrlen);
+
+        if (rc == 0 && connection->conf->tls.on) {
+            rc = tls_start(connection, address->host);
+        }
+    }
+
+    freeaddrinfo(list);
+
+    return rc;
+}
+
+
+static int
+connect_to(perm_connection_t *connection, const struct sockaddr *addr,
+    socklen_t len)
+{
+    int             fd, rc, one;
+    struct timeval  timeout;
+
+    close_socket(connection);
+
+    fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return perm_connection_fail("socket: %s", strerror(errno));
+    }
+
+    connection->fd = fd;
+    one = 1;
+    timeout.tv_sec = connection->conf->timeout / 1000;
+    timeout.tv_usec = connection->conf->timeout % 1000 * 1000;
+
+    if (addr->sa_family != AF_UNIX) {
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
+
+    (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+
+    /* after a signal the same call goes on waiting */
+
+    do {
+        rc = connect(fd, addr, len);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == 0 || errno == EISCONN) {
+        return 0;
+    }
+
+    return (errno == EINPROGRESS)
+           ? failed(connection, rc, "connecting")
+           : perm_connection_fail("cannot connect: %s", strerror(errno));
+}
+
+
+static void
+close_socket(perm_connection_t *connection)
+{
+    if (connection->ssl != NULL) {
+        (void) SSL_shutdown(connection->ssl);
+        SSL_free(connection->ssl);
+        connection->ssl = NULL;
+    }
+
+    SSL_CTX_free(connection->ctx);
+    connection->ctx = NULL;
+    ERR_clear_error();
+
+    if (connection->fd != -1) {
+        close(connection->fd);
+        connection->fd = -1;
+    }
+}
+
+
+static int
+tls_start(perm_connection_t *connection, const char *host)
+{
+    int                n;
+    SSL               *ssl;
+    long               verified;
+    const perm_tls_t  *tls;
+
+    tls = &connection->conf->tls;
+    connection->ctx = SSL_CTX_new(TLS_client_method());
+
+    if (connection->ctx == NULL) {
+        return tls_failed("cannot set up TLS");
+    }
+
+    SSL_CTX_set_min_proto_version(connection->ctx, TLS1_2_VERSION);
+    SSL_CTX_set_verify(connection->ctx, tls->insecure ? SSL_VERIFY_NONE
+                                                      : SSL_VERIFY_PEER, NULL);
+
+    if (tls_files(connection->ctx, tls) != 0) {
+        return -1;
+    }
+
+    ssl = SSL_new(connection->ctx);
+    connection->ssl = ssl;
+
+    if (ssl == NULL
+        || SSL_set_fd(ssl, connection->fd) != 1
+        || tls_expect(ssl, tls->name ? tls->name : host) != 1)
+    {
+        return tls_failed("cannot set up TLS");
+    }
+
+    do {
+        errno = 0;
+        ERR_clear_error();
+        n = SSL_connect(ssl);
+    } while (n != 1 && errno == EINTR);
+
+    if (n == 1) {
+        return 0;
+    }
+
+    verified = SSL_get_verify_result(ssl);
+
+    return (!tls->insecure && verified != X509_V_OK)
+           ? perm_connection_fail("its certificate is refused: %s",
+                                  X509_verify_cert_error_string(verified))
+           : failed(connection, n, "waiting for the TLS handshake");
+}
+
+
+static int
+tls_files(SSL_CTX *ctx, const perm_tls_t *tls)
+{
+    if (tls->cacert == NULL && SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        return tls_failed("cannot load the system's certificates");
+    }
+
+    if (tls->cacert != NULL
+        && SSL_CTX_load_verify_locations(ctx, tls->cacert, NULL) != 1)
+    {
+        return tls_failed("cannot load --cacert \"%s\"", tls->cacert);
+    }
+
+    if (tls->cert != NULL
+        && SSL_CTX_use_certificate_chain_file(ctx, tls->cert) != 1)
+    {
+        return tls_failed("cannot load --cert \"%s\"", tls->cert);
+    }
+
+    if (tls->key != NULL
+        && SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1)
+    {
+        return tls_failed("cannot load --key \"%s\"", tls->key);
+    }
+
+    return 0;
+}
+
+
+/* an address is no name for SNI, and is verified as an address */
+
+static int
+tls_expect(SSL *ssl, const char *name)
+{
+    unsigned char  address[16];
+
+    if (inet_pton(AF_INET, name, address) == 1
+        || inet_pton(AF_INET6, name, address) == 1)
+    {
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
+    }
+
+    return SSL_set_tlsext_host_name(ssl, name) && SSL_set1_host(ssl, name);
+}
+
+
+/* fails with what was done, and the reason that OpenSSL has */
+
+static int
+tls_failed(const char *fmt, ...)
+{
+    char            doing[ERROR_SIZE / 2];
+    va_list         args;
+    const char     *reason;
+    unsigned long   code;
+
+    va_start(args, fmt);
+    vsnprintf(doing, sizeof(doing), fmt, args);
+    va_end(args);
+
+    reason = "the server closed the connection";
+
+    /* the last one, but what a system call says comes first and says more */
+
+    while ((code = ERR_get_error()) != 0) {
+
+        if (ERR_GET_LIB(code) == ERR_LIB_SYS) {
+            reason = strerror(ERR_GET_REASON(code));
+            break;
+        }
+
+        if (ERR_reason_error_string(code) != NULL) {
+            reason = ERR_reason_error_string(code);
+        }
+    }
+
+    ERR_clear_error();
+
+    return perm_connection_fail("%s: %s", doing, reason);
+}
+
+
+static int
+handshake(perm_connection_t *connection)
+{
+    int                            rc;
+    const char                    *password;
+    redisReply                    *reply;
+    const perm_connection_conf_t  *conf;
+
+    rc = 0;
+    conf = connection->conf;
+    password = conf->password.len ? conf->password.data : "";
+
+    if (conf->user.len) {
+        reply = perm_connection_call(connection, "AUTH %s %s",
+                                     conf->user.data, password);
+        rc = accepted(connection, reply, "AUTH");
+
+    } else if (conf->password.len) {
+        reply = perm_connection_call(connection, "AUTH %s", password);
+        rc = accepted(connection, reply, "AUTH");
+    }
+
+    if (rc == 0 && conf->db) {
+        reply = perm_connection_call(connection, "SELECT %u", conf->db);
+        rc = accepted(connection, reply, "SELECT");
+    }
+
+    return rc;
+}
+
+
+static int
+accepted(const perm_connection_t *connection, redisReply *reply,
+    const char *command)
+{
+    int  rc;
+
+    if (reply == NULL) {
+        return -1;
+    }
+
+    rc = (reply->type == REDIS_REPLY_ERROR
+          && !(connection->conf->sentinel
+               && strstr(reply->str, "without any password") != NULL))
+         ? perm_connection_fail("%s: %s", command, reply->str) : 0;
+
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+redisReply *
+perm_connection_call(perm_connection_t *connection, const char *format, ...)
+{
+    int       len, rc;
+    char     *command;
+    va_list   args;
+
+    va_start(args, format);
+    len = redisvFormatCommand(&command, format, args);
+    va_end(args);
+
+    command = perm_alloc_check(len < 0 ? NULL : command);
+    rc = perm_connection_write(connection, command, (size_t) len);
+    free(command);
+
+    return rc ? NULL : perm_connection_read(connection);
 }
 
 
 int
 perm_connection_write(perm_connection_t *connection, const char *command,
-    size_t len, char *error)
+    size_t len)
 {
-    if (connection->out_len + len > OUT_SIZE) {
-        if (flush(connection, error) != 0) {
-            return -1;
-        }
+    if (len > OUT_SIZE - connection->out_len && flush(connection) != 0) {
+        return -1;
+    }
 
-        if (len > OUT_SIZE) {
-            return perm_socket_write(connection->socket, command, len, error);
-        }
+    if (len > OUT_SIZE) {
+        return send_all(connection, command, len);
     }
 
     memcpy(connection->out + connection->out_len, command, len);
@@ -80,13 +484,13 @@ perm_connection_write(perm_connection_t *connection, const char *command,
 
 
 redisReply *
-perm_connection_read(perm_connection_t *connection, char *error)
+perm_connection_read(perm_connection_t *connection)
 {
+    int    n;
     char   buf[IN_SIZE];
-    long   n;
     void  *reply;
 
-    if (flush(connection, error) != 0) {
+    if (flush(connection) != 0) {
         return NULL;
     }
 
@@ -94,8 +498,8 @@ perm_connection_read(perm_connection_t *connection, char *error)
         reply = NULL;
 
         if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK) {
-            snprintf(error, PERM_ERROR_SIZE, "this is not Redis: %s",
-                     connection->reader->errstr);
+            (void) perm_connection_fail("this is not Redis: %s",
+                                        connection->reader->errstr);
             return NULL;
         }
 
@@ -104,142 +508,116 @@ perm_connection_read(perm_connection_t *connection, char *error)
             return reply;
         }
 
-        n = perm_socket_read(connection->socket, buf, sizeof(buf), error);
+        n = receive(connection, buf, sizeof(buf));
 
-        if (n == 0) {
-            snprintf(error, PERM_ERROR_SIZE,
-                     "the server closed the connection");
-        }
-
-        if (n <= 0) {
+        if (n < 0) {
             return NULL;
         }
 
         /* the reader of hiredis 0.14 bounds nothing itself */
 
-        connection->fed += n;
+        connection->fed += (size_t) n;
 
         if (connection->fed > REPLY_MAX) {
-            snprintf(error, PERM_ERROR_SIZE, "a reply is longer than %d bytes",
-                     REPLY_MAX);
+            (void) perm_connection_fail("a reply is longer than %d bytes",
+                                        REPLY_MAX);
             return NULL;
         }
 
-        redisReaderFeed(connection->reader, buf, n);
+        redisReaderFeed(connection->reader, buf, (size_t) n);
     }
-}
-
-
-redisReply *
-perm_connection_call(perm_connection_t *connection, char *error,
-    const char *format, ...)
-{
-    int       len, failed;
-    char     *command;
-    va_list   args;
-
-    va_start(args, format);
-    len = redisvFormatCommand(&command, format, args);
-    va_end(args);
-
-    command = perm_alloc_check(len < 0 ? NULL : command);
-    failed = perm_connection_write(connection, command, (size_t) len, error);
-    free(command);
-
-    return failed ? NULL : perm_connection_read(connection, error);
-}
-
-
-/* what came of a command of the handshake: 0, or -1 with *error naming it */
-
-static int
-shaken(redisReply *reply, const perm_connection_conf_t *conf,
-    const char *command, char *error)
-{
-    int  failed;
-
-    if (reply == NULL) {
-        return -1;
-    }
-
-    failed = reply->type == REDIS_REPLY_ERROR
-             && !(conf->sentinel
-                  && strstr(reply->str, "without any password") != NULL);
-
-    if (failed) {
-        snprintf(error, PERM_ERROR_SIZE, "%s: %s", command, reply->str);
-    }
-
-    freeReplyObject(reply);
-
-    return failed ? -1 : 0;
 }
 
 
 static int
-handshake(perm_connection_t *connection, const perm_connection_conf_t *conf,
-    char *error)
+flush(perm_connection_t *connection)
 {
-    int          rc;
-    const char  *password;
-    redisReply  *reply;
+    size_t  len;
 
-    rc = 0;
-    password = conf->password.len ? conf->password.data : "";
+    len = connection->out_len;
+    connection->out_len = 0;
 
-    if (conf->user.len) {
-        reply = perm_connection_call(connection, error, "AUTH %s %s",
-                                     conf->user.data, password);
-        rc = shaken(reply, conf, "AUTH", error);
-
-    } else if (conf->password.len) {
-        reply = perm_connection_call(connection, error, "AUTH %s", password);
-        rc = shaken(reply, conf, "AUTH", error);
-    }
-
-    if (rc == 0 && conf->db) {
-        reply = perm_connection_call(connection, error, "SELECT %u", conf->db);
-        rc = shaken(reply, conf, "SELECT", error);
-    }
-
-    return rc;
+    return send_all(connection, connection->out, len);
 }
 
 
-perm_connection_t *
-perm_connection_open(const perm_connection_conf_t *conf,
-    const perm_address_t *address, char *error)
+static int
+send_all(perm_connection_t *connection, const char *buf, size_t len)
 {
-    perm_connection_t  *connection;
+    int     n;
+    size_t  part;
 
-    connection = perm_alloc_check(calloc(1, sizeof(perm_connection_t)));
-    connection->reader = perm_alloc_check(redisReaderCreate());
-    perm_connection_address(address, connection->name);
+    while (len) {
+        errno = 0;
+        ERR_clear_error();
+        part = len < 65536 ? len : 65536;
+        n = connection->ssl
+            ? SSL_write(connection->ssl, buf, (int) part)
+            : (int) send(connection->fd, buf, part, MSG_NOSIGNAL);
 
-    connection->socket = address->port
-                         ? perm_socket_tcp(address->host, address->port,
-                                           &conf->tls, conf->timeout, error)
-                         : perm_socket_unix(address->host, conf->timeout,
-                                            error);
+        if (n > 0) {
+            buf += n;
+            len -= (size_t) n;
 
-    if (connection->socket == NULL
-        || handshake(connection, conf, error) != 0)
+        } else if (errno != EINTR) {
+            return failed(connection, n, "writing");
+        }
+    }
+
+    return 0;
+}
+
+
+/* at least one byte; returns how many, or -1 */
+
+static int
+receive(perm_connection_t *connection, char *buf, size_t size)
+{
+    int  n;
+
+    do {
+        errno = 0;
+        ERR_clear_error();
+        n = connection->ssl ? SSL_read(connection->ssl, buf, (int) size)
+                            : (int) recv(connection->fd, buf, size, 0);
+    } while (n == -1 && errno == EINTR);
+
+    return (n > 0) ? n : failed(connection, n, "reading");
+}
+
+
+/* fails for the reason that a call returned n <= 0 */
+
+static int
+failed(perm_connection_t *connection, int n, const char *doing)
+{
+    int   err, reason, handshaking;
+    SSL  *ssl;
+
+    err = errno;
+    ssl = connection->ssl;
+    reason = ssl ? SSL_get_error(ssl, n) : SSL_ERROR_NONE;
+    handshaking = ssl && !SSL_is_init_finished(ssl);
+
+    /* the kernel says with EINPROGRESS that connect() took too long */
+
+    if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE
+        || (ssl == NULL && n && (err == EAGAIN || err == EINPROGRESS)))
     {
-        perm_connection_close(connection);
-        return NULL;
+        return perm_connection_fail("no answer within %d ms while %s%s",
+                                    connection->conf->timeout, doing,
+                                    handshaking ? "; is this port for TLS?"
+                                                : "");
     }
 
-    return connection;
-}
-
-
-void
-perm_connection_close(perm_connection_t *connection)
-{
-    if (connection->socket != NULL) {
-        perm_socket_close(connection->socket);
+    if (reason == SSL_ERROR_ZERO_RETURN || (ssl == NULL && n == 0)) {
+        return perm_connection_fail("the server closed the connection");
     }
 
-    redisReaderFree(connection->reader);
-    free(connection);
+    if (ssl != NULL) {
+        return tls_failed("%s", handshaking ? "the TLS handshake failed"
+                                            : doing);
+    }
+
+    return perm_connection_fail("%s: %s", doing, strerror(err));
 }

@@ -1,7 +1,7 @@
 
 /*
- * One connection to a Redis server: the handshake, and commands and replies
- * in their order.
+ * One connection to a Redis server, plain or TLS, where every wait has an end:
+ * the handshake, and commands and replies in their order.
  */
 
 
@@ -11,11 +11,21 @@
 
 #include <hiredis/hiredis.h>
 
-#include "cli/wire/socket.h"
+#include "cli/util/output.h"
 #include "core/name.h"
 
 
 typedef struct perm_connection_s  perm_connection_t;
+
+
+typedef struct {
+    int          on;
+    int          insecure;   /* the certificate is not verified */
+    const char  *cacert;     /* file names, or NULL */
+    const char  *cert;
+    const char  *key;
+    const char  *name;       /* in place of the host, or NULL */
+} perm_tls_t;
 
 
 typedef struct {
@@ -40,11 +50,19 @@ typedef struct {
 
 
 /*
+ * What fails in cli/wire returns -1 or NULL; perm_connection_error() says why,
+ * until the next failure.  perm_connection_fail() sets that, and returns -1.
+ */
+const char *perm_connection_error(void);
+int perm_connection_fail(const char *fmt, ...) PERM_PRINTF(1);
+
+
+/*
  * Connects, and authenticates and selects the database as configured.
- * Returns NULL with *error, of PERM_ERROR_SIZE bytes, when that fails.
+ * Returns NULL when that fails.
  */
 perm_connection_t *perm_connection_open(const perm_connection_conf_t *conf,
-    const perm_address_t *address, char *error);
+    const perm_address_t *address);
 void perm_connection_close(perm_connection_t *connection);
 
 
@@ -59,19 +77,16 @@ void perm_connection_address(const perm_address_t *address,
  * perm_connection_write() takes a formatted command.  Commands gather in a
  * buffer, which is sent when it is full, and before a read.
  * perm_connection_read() returns the next reply, to be freed with
- * freeReplyObject().  Both fail with -1 or NULL and *error, after which the
- * connection can only be closed.
+ * freeReplyObject().  After a failure the connection can only be closed.
  */
 int perm_connection_write(perm_connection_t *connection, const char *command,
-    size_t len, char *error);
-redisReply *perm_connection_read(perm_connection_t *connection, char *error);
+    size_t len);
+redisReply *perm_connection_read(perm_connection_t *connection);
 
 
-/*
- * One command, its words as redisCommand() of hiredis takes them, and its
- * reply; NULL as above.
- */
-redisReply *perm_connection_call(perm_connection_t *connection, char *error,
+/* One command, written as for redisCommand() of hiredis, and its reply */
+
+redisReply *perm_connection_call(perm_connection_t *connection,
     const char *format, ...);
 
 

@@ -11,44 +11,42 @@
 
 
 typedef int (*perm_ask_pt)(perm_discovery_t *discovery,
-    const perm_address_t *address, char *error);
+    const perm_address_t *address);
 
 
-/* a new connection, or NULL with *error, which names the kind and the server */
+/* a new connection; the error names the kind and the server */
 
 static perm_connection_t *
 connect_to(const perm_connection_conf_t *conf, const char *kind,
-    const perm_address_t *address, char *error)
+    const perm_address_t *address)
 {
     char                name[PERM_CONNECTION_NAME_SIZE];
-    char                why[PERM_ERROR_SIZE];
     perm_connection_t  *connection;
 
-    connection = perm_connection_open(conf, address, why);
+    connection = perm_connection_open(conf, address);
 
     if (connection == NULL) {
         perm_connection_address(address, name);
-        snprintf(error, PERM_ERROR_SIZE, "%s %s: %.*s", kind, name,
-                 PERM_ERROR_SIZE / 3, why);
+        (void) perm_connection_fail("%s %s: %s", kind, name,
+                                    perm_connection_error());
     }
 
     return connection;
 }
 
 
-/* the reply, or NULL with *error, which may be the text of an error reply */
+/* the reply, or NULL also for an error reply */
 
 static redisReply *
-call(perm_connection_t *connection, char *error, const char *format,
-    const char *word)
+call(perm_connection_t *connection, const char *format, const char *word)
 {
     redisReply  *reply;
 
-    reply = perm_connection_call(connection, error, format, word);
+    reply = perm_connection_call(connection, format, word);
 
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        snprintf(error, PERM_ERROR_SIZE, "%.*s: %s",
-                 (int) strcspn(format, " "), format, reply->str);
+        (void) perm_connection_fail("%.*s: %s", (int) strcspn(format, " "),
+                                    format, reply->str);
         freeReplyObject(reply);
         return NULL;
     }
@@ -61,19 +59,18 @@ call(perm_connection_t *connection, char *error, const char *format,
 
 static redisReply *
 call_once(const perm_connection_conf_t *conf, const char *kind,
-    const perm_address_t *address, char *error, const char *format,
-    const char *word)
+    const perm_address_t *address, const char *format, const char *word)
 {
     redisReply         *reply;
     perm_connection_t  *connection;
 
-    connection = connect_to(conf, kind, address, error);
+    connection = connect_to(conf, kind, address);
 
     if (connection == NULL) {
         return NULL;
     }
 
-    reply = call(connection, error, format, word);
+    reply = call(connection, format, word);
     perm_connection_close(connection);
 
     return reply;
@@ -116,12 +113,11 @@ perm_discovery_at(perm_discovery_t *discovery, perm_str_t host, unsigned port)
 
 
 int
-perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node,
-    char *error)
+perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node)
 {
     if (node->connection == NULL) {
         node->connection = connect_to(&discovery->conf->connection, "Redis at",
-                                      &node->address, error);
+                                      &node->address);
     }
 
     return (node->connection != NULL) ? 0 : -1;
@@ -167,29 +163,23 @@ forget_masters(perm_discovery_t *discovery)
 /* a replica is neither written to nor trusted */
 
 static int
-check_master(perm_discovery_t *discovery, perm_node_t *node, char *error)
+check_master(perm_discovery_t *discovery, perm_node_t *node)
 {
     int          rc;
     perm_role_t  role;
     redisReply  *reply;
 
-    if (perm_discovery_connect(discovery, node, error) != 0) {
+    if (perm_discovery_connect(discovery, node) != 0) {
         return -1;
     }
 
     rc = -1;
-    reply = call(node->connection, error, "ROLE", "");
+    reply = call(node->connection, "ROLE", "");
 
     if (reply != NULL) {
-
-        if (perm_role_parse(reply, &role) == 0 && role == PERM_ROLE_MASTER) {
-            rc = 0;
-
-        } else {
-            snprintf(error, PERM_ERROR_SIZE, "%s is no master",
-                     perm_connection_name(node->connection));
-        }
-
+        rc = (perm_role_parse(reply, &role) == 0 && role == PERM_ROLE_MASTER)
+             ? 0 : perm_connection_fail("%s is no master",
+                                        perm_connection_name(node->connection));
         freeReplyObject(reply);
     }
 
@@ -203,17 +193,16 @@ check_master(perm_discovery_t *discovery, perm_node_t *node, char *error)
 
 
 static int
-ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address,
-    char *error)
+ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address)
 {
-    char                   unknown[PERM_ERROR_SIZE / 2];
+    char                   unknown[256];
     const char            *name, *useless;
     redisReply            *reply;
     perm_node_t           *node;
     perm_reply_address_t   master;
 
     name = discovery->conf->url->master.data;
-    reply = call_once(&discovery->conf->sentinel, "Sentinel", address, error,
+    reply = call_once(&discovery->conf->sentinel, "Sentinel", address,
                       "SENTINEL get-master-addr-by-name %s", name);
 
     if (reply == NULL) {
@@ -233,12 +222,11 @@ ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address,
     freeReplyObject(reply);
 
     if (node == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "Sentinel %s:%u: %s", address->host,
-                 address->port, useless);
-        return -1;
+        return perm_connection_fail("Sentinel %s:%u: %s", address->host,
+                                    address->port, useless);
     }
 
-    if (check_master(discovery, node, error) != 0) {
+    if (check_master(discovery, node) != 0) {
         return -1;
     }
 
@@ -293,13 +281,12 @@ take_slots(perm_discovery_t *discovery, const redisReply *reply,
 
 
 static int
-ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
-    char *error)
+ask_cluster(perm_discovery_t *discovery, const perm_address_t *address)
 {
     const char  *useless;
     redisReply  *reply;
 
-    reply = call_once(&discovery->conf->connection, "Redis at", address, error,
+    reply = call_once(&discovery->conf->connection, "Redis at", address,
                       "CLUSTER SLOTS", "");
 
     if (reply == NULL) {
@@ -310,19 +297,15 @@ ask_cluster(perm_discovery_t *discovery, const perm_address_t *address,
 
     freeReplyObject(reply);
 
-    if (useless != NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "Redis at %s:%u: %s", address->host,
-                 address->port, useless);
-    }
-
-    return useless ? -1 : 0;
+    return useless ? perm_connection_fail("Redis at %s:%u: %s", address->host,
+                                          address->port, useless) : 0;
 }
 
 
 /* the servers of the URL first, then those learned since */
 
 static int
-ask_any(perm_discovery_t *discovery, perm_ask_pt ask, char *error)
+ask_any(perm_discovery_t *discovery, perm_ask_pt ask)
 {
     unsigned                 i;
     perm_address_t           address;
@@ -335,7 +318,7 @@ ask_any(perm_discovery_t *discovery, perm_ask_pt ask, char *error)
                  url->hosts[i].name.data);
         address.port = url->hosts[i].port;
 
-        if (ask(discovery, &address, error) == 0) {
+        if (ask(discovery, &address) == 0) {
             return 0;
         }
     }
@@ -343,7 +326,7 @@ ask_any(perm_discovery_t *discovery, perm_ask_pt ask, char *error)
     for (i = 0; url->kind == PERM_REDIS_CLUSTER && i < discovery->n; i++) {
         address = discovery->nodes[i].address;
 
-        if (ask(discovery, &address, error) == 0) {
+        if (ask(discovery, &address) == 0) {
             return 0;
         }
     }
@@ -353,7 +336,7 @@ ask_any(perm_discovery_t *discovery, perm_ask_pt ask, char *error)
 
 
 int
-perm_discovery_discover(perm_discovery_t *discovery, char *error)
+perm_discovery_discover(perm_discovery_t *discovery)
 {
     unsigned                 port;
     perm_str_t               host;
@@ -365,10 +348,10 @@ perm_discovery_discover(perm_discovery_t *discovery, char *error)
     switch (url->kind) {
 
     case PERM_REDIS_SENTINEL:
-        return ask_any(discovery, ask_sentinel, error);
+        return ask_any(discovery, ask_sentinel);
 
     case PERM_REDIS_CLUSTER:
-        return ask_any(discovery, ask_cluster, error);
+        return ask_any(discovery, ask_cluster);
 
     case PERM_REDIS_UNIX:
         host = url->path;
@@ -383,11 +366,10 @@ perm_discovery_discover(perm_discovery_t *discovery, char *error)
     node = perm_discovery_at(discovery, host, port);
 
     if (node == NULL) {
-        snprintf(error, PERM_ERROR_SIZE, "the host name is too long");
-        return -1;
+        return perm_connection_fail("the host name is too long");
     }
 
     node->master = 1;
 
-    return perm_discovery_connect(discovery, node, error);
+    return perm_discovery_connect(discovery, node);
 }

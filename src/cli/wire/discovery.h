@@ -48,10 +48,9 @@ typedef struct {
 
 /*
  * Learns which servers there are, again when called again: a node keeps its
- * place, and the connection of one that is still a master.  Returns 0, or -1
- * with *error, of PERM_ERROR_SIZE bytes.
+ * place, and the connection of one that is still a master.  Returns 0 or -1.
  */
-int perm_discovery_discover(perm_discovery_t *discovery, char *error);
+int perm_discovery_discover(perm_discovery_t *discovery);
 
 
 /* The node at an address, added when it is new; NULL: there are too many */
@@ -60,10 +59,9 @@ perm_node_t *perm_discovery_at(perm_discovery_t *discovery, perm_str_t host,
     unsigned port);
 
 
-/* Connects the node unless it is.  Returns 0, or -1 with *error. */
+/* Connects the node unless it is.  Returns 0 or -1. */
 
-int perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node,
-    char *error);
+int perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node);
 
 
 /*
