@@ -158,6 +158,26 @@ subtest 'the next address after a failure' => sub {
 };
 
 
+# The server at the first address refuses the handshake.
+
+subtest 'the next address after a refusal' => sub {
+    $at{2}->cmd('CONFIG', 'SET', 'requirepass', 'secret');
+    $at{2}->cmd('CLIENT', 'KILL', 'TYPE', $_) for qw(normal pubsub);
+
+    for my $addrs (['127.0.0.2', '127.0.0.3'], ['127.0.0.3', '127.0.0.2']) {
+        names(@$addrs);
+        with($url, $RESOLVER);
+        becomes('only-3', "$ALLOW MISS", "@$addrs", undef, 5);
+        ok $t->up, '... pushed';
+    }
+
+    $at{2}{client} = undef;
+    $at{2}->kill;
+    $at{2}->run->load;
+    $at{2}->allow('both', 'only-2');
+};
+
+
 subtest 'no answer' => sub {
     names('silent');
     with($url, $RESOLVER);

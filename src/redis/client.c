@@ -4,29 +4,22 @@
 #include "core/grant_key.h"
 
 
-#define PERM_REDIS_DRAIN_MAX   1024   /* connections */
-#define PERM_REDIS_DRAIN_STEP  20     /* ms */
+#define PERM_REDIS_DRAIN_STEP  20   /* ms to wait for one server */
 
 
 static void perm_redis_client_found(void *data);
 static void perm_redis_client_same(void *data);
 static void perm_redis_client_lost(void *data, const char *reason);
 static void perm_redis_client_retire(perm_redis_client_t *redis);
-static const char *perm_redis_client_accept(void *data, perm_role_t role);
+static const char *perm_redis_client_accept(void *data,
+    perm_redis_endpoint_t *endpoint, perm_role_t role);
 static void perm_redis_client_changed(void *data,
     perm_redis_endpoint_t *endpoint, const char *reason);
-static ngx_int_t perm_redis_client_route(perm_redis_client_t *redis,
-    perm_redis_command_t *command);
 static void perm_redis_client_forget(perm_redis_endpoint_t *endpoint);
 static void perm_redis_client_set_state(perm_redis_client_t *redis,
     perm_redis_client_state_t state);
-static void perm_redis_client_drain_step(perm_redis_client_t *redis,
-    ngx_msec_t msec);
-static ngx_uint_t perm_redis_client_busy(perm_redis_client_t *redis);
 static void perm_redis_client_log_endpoint(perm_redis_client_t *redis,
     perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason);
-static void perm_redis_client_log_role(perm_redis_client_t *redis,
-    perm_redis_endpoint_t *endpoint);
 static ngx_uint_t perm_redis_client_log_once(perm_redis_logged_t *logged,
     const char *reason, uint32_t salt);
 static uint32_t perm_redis_client_hash(const char *text);
@@ -139,7 +132,7 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
         return command;
     }
 
-    if (perm_redis_client_route(redis, command) != NGX_OK) {
+    if (perm_redis_client_route(redis, command, 0) != NGX_OK) {
         free(command);
         return NULL;
     }
@@ -225,11 +218,9 @@ perm_redis_client_endpoint(perm_redis_client_t *redis, perm_redis_node_t *node)
 }
 
 
-/* NGX_ERROR: the caller still owns the command */
-
-static ngx_int_t
+ngx_int_t
 perm_redis_client_route(perm_redis_client_t *redis,
-    perm_redis_command_t *command)
+    perm_redis_command_t *command, ngx_uint_t except)
 {
     perm_redis_node_t      *node;
     perm_redis_endpoint_t  *endpoint;
@@ -247,8 +238,11 @@ perm_redis_client_route(perm_redis_client_t *redis,
         endpoint = perm_redis_client_endpoint(redis, node);
     }
 
-    return (endpoint != NULL) ? perm_redis_endpoint_send(endpoint, command)
-                              : NGX_ERROR;
+    if (endpoint == NULL || endpoint->number == except) {
+        return NGX_ERROR;
+    }
+
+    return perm_redis_endpoint_send(endpoint, command);
 }
 
 
@@ -328,7 +322,7 @@ perm_redis_client_same(void *data)
 
     while ((command = perm_redis_parked_take(&redis->parked)) != NULL) {
 
-        if (perm_redis_client_route(redis, command) != NGX_OK) {
+        if (perm_redis_client_route(redis, command, 0) != NGX_OK) {
             perm_redis_command_finish(command, NULL);
         }
     }
@@ -357,12 +351,18 @@ perm_redis_client_lost(void *data, const char *reason)
 }
 
 
+/* a single server is used although it is no master, but the log says so */
+
 static const char *
-perm_redis_client_accept(void *data, perm_role_t role)
+perm_redis_client_accept(void *data, perm_redis_endpoint_t *endpoint,
+    perm_role_t role)
 {
     perm_redis_client_t  *redis = data;
+    ngx_uint_t            refused;
 
-    if (perm_redis_discovery_accept(redis->discovery, role)) {
+    refused = !perm_redis_discovery_accept(redis->discovery, role);
+
+    if (!refused && (role == PERM_ROLE_MASTER || redis->role_logged)) {
         return NULL;
     }
 
@@ -373,12 +373,35 @@ perm_redis_client_accept(void *data, perm_role_t role)
                "\"redis+sentinel://\"";
 
     case PERM_ROLE_REPLICA:
-        return "the server says that it is a replica, which is not trusted";
+
+        if (refused) {
+            return "the server says that it is a replica, which is not "
+                   "trusted";
+        }
+
+        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
+                      "app_permission: Redis %s says that it is a replica: "
+                      "revocations come late and last accesses cannot be "
+                      "written; name the master in \"app_permission_redis\"",
+                      endpoint->node.label);
+        break;
 
     default: /* PERM_ROLE_UNKNOWN */
-        return "the server does not say that it is a master: its user needs "
-               "the right to ROLE";
+
+        if (refused) {
+            return "the server does not say that it is a master: its user "
+                   "needs the right to ROLE";
+        }
+
+        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
+                      "app_permission: Redis %s does not say whether it is "
+                      "a master: its user has no right to ROLE",
+                      endpoint->node.label);
     }
+
+    redis->role_logged = 1;
+
+    return NULL;
 }
 
 
@@ -424,7 +447,6 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
     switch (endpoint->state) {
 
     case PERM_REDIS_ENDPOINT_UP:
-        perm_redis_client_log_role(redis, endpoint);
         state = PERM_REDIS_UP;
         break;
 
@@ -488,94 +510,45 @@ perm_redis_client_set_state(perm_redis_client_t *redis,
 ngx_int_t
 perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
 {
-    ngx_msec_t      start;
-    ngx_msec_int_t  left;
+    ngx_uint_t              busy;
+    ngx_msec_t              start, step;
+    ngx_queue_t            *q, *next;
+    perm_redis_endpoint_t  *endpoint;
 
     ngx_time_update();
     start = ngx_current_msec;
 
-    for ( ;; ) {
+    /* first all that is queued leaves */
 
-        /* what is queued leaves first */
+    for (step = 0; /* void */ ; step = PERM_REDIS_DRAIN_STEP) {
 
-        perm_redis_client_drain_step(redis, 0);
+        busy = 0;
 
-        if (!perm_redis_client_busy(redis)) {
+        for (q = ngx_queue_head(&redis->endpoints);
+             q != ngx_queue_sentinel(&redis->endpoints);
+             q = next)
+        {
+            next = ngx_queue_next(q);
+            endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+
+            if (perm_redis_endpoint_busy(endpoint)) {
+                busy = 1;
+                perm_redis_connection_turn(endpoint->connection, step);
+            }
+        }
+
+        /* there is no discovery without an event loop */
+
+        perm_redis_parked_fail(&redis->parked);
+
+        if (!busy) {
             return NGX_OK;
         }
 
-        left = (ngx_msec_int_t) (start + msec - ngx_current_msec);
-
-        if (left <= 0) {
+        if (ngx_current_msec - start >= msec) {
             return NGX_AGAIN;
         }
-
-        perm_redis_client_drain_step(redis,
-                                     ngx_min(left, PERM_REDIS_DRAIN_STEP));
     }
-}
-
-
-/* a handler may end no endpoint but its own */
-
-static void
-perm_redis_client_drain_step(perm_redis_client_t *redis, ngx_msec_t msec)
-{
-    ngx_uint_t                       i, n;
-    ngx_queue_t                     *q;
-    perm_redis_endpoint_t           *endpoint;
-    static struct pollfd             pfds[PERM_REDIS_DRAIN_MAX];
-    static perm_redis_connection_t  *connections[PERM_REDIS_DRAIN_MAX];
-
-    n = 0;
-
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints)
-         && n < PERM_REDIS_DRAIN_MAX;
-         q = ngx_queue_next(q))
-    {
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
-
-        if (endpoint->connection != NULL) {
-            connections[n] = endpoint->connection;
-            perm_redis_connection_poll(connections[n], &pfds[n]);
-            n++;
-        }
-    }
-
-    if (msec && poll(pfds, n, (int) msec) == -1) {
-        return;
-    }
-
-    ngx_time_update();
-
-    for (i = 0; i < n; i++) {
-        perm_redis_connection_polled(connections[i], &pfds[i]);
-    }
-
-    /* there is no discovery without an event loop */
-
-    perm_redis_parked_fail(&redis->parked);
-}
-
-
-static ngx_uint_t
-perm_redis_client_busy(perm_redis_client_t *redis)
-{
-    ngx_queue_t  *q;
-
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = ngx_queue_next(q))
-    {
-        if (perm_redis_endpoint_busy(ngx_queue_data(q, perm_redis_endpoint_t,
-                                                    queue)))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -604,41 +577,6 @@ perm_redis_client_log_endpoint(perm_redis_client_t *redis,
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "app_permission: Redis %s: %s", endpoint->node.label,
                       reason);
-    }
-}
-
-
-/* a single server is used whatever its role, but the log says so */
-
-static void
-perm_redis_client_log_role(perm_redis_client_t *redis,
-    perm_redis_endpoint_t *endpoint)
-{
-    if (redis->role_logged) {
-        return;
-    }
-
-    switch (endpoint->connection->role) {
-
-    case PERM_ROLE_REPLICA:
-        redis->role_logged = 1;
-        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
-                      "app_permission: Redis %s says that it is a replica: "
-                      "revocations come late and last accesses cannot be "
-                      "written; name the master in \"app_permission_redis\"",
-                      endpoint->node.label);
-        break;
-
-    case PERM_ROLE_UNKNOWN:
-        redis->role_logged = 1;
-        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
-                      "app_permission: Redis %s does not say whether it is "
-                      "a master: its user has no right to ROLE",
-                      endpoint->node.label);
-        break;
-
-    default:
-        break;
     }
 }
 

@@ -41,6 +41,13 @@ struct perm_redis_client_s {
 perm_redis_endpoint_t *perm_redis_client_endpoint(perm_redis_client_t *redis,
     perm_redis_node_t *node);
 
+/*
+ * Sends a command to the server of its key, unless that is the endpoint with
+ * the number "except".  NGX_ERROR: the caller still owns the command.
+ */
+ngx_int_t perm_redis_client_route(perm_redis_client_t *redis,
+    perm_redis_command_t *command, ngx_uint_t except);
+
 /* the interceptor of each command: follows MOVED and ASK */
 ngx_int_t perm_redis_client_redirect(perm_redis_command_t *command,
     redisReply *reply);

@@ -14,8 +14,6 @@
 
 static ngx_int_t perm_redis_client_redirect_lost(perm_redis_client_t *redis,
     perm_redis_command_t *command);
-static ngx_int_t perm_redis_client_redirect_owner(perm_redis_client_t *redis,
-    perm_redis_command_t *command);
 static ngx_int_t perm_redis_client_redirect_error(perm_redis_client_t *redis,
     perm_redis_command_t *command, redisReply *reply);
 static ngx_int_t perm_redis_client_redirect_follow(perm_redis_client_t *redis,
@@ -70,7 +68,9 @@ perm_redis_client_redirect_lost(perm_redis_client_t *redis,
 
     command->asking = 0;
 
-    if (perm_redis_client_redirect_owner(redis, command) == NGX_OK) {
+    if (perm_redis_client_route(redis, command, command->via_number)
+        == NGX_OK)
+    {
         return NGX_DONE;
     }
 
@@ -84,30 +84,6 @@ perm_redis_client_redirect_lost(perm_redis_client_t *redis,
     perm_redis_discovery_refresh(redis->discovery);
 
     return NGX_DONE;
-}
-
-
-/* to the owner of the slot, if that is another node */
-
-static ngx_int_t
-perm_redis_client_redirect_owner(perm_redis_client_t *redis,
-    perm_redis_command_t *command)
-{
-    perm_redis_node_t      *node;
-    perm_redis_endpoint_t  *endpoint;
-
-    node = perm_redis_discovery_slot(redis->discovery, command->slot);
-    if (node == NULL) {
-        return NGX_ERROR;
-    }
-
-    endpoint = perm_redis_client_endpoint(redis, node);
-
-    if (endpoint == NULL || endpoint->number == command->via_number) {
-        return NGX_ERROR;
-    }
-
-    return perm_redis_endpoint_send(endpoint, command);
 }
 
 

@@ -50,13 +50,8 @@ perm_redis_connection_open_beside(perm_redis_connection_t *other,
         return NULL;
     }
 
-    if (perm_redis_connection_address_add(connection, other->peer.sockaddr,
-                                          other->peer.socklen)
-        != NGX_OK)
-    {
-        perm_redis_connection_error(connection, "out of memory");
-    }
-
+    perm_redis_connection_address_add(connection, other->peer.sockaddr,
+                                      other->peer.socklen);
     ngx_post_event(&connection->post, &ngx_posted_events);
 
     return connection;
@@ -96,7 +91,6 @@ perm_redis_connection_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
     connection->post.log = &connection->log;
 
     perm_redis_connection_socket_init(connection);
-
     ngx_queue_init(&connection->pipeline);
 
     pool->log = &connection->log;
@@ -128,9 +122,7 @@ perm_redis_connection_free(perm_redis_connection_t *connection)
 {
     ngx_pool_t  *pool;
 
-    perm_redis_command_free_all(&connection->pipeline);
-    perm_redis_reader_done(&connection->reader);
-    free(connection->out);
+    perm_redis_connection_pipeline_done(connection);
 
     pool = connection->pool;
     pool->log = connection->base;
@@ -258,7 +250,8 @@ perm_redis_connection_lost(perm_redis_connection_t *connection)
                            "app_permission: redis %s: the next address: %s",
                            connection->node->label, reason);
 
-            perm_redis_command_free_all(&connection->pipeline);
+            connection->failed = 0;
+            perm_redis_connection_pipeline_done(connection);
             ngx_post_event(&connection->post, &ngx_posted_events);
             return;
         }

@@ -16,11 +16,8 @@
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
 
-#include <poll.h>
-
 #include "redis/command.h"
 #include "redis/conf.h"
-#include "redis/reader.h"
 #include "resp/role.h"
 
 
@@ -88,7 +85,12 @@ struct perm_redis_connection_s {
     u_char                            *last;
     u_char                            *end;
 
-    perm_redis_reader_t                reader;
+    redisReader                       *reader;
+    redisReplyObjectFunctions          functions;    /* of the reader */
+    redisReplyObjectFunctions         *defaults;     /* hiredis' own */
+    size_t                             bytes;   /* of the reply being read */
+    size_t                             elements;     /* of its arrays */
+
     size_t                             error_len;
     u_char                             error[PERM_REDIS_ERROR_MAX];
 
@@ -157,14 +159,11 @@ ngx_msec_t perm_redis_connection_unanswered(
 
 
 /*
- * For perm_redis_client_drain(), without an event loop: the first fills *pfd
- * for poll(), the second handles its result and the connection's timer, and
- * calls handlers.
+ * One turn without an event loop, for perm_redis_client_drain(): waits for the
+ * socket for up to "msec", and handles its events and the timer.
  */
-void perm_redis_connection_poll(perm_redis_connection_t *connection,
-    struct pollfd *pfd);
-void perm_redis_connection_polled(perm_redis_connection_t *connection,
-    struct pollfd *pfd);
+void perm_redis_connection_turn(perm_redis_connection_t *connection,
+    ngx_msec_t msec);
 
 
 /*

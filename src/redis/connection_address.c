@@ -11,8 +11,7 @@
 static ngx_int_t perm_redis_address_resolve(
     perm_redis_connection_t *connection);
 static void perm_redis_address_resolved(ngx_resolver_ctx_t *ctx);
-static void perm_redis_address_known(
-    perm_redis_connection_t *connection);
+static void perm_redis_address_known(perm_redis_connection_t *connection);
 
 
 void
@@ -28,12 +27,8 @@ perm_redis_connection_address_find(perm_redis_connection_t *connection)
                           ngx_strlen(node->name))
            == NGX_OK)
     {
-        if (perm_redis_connection_address_add(connection, addr.sockaddr,
-                                              addr.socklen)
-            != NGX_OK)
-        {
-            perm_redis_connection_error(connection, "out of memory");
-        }
+        perm_redis_connection_address_add(connection, addr.sockaddr,
+                                          addr.socklen);
 
     } else if (node->port != 0 && connection->conf->resolver != NULL
                && perm_redis_address_resolve(connection) == NGX_OK)
@@ -53,35 +48,32 @@ perm_redis_connection_address_find(perm_redis_connection_t *connection)
 
 /* with the port of the node */
 
-ngx_int_t
+void
 perm_redis_connection_address_add(perm_redis_connection_t *connection,
     struct sockaddr *sockaddr, socklen_t socklen)
 {
-    u_char      *text;
-    ngx_addr_t  *addr;
+    u_char           *text;
+    ngx_addr_t       *addr;
+    struct sockaddr  *copy;
 
     addr = ngx_array_push(&connection->addrs);
-    if (addr == NULL) {
-        return NGX_ERROR;
-    }
-
-    addr->socklen = socklen;
-    addr->sockaddr = ngx_palloc(connection->pool, socklen);
+    copy = ngx_palloc(connection->pool, socklen);
     text = ngx_pnalloc(connection->pool, NGX_SOCKADDR_STRLEN);
 
-    if (addr->sockaddr == NULL || text == NULL) {
-        connection->addrs.nelts--;
-        return NGX_ERROR;
+    if (addr == NULL || copy == NULL || text == NULL) {
+        connection->addrs.nelts = 0;
+        perm_redis_connection_error(connection, "out of memory");
+        return;
     }
 
-    ngx_memcpy(addr->sockaddr, sockaddr, socklen);
-    ngx_inet_set_port(addr->sockaddr, connection->node->port);
+    ngx_memcpy(copy, sockaddr, socklen);
+    ngx_inet_set_port(copy, connection->node->port);
 
+    addr->sockaddr = copy;
+    addr->socklen = socklen;
     addr->name.data = text;
-    addr->name.len = ngx_sock_ntop(addr->sockaddr, socklen, text,
-                                   NGX_SOCKADDR_STRLEN, 1);
-
-    return NGX_OK;
+    addr->name.len = ngx_sock_ntop(copy, socklen, text, NGX_SOCKADDR_STRLEN,
+                                   1);
 }
 
 
@@ -142,14 +134,8 @@ perm_redis_address_resolved(ngx_resolver_ctx_t *ctx)
     }
 
     for (i = 0; ctx->state == 0 && i < ctx->naddrs; i++) {
-        if (perm_redis_connection_address_add(connection,
-                                              ctx->addrs[i].sockaddr,
-                                              ctx->addrs[i].socklen)
-            != NGX_OK)
-        {
-            perm_redis_connection_error(connection, "out of memory");
-            break;
-        }
+        perm_redis_connection_address_add(connection, ctx->addrs[i].sockaddr,
+                                          ctx->addrs[i].socklen);
     }
 
     ngx_resolve_name_done(ctx);
@@ -168,12 +154,7 @@ perm_redis_address_known(perm_redis_connection_t *connection)
     node = connection->node;
 
     for (i = 0; i < node->naddrs; i++) {
-        if (perm_redis_connection_address_add(connection,
-                                              node->addrs[i].sockaddr,
-                                              node->addrs[i].socklen)
-            != NGX_OK)
-        {
-            return;
-        }
+        perm_redis_connection_address_add(connection, node->addrs[i].sockaddr,
+                                          node->addrs[i].socklen);
     }
 }

@@ -1,6 +1,8 @@
 
 /*
- * Commands out in one write, replies in, each to its command.
+ * Commands out in one write, replies in, each to its command.  hiredis is the
+ * codec, with bounds on what one reply may cost: the reader of hiredis 0.14
+ * has none.
  */
 
 
@@ -11,14 +13,102 @@
 #define PERM_REDIS_OUT_KEEP  (64 * 1024)        /* not freed when empty */
 #define PERM_REDIS_OUT_MAX   (16 * 1024 * 1024)
 
+#define PERM_REDIS_REPLY_MAX    (1024 * 1024)   /* bytes of one reply */
+#define PERM_REDIS_ELEMENT_MIN  4               /* bytes: ":1" CRLF */
 
+
+#if (HIREDIS_MAJOR >= 1)
+typedef size_t  perm_redis_elements_t;
+#else
+typedef int     perm_redis_elements_t;
+#endif
+
+
+static void *perm_redis_pipeline_create_array(const redisReadTask *task,
+    perm_redis_elements_t elements);
 static ngx_int_t perm_redis_pipeline_room(
     perm_redis_connection_t *connection, size_t len);
 static void perm_redis_pipeline_timer(
     perm_redis_connection_t *connection, ngx_msec_t when);
+static ngx_int_t perm_redis_pipeline_reply(
+    perm_redis_connection_t *connection, redisReply **reply);
 static ngx_int_t perm_redis_pipeline_dispatch(
     perm_redis_connection_t *connection, redisReply *reply);
 static ngx_uint_t perm_redis_pipeline_is_push(redisReply *reply);
+
+
+ngx_int_t
+perm_redis_connection_pipeline_init(perm_redis_connection_t *connection)
+{
+    redisReader  *reader;
+
+    reader = redisReaderCreate();
+    if (reader == NULL) {
+        return NGX_ERROR;
+    }
+
+    connection->defaults = reader->fn;
+    connection->functions = *reader->fn;
+    connection->functions.createArray = perm_redis_pipeline_create_array;
+
+    reader->fn = &connection->functions;
+    reader->privdata = connection;
+
+    connection->reader = reader;
+    connection->bytes = 0;
+    connection->elements = 0;
+    connection->outstanding = 0;
+
+    return NGX_OK;
+}
+
+
+void
+perm_redis_connection_pipeline_done(perm_redis_connection_t *connection)
+{
+    perm_redis_command_free_all(&connection->pipeline);
+
+    if (connection->reader != NULL) {
+        redisReaderFree(connection->reader);
+        connection->reader = NULL;
+    }
+
+    free(connection->out);
+
+    connection->out = NULL;
+    connection->pos = NULL;
+    connection->last = NULL;
+    connection->end = NULL;
+}
+
+
+/*
+ * An array is allocated when its header is read.  More elements than the bytes
+ * of a reply can hold never come, so that they get no room.
+ */
+
+static void *
+perm_redis_pipeline_create_array(const redisReadTask *task,
+    perm_redis_elements_t elements)
+{
+    size_t                    n;
+    perm_redis_connection_t  *connection;
+
+    connection = task->privdata;
+    n = (size_t) elements;
+
+    if (n > PERM_REDIS_REPLY_MAX / PERM_REDIS_ELEMENT_MIN
+            - connection->elements)
+    {
+        perm_redis_connection_error(connection,
+                                    "a reply has too many elements");
+        return NULL;
+    }
+
+    connection->elements += n;
+
+    return connection->defaults->createArray(task, elements);
+}
 
 
 ngx_int_t
@@ -166,38 +256,74 @@ ngx_int_t
 perm_redis_connection_pipeline_read(perm_redis_connection_t *connection,
     u_char *buf, size_t len)
 {
-    ngx_int_t             rc;
-    redisReply           *reply;
-    perm_redis_reader_t  *reader;
+    ngx_int_t   rc;
+    redisReply  *reply;
 
-    reader = &connection->reader;
+    connection->bytes += len;
 
-    if (perm_redis_reader_feed(reader, buf, len) != NGX_OK) {
-        perm_redis_connection_error(connection, "%s", reader->error);
+    if (redisReaderFeed(connection->reader, (char *) buf, len) != REDIS_OK) {
+        perm_redis_connection_error(connection, "out of memory for a reply");
         return NGX_ERROR;
     }
 
     do {
-        rc = perm_redis_reader_get(reader, &reply);
+        rc = perm_redis_pipeline_reply(connection, &reply);
 
         if (rc == NGX_AGAIN) {
             return NGX_OK;
         }
 
-        if (rc != NGX_OK) {
-            perm_redis_connection_error(connection,
-                        "what came is no answer of a Redis server: %s",
-                        reader->error);
-            return NGX_ERROR;
+        if (rc == NGX_OK) {
+            rc = perm_redis_pipeline_dispatch(connection, reply);
+            freeReplyObject(reply);
         }
-
-        rc = perm_redis_pipeline_dispatch(connection, reply);
-
-        freeReplyObject(reply);
 
     } while (rc == NGX_OK && !connection->gone && !connection->failed);
 
     return rc;
+}
+
+
+/* the next whole reply; NGX_AGAIN: there is none yet */
+
+static ngx_int_t
+perm_redis_pipeline_reply(perm_redis_connection_t *connection,
+    redisReply **reply)
+{
+    void         *object;
+    redisReader  *reader;
+
+    reader = connection->reader;
+    object = NULL;
+
+    if (redisReaderGetReply(reader, &object) != REDIS_OK) {
+
+        if (connection->error_len == 0) {
+            perm_redis_connection_error(connection,
+                        "what came is no answer of a Redis server: %s",
+                        (reader->err == REDIS_ERR_OOM)
+                        ? "out of memory" : reader->errstr);
+        }
+
+        return NGX_ERROR;
+    }
+
+    if (object == NULL) {
+
+        if (connection->bytes <= PERM_REDIS_REPLY_MAX) {
+            return NGX_AGAIN;
+        }
+
+        perm_redis_connection_error(connection, "a reply is too long");
+        return NGX_ERROR;
+    }
+
+    connection->elements = 0;
+    connection->bytes = reader->len - reader->pos;
+
+    *reply = object;
+
+    return NGX_OK;
 }
 
 

@@ -45,9 +45,9 @@ void perm_redis_connection_socket_write(ngx_event_t *wev);
 /* finds addresses, now or later, and posts the event to connect */
 void perm_redis_connection_address_find(perm_redis_connection_t *connection);
 
-ngx_int_t perm_redis_connection_address_add(
-    perm_redis_connection_t *connection, struct sockaddr *sockaddr,
-    socklen_t socklen);
+/* with no address, and "error" set, when memory is out */
+void perm_redis_connection_address_add(perm_redis_connection_t *connection,
+    struct sockaddr *sockaddr, socklen_t socklen);
 
 
 /* each returns NGX_ERROR with "error" set */
@@ -60,6 +60,9 @@ ngx_int_t perm_redis_connection_tls_start(perm_redis_connection_t *connection);
 /* AUTH, SELECT, PING and ROLE */
 ngx_int_t perm_redis_connection_handshake(perm_redis_connection_t *connection);
 
+ngx_int_t perm_redis_connection_pipeline_init(
+    perm_redis_connection_t *connection);
+void perm_redis_connection_pipeline_done(perm_redis_connection_t *connection);
 ngx_int_t perm_redis_connection_pipeline_append(
     perm_redis_connection_t *connection, perm_redis_command_t *command);
 ngx_int_t perm_redis_connection_pipeline_write(

@@ -6,17 +6,17 @@
 
 #include "redis/connection_priv.h"
 
+#include <poll.h>
 
-#define PERM_REDIS_READ_SIZE   16384           /* bytes of one recv() */
-#define PERM_REDIS_READ_TURNS  16              /* before others have a turn */
-#define PERM_REDIS_REPLY_MAX   (1024 * 1024)   /* bytes of one reply */
+
+#define PERM_REDIS_READ_SIZE   16384   /* bytes of one recv() */
+#define PERM_REDIS_READ_TURNS  16      /* before others have a turn */
 
 
 static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_socket_test(ngx_connection_t *c);
 static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
 static void perm_redis_socket_timer(ngx_event_t *ev);
-static void perm_redis_socket_late(perm_redis_connection_t *connection);
 static void perm_redis_socket_log(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len);
 
@@ -60,11 +60,7 @@ perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
 
     connection->tried++;
     connection->connected = 0;
-    connection->failed = 0;
-    connection->outstanding = 0;
     connection->error_len = 0;
-    connection->pos = connection->out;
-    connection->last = connection->out;
 
     peer = &connection->peer;
 
@@ -80,11 +76,7 @@ perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
                    "app_permission: redis %s: connect to %V",
                    connection->node->label, peer->name);
 
-    perm_redis_reader_done(&connection->reader);
-
-    if (perm_redis_reader_init(&connection->reader, PERM_REDIS_REPLY_MAX)
-        != NGX_OK)
-    {
+    if (perm_redis_connection_pipeline_init(connection) != NGX_OK) {
         perm_redis_connection_error(connection, "out of memory");
         perm_redis_connection_abort(connection);
         return;
@@ -281,21 +273,14 @@ perm_redis_socket_receive(perm_redis_connection_t *connection)
 static void
 perm_redis_socket_timer(ngx_event_t *ev)
 {
+    const char               *what;
     perm_redis_connection_t  *connection;
 
     connection = ev->data;
 
     perm_redis_connection_enter(connection);
 
-    if (!connection->ready) {
-
-        if (!connection->failed) {
-            perm_redis_socket_late(connection);
-        }
-
-        perm_redis_connection_lost(connection);
-
-    } else {
+    if (connection->ready) {
 
         /* a worker that was busy may not have read the answers yet */
 
@@ -306,83 +291,70 @@ perm_redis_socket_timer(ngx_event_t *ev)
         {
             perm_redis_connection_lost(connection);
         }
-    }
 
-    perm_redis_connection_leave(connection);
-}
+    } else {
 
-
-static void
-perm_redis_socket_late(perm_redis_connection_t *connection)
-{
-    const char  *what;
-
-    what = "no connection within %M ms";
-
-    if (connection->connected) {
-        what = "no answer to the handshake within %M ms";
-
+        what = connection->connected ? "no answer to the handshake within %M ms"
+                                     : "no connection within %M ms";
 #if (NGX_SSL)
-        if (connection->peer.connection->ssl
+        if (connection->connected && connection->peer.connection->ssl
             && !connection->peer.connection->ssl->handshaked)
         {
             what = "no answer to the TLS handshake within %M ms: does the "
                    "server speak TLS on this port?";
         }
 #endif
+        if (!connection->failed) {
+            perm_redis_connection_error(connection, what,
+                                        connection->conf->connect_timeout);
+        }
+
+        perm_redis_connection_lost(connection);
     }
 
-    perm_redis_connection_error(connection, what,
-                                connection->conf->connect_timeout);
+    perm_redis_connection_leave(connection);
 }
 
 
 void
-perm_redis_connection_poll(perm_redis_connection_t *connection,
-    struct pollfd *pfd)
+perm_redis_connection_turn(perm_redis_connection_t *connection,
+    ngx_msec_t msec)
 {
+    ngx_event_t       *ev;
+    struct pollfd      pfd;
     ngx_connection_t  *c;
-
-    c = connection->peer.connection;
-
-    pfd->fd = (c != NULL) ? c->fd : -1;
-    pfd->events = POLLIN;
-    pfd->revents = 0;
-
-    if (!connection->connected || connection->pos < connection->last) {
-        pfd->events |= POLLOUT;
-    }
-}
-
-
-void
-perm_redis_connection_polled(perm_redis_connection_t *connection,
-    struct pollfd *pfd)
-{
-    ngx_event_t  *ev;
 
     perm_redis_connection_enter(connection);
 
     if (connection->post.posted) {
         ngx_delete_posted_event(&connection->post);
         connection->post.handler(&connection->post);
-
-        /* the socket may be another one now */
-
-        pfd->revents = 0;
     }
 
-    if (connection->peer.connection != NULL && (pfd->revents & ~POLLIN)) {
-        ev = connection->peer.connection->write;
-        ev->ready = 1;
-        ev->handler(ev);
+    c = connection->peer.connection;
+
+    pfd.fd = (c != NULL) ? c->fd : -1;
+    pfd.events = POLLIN;
+
+    if (!connection->connected || connection->pos < connection->last) {
+        pfd.events |= POLLOUT;
     }
 
-    if (connection->peer.connection != NULL && (pfd->revents & ~POLLOUT)) {
-        ev = connection->peer.connection->read;
-        ev->ready = 1;
-        ev->available = -1;
-        ev->handler(ev);
+    if (poll(&pfd, 1, (int) msec) == -1) {
+        pfd.revents = 0;
+    }
+
+    ngx_time_update();
+
+    if (pfd.revents & ~POLLIN) {
+        c->write->ready = 1;
+        c->write->handler(c->write);
+    }
+
+    if (connection->peer.connection == c && (pfd.revents & ~POLLOUT)) {
+        c->read->ready = 1;
+        c->read->available = -1;
+        c->read->handler(c->read);
     }
 
     ev = &connection->timer;

@@ -101,7 +101,8 @@ perm_redis_endpoint_ready(void *data, perm_redis_connection_t *connection)
     perm_redis_endpoint_t  *endpoint = data;
     perm_redis_command_t   *command;
 
-    refusal = endpoint->handlers->accept(endpoint->data, connection->role);
+    refusal = endpoint->handlers->accept(endpoint->data, endpoint,
+                                         connection->role);
 
     if (refusal != NULL) {
         perm_redis_connection_close(connection);
@@ -309,7 +310,11 @@ perm_redis_endpoint_probe(perm_redis_endpoint_t *endpoint, const char *reason)
 ngx_uint_t
 perm_redis_endpoint_busy(perm_redis_endpoint_t *endpoint)
 {
-    return !ngx_queue_empty(&endpoint->parked.commands)
-           || (endpoint->connection != NULL && endpoint->connection->begun
-               && endpoint->connection->outstanding);
+    perm_redis_connection_t  *connection;
+
+    connection = endpoint->connection;
+
+    return connection != NULL
+           && (!ngx_queue_empty(&endpoint->parked.commands)
+               || (connection->begun && connection->outstanding));
 }

@@ -26,7 +26,8 @@ typedef enum {
 
 typedef struct {
     /* NULL, or the reason why a server with this role cannot be used */
-    const char  *(*accept)(void *data, perm_role_t role);
+    const char  *(*accept)(void *data, perm_redis_endpoint_t *endpoint,
+        perm_role_t role);
 
     /*
      * The state changed, or an attempt failed again: "reason" then, else NULL.
@@ -101,7 +102,7 @@ ngx_int_t perm_redis_endpoint_retire(perm_redis_endpoint_t *endpoint,
     const char *reason);
 
 
-/* is a command parked or outstanding? */
+/* is a command parked or outstanding?  It has a connection then */
 ngx_uint_t perm_redis_endpoint_busy(perm_redis_endpoint_t *endpoint);
 
 

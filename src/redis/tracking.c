@@ -61,7 +61,7 @@ perm_redis_tracking_stop(perm_redis_tracking_t *tracking)
         ngx_queue_remove(q);
 
         perm_redis_tracking_pair_destroy(
-            ngx_queue_data(q, perm_redis_tracking_pair_t, queue));
+            ngx_queue_data(q, perm_redis_pair_t, queue));
     }
 
     perm_redis_discovery_stop(tracking->discovery);
@@ -76,7 +76,7 @@ perm_redis_tracking_found(void *data)
 
     ngx_uint_t                   i, n, first, moved;
     perm_redis_node_t           *masters;
-    perm_redis_tracking_pair_t  *pair;
+    perm_redis_pair_t  *pair;
 
     first = !tracking->known;
     tracking->known = 1;
@@ -122,7 +122,7 @@ perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
 {
     ngx_uint_t                   removed;
     ngx_queue_t                 *q, *next;
-    perm_redis_tracking_pair_t  *pair;
+    perm_redis_pair_t  *pair;
 
     removed = 0;
 
@@ -131,7 +131,7 @@ perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
          q = next)
     {
         next = ngx_queue_next(q);
-        pair = ngx_queue_data(q, perm_redis_tracking_pair_t, queue);
+        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
 
         if (!perm_redis_discovery_is_master(tracking->discovery, &pair->node,
                                             0))
@@ -151,13 +151,13 @@ perm_redis_tracking_known(perm_redis_tracking_t *tracking,
     perm_redis_node_t *node)
 {
     ngx_queue_t                 *q;
-    perm_redis_tracking_pair_t  *pair;
+    perm_redis_pair_t  *pair;
 
     for (q = ngx_queue_head(&tracking->pairs);
          q != ngx_queue_sentinel(&tracking->pairs);
          q = ngx_queue_next(q))
     {
-        pair = ngx_queue_data(q, perm_redis_tracking_pair_t, queue);
+        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
 
         if (perm_redis_conf_node_equal(&pair->node, node)) {
             return 1;
@@ -173,7 +173,7 @@ perm_redis_tracking_update(perm_redis_tracking_t *tracking)
 {
     ngx_uint_t                   active;
     ngx_queue_t                 *q;
-    perm_redis_tracking_pair_t  *pair;
+    perm_redis_pair_t  *pair;
 
     active = tracking->known;
 
@@ -181,7 +181,7 @@ perm_redis_tracking_update(perm_redis_tracking_t *tracking)
          q != ngx_queue_sentinel(&tracking->pairs);
          q = ngx_queue_next(q))
     {
-        pair = ngx_queue_data(q, perm_redis_tracking_pair_t, queue);
+        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
 
         if (!pair->active) {
             active = 0;

@@ -23,10 +23,10 @@
 #define PERM_TRACKING_CHANNEL   "__redis__:invalidate"
 
 
-static void perm_redis_pair_drop(perm_redis_tracking_pair_t *pair);
-static void perm_redis_pair_lose(perm_redis_tracking_pair_t *pair,
+static void perm_redis_pair_drop(perm_redis_pair_t *pair);
+static void perm_redis_pair_lose(perm_redis_pair_t *pair,
     ngx_msec_t delay);
-static void perm_redis_pair_retry(perm_redis_tracking_pair_t *pair);
+static void perm_redis_pair_retry(perm_redis_pair_t *pair);
 static void perm_redis_pair_timer(ngx_event_t *ev);
 static void perm_redis_pair_closed(void *data,
     perm_redis_connection_t *connection, const char *reason);
@@ -38,10 +38,10 @@ static void perm_redis_pair_subscribed(void *data, redisReply *reply);
 static void perm_redis_pair_source_ready(void *data,
     perm_redis_connection_t *connection);
 static void perm_redis_pair_tracked(void *data, redisReply *reply);
-static void perm_redis_pair_refused(perm_redis_tracking_pair_t *pair,
+static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
-static void perm_redis_pair_heartbeat(perm_redis_tracking_pair_t *pair);
+static void perm_redis_pair_heartbeat(perm_redis_pair_t *pair);
 static void perm_redis_pair_pong(void *data, redisReply *reply);
 static void perm_redis_pair_push(void *data,
     perm_redis_connection_t *connection, redisReply *reply);
@@ -63,13 +63,13 @@ static perm_redis_connection_handlers_t  perm_redis_tracking_source = {
 };
 
 
-perm_redis_tracking_pair_t *
+perm_redis_pair_t *
 perm_redis_tracking_pair_create(perm_redis_tracking_t *tracking,
     perm_redis_node_t *node)
 {
-    perm_redis_tracking_pair_t  *pair;
+    perm_redis_pair_t  *pair;
 
-    pair = ngx_calloc(sizeof(perm_redis_tracking_pair_t), tracking->log);
+    pair = ngx_calloc(sizeof(perm_redis_pair_t), tracking->log);
     if (pair == NULL) {
         return NULL;
     }
@@ -89,7 +89,7 @@ perm_redis_tracking_pair_create(perm_redis_tracking_t *tracking,
 
 
 void
-perm_redis_tracking_pair_destroy(perm_redis_tracking_pair_t *pair)
+perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair)
 {
     perm_redis_pair_drop(pair);
     ngx_free(pair);
@@ -97,7 +97,7 @@ perm_redis_tracking_pair_destroy(perm_redis_tracking_pair_t *pair)
 
 
 static void
-perm_redis_pair_drop(perm_redis_tracking_pair_t *pair)
+perm_redis_pair_drop(perm_redis_pair_t *pair)
 {
     if (pair->timer.timer_set) {
         ngx_del_timer(&pair->timer);
@@ -120,7 +120,7 @@ perm_redis_pair_drop(perm_redis_tracking_pair_t *pair)
 /* begins anew after "delay" ms */
 
 static void
-perm_redis_pair_lose(perm_redis_tracking_pair_t *pair, ngx_msec_t delay)
+perm_redis_pair_lose(perm_redis_pair_t *pair, ngx_msec_t delay)
 {
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, pair->tracking->log, 0,
                    "app_permission: redis %s: tracking lost, was active %d, "
@@ -137,7 +137,7 @@ perm_redis_pair_lose(perm_redis_tracking_pair_t *pair, ngx_msec_t delay)
 
 
 static void
-perm_redis_pair_retry(perm_redis_tracking_pair_t *pair)
+perm_redis_pair_retry(perm_redis_pair_t *pair)
 {
     perm_redis_pair_lose(pair,
                          perm_redis_connection_backoff(pair->failures++));
@@ -149,7 +149,7 @@ perm_redis_pair_retry(perm_redis_tracking_pair_t *pair)
 static void
 perm_redis_pair_timer(ngx_event_t *ev)
 {
-    perm_redis_tracking_pair_t *pair = ev->data;
+    perm_redis_pair_t *pair = ev->data;
 
     if (pair->active) {
         perm_redis_pair_heartbeat(pair);
@@ -172,7 +172,7 @@ static void
 perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
     const char *reason)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     ngx_uint_t              level;
     perm_redis_tracking_t  *tracking;
@@ -206,7 +206,7 @@ static void
 perm_redis_pair_listener_ready(void *data,
     perm_redis_connection_t *connection)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     static ngx_str_t  id[] = { ngx_string("CLIENT"), ngx_string("ID") };
 
@@ -224,7 +224,7 @@ perm_redis_pair_listener_ready(void *data,
 static void
 perm_redis_pair_identified(void *data, redisReply *reply)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     static ngx_str_t  subscribe[] = {
         ngx_string("SUBSCRIBE"),
@@ -254,7 +254,7 @@ perm_redis_pair_identified(void *data, redisReply *reply)
 static void
 perm_redis_pair_subscribed(void *data, redisReply *reply)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     if (reply == NULL) {
         return;
@@ -280,7 +280,7 @@ static void
 perm_redis_pair_source_ready(void *data,
     perm_redis_connection_t *connection)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     u_char                  id[NGX_INT64_LEN + 1];
     ngx_str_t               argv[6 + 2 * PERM_TRACKING_PREFIXES_MAX];
@@ -316,7 +316,7 @@ perm_redis_pair_source_ready(void *data,
 static void
 perm_redis_pair_tracked(void *data, redisReply *reply)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     if (reply == NULL) {
         return;
@@ -344,7 +344,7 @@ perm_redis_pair_tracked(void *data, redisReply *reply)
 /* a command that tracking needs was answered with an error or nonsense */
 
 static void
-perm_redis_pair_refused(perm_redis_tracking_pair_t *pair,
+perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply)
 {
     char                    text[256];
@@ -407,7 +407,7 @@ perm_redis_pair_refused(perm_redis_tracking_pair_t *pair,
 
 
 static void
-perm_redis_pair_heartbeat(perm_redis_tracking_pair_t *pair)
+perm_redis_pair_heartbeat(perm_redis_pair_t *pair)
 {
     static ngx_str_t  ping = ngx_string("PING");
 
@@ -443,7 +443,7 @@ perm_redis_pair_heartbeat(perm_redis_tracking_pair_t *pair)
 static void
 perm_redis_pair_pong(void *data, redisReply *reply)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     perm_redis_tracking_t  *tracking;
 
@@ -480,7 +480,7 @@ static void
 perm_redis_pair_push(void *data, perm_redis_connection_t *connection,
     redisReply *reply)
 {
-    perm_redis_tracking_pair_t *pair = data;
+    perm_redis_pair_t *pair = data;
 
     size_t                  i;
     redisReply             *keys;

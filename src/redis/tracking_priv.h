@@ -49,18 +49,18 @@ typedef struct {
     unsigned                         active:1;
     unsigned                         refused_logged:1;
     unsigned                         ping_logged:1;
-} perm_redis_tracking_pair_t;
+} perm_redis_pair_t;
 
 
 /*
  * Starts, and begins anew after every loss; the node is copied.  No handler is
  * called from here.  Returns NULL when memory is out.
  */
-perm_redis_tracking_pair_t *perm_redis_tracking_pair_create(
+perm_redis_pair_t *perm_redis_tracking_pair_create(
     perm_redis_tracking_t *tracking, perm_redis_node_t *node);
 
 /* no handler is called from here or after it; not to be called from one */
-void perm_redis_tracking_pair_destroy(perm_redis_tracking_pair_t *pair);
+void perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair);
 
 /* "active" of a pair changed */
 void perm_redis_tracking_update(perm_redis_tracking_t *tracking);
