@@ -4,8 +4,6 @@
 # waiters; a zone that is full.
 
 use IO::Socket::INET;
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $t = Perm::Test->new;
@@ -17,27 +15,15 @@ my %nginx = (http => 'app_permission_cache_valid 1h denied=1h;
              server => <<'EOT');
         %%DECISION%%
 
-        location = /a { app_permission required; empty_gif; }
-        location = /other {
-            app_permission required;
-            app_permission_resource other;
-            empty_gif;
-        }
-        location = /short {
-            app_permission required;
-            app_permission_cache_valid 1s denied=2s;
-            empty_gif;
-        }
-        location = /then {
-            app_permission required;
-            post_action /silent;
-            empty_gif;
-        }
-        location = /then/asks {
-            app_permission required;
-            post_action /silent/asks;
-            empty_gif;
-        }
+        location = /a     { app_permission required; empty_gif; }
+        location = /other { app_permission required;
+                            app_permission_resource other; empty_gif; }
+        location = /short { app_permission required;
+                            app_permission_cache_valid 1s denied=2s; empty_gif; }
+        location = /then  { app_permission required; post_action /silent;
+                            empty_gif; }
+        location = /then/asks { app_permission required;
+                            post_action /silent/asks; empty_gif; }
         location = /then/explain { app_permission_status; post_action /silent; }
         location /silent {
             internal;

@@ -7,8 +7,6 @@
 # the workers may each be late, so that an answer does end before it is
 # renewed.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $VALID = 4;              # seconds; an answer is renewed after 3/4 of it

@@ -9,7 +9,7 @@ my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 
 $redis->allow('demo')
-      ->grant('smoke', 'other', 'demo2', time + 1000);
+      ->grant('smoke', 'other', 'demo2', int(time) + 1000);
 
 my $lua = $t->has_lua;
 
@@ -67,7 +67,6 @@ my $server = <<'EOT';
         }
 
         location /forbidden { deny all; proxy_pass %%BACKEND%%; }
-
         location /mirror { mirror /_mirror; proxy_pass %%BACKEND%%; }
 
         location = /_mirror {
@@ -77,48 +76,28 @@ my $server = <<'EOT';
         }
 
         location /try { try_files /hello.txt =404; }
-
         location /try_fallback { try_files /none.txt @fallback; }
 
-        location @fallback {
-            app_permission_resource other;
-            proxy_pass %%BACKEND%%;
-        }
-
-        location /try_internal {
-            app_permission open;
-            try_files /none.txt /guarded$uri;
-        }
+        location @fallback { app_permission_resource other;
+                             proxy_pass %%BACKEND%%; }
+        location /try_internal { app_permission open;
+                                 try_files /none.txt /guarded$uri; }
 
         location /guarded { proxy_pass %%BACKEND%%; }
-
         location /rewritten { rewrite ^ /guarded last; }
 
-        location /unguarded {
-            app_permission off;
-            rewrite ^/unguarded/(.*) /guarded/$1 last;
-        }
-
+        location /unguarded { app_permission off;
+                              rewrite ^/unguarded/(.*) /guarded/$1 last; }
         location /index/ { app_permission open; index hello.txt; }
-
         location ~ \.txt$ { root %%DIR%%/html; }
 
-        location /page {
-            app_permission open;
-            error_page 404 /guarded/page;
-            root %%DIR%%/nowhere;
-        }
-
-        location /page_named {
-            app_permission open;
-            error_page 404 @fallback;
-            root %%DIR%%/nowhere;
-        }
+        location /page { app_permission open; error_page 404 /guarded/page;
+                         root %%DIR%%/nowhere; }
+        location /page_named { app_permission open; error_page 404 @fallback;
+                               root %%DIR%%/nowhere; }
 
         location /accel { app_permission open; proxy_pass %%AUTH%%/accel; }
-
         location /accel_denied { proxy_pass %%AUTH%%/accel; }
-
         location /static { }
 
         location /post_dav {
@@ -161,36 +140,21 @@ $server .= <<'EOT' if $lua;
             proxy_pass %%BACKEND%%;
         }
 
-        location /lua_refuses {
-            access_by_lua_block { ngx.exit(401) }
-            proxy_pass %%BACKEND%%;
-        }
-
+        location /lua_refuses { access_by_lua_block { ngx.exit(401) }
+                                proxy_pass %%BACKEND%%; }
         location /lua_rewrite {
             set $who "";
             app_permission_app $who;
             rewrite_by_lua_block { ngx.var.who = ngx.var.http_x_key }
             proxy_pass %%BACKEND%%;
         }
-
-        location /lua_content {
-            content_by_lua_block { ngx.say("content") }
-        }
-
-        location /lua_exec {
-            app_permission open;
-            content_by_lua_block { ngx.exec("/guarded/exec") }
-        }
-
-        location /lua_named {
-            app_permission open;
-            content_by_lua_block { ngx.exec("@fallback") }
-        }
-
-        location /lua_body {
-            access_by_lua_block { ngx.req.read_body() }
-            proxy_pass %%BACKEND%%;
-        }
+        location /lua_content { content_by_lua_block { ngx.say("content") } }
+        location /lua_exec { app_permission open;
+                             content_by_lua_block { ngx.exec("/guarded/exec") } }
+        location /lua_named { app_permission open;
+                              content_by_lua_block { ngx.exec("@fallback") } }
+        location /lua_body { access_by_lua_block { ngx.req.read_body() }
+                             proxy_pass %%BACKEND%%; }
 EOT
 
 my $dav = qx($Perm::Nginx::BINARY -V 2>&1) =~ /http_dav_module/;

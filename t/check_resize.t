@@ -4,8 +4,6 @@
 # is known goes on deciding, what is pending is written later, and what was
 # revoked stays so.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT');

@@ -7,7 +7,7 @@ use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
-my $now = time;
+my $now = int time;
 
 $redis->grant('smoke', undef, 'gone', $now - 10)
       ->grant('smoke', 'get_user', 'gone.resource', $now - 10)
@@ -65,7 +65,6 @@ my $server = <<'EOT';
         location = /denied.html { app_permission off;
                                   add_header X-Page 1 always; }
         location @denied        { app_permission off; return 403 "named\n"; }
-
         location /upload { client_max_body_size 10m; proxy_pass %%BACKEND%%; }
 EOT
 
@@ -271,7 +270,7 @@ subtest 'error_page works with "off", and only there' => sub {
 subtest 'X-App-Permission-Expires-In' => sub {
     my $in = sub { header($t->get($_[0], app => $_[1]),
                           'X-App-Permission-Expires-In') };
-    my $left = $now + 1000 - time;
+    my $left = $now + 1000 - int time;
     my $got = $in->('/expires', 'good');
     ok defined $got && $got =~ /^\d+$/ && $got <= $left && $got >= $left - 5,
         'seconds of the grant' or diag $got;

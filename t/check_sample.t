@@ -7,7 +7,7 @@ use Perm::Test;
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $dir = $t->dir;
-my $now = time;
+my $now = int time;
 
 $redis->grant('smoke', undef, 'partner', $now + 1000)
       ->grant('smoke', 'get_user', 'demo', $now + 1000)

@@ -7,7 +7,7 @@ use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
-my $expires = time + 5000;
+my $expires = int(time) + 5000;
 
 $redis->grant('smoke', undef, 'whole', $expires)
       ->grant('smoke', 'get_user', 'demo', $expires + 1)

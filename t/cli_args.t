@@ -191,8 +191,8 @@ subtest 'closed descriptors' => sub {
     my $errors = sub { $redis->cmd('INFO', 'stats')
         =~ /total_error_replies:(\d+)/ ? $1 : die };
 
-    $redis->empty->load->grant('g', 'r', 'a', time + 3600);
-    $redis->used('g', 'r', 'a', time);
+    $redis->empty->load->grant('g', 'r', 'a', int(time) + 3600);
+    $redis->used('g', 'r', 'a', int time);
     my $lines = join '', "bad\n" x 3,
         map { qq({"gateway":"g","app":"a$_","expires":1}\n) } 1 .. 3000;
     my $before = $errors->();

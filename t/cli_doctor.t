@@ -92,7 +92,7 @@ subtest 'what Redis says of itself' => sub {
         join '', map { "$_\r\n" } @_) } };
 
     says($with->({ match => qr/^TIME/, reply => sprintf
-                   "*2\r\n\$10\r\n%d\r\n\$1\r\n0\r\n", time + 100 },
+                   "*2\r\n\$10\r\n%d\r\n\$1\r\n0\r\n", int(time) + 100 },
                  1, 'another time'),
          'clock', 'error', qr/^(99|100|101) s apart/, 'by how much');
 
@@ -118,8 +118,8 @@ subtest 'what Redis says of itself' => sub {
 # named by doctor, told of by what skips them
 
 subtest 'keys of another type' => sub {
-    $redis->empty->load->grant('g', 'r', 'a', time - 10)
-        ->grant('g', 'r', 'z', time - 400 * 86400);
+    $redis->empty->load->grant('g', 'r', 'a', int(time) - 10)
+        ->grant('g', 'r', 'z', int(time) - 400 * 86400);
     $redis->cmd('SET', 'app_permission:grants:{g:odd}', 'x');
     $redis->cmd('SADD', 'app_permission:access:{g:a}', 'x');
 
@@ -221,8 +221,8 @@ for my $name (qw(renewal auditor)) {
 
 
 subtest 'what these users can do' => sub {
-    $redis->grant('g', 'r', 'a', time + 86400);
-    $redis->used('g', 'r', 'a', time);
+    $redis->grant('g', 'r', 'a', int(time) + 86400);
+    $redis->used('g', 'r', 'a', int time);
 
     my $auditor = user('auditor', @{$lines{auditor}});
     $t->cli_is(0, "an auditor's $_->[0]", @$_, { redis => $auditor })

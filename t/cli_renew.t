@@ -10,7 +10,7 @@ my $redis = $t->redis;
 
 my $DAY = 86400;
 my $TERM = 180 * $DAY;
-my $now = time;
+my $now = int time;
 
 sub dump_table {
     return join '', map { my $k = $_; my %h = @{$redis->cmd('HGETALL', $k)};

@@ -3,8 +3,6 @@
 # import: lines in, bad ones refused by number, --replace that never passes
 # through a hole, interrupts, rate and memory.  For what comes out: cli_export.t
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $t = Perm::Test->new;

@@ -3,8 +3,6 @@
 # A cluster: every slot is asked, tracked and written to where it is, while
 # slots move, masters fail over, and nodes come and go.
 
-use Time::HiRes qw(time);
-
 use Perm::Cluster;
 use Perm::Test;
 use Perm::Watch;

@@ -4,8 +4,6 @@
 # start and from nginx's resolver at every new connection.
 
 use IO::Socket::INET;
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $t = Perm::Test->new(late => 1);

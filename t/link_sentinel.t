@@ -3,8 +3,6 @@
 # Behind Sentinels: the master is found, fail-overs are followed under load,
 # and what says that it is a replica is not believed.
 
-use Time::HiRes qw(time);
-
 use Perm::Sentinels;
 use Perm::Test;
 use Perm::Watch;

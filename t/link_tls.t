@@ -2,8 +2,6 @@
 
 # TLS to Redis: what is trusted, what is refused, and that the log says why.
 
-use Time::HiRes qw(time);
-
 use Perm::Ca;
 use Perm::Test;
 use Perm::Util qw(spawn reap);

@@ -3,8 +3,6 @@
 # The rights that README.md lists for the gateway: they suffice, each of them
 # is needed, and the log names the one that is missing.
 
-use Time::HiRes qw(time);
-
 use Perm::Cluster;
 use Perm::Test;
 

@@ -4,8 +4,6 @@
 # was revoked is not allowed as a stale one, whatever the link, the table and
 # the catching up were doing when the change was pushed.
 
-use Time::HiRes qw(time);
-
 use Perm::Cluster;
 use Perm::Sentinels;
 use Perm::Test;

@@ -4,8 +4,6 @@
 # grant, whoever finds the table empty first and whatever was not answered; and
 # no known app is denied while it is loaded again.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $SERVER = <<'EOT';

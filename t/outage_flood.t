@@ -3,8 +3,6 @@
 # A flood of unknown app codes: it does not push known ones out, Redis gets no
 # more lookups than the limit allows, and known apps do not notice.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');

@@ -5,8 +5,6 @@
 # changes already that each key it came upon has changed: calls of those would
 # be unavailable until the link is up, had anybody listened.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT');

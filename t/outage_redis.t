@@ -3,8 +3,6 @@
 # Redis is down: known grants go on deciding, each until its own end; unknown
 # ones follow on_error; nobody waits; and it is over within a second.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 # a time-out that cannot be taken for a busy machine

@@ -3,8 +3,6 @@
 # state=: what was known when nginx ended, also by kill -9, decides after the
 # start while Redis is down.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (workers => 2, server => <<'EOT', http => <<'HTTP');

@@ -3,8 +3,6 @@
 # Last accesses: whose are recorded and whose are not, when they reach Redis,
 # what happens to them there, and when there is no room or no right.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $SERVER = <<'EOT';

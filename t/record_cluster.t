@@ -3,8 +3,6 @@
 # A master of the cluster is gone for good: what the others are to be told
 # waits neither for it nor behind what it has to be told, which is much.
 
-use Time::HiRes qw(sleep time);
-
 use Perm::Cluster;
 use Perm::Test;
 

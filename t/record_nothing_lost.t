@@ -4,8 +4,6 @@
 # nginx come and go; afterwards Redis has exactly the newest second of each,
 # as the access log tells it.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 use Perm::Watch;
 

@@ -4,8 +4,6 @@
 # 80 bytes of gateway, resource and app.  No access of theirs is dropped, and
 # all are known once Redis is gone.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $gateway = 'bk-monitor-production';

@@ -3,34 +3,22 @@
 # The link to Redis: the ways to name one, and each way it can fail, with what
 # a known call, an unknown one, and the log get of it.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my $SERVER = <<'EOT';
         %%DECISION%%
 
-        location = /a { app_permission required; empty_gif; }
+        app_permission required;
+        location = /a     { empty_gif; }
+        location = /open  { app_permission_on_error allow; empty_gif; }
 
         # always asks
 
-        location = /fresh {
-            app_permission required;
-            app_permission_cache_valid 0s denied=0s;
-            empty_gif;
-        }
+        location = /fresh { app_permission_cache_valid 0s denied=0s; empty_gif; }
+
         # asks too, but is content with what is known where that takes long
 
-        location = /short {
-            app_permission required;
-            app_permission_cache_valid 1ms;
-            empty_gif;
-        }
-        location = /open {
-            app_permission required;
-            app_permission_on_error allow;
-            empty_gif;
-        }
+        location = /short { app_permission_cache_valid 1ms; empty_gif; }
 EOT
 
 

@@ -3,8 +3,6 @@
 # A slot of a cluster is on its way to a node that has none yet: keys that were
 # moved there are looked up there, but the node is not tracked.
 
-use Time::HiRes qw(time);
-
 use Perm::Cluster;
 use Perm::Test;
 use Perm::Watch;

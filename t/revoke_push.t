@@ -3,20 +3,15 @@
 # Changes of grants take effect at once, whoever makes them and however, and
 # what happens when they cannot be pushed.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (workers => 2, http => 'app_permission_cache_valid 1h denied=1h;',
              server => <<'EOT');
         %%DECISION%%
 
-        location = /a { app_permission required; empty_gif; }
-        location = /short {
-            app_permission required;
-            app_permission_cache_valid 1s denied=1s;
-            empty_gif;
-        }
+        app_permission required;
+        location = /a     { empty_gif; }
+        location = /short { app_permission_cache_valid 1s denied=1s; empty_gif; }
 EOT
 
 my ($t, $redis, $other, $marks);
@@ -147,13 +142,14 @@ subtest 'eviction' => sub {
 
     my ($used) = $redis->cmd('INFO', 'memory') =~ /used_memory:(\d+)/;
     $redis->cmd('CONFIG', 'SET', 'maxmemory', $used + 200_000);
-    my ($n, @gone);
+    my $n;
+    my $gone = sub { grep { !$redis->cmd('EXISTS', grants($_)) } @apps };
     wait_for(sub {
         eval { $redis->cmd('SET', 'filler-' . ++$n, 'x' x 2000) };
-        @gone = grep { !$redis->cmd('EXISTS', grants($_)) } @apps;
-        return @gone;
+        return scalar $gone->();
     }, 5);
     $redis->cmd('CONFIG', 'SET', 'maxmemory', '0');
+    my @gone = $gone->();
 
     ok @gone && @gone < @apps, scalar(@gone) . ' evicted';
     $t->within($gone[0], "$DENY MISS", 1, 'an evicted grant is none');

@@ -3,8 +3,6 @@
 # No race leaves a stale allow: a lookup that is on its way when a change is
 # pushed never lands as current.
 
-use Time::HiRes qw(time);
-
 use Perm::Test;
 
 my %nginx = (http => <<'HTTP', server => <<'EOT');

@@ -7,12 +7,12 @@ use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
-my $end = time + 86400 * 100;
+my $end = int(time) + 86400 * 100;
 
 $redis->grant('smoke', 'get_user', 'demo', $end)
       ->grant('smoke', undef, 'whole', $end)
-      ->grant('smoke', 'get_user', 'late', time - 10)
-      ->grant('smoke', undef, 'late_whole', time - 10);
+      ->grant('smoke', 'get_user', 'late', int(time) - 10)
+      ->grant('smoke', undef, 'late_whole', int(time) - 10);
 $redis->cmd('HSET', 'app_permission:grants:{smoke:broken}', 'get_user', '{}');
 
 my %config = (workers => 2, server => <<'EOT');

@@ -8,7 +8,7 @@ use Perm::Test;
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $fake = $t->fake_redis(to => $redis);
-my $now = time;
+my $now = int time;
 my $end = $now + 86400;
 
 $redis->grant('smoke', 'get_user', 'demo', $end)

@@ -7,7 +7,7 @@ use Perm::Test;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
-my $now = time;
+my $now = int time;
 my $day = 86400;
 
 $redis->grant('smoke', 'get_user', 'demo', $now + 100 * $day)

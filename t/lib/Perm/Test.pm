@@ -1,7 +1,8 @@
 package Perm::Test;
 
 # The harness: real nginx, real Redis, raw HTTP.  "use Perm::Test" also turns
-# on strict and warnings and gives all of Test::More; see t/README.md.
+# on strict and warnings and gives all of Test::More, and a "time" with
+# fractions; see t/README.md.
 #
 #   use Perm::Test;
 #
@@ -13,12 +14,10 @@ package Perm::Test;
 #       workers => 2,                    # default 1
 #       redis   => $url,                 # instead of that of $t->redis
 #       main    => '...',                # text of the main context
-#       events  => '...',
 #       http    => '...',                # text of http{}, after the setup below
 #       setup   => '...',                # instead of that setup; '' for none
 #       server  => 'location = /a { app_permission required; ... }',
 #       servers => 'server {...}',       # more of them
-#       listen  => 'http2',              # parameters of the server's listen
 #       log     => 'debug',              # level, default info
 #       lua     => 1,                    # loads the Lua module ($t->has_lua)
 #   );
@@ -112,8 +111,8 @@ use Perm::Table;
 use Perm::Util qw(wait_for wait_until free_port slurp spew temp_dir spawn reap);
 
 our @ISA = qw(Perm::Cli);
-our @EXPORT = qw(wait_for wait_until free_port slurp spew json json_lines key
-                 outcome becomes ask answer decision subtest done_testing
+our @EXPORT = qw(time wait_for wait_until free_port slurp spew json json_lines
+                 key outcome becomes ask answer decision subtest done_testing
                  $ALLOW $DENY $UNKNOWN $ASKS);
 
 our $ROOT = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../..');
@@ -259,9 +258,8 @@ sub config {
         'app_permission_gateway smoke;',
         'app_permission_resource get_user;';
 
-    my $user = $> == 0 ? 'user ' . ($o{user} // 'nobody nogroup') . ';' : '';
+    my $user = $> == 0 ? 'user nobody nogroup;' : '';
     my $workers = $o{workers} // 1;
-    my $listen = $o{listen} // '';
 
     # texts of all contexts, with defaults that keep everything in $dir
 
@@ -274,7 +272,6 @@ error_log $dir/error.log @{[$o{log} // 'info']};
 
 events {
     worker_connections 1024;
-    @{[$o{events} // '']}
 }
 
 http {
@@ -293,7 +290,7 @@ http {
     @{[$o{http} // '']}
 
     server {
-        listen 127.0.0.1:%%PORT%% $listen;
+        listen 127.0.0.1:%%PORT%%;
         server_name localhost;
         root $dir/html;
 
@@ -496,17 +493,6 @@ sub all_are {
     my $seen = $self->once($apps, %o)->{outcome};
     Test::More::is_deeply($seen, { $outcome => scalar @$apps }, $name)
         or Test::More::diag(Test::More::explain($seen));
-}
-
-
-sub curl {
-    my ($self, @args) = @_;
-    my @full = map { m{^/} ? "http://127.0.0.1:$self->{listen}$_" : $_ } @args;
-
-    open my $pipe, '-|', 'curl', '-s', '-m', '10', @full
-        or die "curl: $!\n";
-    local $/;
-    return scalar(<$pipe>) // '';
 }
 
 
