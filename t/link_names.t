@@ -147,7 +147,6 @@ subtest 'the next address after a failure' => sub {
         my $begun = time;
         becomes("only-$other", "$ALLOW MISS", "127.0.0.$n dies: the other one",
             undef, 5);
-        my $took = time - $begun;
         $t->soon($begun, 2, '... soon');
         asks($other, '... and stays');
         $at{$n}->run->load;

@@ -215,7 +215,6 @@ subtest 'a node ends while the last accesses are written' => sub {
     does('a', { match => qr/^ZADD/, close => 1 });
     my $begun = time;
     is $t->{nginx}->quit, 0, 'nginx quits';
-    my $took = time - $begun;
     $t->soon($begun, 1.5, '... and does not wait');
     ok $_->commands(qr/^ZADD/), '... both were told' for @node{qw(a b)};
 };

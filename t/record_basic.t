@@ -21,7 +21,6 @@ my $SERVER = <<'EOT';
                             empty_gif; }
 EOT
 
-
 my ($t, $redis);
 
 sub start {

@@ -21,7 +21,6 @@ my $SERVER = <<'EOT';
         location = /short { app_permission_cache_valid 1ms; empty_gif; }
 EOT
 
-
 my $t;
 
 sub back {

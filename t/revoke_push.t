@@ -19,9 +19,13 @@ my $in_an_hour = time + 3600;
 
 sub grants { key('grants', $_[0]) }
 
-sub start {
+sub redis {
     $t = Perm::Test->new(late => 1);
-    $redis = $t->redis(@_)->load;
+    $redis = $t->redis(@_)->load->allow('demo');
+}
+
+sub start {
+    redis(@_);
     $t->nginx(%nginx, redis => $redis->tcp_url);
     $other = $redis->connect;
     ok $t->up, 'changes are pushed';
@@ -43,9 +47,7 @@ sub pushed {
 sub cached {
     my ($app, $decision) = @_;
     pushed();
-    my $got;
-    wait_for(sub { ($got = outcome($app)) eq "$decision HIT" }, 2);
-    is $got, "$decision HIT", "$app: cached";
+    becomes($app, "$decision HIT", "$app: cached", undef, 2);
 }
 
 # connections that hear of changes, and those whose changes they hear of
@@ -262,10 +264,7 @@ sub refused {
 
 
 subtest 'no rights to track' => sub {
-    $t = Perm::Test->new(late => 1);
-    $redis = $t->redis->load;
-    $redis->cmd(qw(ACL SETUSER default -client +client|id));
-    $redis->allow('demo');
+    redis()->cmd(qw(ACL SETUSER default -client +client|id));
     $t->nginx(%nginx);
 
     ok $t->wait_log(qr/does not push changes.*NOPERM/), 'logged';
@@ -274,12 +273,7 @@ subtest 'no rights to track' => sub {
     is outcome('demo', '/short'), "$ALLOW MISS", 'a miss';
     is outcome('demo', '/short'), "$ALLOW HIT", 'cached nevertheless';
     $redis->forbid('demo');
-    my $begun = time;
-    my $got;
-    wait_for(sub { ($got = outcome('demo', '/short')) !~ /^200/ }, 5);
-    like $got, qr/^\Q$DENY/, 'revoked within cache_valid';
-    my $took = time - $begun;
-    $t->soon($begun, 3, '... and not much later');
+    $t->within('demo', $DENY, 3, 'revoked within cache_valid', '/short');
     my $told = $t->log_lines(qr/does not push changes/);
     cmp_ok $told, '<=', 2,
         'logged once, or by the next worker that takes over once more';
@@ -318,12 +312,10 @@ subtest 'what makes no sense' => sub {
 # as one before 6.0 says it
 
 subtest 'Redis that cannot track' => sub {
-    $t = Perm::Test->new(late => 1);
-    $redis = $t->redis->load;
+    redis();
     $t->fake_redis(to => $redis)->rules({ match => qr/^CLIENT/,
         reply => "-ERR unknown command `CLIENT`, with args beginning with:\r\n"
     });
-    $redis->allow('demo');
     $t->nginx(%nginx);
 
     ok $t->wait_log(qr/does not push changes.*it needs Redis 6/), 'logged';
