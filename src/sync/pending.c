@@ -130,6 +130,7 @@ perm_pending_cancel(perm_pending_waiter_t *waiter)
 {
     waiter->pending = NULL;
     ngx_queue_remove(&waiter->queue);
+    ngx_queue_init(&waiter->queue);
 }
 
 
