@@ -35,7 +35,7 @@ sub start {
 
 sub known { like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 4 }
 
-# what a worker says, on a connection to it
+# from the worker of a connection
 
 sub outcome_of { my ($app, $c) = @_; return answer(ask($app, undef, $c)) }
 
@@ -54,7 +54,7 @@ sub loading {
 }
 
 
-# the worker that hears of changes, and a connection to each other one
+# the worker that changes are pushed to, and a connection to each other one
 
 sub workers {
     my ($n) = @_;
@@ -80,7 +80,7 @@ sub workers {
 }
 
 
-# ... while the worker is stopped that hears of it
+# ... while the worker that changes are pushed to is stopped
 
 sub revoked_and_emptied {
     my ($holder, $other) = @_;
@@ -89,9 +89,9 @@ sub revoked_and_emptied {
     my $before = $t->received($other);
     $redis->cmd('FLUSHALL');
     is outcome_of('y', $other), $UNKNOWN, 'the other one finds it empty';
-    is $t->received($other), $before, '... and was not told';
+    is $t->received($other), $before, '... without a push';
     kill 'CONT', $holder;
-    ok wait_for(sub { $t->received >= $before + 2 }), 'told';
+    ok wait_for(sub { $t->received >= $before + 2 }), 'pushed';
 
     emptied();
     loading();
@@ -99,7 +99,7 @@ sub revoked_and_emptied {
 }
 
 
-subtest 'the one that is told is the last to know' => sub {
+subtest 'another worker finds it empty before the push' => sub {
     start(workers => 2);
     my ($holder, $other) = workers(2);
 
@@ -108,11 +108,11 @@ subtest 'the one that is told is the last to know' => sub {
 };
 
 
-subtest '... and was told of something else before' => sub {
+subtest '... after a push of "meta" that was not answered' => sub {
     start(workers => 2, fake => 1);
     my ($holder, $other) = workers(2);
     $t->{fake}->rules($META_BUSY);
-    ok $t->told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), '"meta" was pushed';
 
     kill 'STOP', $holder;
     $t->{fake}->rules;
@@ -120,7 +120,7 @@ subtest '... and was told of something else before' => sub {
 };
 
 
-subtest 'revoked, and emptied while nobody is told' => sub {
+subtest 'revoked, and emptied without a push' => sub {
     start(workers => 2);
     my ($holder, $other) = workers(2);
 
@@ -131,9 +131,9 @@ subtest 'revoked, and emptied while nobody is told' => sub {
     is outcome_of('y', $other), $UNKNOWN, 'the other one finds it empty';
     unlike outcome_of('x1', $other), qr/^200/, 'x1: not allowed';
     like outcome_of('x2', $other), qr/^$ALLOW/, 'x2: allowed';
-    is $t->received($other), $before, '... and nobody was told';
+    is $t->received($other), $before, '... without a push';
     kill 'CONT', $holder;
-    ok wait_for(sub { $t->received > $before }), 'told';
+    ok wait_for(sub { $t->received > $before }), 'pushed';
 
     emptied();
     loading();
@@ -143,25 +143,25 @@ subtest 'revoked, and emptied while nobody is told' => sub {
 subtest 'revoked, and emptied right after it' => sub {
     start();
     ok $t->revoke('x1'), 'revoked';
-    ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'told';
+    ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'pushed';
     emptied();
     loading();
 };
 
 
-# that it may have been emptied was told, but whether it was is not known when
-# there is nobody any more to tell when it is
+# "meta" was pushed, so that the table may be empty; whether it is was not
+# answered before pushes end
 
-sub doubt {
+sub suspect {
     start(fake => 1);
     $t->{fake}->rules($META_BUSY);
-    ok $t->told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), '"meta" was pushed';
     ok $t->revoke('x1'), 'revoked';
     $t->{fake}->rules($TRACKING_BUSY);
 }
 
-subtest 'tracking is lost before it is known' => sub {
-    doubt();
+subtest 'pushes end before the table was asked for' => sub {
+    suspect();
     $redis->kill;
     $redis->run;
     ok wait_for(sub { $t->status->{redis}{up} }), 'another Redis';
@@ -173,8 +173,8 @@ subtest 'tracking is lost before it is known' => sub {
 };
 
 
-subtest 'the worker is killed before it is known' => sub {
-    doubt();
+subtest 'the worker is killed before the table was asked for' => sub {
+    suspect();
     $t->{fake}->forget;
     $t->{nginx}->allow(qr/exited on signal 9/);
     kill 'KILL', $t->{nginx}->workers;
@@ -184,7 +184,7 @@ subtest 'the worker is killed before it is known' => sub {
 };
 
 
-# by what is there by then, or was when it was asked
+# the answer is of then, or of before
 
 for my $case (['then', $META_HELD, 'x1', 'x2'],
               ['before', { %$META_HELD, reply => "\$1\r\n1\r\n" }, 'x1'])
@@ -231,9 +231,9 @@ subtest 'asked before it was loaded, answered after it' => sub {
     like outcome('x1'), qr/^$ALLOW/, '... nor after it';
 };
 
-# ... which nobody was told of
+# ... without a push
 
-subtest 'asked before it was loaded, answered untold' => sub {
+subtest 'asked before it was loaded, answered before the push' => sub {
     start(fake => 1, workers => 2);
     my ($holder, $other) = workers(2);
     $redis->cmd('FLUSHALL');
@@ -247,7 +247,7 @@ subtest 'asked before it was loaded, answered untold' => sub {
     like answer($c), qr/^$ALLOW/, 'x1: not denied';
     like outcome_of('x1', $other), qr/^$ALLOW/, '... nor after it';
     kill 'CONT', $holder;
-    ok $t->settled, 'told';
+    ok $t->settled, 'pushed';
     like outcome_of('x1', $other), qr/^$ALLOW/, '... nor then';
 };
 
@@ -273,7 +273,7 @@ subtest 'asked before it was loaded, answered after another one' => sub {
 };
 
 
-# asked once more, but with what is left of the time
+# A lookup is sent again in what is left of its time.
 
 subtest 'asked once more, and not answered' => sub {
     start(fake => 1);
@@ -284,7 +284,7 @@ subtest 'asked once more, and not answered' => sub {
     my $c = ask('y');
     ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
                       && $t->{fake}->commands($META) }), 'asked';
-    ok $t->told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), '"meta" was pushed';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 2, 'asked twice';
     my $took = time - $begun;
@@ -293,7 +293,7 @@ subtest 'asked once more, and not answered' => sub {
 };
 
 
-# ... nor with more than the limit lets unknown keys have
+# ... and within the limit of unknown keys.
 
 subtest 'asked once more, beyond the limit' => sub {
     start(fake => 1, http => 'app_permission_lookup_limit 1r/s burst=4;');
@@ -304,13 +304,14 @@ subtest 'asked once more, beyond the limit' => sub {
     my $c = ask('y');
     ok wait_for(sub { $t->{fake}->commands(qr/^HMGET .*:y}/)
                       && $t->{fake}->commands($META) }), 'asked';
-    ok $t->told(sub { $redis->load }), 'a doubt';
+    ok $t->told(sub { $redis->load }), '"meta" was pushed';
     is answer($c), $UNKNOWN, 'unavailable';
     is scalar($t->{fake}->commands(qr/^HMGET .*:y}/)), 1, 'asked once';
 };
 
 
-# excused is what allowed: a denial may be what the load changes
+# A changed grant goes on deciding, a changed denial does not: the load may have
+# brought a grant.
 
 subtest 'a grant that was not there before' => sub {
     start();

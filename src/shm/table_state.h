@@ -71,15 +71,14 @@ typedef struct {
 void perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache);
 
 
-/* what the last answers said */
+/* by the last answers */
 
 perm_table_known_t perm_table_state_known(perm_table_state_t *table);
 
 
 /*
- * An event of the worker that is told of changes, in the order of its
- * connection.  The table is to be asked for then; in a gap that can wait for
- * its end.
+ * For the worker that changes are pushed to, in their order.  The table is to
+ * be asked for then; in a gap that can wait for its end.
  */
 
 void perm_table_state_event(perm_table_state_t *table,

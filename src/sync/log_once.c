@@ -7,8 +7,8 @@
 
 
 #define PERM_LOG_ONCE_SHOWN  128   /* bytes of an error that the log shows */
-#define PERM_LOG_ONCE_SAME   16    /* of these tell errors apart: the code, and
-                                      not the key that is named behind it */
+#define PERM_LOG_ONCE_SAME   16    /* bytes that make an error another one: the
+                                      code, and not a key named behind it */
 #define PERM_LOG_ONCE_LINES  60    /* in a minute */
 
 

@@ -2,7 +2,7 @@
 #include "sync/revalidate.h"
 
 
-/* changes come in bursts, and calls see to most of it by themselves */
+/* changes come in bursts, and requests of the apps refetch most of it */
 
 #define PERM_REVALIDATE_DELAY      100     /* ms from a change to a walk */
 

@@ -1,7 +1,7 @@
 
 /*
- * What the configuration says of shared memory and Redis.  The directives of
- * the http floor fill it in; it lives as long as its cycle.
+ * The configuration of shared memory and Redis.  The directives fill it in; it
+ * lives as long as its cycle.
  */
 
 
