@@ -39,6 +39,13 @@ perm_str(const char *text)
 }
 
 
+static inline int
+perm_str_equal(perm_str_t a, perm_str_t b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+
 /* the names that each access has, and that a decision is about */
 
 typedef struct {

@@ -6,7 +6,7 @@
 
 #include "redis/client_priv.h"
 
-#include "resp/redirect.h"
+#include "resp/cluster.h"
 
 
 #define PERM_REDIS_TRIES_MAX  6
@@ -114,7 +114,7 @@ perm_redis_client_redirect_error(perm_redis_client_t *redis,
     }
 
     asked = perm_str((char *) via->node.name);
-    redirect = perm_redirect_parse(reply, asked);
+    redirect = perm_cluster_redirect(reply, asked);
 
     if (redirect.kind == PERM_REDIRECT_MOVED
         || perm_reply_error(reply, "CLUSTERDOWN"))

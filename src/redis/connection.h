@@ -18,7 +18,7 @@
 
 #include "redis/command.h"
 #include "redis/conf.h"
-#include "resp/role.h"
+#include "resp/reply.h"
 
 
 typedef struct perm_redis_connection_s  perm_redis_connection_t;

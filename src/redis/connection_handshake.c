@@ -190,7 +190,7 @@ perm_redis_handshake_role(void *data, redisReply *reply)
         return;
     }
 
-    if (perm_role_parse(reply, &connection->role) != 0) {
+    if (perm_reply_role(reply, &connection->role) != 0) {
         perm_redis_handshake_refused(connection, "ROLE", reply);
         return;
     }

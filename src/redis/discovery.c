@@ -1,8 +1,7 @@
 
 #include "redis/discovery.h"
 
-#include "resp/cluster_slots.h"
-#include "resp/sentinel.h"
+#include "resp/cluster.h"
 
 
 #define PERM_REDIS_DISCOVERY_APART  100   /* ms between questions, at least */
@@ -403,7 +402,7 @@ perm_redis_discovery_parse_master(perm_redis_discovery_t *discovery,
     const char            *useless;
     perm_reply_address_t   master;
 
-    useless = perm_sentinel_parse(reply, "it knows no master of the name in "
+    useless = perm_reply_sentinel(reply, "it knows no master of the name in "
                                   "\"app_permission_redis\"", &master);
     if (useless != NULL) {
         return useless;

@@ -3,15 +3,14 @@
 
 #include <string.h>
 
-
-static const perm_advice_t  perm_advice_noperm = {
-    "NOPERM", PERM_ADVICE_NONE,
-    "its user needs the right, see \"ACL SETUSER\" in the manual",
-    "give this user the right, with ACL SETUSER"
-};
+#include "resp/reply.h"
 
 
 static const perm_advice_t  perm_advice_table[] = {
+    { "NOPERM", PERM_ADVICE_NONE,
+      "its user needs the right, see \"ACL SETUSER\" in the manual",
+      "give this user the right, with ACL SETUSER" },
+
     { "NOAUTH", PERM_ADVICE_NONE,
       "set a password in \"app_permission_redis\" or "
       "\"app_permission_redis_password_file\"",
@@ -77,37 +76,23 @@ static const perm_advice_t  perm_advice_table[] = {
 };
 
 
-static int
-perm_advice_begins(const char *error, const char *code)
-{
-    size_t  len;
-
-    len = strlen(code);
-
-    return strncmp(error, code, len) == 0
-           && (len == 0 || error[len] == '\0' || error[len] == ' ');
-}
-
-
 const perm_advice_t *
 perm_advice_find(const char *error)
 {
     const perm_advice_t  *advice;
 
-    /* when a script lacks a right: of Redis 7.0, and from 7.2 on */
+    /* a script lacks a right: the words of Redis 7.0, and from 7.2 on */
 
-    if (perm_advice_begins(error, perm_advice_noperm.code)
-        || strstr(error, "user executing the script") != NULL
+    if (strstr(error, "user executing the script") != NULL
         || strstr(error, "ACL failure in script") != NULL)
     {
-        return &perm_advice_noperm;
+        error = "NOPERM";
     }
 
-    for (advice = perm_advice_table;
-         !perm_advice_begins(error, advice->code);
-         advice++)
-    {
-        /* void */
+    advice = perm_advice_table;
+
+    while (*advice->code && !perm_reply_code(error, advice->code)) {
+        advice++;
     }
 
     return advice;

@@ -1,6 +1,7 @@
 
 #include "resp/printable.h"
 
+#include <stdio.h>
 #include <string.h>
 
 
@@ -10,36 +11,29 @@
 size_t
 perm_printable(char *buf, size_t size, perm_str_t text, int quoted)
 {
+    int             plain;
     char           *p, *cut;
-    size_t          i, len;
+    size_t          i;
     unsigned char   c;
 
-    static const char  hex[] = "0123456789abcdef";
-
     p = buf;
-    cut = buf;
+    cut = buf;     /* the last place that has room for the dots behind it */
 
     for (i = 0; i < text.len; i++) {
         c = (unsigned char) text.data[i];
+        plain = (c >= ' ' && c <= '~' && c != '\\' && !(quoted && c == '"'));
 
-        len = (c < ' ' || c > '~' || c == '\\' || (quoted && c == '"')) ? 4 : 1;
-
-        if ((size_t) (p - buf) + len >= size) {
-            memcpy(cut, CUT, sizeof(CUT));
-            return (size_t) (cut - buf) + sizeof(CUT) - 1;
+        if ((size_t) (p - buf) + (plain ? 1 : 4) >= size) {
+            p = cut + sprintf(cut, CUT);
+            break;
         }
 
-        if (len == 1) {
+        if (plain) {
             *p++ = (char) c;
 
         } else {
-            *p++ = '\\';
-            *p++ = 'x';
-            *p++ = hex[c >> 4];
-            *p++ = hex[c & 0xf];
+            p += sprintf(p, "\\x%02x", c);
         }
-
-        /* the last place that has room for the dots behind it */
 
         if ((size_t) (p - buf) + sizeof(CUT) <= size) {
             cut = p;

@@ -1,14 +1,13 @@
 
 /*
  * CLUSTER SLOTS, MOVED and ASK, as servers of several versions say them.
- * sources: src/resp/reply.c src/resp/cluster_slots.c src/resp/redirect.c
+ * sources: src/resp/reply.c src/resp/cluster.c
  */
 
 
 #include "resp.h"
 
-#include "resp/cluster_slots.h"
-#include "resp/redirect.h"
+#include "resp/cluster.h"
 
 
 #define ID  "$40\r\nf128521d8c52ee61eec230bbfea5fe45b3157074\r\n"
@@ -218,7 +217,7 @@ sent(const char *bytes, perm_redirect_kind_t kind, unsigned slot,
     perm_redirect_t   redirect;
 
     reply = replied(bytes);
-    redirect = perm_redirect_parse(reply, asked);
+    redirect = perm_cluster_redirect(reply, asked);
 
     ok(redirect.kind == kind && redirect.to.port == port
        && (port == 0

@@ -1,16 +1,14 @@
 
 /*
  * ROLE, what Sentinels say, and what errors of several versions mean.
- * sources: src/resp/reply.c src/resp/role.c src/resp/sentinel.c
- * sources: src/resp/advice.c
+ * sources: src/resp/advice.c src/resp/reply.c
  */
 
 
 #include "resp.h"
 
 #include "resp/advice.h"
-#include "resp/role.h"
-#include "resp/sentinel.h"
+#include "resp/reply.h"
 
 
 #define REFUSED  9
@@ -24,7 +22,7 @@ role(const char *what, const char *bytes, int expected)
     perm_role_t  role;
 
     reply = replied(bytes);
-    got = perm_role_parse(reply, &role) == 0 ? (int) role : REFUSED;
+    got = perm_reply_role(reply, &role) == 0 ? (int) role : REFUSED;
 
     ok(got == expected, "ROLE, %s", what);
 
@@ -73,7 +71,7 @@ sentinel(const char *what, const char *bytes, const char *error,
     perm_reply_address_t   master;
 
     reply = replied(bytes);
-    got = perm_sentinel_parse(reply, "it knows none", &master);
+    got = perm_reply_sentinel(reply, "it knows none", &master);
 
     ok(error ? (got != NULL && strstr(got, error) != NULL)
              : (got == NULL && is(master.host, host) && master.port == port),

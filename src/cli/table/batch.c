@@ -85,13 +85,6 @@ hash(uint32_t value, perm_str_t text)
 }
 
 
-static int
-equal(perm_str_t a, perm_str_t b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-
 /* puts the item behind those of the same grant, and in their bucket's place */
 
 static void
@@ -111,8 +104,8 @@ link_item(perm_batch_t *batch, perm_batch_item_t *item)
     {
         earlier = *at;
 
-        if (equal(earlier->key, item->key)
-            && equal(earlier->field, item->field))
+        if (perm_str_equal(earlier->key, item->key)
+            && perm_str_equal(earlier->field, item->field))
         {
             earlier->later = item;
             item->first = earlier->first;
@@ -188,7 +181,7 @@ new_value(void *data, perm_str_t old)
         merged = perm_str(value);
     }
 
-    if (old.data != NULL && equal(old, merged)) {
+    if (old.data != NULL && perm_str_equal(old, merged)) {
         free(value);
         return NULL;
     }

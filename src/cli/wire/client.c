@@ -10,7 +10,7 @@
 #include "cli/util/alloc.h"
 #include "cli/util/output.h"
 #include "resp/advice.h"
-#include "resp/redirect.h"
+#include "resp/cluster.h"
 
 
 #define WINDOW         2048    /* commands on their way to one server */
@@ -218,7 +218,7 @@ retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
         return 0;
     }
 
-    redirect = perm_redirect_parse(reply, perm_str(node->address.host));
+    redirect = perm_cluster_redirect(reply, perm_str(node->address.host));
 
     if (redirect.kind != PERM_REDIRECT_NONE) {
         return redirect_to(client, pending, &redirect);

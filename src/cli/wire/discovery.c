@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resp/cluster_slots.h"
-#include "resp/role.h"
-#include "resp/sentinel.h"
+#include "resp/cluster.h"
 
 
 typedef int (*perm_ask_pt)(perm_discovery_t *discovery,
@@ -177,7 +175,7 @@ check_master(perm_discovery_t *discovery, perm_node_t *node)
     reply = call(node->connection, "ROLE", "");
 
     if (reply != NULL) {
-        rc = (perm_role_parse(reply, &role) == 0 && role == PERM_ROLE_MASTER)
+        rc = (perm_reply_role(reply, &role) == 0 && role == PERM_ROLE_MASTER)
              ? 0 : perm_connection_fail("%s is no master",
                                         perm_connection_name(node->connection));
         freeReplyObject(reply);
@@ -212,7 +210,7 @@ ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address)
     snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"", name);
 
     node = NULL;
-    useless = perm_sentinel_parse(reply, unknown, &master);
+    useless = perm_reply_sentinel(reply, unknown, &master);
 
     if (useless == NULL) {
         node = perm_discovery_at(discovery, master.host, master.port);
