@@ -82,9 +82,13 @@ package Perm::Test;
 # app $http_x_app, gateway smoke, resource get_user.  In every text these are
 # replaced: %%DIR%% (the temporary directory), %%REDIS%% (URL), %%PORT%% (the
 # server's), %%PORT_x%% (any other; $t->port('x')), %%BACKEND%% (a proxy_pass
-# target that answers 200 "backend <uri>\n"), %%CONF%% (the project's conf.d),
-# %%DECISION%% (headers that show the decision, when it expires, the worker).
-# location = /status and the log are there in every server of this harness.
+# target that answers 200 "backend <uri>\n"), %%DECISION%% (headers that show
+# the decision, when it expires, and the worker).  location = /status and the
+# log are there in every server of this harness.
+#
+# Helpers: wait_for(sub { condition }, $seconds), wait_until($moment),
+# free_port, slurp($file), spew($file, $text), json($text), json_lines($text),
+# key('grants', $app, $gateway) (a key of Redis).
 #
 # PERM_SLOW=n stretches every time-out; TEST_KEEP=1 keeps the directory, which
 # is in memory unless TMPDIR says where.
@@ -223,7 +227,6 @@ sub expand {
     $text =~ s/%%DECISION%%/$DECISION/g;
     $text =~ s/%%DIR%%/$self->{dir}/g;
     $text =~ s/%%REDIS%%/$url/g;
-    $text =~ s/%%CONF%%/$ROOT\/conf.d/g;
     $text =~ s/%%BACKEND%%/http:\/\/unix:$self->{dir}\/backend.sock:/g;
     $text =~ s/%%PORT(?:_(\w+))?%%/$self->port($1)/ge;
     return $text;
