@@ -18,8 +18,8 @@ struct perm_flush_s {
     perm_flush_batch_t   *batch;
     ngx_log_t            *log;
 
-    ngx_event_t           turn;        /* every PERM_LEASE_RENEW ms */
-    ngx_event_t           step;        /* while there is work */
+    ngx_event_t           timer;       /* every PERM_LEASE_RENEW ms, or sooner
+                                          while there is work */
 
     ngx_msec_t            started;     /* monotonic */
     ngx_msec_t            due;         /* monotonic: the next flush */
@@ -33,12 +33,11 @@ struct perm_flush_s {
 };
 
 
-static void perm_flush_turn(ngx_event_t *ev);
+static void perm_flush_timer(ngx_event_t *ev);
 static ngx_uint_t perm_flush_hold(perm_flush_t *flush);
 static void perm_flush_stop(perm_flush_t *flush);
-static void perm_flush_step(ngx_event_t *ev);
-static void perm_flush_send(perm_flush_t *flush);
-static void perm_flush_write(perm_flush_t *flush);
+static void perm_flush_send(perm_flush_t *flush, ngx_msec_t now);
+static void perm_flush_write(perm_flush_t *flush, ngx_msec_t now);
 static void perm_flush_dropped(perm_flush_t *flush);
 
 
@@ -66,17 +65,12 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *redis,
         return NULL;
     }
 
-    flush->turn.handler = perm_flush_turn;
-    flush->turn.data = flush;
-    flush->turn.log = cycle->log;
-    flush->turn.cancelable = 1;
+    flush->timer.handler = perm_flush_timer;
+    flush->timer.data = flush;
+    flush->timer.log = cycle->log;
+    flush->timer.cancelable = 1;
 
-    flush->step.handler = perm_flush_step;
-    flush->step.data = flush;
-    flush->step.log = cycle->log;
-    flush->step.cancelable = 1;
-
-    ngx_add_timer(&flush->turn, PERM_LEASE_RENEW);
+    ngx_add_timer(&flush->timer, PERM_LEASE_RENEW);
 
     return flush;
 }
@@ -94,12 +88,8 @@ perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
     ngx_msec_t  end, now;
     ngx_uint_t  i;
 
-    if (flush->turn.timer_set) {
-        ngx_del_timer(&flush->turn);
-    }
-
-    if (flush->step.timer_set) {
-        ngx_del_timer(&flush->step);
+    if (flush->timer.timer_set) {
+        ngx_del_timer(&flush->timer);
     }
 
     perm_flush_stop(flush);
@@ -138,20 +128,19 @@ perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec)
 
 
 static void
-perm_flush_turn(ngx_event_t *ev)
+perm_flush_timer(ngx_event_t *ev)
 {
     perm_flush_t *flush = ev->data;
 
     ngx_msec_t  now;
 
-    ngx_add_timer(ev, PERM_LEASE_RENEW);
-
-    now = ngx_current_msec;
-
     if (!perm_flush_hold(flush)) {
         perm_flush_stop(flush);
+        ngx_add_timer(ev, PERM_LEASE_RENEW);
         return;
     }
+
+    now = ngx_current_msec;
 
     if (!flush->holding) {
 
@@ -166,28 +155,11 @@ perm_flush_turn(ngx_event_t *ev)
     }
 
     perm_flush_dropped(flush);
+    perm_flush_send(flush, now);
+    perm_flush_write(flush, now);
 
-    if (!flush->flushing
-        && (ngx_msec_int_t) (now - flush->due) >= 0
-        && perm_redis_client_state(flush->redis) == PERM_REDIS_UP)
-    {
-        flush->flushing = 1;
-        flush->started = now;
-        perm_flush_batch_start(flush->batch);
-    }
-
-    if (flush->conf->state
-        && !flush->zone->replaced
-        && !flush->writing
-        && (ngx_msec_int_t) (now - flush->snapshot) >= 0)
-    {
-        flush->writing = 1;
-        flush->snapshot = now + PERM_FLUSH_SNAPSHOT;
-    }
-
-    if ((flush->flushing || flush->writing) && !flush->step.timer_set) {
-        ngx_add_timer(&flush->step, PERM_FLUSH_STEP);
-    }
+    ngx_add_timer(ev, (flush->flushing || flush->writing) ? PERM_FLUSH_STEP
+                                                          : PERM_LEASE_RENEW);
 }
 
 
@@ -238,35 +210,29 @@ perm_flush_stop(perm_flush_t *flush)
 }
 
 
-static void
-perm_flush_step(ngx_event_t *ev)
-{
-    perm_flush_t *flush = ev->data;
-
-    if (flush->flushing) {
-        perm_flush_send(flush);
-    }
-
-    if (flush->writing) {
-        perm_flush_write(flush);
-    }
-
-    if (flush->flushing || flush->writing) {
-        ngx_add_timer(ev, PERM_FLUSH_STEP);
-    }
-}
-
-
 /*
  * An access that is recorded behind the walk waits for the next one, and until
  * that comes by.  So the longer a walk takes, the sooner the next one begins.
  */
 
 static void
-perm_flush_send(perm_flush_t *flush)
+perm_flush_send(perm_flush_t *flush, ngx_msec_t now)
 {
     ngx_int_t   rc;
-    ngx_msec_t  now, took, interval;
+    ngx_msec_t  took, interval;
+
+    if (!flush->flushing) {
+
+        if ((ngx_msec_int_t) (now - flush->due) < 0
+            || perm_redis_client_state(flush->redis) != PERM_REDIS_UP)
+        {
+            return;
+        }
+
+        flush->flushing = 1;
+        flush->started = now;
+        perm_flush_batch_start(flush->batch);
+    }
 
     rc = perm_flush_batch_step(flush->batch);
 
@@ -276,7 +242,6 @@ perm_flush_send(perm_flush_t *flush)
 
     flush->flushing = 0;
 
-    now = ngx_current_msec;
     took = now - flush->started;
     interval = flush->conf->flush;
 
@@ -298,16 +263,27 @@ perm_flush_send(perm_flush_t *flush)
 
 
 static void
-perm_flush_write(perm_flush_t *flush)
+perm_flush_write(perm_flush_t *flush, ngx_msec_t now)
 {
+    if (!flush->writing) {
+
+        if (flush->conf->state == NULL
+            || (ngx_msec_int_t) (now - flush->snapshot) < 0)
+        {
+            return;
+        }
+
+        flush->writing = 1;
+        flush->snapshot = now + PERM_FLUSH_SNAPSHOT;
+    }
+
     if (flush->zone->replaced) {
         flush->writing = 0;
         perm_state_files_abandon(flush->conf->state);
-        return;
-    }
 
-    if (perm_state_files_write(flush->conf->state, flush->zone, flush->log)
-        != NGX_AGAIN)
+    } else if (perm_state_files_write(flush->conf->state, flush->zone,
+                                      flush->log)
+               != NGX_AGAIN)
     {
         flush->writing = 0;
     }
