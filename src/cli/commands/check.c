@@ -11,6 +11,7 @@
 typedef struct {
     perm_str_t       value;         /* data NULL: absent */
     int64_t          expires;
+    const char      *state;
     char             type[PERM_TYPE_SIZE];
     int64_t          granted;
 } perm_check_grant_t;
@@ -28,11 +29,11 @@ typedef struct {
 
 static perm_exit_t run_check(perm_cli_t *cli);
 static void look_up(perm_cli_t *cli, perm_check_t *check);
-static void read_grant(const redisReply *reply, perm_check_grant_t *grant);
+static void read_grant(const redisReply *reply, int64_t now,
+    perm_check_grant_t *grant);
 static void print_json(const perm_cli_t *cli, const perm_check_t *check);
-static void print_text(const perm_cli_t *cli, const perm_check_t *check);
-static void print_grant(const perm_cli_t *cli, const char *name,
-    const perm_check_grant_t *grant);
+static void print_text(const perm_check_t *check);
+static void print_grant(const char *name, const perm_check_grant_t *grant);
 
 
 static const perm_option_t  check_options[] = {
@@ -62,7 +63,7 @@ run_check(perm_cli_t *cli)
     const perm_tuple_t  *tuple;
 
     static const perm_check_grant_t  absent = {
-        { 0, NULL }, PERM_GRANT_ABSENT, "", PERM_GRANT_ABSENT
+        { 0, NULL }, PERM_GRANT_ABSENT, "absent", "", PERM_GRANT_ABSENT
     };
 
     check.gateway = absent;
@@ -83,7 +84,7 @@ run_check(perm_cli_t *cli)
     if (cli->args.json) {
         print_json(cli, &check);
     } else {
-        print_text(cli, &check);
+        print_text(&check);
     }
 
     if (check.reply != NULL) {
@@ -120,8 +121,8 @@ look_up(perm_cli_t *cli, perm_check_t *check)
                           "something else");
     }
 
-    read_grant(reply->element[0], &check->gateway);
-    read_grant(reply->element[1], &check->resource);
+    read_grant(reply->element[0], table->now, &check->gateway);
+    read_grant(reply->element[1], table->now, &check->resource);
 
     check->last = perm_table_last(table, &tuple);
     tuple.resource.len = 0;
@@ -137,15 +138,19 @@ look_up(perm_cli_t *cli, perm_check_t *check)
 
 
 static void
-read_grant(const redisReply *reply, perm_check_grant_t *grant)
+read_grant(const redisReply *reply, int64_t now, perm_check_grant_t *grant)
 {
     grant->value = perm_table_bytes(reply);
 
-    if (grant->value.data != NULL) {
-        grant->expires = perm_grant_expires(grant->value);
-        perm_grant_details(grant->value, grant->type, sizeof(grant->type),
-                           &grant->granted);
+    if (grant->value.data == NULL) {
+        return;
     }
+
+    grant->expires = perm_grant_expires(grant->value);
+    grant->state = (grant->expires < 0) ? "unreadable"
+                   : perm_grant_live(grant->expires, now) ? "live" : "expired";
+    perm_grant_details(grant->value, grant->type, sizeof(grant->type),
+                       &grant->granted);
 }
 
 
@@ -156,32 +161,32 @@ print_json(const perm_cli_t *cli, const perm_check_t *check)
 
     tuple = &cli->args.tuple;
 
-    perm_output_open(stdout, NULL, '{');
-    perm_output_string(stdout, "gateway", tuple->gateway);
-    perm_output_string(stdout, "resource", tuple->resource);
-    perm_output_string(stdout, "app", tuple->app);
-    perm_output_string(stdout, "decision",
-                       perm_decision_outcome_name(check->decision.outcome));
-    perm_output_string(stdout, "reason",
-                       perm_decision_reason_name(check->decision.reason));
-    perm_output_number(stdout, "expires", check->decision.expires);
-    print_grant(cli, "gateway_grant", &check->gateway);
-    print_grant(cli, "resource_grant", &check->resource);
-    perm_output_number(stdout, "last_access", check->last);
-    perm_output_number(stdout, "gateway_last_access", check->gateway_last);
-    perm_output_close(stdout, '}');
+    perm_output_json(stdout, "{'gateway':%b,'resource':%b,'app':%b,"
+                     "'decision':%b,'reason':%b,'expires':%n,"
+                     "'gateway_grant':{'state':%s,'expires':%n%d},"
+                     "'resource_grant':{'state':%s,'expires':%n%d},"
+                     "'last_access':%n,'gateway_last_access':%n}\n",
+                     tuple->gateway, tuple->resource, tuple->app,
+                     perm_decision_outcome_name(check->decision.outcome),
+                     perm_decision_reason_name(check->decision.reason),
+                     check->decision.expires,
+                     check->gateway.state, check->gateway.expires,
+                     check->gateway.type, check->gateway.granted,
+                     check->resource.state, check->resource.expires,
+                     check->resource.type, check->resource.granted,
+                     check->last, check->gateway_last);
 }
 
 
 static void
-print_text(const perm_cli_t *cli, const perm_check_t *check)
+print_text(const perm_check_t *check)
 {
     printf("%-16s%s (%s)\n", "decision",
            perm_decision_outcome_name(check->decision.outcome).data,
            perm_decision_reason_name(check->decision.reason).data);
 
-    print_grant(cli, "gateway grant", &check->gateway);
-    print_grant(cli, "resource grant", &check->resource);
+    print_grant("gateway grant", &check->gateway);
+    print_grant("resource grant", &check->resource);
 
     printf("%-16s%s\n%-16s%s, of any resource\n", "last access",
            perm_output_time(check->last), "",
@@ -190,26 +195,9 @@ print_text(const perm_cli_t *cli, const perm_check_t *check)
 
 
 static void
-print_grant(const perm_cli_t *cli, const char *name,
-    const perm_check_grant_t *grant)
+print_grant(const char *name, const perm_check_grant_t *grant)
 {
-    const char  *state;
-
-    state = (grant->expires == PERM_GRANT_ABSENT) ? "absent"
-            : (grant->expires < 0) ? "unreadable"
-            : perm_grant_live(grant->expires, cli->table.now) ? "live"
-            : "expired";
-
-    if (cli->args.json) {
-        perm_output_open(stdout, name, '{');
-        perm_output_text(stdout, "state", state);
-        perm_output_number(stdout, "expires", grant->expires);
-        perm_output_details(stdout, grant->type, grant->granted);
-        perm_output_close(stdout, '}');
-        return;
-    }
-
-    printf("%-16s%s", name, state);
+    printf("%-16s%s", name, grant->state);
 
     if (grant->expires >= 0) {
         printf(grant->expires >= PERM_GRANT_PERMANENT ? ", %s" : ", until %s",

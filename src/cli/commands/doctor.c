@@ -175,16 +175,9 @@ perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
         return;
     }
 
-    perm_output_open(stdout, NULL, '{');
-    perm_output_text(stdout, "status", levels[level]);
-    perm_output_text(stdout, "check", check);
-
-    if (*server) {
-        perm_output_text(stdout, "server", server);
-    }
-
-    perm_output_text(stdout, "message", text);
-    perm_output_close(stdout, '}');
+    perm_output_json(stdout, "{'status':%s,'check':%s", levels[level], check);
+    perm_output_json(stdout, *server ? ",'server':%s" : "", server);
+    perm_output_json(stdout, ",'message':%s}\n", text);
 }
 
 

@@ -310,9 +310,7 @@ print_app(const perm_cli_t *cli, FILE *file, const perm_ending_t *list,
     size_t         i;
     perm_tuple_t   tuple;
 
-    perm_output_open(file, NULL, '{');
-    perm_output_string(file, "app", list->tuple.app);
-    perm_output_open(file, "grants", '[');
+    perm_output_json(file, "{'app':%b,'grants':[", list->tuple.app);
 
     for (i = 0; i < n; i++) {
 
@@ -325,17 +323,13 @@ print_app(const perm_cli_t *cli, FILE *file, const perm_ending_t *list,
         tuple = list[i].tuple;
         tuple.app.len = 0;
 
-        perm_output_open(file, NULL, '{');
-        perm_output_tuple(file, &tuple);
-        perm_output_number(file, "expires", list[i].expires);
-        perm_output_text(file, "expires_at",
-                         perm_output_time(list[i].expires));
-        perm_output_number(file, "days_left",
-                           (list[i].expires - cli->table.now) / DAY);
-        perm_output_number(file, "last_access", list[i].last);
-        perm_output_close(file, '}');
+        perm_output_json(file, i ? ",{%t," : "{%t,", &tuple);
+        perm_output_json(file, "'expires':%n,'expires_at':%s,'days_left':%n,"
+                         "'last_access':%n}", list[i].expires,
+                         perm_output_time(list[i].expires),
+                         (list[i].expires - cli->table.now) / DAY,
+                         list[i].last);
     }
 
-    perm_output_close(file, ']');
-    perm_output_close(file, '}');
+    fputs("]}\n", file);
 }

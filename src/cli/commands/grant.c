@@ -208,15 +208,9 @@ print_result(const perm_cli_t *cli, const char *result, int64_t expires)
     tuple = &cli->args.tuple;
 
     if (cli->args.json) {
-        perm_output_open(stdout, NULL, '{');
-        perm_output_tuple(stdout, tuple);
-        perm_output_text(stdout, "result", result);
-
-        if (expires >= 0) {
-            perm_output_number(stdout, "expires", expires);
-        }
-
-        perm_output_close(stdout, '}');
+        perm_output_json(stdout, expires >= 0
+                         ? "{%t,'result':%s,'expires':%n}\n"
+                         : "{%t,'result':%s}\n", tuple, result, expires);
         return;
     }
 

@@ -416,13 +416,9 @@ report(const perm_import_t *import)
                      counts->unchanged, import->bad, import->removed);
 
     if (import->cli->args.json) {
-        perm_output_open(stdout, NULL, '{');
-        perm_output_number(stdout, "grants", import->good);
-        perm_output_number(stdout, "new", counts->added);
-        perm_output_number(stdout, "changed", counts->changed);
-        perm_output_number(stdout, "unchanged", counts->unchanged);
-        perm_output_number(stdout, "refused", import->bad);
-        perm_output_number(stdout, "removed", import->removed);
-        perm_output_close(stdout, '}');
+        perm_output_json(stdout, "{'grants':%n,'new':%n,'changed':%n,"
+                         "'unchanged':%n,'refused':%n,'removed':%n}\n",
+                         import->good, counts->added, counts->changed,
+                         counts->unchanged, import->bad, import->removed);
     }
 }

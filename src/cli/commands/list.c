@@ -1,6 +1,6 @@
 
 /*
- * list: grants with their last accesses.
+ * list and access: grants with their last accesses, and accesses alone.
  */
 
 
@@ -18,8 +18,9 @@ typedef struct {
 static perm_exit_t run_list(perm_cli_t *cli);
 static void list_rows(void *data, perm_row_t *rows, size_t n);
 static int wanted(const perm_cli_t *cli, const perm_row_t *row);
-static void print_json(const perm_row_t *row);
-static void print_text(const perm_row_t *row);
+static void print_grant(const perm_list_t *list, const perm_row_t *row);
+static perm_exit_t run_access(perm_cli_t *cli);
+static void access_rows(void *data, perm_row_t *rows, size_t n);
 
 
 static const perm_option_t  list_options[] = {
@@ -41,6 +42,25 @@ const perm_command_t  perm_list_command = {
     "last access is the newest over its resources. Exit status 1: there is\n"
     "none.",
     list_options, 1, 0, run_list
+};
+
+
+static const perm_option_t  access_options[] = {
+    { "--since", "T", "those at that time or later only",
+      PERM_OPTION(TIME, since) },
+    PERM_OPTION_END
+};
+
+
+const perm_command_t  perm_access_command = {
+    "access", "",
+    "last accesses as JSON lines, for an outside renewal job",
+    "Writes a line for each resource that an app was let through to by a\n"
+    "grant, with the newest second it was:\n"
+    "\n"
+    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
+    "\"last_access\":1800000000}",
+    access_options, 1, 0, run_access
 };
 
 
@@ -78,18 +98,7 @@ list_rows(void *data, perm_row_t *rows, size_t n)
             continue;
         }
 
-        if (list->cli->args.json) {
-            print_json(&rows[i]);
-
-        } else {
-            if (list->listed == 0) {
-                printf("%-16s %-24s %-20s %-20s %-20s %s\n", "GATEWAY",
-                       "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE");
-            }
-
-            print_text(&rows[i]);
-        }
-
+        print_grant(list, &rows[i]);
         list->listed++;
     }
 
@@ -109,29 +118,23 @@ wanted(const perm_cli_t *cli, const perm_row_t *row)
 
 
 static void
-print_json(const perm_row_t *row)
+print_grant(const perm_list_t *list, const perm_row_t *row)
 {
     char     type[PERM_TYPE_SIZE];
     int64_t  granted;
 
     perm_grant_details(row->value, type, sizeof(type), &granted);
 
-    perm_output_open(stdout, NULL, '{');
-    perm_output_tuple(stdout, &row->tuple);
-    perm_output_number(stdout, "expires", row->expires);
-    perm_output_details(stdout, type, granted);
-    perm_output_number(stdout, "last_access", row->last);
-    perm_output_close(stdout, '}');
-}
+    if (list->cli->args.json) {
+        perm_output_json(stdout, "{%t,'expires':%n%d,'last_access':%n}\n",
+                         &row->tuple, row->expires, type, granted, row->last);
+        return;
+    }
 
-
-static void
-print_text(const perm_row_t *row)
-{
-    char     type[PERM_TYPE_SIZE];
-    int64_t  granted;
-
-    perm_grant_details(row->value, type, sizeof(type), &granted);
+    if (list->listed == 0) {
+        printf("%-16s %-24s %-20s %-20s %-20s %s\n", "GATEWAY", "RESOURCE",
+               "APP", "EXPIRES", "LAST ACCESS", "TYPE");
+    }
 
     printf("%-16.*s %-24.*s %-20.*s %-20s %-20s %s\n",
            (int) row->tuple.gateway.len, row->tuple.gateway.data,
@@ -139,4 +142,33 @@ print_text(const perm_row_t *row)
            (int) row->tuple.app.len, row->tuple.app.data,
            perm_output_time(row->expires), perm_output_time(row->last),
            perm_output_safe_text(type));
+}
+
+
+static perm_exit_t
+run_access(perm_cli_t *cli)
+{
+    perm_table_warn_unloaded(&cli->table);
+
+    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, NULL, access_rows, cli);
+
+    return PERM_EXIT_DONE;
+}
+
+
+static void
+access_rows(void *data, perm_row_t *rows, size_t n)
+{
+    size_t             i;
+    const perm_cli_t  *cli = data;
+
+    for (i = 0; i < n; i++) {
+
+        if (rows[i].last >= cli->args.since) {
+            perm_output_json(stdout, "{%t,'last_access':%n}\n",
+                             &rows[i].tuple, rows[i].last);
+        }
+    }
+
+    perm_output_check();
 }

@@ -80,10 +80,8 @@ run_purge(perm_cli_t *cli)
                      purge.grants, purge.accesses);
 
     if (cli->args.json) {
-        perm_output_open(stdout, NULL, '{');
-        perm_output_number(stdout, "grants", purge.grants);
-        perm_output_number(stdout, "accesses", purge.accesses);
-        perm_output_close(stdout, '}');
+        perm_output_json(stdout, "{'grants':%n,'accesses':%n}\n",
+                         purge.grants, purge.accesses);
     }
 
     return PERM_EXIT_DONE;

@@ -224,14 +224,10 @@ print_item(const perm_renew_item_t *item)
     would = args->dry_run && item->renews;
 
     if (args->json) {
-        perm_output_open(stdout, NULL, '{');
-        perm_output_tuple(stdout, &row->tuple);
-        perm_output_text(stdout, "result",
-                         would ? "would_renew" : item->result);
-        perm_output_number(stdout, "last_access", item->last);
-        perm_output_number(stdout, "expires_before", item->expires);
-        perm_output_number(stdout, "expires", item->renewed);
-        perm_output_close(stdout, '}');
+        perm_output_json(stdout, "{%t,'result':%s,'last_access':%n,"
+                         "'expires_before':%n,'expires':%n}\n", &row->tuple,
+                         would ? "would_renew" : item->result, item->last,
+                         item->expires, item->renewed);
 
     } else if (would) {
         printf("%.*s %.*s %.*s: %s -> %s\n",

@@ -289,9 +289,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         return -1;
     }
 
-    perm_output_open(file, NULL, '{');
-    perm_output_tuple(file, &row->tuple);
-    perm_output_number(file, "expires", row->expires);
+    perm_output_json(file, "{%t,'expires':%n", &row->tuple, row->expires);
 
     rest = row->value;
 
@@ -307,7 +305,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         item = item->next;
     }
 
-    perm_output_close(file, '}');
+    fputs("}\n", file);
     cJSON_Delete(json);
 
     return lost != 0;

@@ -19,13 +19,13 @@
 
 
 static void message(const char *fmt, va_list args);
+static void put_value(FILE *file, int kind, va_list *args);
+static void put_string(FILE *file, perm_str_t value);
 
 
 static void    (*fatal_handler)(void *data);
 static void     *fatal_data;
 static int       progress_shown;
-static unsigned  depth;           /* brackets that are open */
-static int       first_member;
 
 
 void
@@ -176,47 +176,67 @@ perm_output_time(int64_t seconds)
 }
 
 
+void
+perm_output_json(FILE *file, const char *template, ...)
+{
+    va_list  args;
+
+    va_start(args, template);
+
+    for ( /* void */ ; *template != '\0'; template++) {
+
+        if (*template == '%') {
+            put_value(file, *++template, &args);
+        } else {
+            fputc(*template == '\'' ? '"' : *template, file);
+        }
+    }
+
+    va_end(args);
+}
+
+
 static void
-begin_value(FILE *file, const char *name)
+put_value(FILE *file, int kind, va_list *args)
 {
-    if (!first_member) {
-        fputc(',', file);
-    }
+    int64_t              number;
+    const char          *type;
+    const perm_tuple_t  *tuple;
 
-    if (name != NULL) {
-        fprintf(file, "\"%s\":", name);
-    }
+    switch (kind) {
 
-    first_member = 0;
+    case 's':
+        put_string(file, perm_str(va_arg(*args, const char *)));
+        break;
+
+    case 'b':
+        put_string(file, va_arg(*args, perm_str_t));
+        break;
+
+    case 'n':
+        number = va_arg(*args, int64_t);
+        fprintf(file, number < 0 ? "null" : "%lld", (long long) number);
+        break;
+
+    case 't':
+        tuple = va_arg(*args, const perm_tuple_t *);
+        perm_output_json(file, "'gateway':%b,'resource':", tuple->gateway);
+        perm_output_json(file, tuple->resource.len ? "%b" : "null",
+                         tuple->resource);
+        perm_output_json(file, tuple->app.len ? ",'app':%b" : "", tuple->app);
+        break;
+
+    default:
+        type = va_arg(*args, const char *);
+        number = va_arg(*args, int64_t);
+        perm_output_json(file, *type ? ",'type':%s" : "", type);
+        perm_output_json(file, number < 0 ? "" : ",'granted':%n", number);
+    }
 }
 
 
-void
-perm_output_open(FILE *file, const char *name, int bracket)
-{
-    if (depth++) {
-        begin_value(file, name);
-    }
-
-    fputc(bracket, file);
-    first_member = 1;
-}
-
-
-void
-perm_output_close(FILE *file, int bracket)
-{
-    fputc(bracket, file);
-    first_member = 0;
-
-    if (--depth == 0) {
-        fputc('\n', file);
-    }
-}
-
-
-void
-perm_output_string(FILE *file, const char *name, perm_str_t value)
+static void
+put_string(FILE *file, perm_str_t value)
 {
     char  *text;
 
@@ -226,63 +246,11 @@ perm_output_string(FILE *file, const char *name, perm_str_t value)
         perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
     }
 
-    begin_value(file, name);
     fputc('"', file);
     fwrite(text, 1, perm_json_escape(text, value), file);
     fputc('"', file);
 
     free(text);
-}
-
-
-void
-perm_output_text(FILE *file, const char *name, const char *value)
-{
-    perm_output_string(file, name, perm_str(value));
-}
-
-
-void
-perm_output_number(FILE *file, const char *name, int64_t value)
-{
-    begin_value(file, name);
-
-    if (value < 0) {
-        fputs("null", file);
-
-    } else {
-        fprintf(file, "%lld", (long long) value);
-    }
-}
-
-
-void
-perm_output_tuple(FILE *file, const perm_tuple_t *tuple)
-{
-    perm_output_string(file, "gateway", tuple->gateway);
-
-    if (tuple->resource.len) {
-        perm_output_string(file, "resource", tuple->resource);
-    } else {
-        perm_output_number(file, "resource", -1);
-    }
-
-    if (tuple->app.len) {
-        perm_output_string(file, "app", tuple->app);
-    }
-}
-
-
-void
-perm_output_details(FILE *file, const char *type, int64_t granted)
-{
-    if (type[0] != '\0') {
-        perm_output_text(file, "type", type);
-    }
-
-    if (granted >= 0) {
-        perm_output_number(file, "granted", granted);
-    }
 }
 
 

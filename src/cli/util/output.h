@@ -65,20 +65,18 @@ const char *perm_output_time(int64_t seconds);
 
 
 /*
- * JSON, member by member; the outermost object or array ends its line.
- * bracket: '{' or '[', and its counterpart.  name: NULL in an array and
- * outermost.  Strings are escaped, and bytes that are not UTF-8 become U+FFFD.
- * A number below 0 is null.  The members of a tuple are "gateway", "resource",
- * null for the whole gateway, and "app" unless that is empty.  The details of
- * a grant are "type" unless it is empty, and "granted" unless it is below 0.
+ * Writes the template as it stands, with a double quote for each single quote,
+ * and a value for each of
+ *   %s  const char *: a string
+ *   %b  perm_str_t: a string
+ *   %n  int64_t: a number, or null when it is below 0
+ *   %t  const perm_tuple_t *: the members "gateway", "resource" (null for the
+ *       whole gateway) and, unless it is empty, "app"
+ *   %d  const char *, int64_t: a comma and the member "type" unless that is
+ *       empty, a comma and the member "granted" unless that is below 0
+ * Strings are escaped; bytes that are not UTF-8 become U+FFFD.
  */
-void perm_output_open(FILE *file, const char *name, int bracket);
-void perm_output_close(FILE *file, int bracket);
-void perm_output_string(FILE *file, const char *name, perm_str_t value);
-void perm_output_text(FILE *file, const char *name, const char *value);
-void perm_output_number(FILE *file, const char *name, int64_t value);
-void perm_output_tuple(FILE *file, const perm_tuple_t *tuple);
-void perm_output_details(FILE *file, const char *type, int64_t granted);
+void perm_output_json(FILE *file, const char *template, ...);
 
 /* Ends the program when standard output could not be written */
 
