@@ -15,15 +15,10 @@ static const char *perm_redis_client_accept(void *data,
     perm_redis_endpoint_t *endpoint, perm_role_t role);
 static void perm_redis_client_changed(void *data,
     perm_redis_endpoint_t *endpoint, const char *reason);
-static void perm_redis_client_forget(perm_redis_endpoint_t *endpoint);
 static void perm_redis_client_set_state(perm_redis_client_t *redis,
     perm_redis_client_state_t state);
-static void perm_redis_client_log_endpoint(perm_redis_client_t *redis,
-    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason);
 static ngx_uint_t perm_redis_client_log_once(perm_redis_logged_t *logged,
-    const char *reason, uint32_t salt);
-static uint32_t perm_redis_client_hash(const char *text);
-static void perm_redis_client_log_again(perm_redis_logged_t *logged);
+    const void *label, const char *reason);
 
 
 static perm_redis_endpoint_handlers_t  perm_redis_client_endpoint_handlers = {
@@ -81,8 +76,8 @@ perm_redis_client_destroy(perm_redis_client_t *redis)
 
     while (!ngx_queue_empty(&redis->endpoints)) {
         q = ngx_queue_head(&redis->endpoints);
-        perm_redis_client_forget(ngx_queue_data(q, perm_redis_endpoint_t,
-                                                queue));
+        perm_redis_endpoint_destroy(ngx_queue_data(q, perm_redis_endpoint_t,
+                                                   queue));
     }
 
     perm_redis_discovery_stop(redis->discovery);
@@ -250,14 +245,13 @@ static void
 perm_redis_client_found(void *data)
 {
     perm_redis_client_t  *redis = data;
-    perm_redis_node_t    *list;
+    perm_redis_node_t    *master;
 
     perm_redis_client_retire(redis);
 
     if (!redis->cluster) {
-        (void) perm_redis_discovery_list(redis->discovery, &list);
-
-        redis->endpoint = perm_redis_client_endpoint(redis, &list[0]);
+        master = perm_redis_discovery_slot(redis->discovery, 0);
+        redis->endpoint = perm_redis_client_endpoint(redis, master);
 
         if (redis->endpoint == NULL) {
             perm_redis_parked_fail(&redis->parked);
@@ -269,8 +263,9 @@ perm_redis_client_found(void *data)
         }
     }
 
-    perm_redis_client_log_again(&redis->logged);
-    perm_redis_client_log_again(&redis->strays);
+    ngx_memzero(&redis->logged, sizeof(perm_redis_logged_t));
+    ngx_memzero(&redis->strays, sizeof(perm_redis_logged_t));
+
     perm_redis_client_same(redis);
 
     if (redis->cluster) {
@@ -308,7 +303,7 @@ perm_redis_client_retire(perm_redis_client_t *redis)
                                        "the server is a master no more")
             == NGX_OK)
         {
-            perm_redis_client_forget(endpoint);
+            perm_redis_endpoint_destroy(endpoint);
         }
     }
 }
@@ -334,7 +329,7 @@ perm_redis_client_lost(void *data, const char *reason)
 {
     perm_redis_client_t  *redis = data;
 
-    if (perm_redis_client_log_once(&redis->logged, reason, 0)) {
+    if (perm_redis_client_log_once(&redis->logged, "", reason)) {
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "app_permission: no %s helps; the last one, %s",
                       redis->cluster ? "node of the cluster" : "Sentinel",
@@ -409,12 +404,18 @@ static void
 perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
     const char *reason)
 {
-    perm_redis_client_t       *redis = data;
-    ngx_uint_t                 master;
-    perm_redis_client_state_t  state;
+    perm_redis_client_t  *redis = data;
+    ngx_uint_t            master;
+    perm_redis_logged_t  *logged;
+
+    static const perm_redis_client_state_t  states[] = {
+        PERM_REDIS_CONNECTING,   /* PERM_REDIS_ENDPOINT_CONNECTING */
+        PERM_REDIS_UP,
+        PERM_REDIS_DOWN
+    };
 
     if (endpoint->state == PERM_REDIS_ENDPOINT_RETIRED) {
-        perm_redis_client_forget(endpoint);
+        perm_redis_endpoint_destroy(endpoint);
         return;
     }
 
@@ -426,48 +427,38 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
 
     if (reason != NULL) {
 
-        /* unless the connection ended as soon as it was up */
+        /* again, unless the connection ended as soon as it was up */
 
         if (endpoint->failures <= 1) {
-            perm_redis_client_log_again(&endpoint->logged);
+            ngx_memzero(&endpoint->logged, sizeof(perm_redis_logged_t));
         }
 
-        perm_redis_client_log_endpoint(redis, endpoint, master, reason);
+        /*
+         * Each endpoint knows what was logged of it: many that are down would
+         * push each other out.  The endpoint of a node that is no master does
+         * not outlive an attempt.
+         */
+
+        logged = master ? &endpoint->logged : &redis->strays;
+
+        if (perm_redis_client_log_once(logged, endpoint->node.label, reason)) {
+            ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                          "app_permission: Redis %s: %s",
+                          endpoint->node.label, reason);
+        }
+
         perm_redis_discovery_refresh(redis->discovery);
     }
 
     if (redis->cluster) {
         if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !master) {
-            perm_redis_client_forget(endpoint);
+            perm_redis_endpoint_destroy(endpoint);
         }
 
         return;
     }
 
-    switch (endpoint->state) {
-
-    case PERM_REDIS_ENDPOINT_UP:
-        state = PERM_REDIS_UP;
-        break;
-
-    case PERM_REDIS_ENDPOINT_DOWN:
-        state = PERM_REDIS_DOWN;
-        break;
-
-    default:
-        state = PERM_REDIS_CONNECTING;
-        break;
-    }
-
-    perm_redis_client_set_state(redis, state);
-}
-
-
-static void
-perm_redis_client_forget(perm_redis_endpoint_t *endpoint)
-{
-    ngx_queue_remove(&endpoint->queue);
-    perm_redis_endpoint_destroy(endpoint);
+    perm_redis_client_set_state(redis, states[endpoint->state]);
 }
 
 
@@ -510,17 +501,16 @@ perm_redis_client_set_state(perm_redis_client_t *redis,
 ngx_int_t
 perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
 {
-    ngx_uint_t              busy;
-    ngx_msec_t              start, step;
+    ngx_uint_t              busy, first;
+    ngx_msec_t              end;
     ngx_queue_t            *q, *next;
+    ngx_msec_int_t          left;
     perm_redis_endpoint_t  *endpoint;
 
     ngx_time_update();
-    start = ngx_current_msec;
+    end = ngx_current_msec + msec;
 
-    /* first all that is queued leaves */
-
-    for (step = 0; /* void */ ; step = PERM_REDIS_DRAIN_STEP) {
+    for (first = 1; /* void */ ; first = 0) {
 
         busy = 0;
 
@@ -533,7 +523,15 @@ perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
 
             if (perm_redis_endpoint_busy(endpoint)) {
                 busy = 1;
-                perm_redis_connection_turn(endpoint->connection, step);
+
+                /* before any wait all that is queued leaves */
+
+                left = (ngx_msec_int_t) (end - ngx_current_msec);
+                left = (first || left < 0) ? 0 : left;
+
+                perm_redis_connection_turn(endpoint->connection,
+                                           ngx_min(left,
+                                                   PERM_REDIS_DRAIN_STEP));
             }
         }
 
@@ -545,38 +543,9 @@ perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
             return NGX_OK;
         }
 
-        if (ngx_current_msec - start >= msec) {
+        if ((ngx_msec_int_t) (end - ngx_current_msec) <= 0) {
             return NGX_AGAIN;
         }
-    }
-}
-
-
-/*
- * Each endpoint has its own memory of what was logged: many that are down
- * would push each other out.  The endpoint of a node that is no master does
- * not outlive an attempt, so that all of these share one.
- */
-
-static void
-perm_redis_client_log_endpoint(perm_redis_client_t *redis,
-    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason)
-{
-    uint32_t              salt;
-    perm_redis_logged_t  *logged;
-
-    logged = &endpoint->logged;
-    salt = 0;
-
-    if (!master) {
-        logged = &redis->strays;
-        salt = perm_redis_client_hash((char *) endpoint->node.label);
-    }
-
-    if (perm_redis_client_log_once(logged, reason, salt)) {
-        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
-                      "app_permission: Redis %s: %s", endpoint->node.label,
-                      reason);
     }
 }
 
@@ -584,13 +553,14 @@ perm_redis_client_log_endpoint(perm_redis_client_t *redis,
 /* 1: this reason was not logged yet */
 
 static ngx_uint_t
-perm_redis_client_log_once(perm_redis_logged_t *logged, const char *reason,
-    uint32_t salt)
+perm_redis_client_log_once(perm_redis_logged_t *logged, const void *label,
+    const char *reason)
 {
     uint32_t    hash;
     ngx_uint_t  i;
 
-    hash = perm_redis_client_hash(reason) ^ salt;
+    hash = ngx_murmur_hash2((u_char *) label, ngx_strlen(label))
+           ^ ngx_murmur_hash2((u_char *) reason, ngx_strlen(reason));
 
     for (i = 0; i < PERM_REDIS_LOGGED; i++) {
         if (logged->reasons[i] == hash) {
@@ -601,20 +571,4 @@ perm_redis_client_log_once(perm_redis_logged_t *logged, const char *reason,
     logged->reasons[logged->n++ % PERM_REDIS_LOGGED] = hash;
 
     return 1;
-}
-
-
-static uint32_t
-perm_redis_client_hash(const char *text)
-{
-    return ngx_murmur_hash2((u_char *) text, ngx_strlen(text));
-}
-
-
-/* all reasons are to be logged once more */
-
-static void
-perm_redis_client_log_again(perm_redis_logged_t *logged)
-{
-    ngx_memzero(logged, sizeof(perm_redis_logged_t));
 }

@@ -142,13 +142,7 @@ perm_redis_client_redirect_follow(perm_redis_client_t *redis,
 
     via = command->via;
 
-    perm_redis_conf_node(&node, redirect->to.host.data, redirect->to.host.len,
-                         redirect->to.port);
-
-    if (redirect->to.host.data == (char *) via->node.name) {
-        node.addrs = via->node.addrs;
-        node.naddrs = via->node.naddrs;
-    }
+    perm_redis_conf_node_named(&node, &redirect->to, &via->node);
 
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, redis->log, 0,
                    "app_permission: redis %s: redirected to %s by %s",

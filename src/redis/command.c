@@ -69,37 +69,27 @@ perm_redis_command_create(ngx_uint_t argc, ngx_str_t *argv,
 }
 
 
-static void
-perm_redis_command_measure(perm_redis_command_t *command, redisReply *reply)
-{
-    perm_redis_meter_t  *meter;
-
-    meter = command->meter;
-
-    if (meter == NULL || command->measured) {
-        return;
-    }
-
-    command->measured = 1;
-
-    if (reply != NULL) {
-        (void) ngx_atomic_fetch_add(meter->commands, 1);
-    }
-
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        (void) ngx_atomic_fetch_add(meter->errors, 1);
-    }
-
-    meter->timing(meter->data, perm_redis_command_clock() - command->start);
-}
-
-
 void
 perm_redis_command_answer(perm_redis_command_t *command, redisReply *reply)
 {
-    perm_redis_reply_pt  handler;
+    perm_redis_meter_t   *meter;
+    perm_redis_reply_pt   handler;
 
-    perm_redis_command_measure(command, reply);
+    meter = command->meter;
+    command->meter = NULL;
+
+    if (meter != NULL) {
+
+        if (reply != NULL) {
+            (void) ngx_atomic_fetch_add(meter->commands, 1);
+        }
+
+        if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+            (void) ngx_atomic_fetch_add(meter->errors, 1);
+        }
+
+        meter->timing(meter->data, perm_redis_command_clock() - command->start);
+    }
 
     handler = command->handler;
     command->handler = NULL;

@@ -51,7 +51,7 @@ struct perm_redis_command_s {
     void                    *owner;       /* of intercept: the client */
     void                    *via;         /* of intercept: the endpoint */
     ngx_uint_t               via_number;  /* its number, as it may be gone */
-    perm_redis_meter_t      *meter;       /* NULL: not measured */
+    perm_redis_meter_t      *meter;       /* NULL: none, or measured */
     uint64_t                 start;       /* usec, with a meter only */
     ngx_msec_t               deadline;    /* the handler is called by then */
     ngx_msec_t               sent;        /* to the connection it is on */
@@ -59,7 +59,6 @@ struct perm_redis_command_s {
     unsigned                 slot:14;     /* of its key, in a cluster */
     unsigned                 asking:1;    /* in a cluster: ASK led here */
     unsigned                 parked:1;    /* in a cluster: once, when lost */
-    unsigned                 measured:1;  /* already */
     ngx_str_t                name;        /* in "wire", for log lines */
     size_t                   len;
     u_char                   wire[1];     /* of len bytes, as sent */

@@ -106,6 +106,20 @@ perm_redis_conf_node(perm_redis_node_t *node, const void *name, size_t len,
 }
 
 
+void
+perm_redis_conf_node_named(perm_redis_node_t *node,
+    perm_reply_address_t *address, perm_redis_node_t *asked)
+{
+    perm_redis_conf_node(node, address->host.data, address->host.len,
+                         address->port);
+
+    if (address->host.data == (char *) asked->name) {
+        node->addrs = asked->addrs;
+        node->naddrs = asked->naddrs;
+    }
+}
+
+
 ngx_uint_t
 perm_redis_conf_node_equal(perm_redis_node_t *a, perm_redis_node_t *b)
 {

@@ -91,6 +91,10 @@ ngx_int_t perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf);
 void perm_redis_conf_node(perm_redis_node_t *node, const void *name,
     size_t len, ngx_uint_t port);
 
+/* "asked" is the node that named the address, which may be at its host */
+void perm_redis_conf_node_named(perm_redis_node_t *node,
+    perm_reply_address_t *address, perm_redis_node_t *asked);
+
 ngx_uint_t perm_redis_conf_node_equal(perm_redis_node_t *a,
     perm_redis_node_t *b);
 

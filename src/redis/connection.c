@@ -11,9 +11,6 @@
     (PERM_REDIS_LABEL_MAX + PERM_PRINTABLE_SIZE(PERM_REDIS_ERROR_MAX))
 
 
-static perm_redis_connection_t *perm_redis_connection_create(
-    perm_redis_conf_t *conf, perm_redis_node_t *node, ngx_log_t *log,
-    perm_redis_connection_handlers_t *handlers, void *data);
 static void perm_redis_connection_free(perm_redis_connection_t *connection);
 static void perm_redis_connection_disconnect(
     perm_redis_connection_t *connection);
@@ -24,43 +21,8 @@ static void perm_redis_connection_post_handler(ngx_event_t *ev);
 
 perm_redis_connection_t *
 perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_node_t *node,
-    ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data)
-{
-    perm_redis_connection_t  *connection;
-
-    connection = perm_redis_connection_create(conf, node, log, handlers, data);
-
-    if (connection != NULL) {
-        perm_redis_connection_address_find(connection);
-    }
-
-    return connection;
-}
-
-
-perm_redis_connection_t *
-perm_redis_connection_open_beside(perm_redis_connection_t *other,
+    perm_redis_connection_t *beside, ngx_log_t *log,
     perm_redis_connection_handlers_t *handlers, void *data)
-{
-    perm_redis_connection_t  *connection;
-
-    connection = perm_redis_connection_create(other->conf, other->node,
-                                              other->base, handlers, data);
-    if (connection == NULL) {
-        return NULL;
-    }
-
-    perm_redis_connection_address_add(connection, other->peer.sockaddr,
-                                      other->peer.socklen);
-    ngx_post_event(&connection->post, &ngx_posted_events);
-
-    return connection;
-}
-
-
-static perm_redis_connection_t *
-perm_redis_connection_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
-    ngx_log_t *log, perm_redis_connection_handlers_t *handlers, void *data)
 {
     ngx_pool_t               *pool;
     perm_redis_connection_t  *connection;
@@ -90,10 +52,28 @@ perm_redis_connection_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
     connection->post.handler = perm_redis_connection_post_handler;
     connection->post.log = &connection->log;
 
-    perm_redis_connection_socket_init(connection);
-    ngx_queue_init(&connection->pipeline);
+    connection->timer.data = connection;
+    connection->timer.handler = perm_redis_connection_socket_timer;
+    connection->timer.log = &connection->log;
+
+    connection->log.log_level = ngx_max(log->log_level, NGX_LOG_INFO);
+    connection->log.file = log->file;
+    connection->log.writer = perm_redis_connection_socket_log;
+    connection->log.wdata = connection;
+    connection->log.action = "talking to Redis";
 
     pool->log = &connection->log;
+
+    ngx_queue_init(&connection->pipeline);
+
+    if (beside == NULL) {
+        perm_redis_connection_address_find(connection);
+
+    } else {
+        perm_redis_connection_address_add(connection, beside->peer.sockaddr,
+                                          beside->peer.socklen);
+        ngx_post_event(&connection->post, &ngx_posted_events);
+    }
 
     return connection;
 }
@@ -356,23 +336,6 @@ perm_redis_connection_send(perm_redis_connection_t *connection,
     }
 
     return command;
-}
-
-
-ngx_msec_t
-perm_redis_connection_unanswered(perm_redis_connection_t *connection)
-{
-    ngx_queue_t           *q;
-    perm_redis_command_t  *command;
-
-    if (ngx_queue_empty(&connection->pipeline)) {
-        return 0;
-    }
-
-    q = ngx_queue_head(&connection->pipeline);
-    command = ngx_queue_data(q, perm_redis_command_t, queue);
-
-    return ngx_current_msec - command->sent;
 }
 
 

@@ -59,6 +59,7 @@ struct perm_redis_connection_s {
     void                              *data;
 
     perm_role_t                        role;    /* valid when ready */
+    ngx_queue_t                        pipeline;     /* perm_redis_command_t */
     ngx_uint_t                         outstanding;  /* in the pipeline,
                                                         cancelled ones, too */
     unsigned                           begun:1; /* was ready, ever */
@@ -77,8 +78,6 @@ struct perm_redis_connection_s {
     ngx_peer_connection_t              peer;
     ngx_event_t                        post;    /* connect, write or fail */
     ngx_event_t                        timer;   /* cancelable while idle */
-
-    ngx_queue_t                        pipeline;     /* perm_redis_command_t */
 
     u_char                            *out;     /* pos to last is unsent */
     u_char                            *pos;
@@ -105,17 +104,13 @@ struct perm_redis_connection_s {
 /*
  * Starts.  The name is resolved anew each time where conf->resolver is there,
  * else the addresses of the node are tried, from node->next on, which each
- * failure moves on.  TCP connect, TLS, AUTH, SELECT and ROLE at one address
- * have conf->connect_timeout.  All arguments have to last.  Returns NULL when
- * memory is out.
+ * failure moves on.  "beside" is NULL, or a ready connection: to the very same
+ * address.  TCP connect, TLS, AUTH, SELECT and ROLE at one address have
+ * conf->connect_timeout.  Node, log and handlers have to last.  Returns NULL
+ * when memory is out.
  */
 perm_redis_connection_t *perm_redis_connection_open(perm_redis_conf_t *conf,
-    perm_redis_node_t *node, ngx_log_t *log,
-    perm_redis_connection_handlers_t *handlers, void *data);
-
-/* the same, to the very address that another connection is ready at */
-perm_redis_connection_t *perm_redis_connection_open_beside(
-    perm_redis_connection_t *other,
+    perm_redis_node_t *node, perm_redis_connection_t *beside, ngx_log_t *log,
     perm_redis_connection_handlers_t *handlers, void *data);
 
 /*
@@ -152,10 +147,6 @@ perm_redis_command_t *perm_redis_connection_send(
 ngx_int_t perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
 
-
-/* for how long the oldest command has had no answer, ms; 0: there is none */
-ngx_msec_t perm_redis_connection_unanswered(
-    perm_redis_connection_t *connection);
 
 
 /*

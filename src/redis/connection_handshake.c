@@ -74,19 +74,14 @@ static ngx_int_t
 perm_redis_handshake_auth(perm_redis_connection_t *connection)
 {
     ngx_str_t           argv[3], *user, *password;
-    ngx_uint_t          argc;
+    ngx_uint_t          argc, sentinel;
     perm_redis_conf_t  *conf;
 
     conf = connection->conf;
+    sentinel = connection->node->sentinel;
 
-    if (connection->node->sentinel) {
-        user = &conf->sentinel_user;
-        password = &conf->sentinel_password;
-
-    } else {
-        user = &conf->user;
-        password = &conf->password;
-    }
+    user = sentinel ? &conf->sentinel_user : &conf->user;
+    password = sentinel ? &conf->sentinel_password : &conf->password;
 
     if (password->len == 0) {
         return NGX_OK;

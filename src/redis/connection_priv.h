@@ -31,15 +31,16 @@ void perm_redis_connection_lost(perm_redis_connection_t *connection);
 void perm_redis_connection_enter(perm_redis_connection_t *connection);
 void perm_redis_connection_leave(perm_redis_connection_t *connection);
 
-void perm_redis_connection_socket_init(perm_redis_connection_t *connection);
-
 /* to the next address */
 void perm_redis_connection_socket_connect(
     perm_redis_connection_t *connection);
 
-/* handlers of its events */
+/* handlers of its events, its timer and its log */
 void perm_redis_connection_socket_read(ngx_event_t *rev);
 void perm_redis_connection_socket_write(ngx_event_t *wev);
+void perm_redis_connection_socket_timer(ngx_event_t *ev);
+void perm_redis_connection_socket_log(ngx_log_t *log, ngx_uint_t level,
+    u_char *buf, size_t len);
 
 
 /* finds addresses, now or later, and posts the event to connect */

@@ -14,30 +14,7 @@
 
 
 static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
-static ngx_int_t perm_redis_socket_test(ngx_connection_t *c);
 static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
-static void perm_redis_socket_timer(ngx_event_t *ev);
-static void perm_redis_socket_log(ngx_log_t *log, ngx_uint_t level,
-    u_char *buf, size_t len);
-
-
-void
-perm_redis_connection_socket_init(perm_redis_connection_t *connection)
-{
-    ngx_log_t  *log;
-
-    log = &connection->log;
-
-    log->log_level = ngx_max(connection->base->log_level, NGX_LOG_INFO);
-    log->file = connection->base->file;
-    log->writer = perm_redis_socket_log;
-    log->wdata = connection;
-    log->action = "talking to Redis";
-
-    connection->timer.data = connection;
-    connection->timer.handler = perm_redis_socket_timer;
-    connection->timer.log = log;
-}
 
 
 /* to the next address */
@@ -121,16 +98,9 @@ perm_redis_connection_socket_write(ngx_event_t *wev)
 
     perm_redis_connection_enter(connection);
 
-    if (connection->connected) {
-        rc = perm_redis_connection_pipeline_write(connection);
-
-    } else {
-        rc = perm_redis_socket_test(c);
-
-        if (rc == NGX_OK) {
-            rc = perm_redis_socket_opened(connection);
-        }
-    }
+    rc = connection->connected
+         ? perm_redis_connection_pipeline_write(connection)
+         : perm_redis_socket_opened(connection);
 
     if (rc != NGX_OK) {
         perm_redis_connection_lost(connection);
@@ -141,11 +111,13 @@ perm_redis_connection_socket_write(ngx_event_t *wev)
 
 
 static ngx_int_t
-perm_redis_socket_test(ngx_connection_t *c)
+perm_redis_socket_opened(perm_redis_connection_t *connection)
 {
-    int         err;
-    socklen_t   len;
+    int                err;
+    socklen_t          len;
+    ngx_connection_t  *c;
 
+    c = connection->peer.connection;
     err = 0;
     len = sizeof(int);
 
@@ -158,13 +130,6 @@ perm_redis_socket_test(ngx_connection_t *c)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_redis_socket_opened(perm_redis_connection_t *connection)
-{
     connection->connected = 1;
     connection->error_len = 0;
 
@@ -173,7 +138,7 @@ perm_redis_socket_opened(perm_redis_connection_t *connection)
                    connection->node->label);
 
     if (connection->peer.sockaddr->sa_family != AF_UNIX
-        && ngx_tcp_nodelay(connection->peer.connection) != NGX_OK)
+        && ngx_tcp_nodelay(c) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -270,8 +235,8 @@ perm_redis_socket_receive(perm_redis_connection_t *connection)
 }
 
 
-static void
-perm_redis_socket_timer(ngx_event_t *ev)
+void
+perm_redis_connection_socket_timer(ngx_event_t *ev)
 {
     const char               *what;
     perm_redis_connection_t  *connection;
@@ -375,8 +340,8 @@ perm_redis_connection_turn(perm_redis_connection_t *connection,
  * failure.  The owner logs a reason once, not at every attempt.
  */
 
-static void
-perm_redis_socket_log(ngx_log_t *log, ngx_uint_t level,
+void
+perm_redis_connection_socket_log(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len)
 {
     u_char                   *p, *last;

@@ -44,14 +44,10 @@ static void perm_redis_discovery_timer(ngx_event_t *ev);
 static void perm_redis_discovery_connect(perm_redis_discovery_t *discovery);
 static perm_redis_node_t *perm_redis_discovery_candidate(
     perm_redis_discovery_t *discovery, ngx_uint_t i);
-static void perm_redis_discovery_ready(void *data,
+static void perm_redis_discovery_ask(void *data,
     perm_redis_connection_t *connection);
-static void perm_redis_discovery_ask(perm_redis_discovery_t *discovery);
 static void perm_redis_discovery_reply(void *data, redisReply *reply);
-static const char *perm_redis_discovery_parse_master(
-    perm_redis_discovery_t *discovery, redisReply *reply,
-    perm_redis_map_t **map);
-static const char *perm_redis_discovery_parse_slots(
+static const char *perm_redis_discovery_parse(
     perm_redis_discovery_t *discovery, redisReply *reply,
     perm_redis_map_t **map);
 static void perm_redis_discovery_learned(perm_redis_discovery_t *discovery,
@@ -69,7 +65,7 @@ static void perm_redis_discovery_schedule(perm_redis_discovery_t *discovery,
 
 
 static perm_redis_connection_handlers_t  perm_redis_discovery_connection = {
-    perm_redis_discovery_ready,
+    perm_redis_discovery_ask,
     perm_redis_discovery_closed,
     NULL
 };
@@ -268,7 +264,7 @@ perm_redis_discovery_timer(ngx_event_t *ev)
     discovery->asking = 1;
 
     if (discovery->connection != NULL) {
-        perm_redis_discovery_ask(discovery);
+        perm_redis_discovery_ask(discovery, discovery->connection);
 
     } else {
         perm_redis_discovery_connect(discovery);
@@ -292,7 +288,7 @@ perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
     discovery->last = ngx_current_msec;
 
     discovery->connection =
-        perm_redis_connection_open(discovery->conf, &discovery->asked,
+        perm_redis_connection_open(discovery->conf, &discovery->asked, NULL,
                                    discovery->log,
                                    &perm_redis_discovery_connection, discovery);
 
@@ -326,15 +322,10 @@ perm_redis_discovery_candidate(perm_redis_discovery_t *discovery,
 
 
 static void
-perm_redis_discovery_ready(void *data, perm_redis_connection_t *connection)
+perm_redis_discovery_ask(void *data, perm_redis_connection_t *connection)
 {
-    perm_redis_discovery_ask(data);
-}
+    perm_redis_discovery_t *discovery = data;
 
-
-static void
-perm_redis_discovery_ask(perm_redis_discovery_t *discovery)
-{
     ngx_str_t   argv[3];
     ngx_uint_t  argc;
 
@@ -357,7 +348,7 @@ perm_redis_discovery_ask(perm_redis_discovery_t *discovery)
                    "app_permission: redis discovery: ask %s",
                    discovery->asked.label);
 
-    if (perm_redis_connection_send(discovery->connection, argc, argv,
+    if (perm_redis_connection_send(connection, argc, argv,
                                    perm_redis_discovery_reply, discovery)
         == NULL)
     {
@@ -380,9 +371,7 @@ perm_redis_discovery_reply(void *data, redisReply *reply)
         return;
     }
 
-    useless = discovery->cluster
-              ? perm_redis_discovery_parse_slots(discovery, reply, &map)
-              : perm_redis_discovery_parse_master(discovery, reply, &map);
+    useless = perm_redis_discovery_parse(discovery, reply, &map);
 
     if (useless != NULL) {
         perm_redis_discovery_failed(discovery, useless);
@@ -393,48 +382,30 @@ perm_redis_discovery_reply(void *data, redisReply *reply)
 }
 
 
-/* either returns NULL with *map filled, or why the reply is of no use */
+/* NULL with *map filled, or why the reply is of no use */
 
 static const char *
-perm_redis_discovery_parse_master(perm_redis_discovery_t *discovery,
+perm_redis_discovery_parse(perm_redis_discovery_t *discovery,
     redisReply *reply, perm_redis_map_t **map)
 {
-    const char            *useless;
-    perm_reply_address_t   master;
-
-    useless = perm_reply_sentinel(reply, "it knows no master of the name in "
-                                  "\"app_permission_redis\"", &master);
-    if (useless != NULL) {
-        return useless;
-    }
-
-    *map = perm_redis_discovery_map(1, discovery->log);
-    if (*map == NULL) {
-        return "out of memory";
-    }
-
-    perm_redis_conf_node((*map)->nodes, master.host.data, master.host.len,
-                         master.port);
-
-    return NULL;
-}
-
-
-static const char *
-perm_redis_discovery_parse_slots(perm_redis_discovery_t *discovery,
-    redisReply *reply, perm_redis_map_t **map)
-{
-    ngx_uint_t             i;
-    perm_str_t             asked;
-    const char            *useless;
-    perm_redis_node_t     *node;
-    perm_reply_address_t  *master;
+    ngx_uint_t   i;
+    perm_str_t   asked;
+    const char  *useless;
 
     static perm_cluster_slots_t  slots;
 
     asked = perm_str((char *) discovery->asked.name);
 
-    useless = perm_cluster_slots_parse(reply, asked, &slots);
+    if (discovery->cluster) {
+        useless = perm_cluster_slots_parse(reply, asked, &slots);
+
+    } else {
+        useless = perm_reply_sentinel(reply, "it knows no master of the name "
+                                      "in \"app_permission_redis\"",
+                                      &slots.masters[0]);
+        slots.n = 1;
+    }
+
     if (useless != NULL) {
         return useless;
     }
@@ -445,16 +416,8 @@ perm_redis_discovery_parse_slots(perm_redis_discovery_t *discovery,
     }
 
     for (i = 0; i < slots.n; i++) {
-        node = &(*map)->nodes[i];
-        master = &slots.masters[i];
-
-        perm_redis_conf_node(node, master->host.data, master->host.len,
-                             master->port);
-
-        if (master->host.data == asked.data) {
-            node->addrs = discovery->asked.addrs;
-            node->naddrs = discovery->asked.naddrs;
-        }
+        perm_redis_conf_node_named(&(*map)->nodes[i], &slots.masters[i],
+                                   &discovery->asked);
     }
 
     ngx_memcpy((*map)->slots, slots.slots, sizeof(slots.slots));

@@ -71,6 +71,7 @@ perm_redis_endpoint_destroy(perm_redis_endpoint_t *endpoint)
 
     perm_redis_parked_done(&endpoint->parked);
 
+    ngx_queue_remove(&endpoint->queue);
     ngx_free(endpoint);
 }
 
@@ -79,7 +80,7 @@ static void
 perm_redis_endpoint_connect(perm_redis_endpoint_t *endpoint)
 {
     endpoint->connection =
-        perm_redis_connection_open(endpoint->conf, &endpoint->node,
+        perm_redis_connection_open(endpoint->conf, &endpoint->node, NULL,
                                    endpoint->log,
                                    &perm_redis_endpoint_handlers, endpoint);
 
@@ -289,14 +290,20 @@ perm_redis_endpoint_retire(perm_redis_endpoint_t *endpoint, const char *reason)
 void
 perm_redis_endpoint_probe(perm_redis_endpoint_t *endpoint, const char *reason)
 {
-    ngx_str_t  ping = ngx_string("PING");
+    ngx_str_t              ping = ngx_string("PING");
+    ngx_queue_t           *pipeline;
+    perm_redis_command_t  *oldest;
 
     if (endpoint->state != PERM_REDIS_ENDPOINT_UP) {
         return;
     }
 
-    if (perm_redis_connection_unanswered(endpoint->connection)
-        >= PERM_REDIS_ENDPOINT_SLOW)
+    pipeline = &endpoint->connection->pipeline;
+    oldest = ngx_queue_data(ngx_queue_head(pipeline), perm_redis_command_t,
+                            queue);
+
+    if (!ngx_queue_empty(pipeline)
+        && ngx_current_msec - oldest->sent >= PERM_REDIS_ENDPOINT_SLOW)
     {
         perm_redis_endpoint_drop(endpoint, reason);
         return;

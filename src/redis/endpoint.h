@@ -76,7 +76,7 @@ perm_redis_endpoint_t *perm_redis_endpoint_create(perm_redis_conf_t *conf,
     perm_redis_node_t *node, ngx_log_t *log,
     perm_redis_endpoint_handlers_t *handlers, void *data);
 
-/* at once; no handler is called */
+/* at once, and out of the owner's queue; no handler is called */
 void perm_redis_endpoint_destroy(perm_redis_endpoint_t *endpoint);
 
 /*

@@ -5,8 +5,6 @@
 static void perm_redis_tracking_found(void *data);
 static ngx_uint_t perm_redis_tracking_remove_former(
     perm_redis_tracking_t *tracking);
-static ngx_uint_t perm_redis_tracking_known(perm_redis_tracking_t *tracking,
-    perm_redis_node_t *node);
 
 
 static perm_redis_discovery_handlers_t  perm_redis_tracking_discovery_handlers
@@ -58,8 +56,6 @@ perm_redis_tracking_stop(perm_redis_tracking_t *tracking)
 
     while (!ngx_queue_empty(&tracking->pairs)) {
         q = ngx_queue_head(&tracking->pairs);
-        ngx_queue_remove(q);
-
         perm_redis_tracking_pair_destroy(
             ngx_queue_data(q, perm_redis_pair_t, queue));
     }
@@ -74,8 +70,9 @@ perm_redis_tracking_found(void *data)
 {
     perm_redis_tracking_t *tracking = data;
 
-    ngx_uint_t                   i, n, first, moved;
-    perm_redis_node_t           *masters;
+    ngx_uint_t          i, n, first, moved;
+    ngx_queue_t        *q;
+    perm_redis_node_t  *masters;
     perm_redis_pair_t  *pair;
 
     first = !tracking->known;
@@ -86,13 +83,24 @@ perm_redis_tracking_found(void *data)
 
     for (i = 0; i < n; i++) {
 
-        if (perm_redis_tracking_known(tracking, &masters[i])) {
+        for (q = ngx_queue_head(&tracking->pairs);
+             q != ngx_queue_sentinel(&tracking->pairs);
+             q = ngx_queue_next(q))
+        {
+            pair = ngx_queue_data(q, perm_redis_pair_t, queue);
+
+            if (perm_redis_conf_node_equal(&pair->node, &masters[i])) {
+                break;
+            }
+        }
+
+        if (q != ngx_queue_sentinel(&tracking->pairs)) {
             continue;
         }
 
-        pair = perm_redis_tracking_pair_create(tracking, &masters[i]);
+        moved = 1;
 
-        if (pair == NULL) {
+        if (perm_redis_tracking_pair_create(tracking, &masters[i]) == NULL) {
 
             /* memory is out: not active without this one */
 
@@ -100,9 +108,6 @@ perm_redis_tracking_found(void *data)
             perm_redis_discovery_refresh(tracking->discovery);
             break;
         }
-
-        ngx_queue_insert_tail(&tracking->pairs, &pair->queue);
-        moved = 1;
     }
 
     if (moved && !first) {
@@ -120,8 +125,8 @@ perm_redis_tracking_found(void *data)
 static ngx_uint_t
 perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
 {
-    ngx_uint_t                   removed;
-    ngx_queue_t                 *q, *next;
+    ngx_uint_t          removed;
+    ngx_queue_t        *q, *next;
     perm_redis_pair_t  *pair;
 
     removed = 0;
@@ -136,7 +141,6 @@ perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
         if (!perm_redis_discovery_is_master(tracking->discovery, &pair->node,
                                             0))
         {
-            ngx_queue_remove(q);
             perm_redis_tracking_pair_destroy(pair);
             removed = 1;
         }
@@ -146,33 +150,11 @@ perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
 }
 
 
-static ngx_uint_t
-perm_redis_tracking_known(perm_redis_tracking_t *tracking,
-    perm_redis_node_t *node)
-{
-    ngx_queue_t                 *q;
-    perm_redis_pair_t  *pair;
-
-    for (q = ngx_queue_head(&tracking->pairs);
-         q != ngx_queue_sentinel(&tracking->pairs);
-         q = ngx_queue_next(q))
-    {
-        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
-
-        if (perm_redis_conf_node_equal(&pair->node, node)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 void
 perm_redis_tracking_update(perm_redis_tracking_t *tracking)
 {
-    ngx_uint_t                   active;
-    ngx_queue_t                 *q;
+    ngx_uint_t          active;
+    ngx_queue_t        *q;
     perm_redis_pair_t  *pair;
 
     active = tracking->known;

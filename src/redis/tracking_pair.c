@@ -41,7 +41,6 @@ static void perm_redis_pair_tracked(void *data, redisReply *reply);
 static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
-static void perm_redis_pair_heartbeat(perm_redis_pair_t *pair);
 static void perm_redis_pair_pong(void *data, redisReply *reply);
 static void perm_redis_pair_push(void *data,
     perm_redis_connection_t *connection, redisReply *reply);
@@ -83,6 +82,7 @@ perm_redis_tracking_pair_create(perm_redis_tracking_t *tracking,
     pair->timer.cancelable = 1;
 
     ngx_add_timer(&pair->timer, 1);
+    ngx_queue_insert_tail(&tracking->pairs, &pair->queue);
 
     return pair;
 }
@@ -92,6 +92,8 @@ void
 perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair)
 {
     perm_redis_pair_drop(pair);
+
+    ngx_queue_remove(&pair->queue);
     ngx_free(pair);
 }
 
@@ -146,21 +148,46 @@ perm_redis_pair_retry(perm_redis_pair_t *pair)
 }
 
 
+/* a heartbeat, or the next try */
+
 static void
 perm_redis_pair_timer(ngx_event_t *ev)
 {
     perm_redis_pair_t *pair = ev->data;
 
-    if (pair->active) {
-        perm_redis_pair_heartbeat(pair);
+    static ngx_str_t  ping = ngx_string("PING");
+
+    if (!pair->active) {
+        pair->listener =
+            perm_redis_connection_open(pair->tracking->conf, &pair->node, NULL,
+                                       pair->tracking->log,
+                                       &perm_redis_tracking_listener, pair);
+        if (pair->listener == NULL) {
+            perm_redis_pair_retry(pair);
+        }
+
         return;
     }
 
-    pair->listener =
-        perm_redis_connection_open(pair->tracking->conf, &pair->node,
-                                   pair->tracking->log,
-                                   &perm_redis_tracking_listener, pair);
-    if (pair->listener == NULL) {
+    ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
+
+    if (pair->beats) {
+
+        /* the time-out of a command may be longer than a beat */
+
+        return;
+    }
+
+    pair->beat = ngx_current_msec;
+    pair->beats = 2;
+
+    if (perm_redis_connection_send(pair->listener, 1, &ping,
+                                   perm_redis_pair_pong, pair)
+        == NULL
+        || perm_redis_connection_send(pair->source, 1, &ping,
+                                      perm_redis_pair_pong, pair)
+           == NULL)
+    {
         perm_redis_pair_retry(pair);
     }
 }
@@ -268,8 +295,9 @@ perm_redis_pair_subscribed(void *data, redisReply *reply)
     /* a name may have several addresses, and a client id is of one server */
 
     pair->source =
-        perm_redis_connection_open_beside(pair->listener,
-                                          &perm_redis_tracking_source, pair);
+        perm_redis_connection_open(pair->tracking->conf, &pair->node,
+                                   pair->listener, pair->tracking->log,
+                                   &perm_redis_tracking_source, pair);
     if (pair->source == NULL) {
         perm_redis_pair_retry(pair);
     }
@@ -403,35 +431,6 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
     perm_redis_pair_lose(pair, PERM_TRACKING_REFUSED);
 
     tracking->handlers->refused(tracking->data);
-}
-
-
-static void
-perm_redis_pair_heartbeat(perm_redis_pair_t *pair)
-{
-    static ngx_str_t  ping = ngx_string("PING");
-
-    ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
-
-    if (pair->beats) {
-
-        /* the time-out of a command may be longer than a beat */
-
-        return;
-    }
-
-    pair->beat = ngx_current_msec;
-    pair->beats = 2;
-
-    if (perm_redis_connection_send(pair->listener, 1, &ping,
-                                   perm_redis_pair_pong, pair)
-        == NULL
-        || perm_redis_connection_send(pair->source, 1, &ping,
-                                      perm_redis_pair_pong, pair)
-           == NULL)
-    {
-        perm_redis_pair_retry(pair);
-    }
 }
 
 
