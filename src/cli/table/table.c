@@ -160,7 +160,8 @@ perm_table_bytes(const redisReply *reply)
 {
     perm_str_t  bytes;
 
-    bytes.data = (reply->type == REDIS_REPLY_STRING) ? reply->str : NULL;
+    bytes.data = (reply != NULL && reply->type == REDIS_REPLY_STRING)
+                 ? reply->str : NULL;
     bytes.len = bytes.data ? reply->len : 0;
 
     return bytes;

@@ -68,7 +68,7 @@ int perm_table_is_wrong_type(const redisReply *reply);
 int perm_table_wrong_type(const redisReply *reply, perm_str_t key);
 
 
-/* The bytes of a string reply; data NULL for a reply of another type */
+/* The bytes of a string reply; data NULL for any other reply, or for NULL */
 
 perm_str_t perm_table_bytes(const redisReply *reply);
 
