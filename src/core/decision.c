@@ -1,8 +1,6 @@
 
 #include "core/decision.h"
 
-#include <string.h>
-
 
 static const perm_str_t  policy_names[] = {
     perm_string(""),
@@ -12,35 +10,31 @@ static const perm_str_t  policy_names[] = {
 };
 
 
-static const perm_str_t  outcome_names[] = {
-    perm_string("allow"),
-    perm_string("deny"),
-    perm_string("fail")
-};
+static const char *const  outcome_names[] = { "allow", "deny", "fail" };
 
 
-static const perm_str_t  reason_names[PERM_REASONS] = {
-    perm_string("open"),
-    perm_string("gateway_grant"),
-    perm_string("resource_grant"),
-    perm_string("no_app"),
-    perm_string("invalid_app"),
-    perm_string("no_grant"),
-    perm_string("gateway_grant_expired"),
-    perm_string("resource_grant_expired"),
-    perm_string("unavailable"),
-    perm_string("bad_config")
+static const char *const  reason_names[PERM_REASONS] = {
+    "open",
+    "gateway_grant",
+    "resource_grant",
+    "no_app",
+    "invalid_app",
+    "no_grant",
+    "gateway_grant_expired",
+    "resource_grant_expired",
+    "unavailable",
+    "bad_config"
 };
 
 
 static perm_decision_t
-decision(perm_outcome_t outcome, perm_reason_t reason, int64_t expires)
+decision(perm_outcome_t outcome, perm_reason_t reason)
 {
     perm_decision_t  d;
 
     d.outcome = outcome;
     d.reason = reason;
-    d.expires = expires;
+    d.expires = PERM_GRANT_ABSENT;
 
     return d;
 }
@@ -51,13 +45,12 @@ perm_decision_policy(perm_str_t text)
 {
     perm_policy_t  policy;
 
-    for (policy = PERM_POLICY_REQUIRED; policy > PERM_POLICY_INVALID; policy--)
+    policy = PERM_POLICY_REQUIRED;
+
+    while (policy > PERM_POLICY_INVALID
+           && !perm_str_equal(text, policy_names[policy]))
     {
-        if (text.len == policy_names[policy].len
-            && memcmp(text.data, policy_names[policy].data, text.len) == 0)
-        {
-            break;
-        }
+        policy--;
     }
 
     return policy;
@@ -69,73 +62,64 @@ perm_decision_early(perm_policy_t policy, perm_str_t gateway,
     perm_str_t resource, perm_str_t app, perm_decision_t *d)
 {
     if (policy == PERM_POLICY_OPEN) {
-        *d = decision(PERM_ALLOW, PERM_OPEN, PERM_GRANT_ABSENT);
-        return 1;
-    }
+        *d = decision(PERM_ALLOW, PERM_OPEN);
 
-    if (policy != PERM_POLICY_REQUIRED
-        || !perm_name_gateway_valid(gateway)
-        || !perm_name_resource_valid(resource))
+    } else if (policy != PERM_POLICY_REQUIRED
+               || !perm_name_gateway_valid(gateway)
+               || !perm_name_resource_valid(resource))
     {
-        *d = decision(PERM_FAIL, PERM_BAD_CONFIG, PERM_GRANT_ABSENT);
-        return 1;
+        *d = decision(PERM_FAIL, PERM_BAD_CONFIG);
+
+    } else if (!perm_name_app_valid(app)) {
+        *d = decision(PERM_DENY, app.len ? PERM_INVALID_APP : PERM_NO_APP);
+
+    } else {
+        return 0;
     }
 
-    if (app.len == 0) {
-        *d = decision(PERM_DENY, PERM_NO_APP, PERM_GRANT_ABSENT);
-        return 1;
-    }
-
-    if (!perm_name_app_valid(app)) {
-        *d = decision(PERM_DENY, PERM_INVALID_APP, PERM_GRANT_ABSENT);
-        return 1;
-    }
-
-    return 0;
+    return 1;
 }
 
 
 perm_decision_t
 perm_decision_make(perm_grants_t grants, int64_t now)
 {
+    perm_decision_t  d;
+
     if (perm_grant_live(grants.gateway, now)) {
-        return decision(PERM_ALLOW, PERM_GATEWAY_GRANT, grants.gateway);
+        d = decision(PERM_ALLOW, PERM_GATEWAY_GRANT);
+        d.expires = grants.gateway;
+        return d;
     }
 
     if (perm_grant_live(grants.resource, now)) {
-        return decision(PERM_ALLOW, PERM_RESOURCE_GRANT, grants.resource);
+        d = decision(PERM_ALLOW, PERM_RESOURCE_GRANT);
+        d.expires = grants.resource;
+        return d;
     }
 
-    if (grants.resource >= 0) {
-        return decision(PERM_DENY, PERM_RESOURCE_GRANT_EXPIRED,
-                        PERM_GRANT_ABSENT);
-    }
-
-    if (grants.gateway >= 0) {
-        return decision(PERM_DENY, PERM_GATEWAY_GRANT_EXPIRED,
-                        PERM_GRANT_ABSENT);
-    }
-
-    return decision(PERM_DENY, PERM_NO_GRANT, PERM_GRANT_ABSENT);
+    return decision(PERM_DENY,
+                    grants.resource >= 0 ? PERM_RESOURCE_GRANT_EXPIRED
+                    : grants.gateway >= 0 ? PERM_GATEWAY_GRANT_EXPIRED
+                    : PERM_NO_GRANT);
 }
 
 
 perm_decision_t
 perm_decision_unavailable(int allow)
 {
-    return decision(allow ? PERM_ALLOW : PERM_FAIL, PERM_UNAVAILABLE,
-                    PERM_GRANT_ABSENT);
+    return decision(allow ? PERM_ALLOW : PERM_FAIL, PERM_UNAVAILABLE);
 }
 
 
-perm_str_t
+const char *
 perm_decision_outcome_name(perm_outcome_t outcome)
 {
     return outcome_names[outcome];
 }
 
 
-perm_str_t
+const char *
 perm_decision_reason_name(perm_reason_t reason)
 {
     return reason_names[reason];

@@ -94,8 +94,8 @@ perm_decision_t perm_decision_unavailable(int allow);
 
 /* "allow", and "no_grant", as the variables and the status spell them */
 
-perm_str_t perm_decision_outcome_name(perm_outcome_t outcome);
-perm_str_t perm_decision_reason_name(perm_reason_t reason);
+const char *perm_decision_outcome_name(perm_outcome_t outcome);
+const char *perm_decision_reason_name(perm_reason_t reason);
 
 
 #endif /* _PERM_CORE_DECISION_H_INCLUDED_ */

@@ -143,27 +143,32 @@ perm_json_parse_strict(perm_str_t text)
 
 /*
  * Takes off "rest" the text up to the next ",", ":" or "}" that is in no
- * string, array or object.
+ * string, array or object, and that byte.  Returns the text without blanks
+ * around it.
  */
 
 static perm_str_t
 cut(perm_str_t *rest)
 {
+    int          string;
+    size_t       i;
     unsigned     depth;
+    const char  *p;
     perm_str_t   part;
-    const char  *p, *end;
 
-    end = rest->data + rest->len;
+    string = 0;
     depth = 0;
 
-    for (p = rest->data; p < end; p++) {
+    for (i = 0; i < rest->len; i++) {
+        p = rest->data + i;
 
         if (*p == '"') {
-            for (p++; p < end - 1 && *p != '"'; p++) {
-                p += (*p == '\\');
-            }
+            string = !string;
 
-        } else if (depth == 0 && (*p == ',' || *p == ':' || *p == '}')) {
+        } else if (string) {
+            i += (*p == '\\');
+
+        } else if (depth == 0 && strchr(",:}", *p) != NULL) {
             break;
 
         } else if (*p == '[' || *p == '{') {
@@ -174,70 +179,62 @@ cut(perm_str_t *rest)
         }
     }
 
-    /* beyond the end only of what perm_json_parse() does not take */
-
     part.data = rest->data;
-    part.len = (p < end ? p : end) - part.data;
-    rest->data += part.len;
-    rest->len -= part.len;
+    part.len = (i < rest->len) ? i : rest->len;
+
+    i = part.len + (part.len < rest->len);
+    rest->data += i;
+    rest->len -= i;
 
     return trim(part);
 }
 
 
-int
-perm_json_next(perm_str_t *rest, perm_json_member_t *member)
+perm_json_member_t
+perm_json_members(const cJSON *json, perm_str_t text)
 {
-    *rest = trim(*rest);
+    perm_json_member_t  member;
 
-    if (rest->len < 2 || (*rest->data != '{' && *rest->data != ',')) {
+    memset(&member, 0, sizeof(perm_json_member_t));
+
+    if (cJSON_IsObject(json)) {
+        member.next = json->child;
+        member.rest = trim(text);
+        member.rest.data++;
+        member.rest.len--;
+    }
+
+    return member;
+}
+
+
+int
+perm_json_next(perm_json_member_t *member)
+{
+    member->item = member->next;
+
+    if (member->item == NULL) {
         return 0;
     }
 
-    rest->data++;
-    rest->len--;
-    member->name = cut(rest);
-
-    if (member->name.len == 0 || rest->len == 0) {
-        return 0;
-    }
-
-    rest->data++;
-    rest->len--;
-    member->value = cut(rest);
+    member->next = member->item->next;
+    member->name = cut(&member->rest);
+    member->value = cut(&member->rest);
 
     return 1;
 }
 
 
-/* the value of the first member of that name, which must exist */
-
-static perm_str_t
-value_of(const cJSON *object, perm_str_t text, const char *name)
-{
-    const cJSON         *item;
-    perm_json_member_t   member;
-
-    item = object->child;
-
-    while (perm_json_next(&text, &member) && strcmp(item->string, name) != 0) {
-        item = item->next;
-    }
-
-    return member.value;
-}
-
-
-static char *
-put(char *out, char before, perm_json_member_t member)
+char *
+perm_json_put(char *out, char before, const perm_json_member_t *member)
 {
     *out++ = before;
-    memcpy(out, member.name.data, member.name.len);
-    out += member.name.len;
+    memcpy(out, member->name.data, member->name.len);
+    out += member->name.len;
     *out++ = ':';
-    memcpy(out, member.value.data, member.value.len);
+    memcpy(out, member->value.data, member->value.len);
 
-    return out + member.value.len;
+    return out + member->value.len;
 }
 
 
@@ -245,9 +242,9 @@ char *
 perm_json_merge(perm_str_t object, perm_str_t changes)
 {
     char                *out, *p;
-    cJSON               *old, *new, *item;
-    perm_str_t           rest;
-    perm_json_member_t   member;
+    cJSON               *old, *new;
+    const cJSON         *change;
+    perm_json_member_t   member, changed;
 
     new = perm_json_parse(changes);
     out = malloc(object.len + changes.len + sizeof("{}"));
@@ -259,33 +256,38 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
     }
 
     old = perm_json_parse(object);
-    item = cJSON_IsObject(old) ? old->child : NULL;
     p = out;
 
-    for (rest = object; item != NULL && perm_json_next(&rest, &member);
-         item = item->next)
-    {
-        if (cJSON_GetObjectItemCaseSensitive(new, item->string) != NULL) {
+    for (member = perm_json_members(old, object); perm_json_next(&member); ) {
+        change = cJSON_GetObjectItemCaseSensitive(new, member.item->string);
+
+        if (change != NULL) {
 
             /* one of several with that name stays: readers differ on them */
 
-            if (cJSON_GetObjectItemCaseSensitive(old, item->string) != item) {
+            if (cJSON_GetObjectItemCaseSensitive(old, member.item->string)
+                != member.item)
+            {
                 continue;
             }
 
-            member.value = value_of(new, changes, item->string);
+            changed = perm_json_members(new, changes);
+
+            while (perm_json_next(&changed) && changed.item != change) {
+                /* void */
+            }
+
+            member.value = changed.value;
         }
 
-        p = put(p, (p == out) ? '{' : ',', member);
+        p = perm_json_put(p, (p == out) ? '{' : ',', &member);
     }
 
-    item = new->child;
-
-    for (rest = changes; item != NULL && perm_json_next(&rest, &member);
-         item = item->next)
-    {
-        if (cJSON_GetObjectItemCaseSensitive(old, item->string) == NULL) {
-            p = put(p, (p == out) ? '{' : ',', member);
+    for (member = perm_json_members(new, changes); perm_json_next(&member); ) {
+        if (cJSON_GetObjectItemCaseSensitive(old, member.item->string)
+            == NULL)
+        {
+            p = perm_json_put(p, (p == out) ? '{' : ',', &member);
         }
     }
 

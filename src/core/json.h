@@ -25,11 +25,15 @@
 #define PERM_JSON_ESCAPE  6    /* bytes that one byte escaped takes at most */
 
 
-/* bytes of the text; the name has its quotes */
+/* a member of an object, with its bytes of the text */
 
 typedef struct {
-    perm_str_t  name;
-    perm_str_t  value;
+    const cJSON  *item;
+    perm_str_t    name;     /* with its quotes */
+    perm_str_t    value;
+
+    const cJSON  *next;     /* of perm_json_next() */
+    perm_str_t    rest;
 } perm_json_member_t;
 
 
@@ -59,12 +63,17 @@ cJSON *perm_json_parse_strict(perm_str_t text);
 
 
 /*
- * Fills *member with the next member of an object, and takes it off "rest",
- * which is the object's text at first.  The members come in the order of the
- * children that perm_json_parse() gave for that text.  Returns 0 when no member
- * is left or the text is no object.
+ * The members of an object, where "json" is what perm_json_parse() returned for
+ * the text: perm_json_next() goes on to the first one, and then to each other
+ * one.  It returns 0 when no member is left, or "json" is no object.
  */
-int perm_json_next(perm_str_t *rest, perm_json_member_t *member);
+perm_json_member_t perm_json_members(const cJSON *json, perm_str_t text);
+int perm_json_next(perm_json_member_t *member);
+
+
+/* writes "before", the name, ":" and the value, and returns where it ended */
+
+char *perm_json_put(char *out, char before, const perm_json_member_t *member);
 
 
 /*

@@ -26,17 +26,14 @@ perm_denial_log(perm_ctx_t *ctx)
 static void
 perm_denial_log_line(perm_ctx_t *ctx)
 {
-    char        *verb;
-    char         app[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
-    char         gateway[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
-    char         resource[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
-    perm_str_t   reason;
+    char  *verb;
+    char   app[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
+    char   gateway[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
+    char   resource[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
 
     (void) perm_printable(app, sizeof(app), ctx->tuple.app, 1);
     (void) perm_printable(gateway, sizeof(gateway), ctx->tuple.gateway, 1);
     (void) perm_printable(resource, sizeof(resource), ctx->tuple.resource, 1);
-
-    reason = perm_decision_reason_name(ctx->decision.reason);
 
     if (ctx->decision.outcome == PERM_DENY) {
         verb = ctx->plcf->dry_run ? "would deny" : "denied";
@@ -46,8 +43,9 @@ perm_denial_log_line(perm_ctx_t *ctx)
     }
 
     ngx_log_error(ctx->plcf->log_level, ctx->request->connection->log, 0,
-                  "app permission %s: %*s, app \"%s\", gateway \"%s\", "
-                  "resource \"%s\"", verb, reason.len, reason.data, app,
+                  "app permission %s: %s, app \"%s\", gateway \"%s\", "
+                  "resource \"%s\"", verb,
+                  perm_decision_reason_name(ctx->decision.reason), app,
                   gateway, resource);
 }
 

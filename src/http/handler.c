@@ -269,8 +269,8 @@ perm_handler_decided(perm_ctx_t *ctx)
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "app_permission: decided, %s: %s",
-                   perm_decision_outcome_name(ctx->decision.outcome).data,
-                   perm_decision_reason_name(ctx->decision.reason).data);
+                   perm_decision_outcome_name(ctx->decision.outcome),
+                   perm_decision_reason_name(ctx->decision.reason));
 
     ctx->decided = 1;
 

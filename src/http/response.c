@@ -159,17 +159,17 @@ perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
     perm_writer_t *w)
 {
     char          *reason;
-    perm_str_t     app, name;
+    perm_str_t     app;
     perm_tuple_t  *tuple;
 
     tuple = &ctx->tuple;
-    name = perm_decision_reason_name(ctx->decision.reason);
     reason = perm_response_reason(ctx, &app);
 
-    perm_writer_put(w, "{\"type\":\"urn:app-permission:%*s\","
+    perm_writer_put(w, "{\"type\":\"urn:app-permission:%s\","
                     "\"title\":\"%s\",\"status\":%ui,"
                     "\"detail\":\"%s: %s%*s\"",
-                    name.len, name.data, kind->title, kind->status,
+                    perm_decision_reason_name(ctx->decision.reason),
+                    kind->title, kind->status,
                     kind->message, reason, app.len, app.data);
 
     if (perm_name_gateway_valid(tuple->gateway)) {

@@ -91,11 +91,11 @@ perm_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     switch (data) {
 
     case PERM_VARIABLE_DECISION:
-        text = perm_decision_outcome_name(ctx->decision.outcome);
+        text = perm_str(perm_decision_outcome_name(ctx->decision.outcome));
         break;
 
     case PERM_VARIABLE_REASON:
-        text = perm_decision_reason_name(ctx->decision.reason);
+        text = perm_str(perm_decision_reason_name(ctx->decision.reason));
         break;
 
     case PERM_VARIABLE_CACHE:

@@ -36,6 +36,8 @@ void perm_writer_init(perm_writer_t *w, ngx_pool_t *pool);
 
 void ngx_cdecl perm_writer_put(perm_writer_t *w, const char *fmt, ...);
 
+#define perm_writer_bool(value)  ((value) ? "true" : "false")
+
 /* text as it is */
 
 void perm_writer_text(perm_writer_t *w, const char *text, size_t len);

@@ -21,6 +21,9 @@ static void perm_alerts_counters(perm_snapshot_t *s);
 static ngx_int_t perm_alerts_order(const void *one, const void *two);
 
 
+const char *const  perm_alerts_severities[] = { "note", "warning", "error" };
+
+
 void
 perm_alerts_find(perm_snapshot_t *s, ngx_msec_t flush)
 {

@@ -11,6 +11,10 @@
 #include "status/snapshot.h"
 
 
+/* "note", "warning", "error", by perm_severity_t */
+
+extern const char *const  perm_alerts_severities[];
+
 /* sets nalerts and alerts, worst first; flush: ms between two flushes */
 
 void perm_alerts_find(perm_snapshot_t *s, ngx_msec_t flush);

@@ -6,7 +6,7 @@
 #include "http/suspend.h"
 
 
-/* the two sides of an explanation */
+/* what this instance has cached, and what Redis says now */
 
 typedef struct {
     perm_ctx_t          *ctx;          /* the cached entry and its decision */
@@ -21,13 +21,10 @@ typedef struct {
 } perm_explain_t;
 
 
-static ngx_int_t perm_explain_begin(ngx_http_request_t *r);
 static ngx_int_t perm_explain_send(perm_ctx_t *ctx, const char *error);
 static void perm_explain_compare(perm_explain_t *e);
 static void perm_explain_now(perm_writer_t *w, perm_explain_t *e);
 static void perm_explain_cache(perm_writer_t *w, perm_explain_t *e);
-static void perm_explain_generation(perm_writer_t *w, const char *member,
-    perm_generation_t *generation);
 static void perm_explain_redis(perm_writer_t *w, perm_explain_t *e);
 static void perm_explain_differs(perm_writer_t *w, perm_explain_t *e);
 static void perm_explain_expires(perm_writer_t *w, const char *member,
@@ -36,32 +33,18 @@ static void perm_explain_decision(perm_writer_t *w,
     perm_decision_t *decision);
 
 
-static const char *perm_explain_bool[] = { "false", "true" };
-
-
 ngx_int_t
 perm_explain(ngx_http_request_t *r)
-{
-    perm_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
-
-    if (ctx == NULL || !ctx->content) {
-        return perm_explain_begin(r);
-    }
-
-    return perm_explain_send(ctx, NULL);
-}
-
-
-/* the context is not published: it is no decision about this request */
-
-static ngx_int_t
-perm_explain_begin(ngx_http_request_t *r)
 {
     ngx_int_t      rc;
     perm_ctx_t    *ctx;
     perm_tuple_t   tuple;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
+
+    if (ctx && ctx->content) {
+        return perm_explain_send(ctx, NULL);
+    }
 
     if (perm_send_argument(r, "gateway", &tuple.gateway) != NGX_OK
         || perm_send_argument(r, "resource", &tuple.resource) != NGX_OK
@@ -79,6 +62,8 @@ perm_explain_begin(ngx_http_request_t *r)
                                "name each: explain?gateway=G&resource=R"
                                "&app=A");
     }
+
+    /* the context is not published: it is no decision about this request */
 
     ctx = perm_ctx_create(r);
     if (ctx == NULL) {
@@ -128,7 +113,7 @@ perm_explain_send(perm_ctx_t *ctx, const char *error)
     tuple = &ctx->tuple;
 
     perm_writer_put(&w, "{\"now\":%T,\"gateway\":\"%*s\",\"resource\":\"%*s\","
-                    "\"app\":\"%*s\",", ngx_time(),
+                    "\"app\":\"%*s\"", ngx_time(),
                     tuple->gateway.len, tuple->gateway.data,
                     tuple->resource.len, tuple->resource.data,
                     tuple->app.len, tuple->app.data);
@@ -143,8 +128,6 @@ perm_explain_send(perm_ctx_t *ctx, const char *error)
     return perm_send_content(ctx->request, NGX_HTTP_OK, &type, &w);
 }
 
-
-/* the decision by each side */
 
 static void
 perm_explain_compare(perm_explain_t *e)
@@ -176,91 +159,78 @@ perm_explain_compare(perm_explain_t *e)
 static void
 perm_explain_now(perm_writer_t *w, perm_explain_t *e)
 {
-    char             *by;
-    perm_decision_t  *decision;
+    if (e->fresh || (!e->loaded && e->stale_ok)) {
+        perm_explain_decision(w, &e->ctx->decision);
+        perm_writer_put(w, ",\"by\":\"%s\"", e->fresh ? "cache" : "stale");
 
-    by = e->fresh ? "cache"
-         : e->loaded ? "redis"
-         : e->stale_ok ? "stale" : "on_error";
+    } else {
 
-    /* that of Redis is "unavailable" where the table is not loaded */
+        /* "unavailable" where the table is not loaded */
 
-    decision = (e->fresh || (!e->loaded && e->stale_ok)) ? &e->ctx->decision
-                                                         : &e->redis;
-
-    perm_explain_decision(w, decision);
-    perm_writer_put(w, ",\"by\":\"%s\"", by);
+        perm_explain_decision(w, &e->redis);
+        perm_writer_put(w, ",\"by\":\"%s\"", e->loaded ? "redis" : "on_error");
+    }
 }
 
 
 static void
 perm_explain_cache(perm_writer_t *w, perm_explain_t *e)
 {
-    char                *state;
     int64_t              age;
     perm_ctx_t          *ctx;
-    perm_generation_t    generation;
+    perm_generation_t    now;
     perm_cache_entry_t  *entry;
 
     ctx = e->ctx;
     entry = &ctx->entry;
-    generation = perm_cache_generation(ctx->pmcf->sync.zone.zone->cache,
-                                       ctx->tuple.gateway, ctx->tuple.app);
 
-    perm_writer_put(w, ",\"cache\":{\"found\":%s,",
-                    perm_explain_bool[e->found]);
+    perm_writer_put(w, ",\"cache\":{\"found\":%s", perm_writer_bool(e->found));
 
     if (e->found) {
         age = perm_cached_age(ctx);
-        state = e->fresh ? "fresh"
-                : !entry->unchanged ? "changed"
-                : entry->trusted ? "aged" : "distrusted";
 
-        perm_writer_put(w, "\"state\":\"%s\",\"trusted\":%s,\"unchanged\":%s,"
+        perm_writer_put(w, ",\"state\":\"%s\",\"trusted\":%s,\"unchanged\":%s,"
                         "\"stale_allowed\":%s,\"age_ms\":%L,"
-                        "\"valid_until\":%L,",
-                        state, perm_explain_bool[entry->trusted],
-                        perm_explain_bool[entry->unchanged],
-                        perm_explain_bool[e->stale_ok], age,
-                        ngx_time() + (perm_cached_valid(ctx) - age) / 1000);
+                        "\"valid_until\":%L,\"generation\":"
+                        "{\"epoch\":%uD,\"change\":[%uD,%uD]}",
+                        e->fresh ? "fresh"
+                        : !entry->unchanged ? "changed"
+                        : entry->trusted ? "aged" : "distrusted",
+                        perm_writer_bool(entry->trusted),
+                        perm_writer_bool(entry->unchanged),
+                        perm_writer_bool(e->stale_ok), age,
+                        ngx_time() + (perm_cached_valid(ctx) - age) / 1000,
+                        entry->generation.epoch, entry->generation.change[0],
+                        entry->generation.change[1]);
 
         perm_explain_expires(w, "gateway_expires", entry->grants.gateway);
         perm_explain_expires(w, "resource_expires", entry->grants.resource);
         perm_explain_decision(w, &ctx->decision);
-        perm_explain_generation(w, ",\"generation", &entry->generation);
-        perm_writer_put(w, ",");
     }
 
-    perm_explain_generation(w, "\"current_generation", &generation);
-    perm_writer_put(w, "}");
-}
+    now = perm_cache_generation(ctx->pmcf->sync.zone.zone->cache,
+                                ctx->tuple.gateway, ctx->tuple.app);
 
-
-static void
-perm_explain_generation(perm_writer_t *w, const char *member,
-    perm_generation_t *generation)
-{
-    perm_writer_put(w, "%s\":{\"epoch\":%uD,\"change\":[%uD,%uD]}", member,
-                    generation->epoch, generation->change[0],
-                    generation->change[1]);
+    perm_writer_put(w, ",\"current_generation\":{\"epoch\":%uD,"
+                    "\"change\":[%uD,%uD]}}", now.epoch, now.change[0],
+                    now.change[1]);
 }
 
 
 static void
 perm_explain_redis(perm_writer_t *w, perm_explain_t *e)
 {
-    perm_writer_put(w, ",\"redis\":{\"answered\":%s,",
-                    perm_explain_bool[e->error == NULL]);
+    perm_writer_put(w, ",\"redis\":{\"answered\":%s",
+                    perm_writer_bool(e->error == NULL));
 
     if (e->error) {
-        perm_writer_put(w, "\"error\":");
+        perm_writer_put(w, ",\"error\":");
         perm_writer_json(w, perm_str(e->error));
-        perm_writer_put(w, ",");
 
     } else {
-        perm_writer_put(w, "\"took_ms\":%M,\"table_loaded\":%s,",
+        perm_writer_put(w, ",\"took_ms\":%M,\"table_loaded\":%s",
                         ngx_current_msec - e->ctx->suspend->since,
-                        perm_explain_bool[e->loaded]);
+                        perm_writer_bool(e->loaded));
         perm_explain_expires(w, "gateway_expires", e->reply->grants.gateway);
         perm_explain_expires(w, "resource_expires", e->reply->grants.resource);
     }
@@ -275,8 +245,7 @@ perm_explain_redis(perm_writer_t *w, perm_explain_t *e)
 static void
 perm_explain_differs(perm_writer_t *w, perm_explain_t *e)
 {
-    char             *comma;
-    ngx_uint_t        i, differs[4];
+    ngx_uint_t        i, n, differs[4];
     perm_grants_t    *cached, *now;
     perm_decision_t  *decision;
 
@@ -296,12 +265,9 @@ perm_explain_differs(perm_writer_t *w, perm_explain_t *e)
         differs[2] = (decision->outcome != e->redis.outcome);
         differs[3] = (decision->reason != e->redis.reason);
 
-        comma = "";
-
-        for (i = 0; i < 4; i++) {
+        for (i = 0, n = 0; i < 4; i++) {
             if (differs[i]) {
-                perm_writer_put(w, "%s\"%s\"", comma, members[i]);
-                comma = ",";
+                perm_writer_put(w, "%s\"%s\"", n++ ? "," : "", members[i]);
             }
         }
     }
@@ -315,14 +281,13 @@ perm_explain_differs(perm_writer_t *w, perm_explain_t *e)
 static void
 perm_explain_expires(perm_writer_t *w, const char *member, int64_t expires)
 {
-    if (expires == PERM_GRANT_UNREADABLE) {
-        perm_writer_put(w, "\"%s\":\"unreadable\",", member);
-
-    } else if (expires < 0) {
-        perm_writer_put(w, "\"%s\":null,", member);
+    if (expires >= 0) {
+        perm_writer_put(w, ",\"%s\":%L", member, expires);
 
     } else {
-        perm_writer_put(w, "\"%s\":%L,", member, expires);
+        perm_writer_put(w, ",\"%s\":%s", member,
+                        expires == PERM_GRANT_UNREADABLE ? "\"unreadable\""
+                                                         : "null");
     }
 }
 
@@ -330,11 +295,7 @@ perm_explain_expires(perm_writer_t *w, const char *member, int64_t expires)
 static void
 perm_explain_decision(perm_writer_t *w, perm_decision_t *decision)
 {
-    perm_str_t  outcome, reason;
-
-    outcome = perm_decision_outcome_name(decision->outcome);
-    reason = perm_decision_reason_name(decision->reason);
-
-    perm_writer_put(w, "\"decision\":\"%*s\",\"reason\":\"%*s\"", outcome.len,
-                    outcome.data, reason.len, reason.data);
+    perm_writer_put(w, ",\"decision\":\"%s\",\"reason\":\"%s\"",
+                    perm_decision_outcome_name(decision->outcome),
+                    perm_decision_reason_name(decision->reason));
 }

@@ -1,7 +1,11 @@
 
 #include "status/json.h"
 
+#include "status/alerts.h"
 #include "status/numbers.h"
+
+
+typedef void (*perm_status_json_entry_pt)(perm_writer_t *w, void *entry);
 
 
 static void perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s);
@@ -12,15 +16,34 @@ static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_number(perm_writer_t *w,
     const perm_number_t *number, ngx_uint_t value);
 static void perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s);
-static ngx_uint_t perm_status_json_count(perm_histogram_cell_t *h);
 static uint64_t perm_status_json_quantile(perm_histogram_cell_t *h,
-    double share);
+    double wanted);
+static void perm_status_json_lists(perm_writer_t *w, perm_snapshot_t *s,
+    perm_status_lists_t *lists);
+static void perm_status_json_hitters(perm_writer_t *w, const char *member,
+    perm_records_t *records, perm_status_lists_t *lists);
+static void perm_status_json_list(perm_writer_t *w, const char *member,
+    ngx_uint_t n, size_t size, perm_status_lists_t *lists,
+    perm_status_json_entry_pt entry);
+static ngx_uint_t perm_status_json_wanted(perm_str_t wanted, perm_str_t name);
+static void perm_status_json_grant(perm_writer_t *w, void *entry);
+static void perm_status_json_hitter(perm_writer_t *w, void *entry);
+static void perm_status_json_resource(perm_writer_t *w, void *entry);
 static void perm_status_json_history(perm_writer_t *w, perm_snapshot_t *s);
+
+
+/* the list that is being written, copied out of shared memory */
+
+static union {
+    perm_expiring_entry_t       grants[PERM_EXPIRING_MAX];
+    perm_heavy_hitters_entry_t  hitters[PERM_HEAVY_HITTERS_MAX];
+    perm_resource_entry_t       resources[PERM_RESOURCES_MAX];
+} perm_status_json_entries;
 
 
 void
 perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
-    perm_lists_query_t *query)
+    perm_status_lists_t *lists)
 {
     perm_writer_put(w, "{\"now\":%T,\"uptime_seconds\":%T,\"nginx\":\"%s\"",
                     s->now, ngx_max(s->now - (time_t) s->started, 0),
@@ -30,19 +53,7 @@ perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
     perm_status_json_requests(w, s);
     perm_status_json_numbers(w, s);
     perm_status_json_latency(w, s);
-
-    perm_writer_put(w, ",\"expiring\":");
-    perm_lists_expiring(w, s, query);
-
-    perm_writer_put(w, ",\"refused\":");
-    perm_lists_heavy_hitters(w, s->zone->refused, query);
-
-    perm_writer_put(w, ",\"would_deny\":");
-    perm_lists_heavy_hitters(w, s->zone->would_deny, query);
-
-    perm_writer_put(w, ",\"resources\":");
-    perm_lists_resources(w, s->zone->resources, query);
-
+    perm_status_json_lists(w, s, lists);
     perm_status_json_history(w, s);
 
     perm_writer_put(w, "}" CRLF);
@@ -51,10 +62,10 @@ perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
 
 void
 perm_status_json_would_deny(perm_writer_t *w, perm_zone_t *zone,
-    perm_lists_query_t *query)
+    perm_status_lists_t *lists)
 {
-    perm_writer_put(w, "{\"now\":%T,\"would_deny\":", ngx_time());
-    perm_lists_heavy_hitters(w, zone->would_deny, query);
+    perm_writer_put(w, "{\"now\":%T", ngx_time());
+    perm_status_json_hitters(w, "would_deny", zone->would_deny, lists);
     perm_writer_put(w, "}" CRLF);
 }
 
@@ -67,15 +78,13 @@ perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s)
     ngx_uint_t     i;
     perm_alert_t  *alert;
 
-    static const char  *severities[] = { "note", "warning", "error" };
-
     perm_writer_put(w, ",\"problems\":[");
 
     for (i = 0; i < s->nalerts; i++) {
         alert = &s->alerts[i];
 
         perm_writer_put(w, "%s{\"severity\":\"%s\",\"name\":\"%s\",\"text\":",
-                        i ? "," : "", severities[alert->severity],
+                        i ? "," : "", perm_alerts_severities[alert->severity],
                         alert->name);
         perm_writer_json(w, perm_str(alert->text));
         perm_writer_put(w, ",\"advice\":");
@@ -107,7 +116,6 @@ perm_status_json_decisions(perm_writer_t *w,
 {
     ngx_int_t                      outcome;
     ngx_uint_t                     i;
-    perm_str_t                     name;
     const perm_number_decision_t  *d;
 
     outcome = -1;
@@ -123,14 +131,12 @@ perm_status_json_decisions(perm_writer_t *w,
             perm_writer_put(w, ",");
 
         } else {
-            name = perm_decision_outcome_name(d->outcome);
-            perm_writer_put(w, "%s\"%*s\":{", outcome < 0 ? "" : "},",
-                            name.len, name.data);
+            perm_writer_put(w, "%s\"%s\":{", outcome < 0 ? "" : "},",
+                            perm_decision_outcome_name(d->outcome));
             outcome = d->outcome;
         }
 
-        name = perm_decision_reason_name(d->reason);
-        perm_writer_put(w, "\"%*s\":%uA", name.len, name.data,
+        perm_writer_put(w, "\"%s\":%uA", perm_decision_reason_name(d->reason),
                         counts[d->outcome][d->reason]);
     }
 
@@ -146,7 +152,7 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
 
     group = "";
 
-    for (number = perm_numbers; number->kind != PERM_NUMBER_END; number++) {
+    for (number = perm_numbers; number->group; number++) {
 
         if (number->member == NULL) {
             continue;
@@ -176,13 +182,12 @@ perm_status_json_number(perm_writer_t *w, const perm_number_t *number,
     switch (number->kind) {
 
     case PERM_NUMBER_FLAG:
-        perm_writer_put(w, value ? "true" : "false");
+        perm_writer_put(w, perm_writer_bool(value));
         break;
 
     case PERM_NUMBER_LOADED:
-        perm_writer_put(w, value == PERM_TABLE_LOADED ? "true"
-                           : value == PERM_TABLE_NOT_LOADED ? "false"
-                           : "null");
+        perm_writer_put(w, value == PERM_TABLE_UNKNOWN ? "null"
+                           : perm_writer_bool(value == PERM_TABLE_LOADED));
         break;
 
     case PERM_NUMBER_AGE:
@@ -200,7 +205,7 @@ perm_status_json_number(perm_writer_t *w, const perm_number_t *number,
 static void
 perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
 {
-    ngx_uint_t              i, k;
+    ngx_uint_t              i, k, n;
     perm_histogram_cell_t  *h;
 
     static const char  *names[] = { "hit", "miss", "redis" };
@@ -209,12 +214,16 @@ perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
 
     for (i = 0; i < PERM_HISTOGRAMS; i++) {
         h = &s->stats.histograms[i];
+        n = 0;
+
+        for (k = 0; k < PERM_HISTOGRAM_BUCKETS; k++) {
+            n += h->count[k];
+        }
 
         perm_writer_put(w, "%s\"%s\":{\"count\":%ui,\"sum\":%uA,\"p50\":%uL,"
                         "\"p99\":%uL,\"buckets\":[", i ? "," : "", names[i],
-                        perm_status_json_count(h), h->sum,
-                        perm_status_json_quantile(h, 0.5),
-                        perm_status_json_quantile(h, 0.99));
+                        n, h->sum, perm_status_json_quantile(h, 0.5 * n),
+                        perm_status_json_quantile(h, 0.99 * n));
 
         for (k = 0; k < PERM_HISTOGRAM_BUCKETS; k++) {
             perm_writer_put(w, "%s%uA", k ? "," : "", h->count[k]);
@@ -227,49 +236,153 @@ perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
 }
 
 
-static ngx_uint_t
-perm_status_json_count(perm_histogram_cell_t *h)
-{
-    ngx_uint_t  i, n;
-
-    n = 0;
-
-    for (i = 0; i < PERM_HISTOGRAM_BUCKETS; i++) {
-        n += h->count[i];
-    }
-
-    return n;
-}
-
-
 /*
- * The upper bound, usec, of the bucket in which this share (0 to 1) of the
- * values is reached; 0 for an empty histogram.
+ * The upper bound, usec, of the bucket in which so many of the values are
+ * reached; 0 for an empty histogram.
  */
 
 static uint64_t
-perm_status_json_quantile(perm_histogram_cell_t *h, double share)
+perm_status_json_quantile(perm_histogram_cell_t *h, double wanted)
 {
-    double      wanted;
     ngx_uint_t  i, n;
 
-    wanted = share * perm_status_json_count(h);
+    n = h->count[0];
 
-    if (wanted == 0) {
-        return 0;
+    for (i = 0; n < wanted && i < PERM_HISTOGRAM_BUCKETS - 1; i++) {
+        n += h->count[i + 1];
     }
 
-    n = 0;
+    return wanted > 0 ? (uint64_t) 1 << i : 0;
+}
 
-    for (i = 0; i < PERM_HISTOGRAM_BUCKETS - 1; i++) {
-        n += h->count[i];
 
-        if (n >= wanted) {
-            break;
+static void
+perm_status_json_lists(perm_writer_t *w, perm_snapshot_t *s,
+    perm_status_lists_t *lists)
+{
+    ngx_uint_t  i, n;
+
+    perm_writer_put(w, ",\"expiring\":{\"within_days\":{");
+
+    for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
+        perm_writer_put(w, "%s\"%ui\":%ui", i ? "," : "",
+                        perm_expiring_days[i], s->expiring[i]);
+    }
+
+    perm_writer_put(w, "},\"left_out\":%ui", s->expiring_missed);
+
+    n = perm_expiring_list(s->zone->expiring, s->now,
+                           perm_status_json_entries.grants);
+    perm_status_json_list(w, "grants", n, sizeof(perm_expiring_entry_t),
+                          lists, perm_status_json_grant);
+
+    perm_writer_put(w, "}");
+
+    perm_status_json_hitters(w, "refused", s->zone->refused, lists);
+    perm_status_json_hitters(w, "would_deny", s->zone->would_deny, lists);
+
+    n = perm_resources_list(s->zone->resources,
+                            perm_status_json_entries.resources);
+    perm_status_json_list(w, "resources", n, sizeof(perm_resource_entry_t),
+                          lists, perm_status_json_resource);
+}
+
+
+static void
+perm_status_json_hitters(perm_writer_t *w, const char *member,
+    perm_records_t *records, perm_status_lists_t *lists)
+{
+    ngx_uint_t  n;
+
+    n = perm_heavy_hitters_list(records, perm_status_json_entries.hitters);
+    perm_status_json_list(w, member, n, sizeof(perm_heavy_hitters_entry_t),
+                          lists, perm_status_json_hitter);
+}
+
+
+/* the first "n" of perm_status_json_entries, which have "size" bytes each */
+
+static void
+perm_status_json_list(perm_writer_t *w, const char *member, ngx_uint_t n,
+    size_t size, perm_status_lists_t *lists, perm_status_json_entry_pt entry)
+{
+    u_char        *p;
+    ngx_uint_t     listed;
+    perm_tuple_t  *tuple;
+
+    perm_writer_put(w, ",\"%s\":[", member);
+
+    listed = 0;
+    p = (u_char *) &perm_status_json_entries;
+
+    for ( /* void */ ; n && listed < lists->limit; n--, p += size) {
+        tuple = &((perm_record_t *) p)->tuple;
+
+        if (perm_status_json_wanted(lists->gateway, tuple->gateway)
+            && perm_status_json_wanted(lists->resource, tuple->resource))
+        {
+            perm_writer_put(w, "%s{\"gateway\":\"%*s\",\"resource\":\"%*s\"",
+                            listed++ ? "," : "",
+                            tuple->gateway.len, tuple->gateway.data,
+                            tuple->resource.len, tuple->resource.data);
+            entry(w, p);
+            perm_writer_put(w, "}");
         }
     }
 
-    return (uint64_t) 1 << i;
+    perm_writer_put(w, "]");
+}
+
+
+static ngx_uint_t
+perm_status_json_wanted(perm_str_t wanted, perm_str_t name)
+{
+    return wanted.len == 0 || perm_str_equal(wanted, name);
+}
+
+
+static void
+perm_status_json_grant(perm_writer_t *w, void *entry)
+{
+    perm_expiring_entry_t *e = entry;
+
+    perm_writer_put(w, ",\"app\":\"%*s\",\"expires\":%L,\"seen\":%T",
+                    e->record.tuple.app.len, e->record.tuple.app.data,
+                    e->expires, e->record.last);
+}
+
+
+static void
+perm_status_json_hitter(perm_writer_t *w, void *entry)
+{
+    perm_heavy_hitters_entry_t *e = entry;
+
+    if (e->record.tuple.app.len) {
+        perm_writer_put(w, ",\"app\":\"%*s\"", e->record.tuple.app.len,
+                        e->record.tuple.app.data);
+    } else {
+        perm_writer_put(w, ",\"app\":null");
+    }
+
+    perm_writer_put(w, ",\"reason\":\"%s\",\"count\":%ui,\"error\":%ui,"
+                    "\"first\":%T,\"last\":%T",
+                    perm_decision_reason_name(e->record.kind), e->count,
+                    e->error, e->record.first, e->record.last);
+}
+
+
+static void
+perm_status_json_resource(perm_writer_t *w, void *entry)
+{
+    perm_resource_entry_t *e = entry;
+
+    perm_writer_put(w, ",\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%uA,"
+                    "\"denied\":%uA,\"failed\":%uA,\"would_deny\":%uA,"
+                    "\"first\":%T,\"last\":%T",
+                    e->policy == PERM_POLICY_OPEN ? "open" : "required",
+                    perm_writer_bool(e->dry_run), e->allowed, e->denied,
+                    e->failed, e->would_deny, e->record.first,
+                    e->record.last);
 }
 
 

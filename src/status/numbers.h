@@ -18,12 +18,14 @@ typedef enum {
     PERM_NUMBER_LOADED,      /* a perm_table_known_t; unknown is null in JSON
                                 and no sample for Prometheus */
     PERM_NUMBER_MSEC,        /* ms; Prometheus: seconds */
-    PERM_NUMBER_AGE,         /* ms; JSON and Prometheus: seconds */
-    PERM_NUMBER_END
+    PERM_NUMBER_AGE          /* ms; JSON and Prometheus: seconds */
 } perm_number_kind_t;
 
 
 typedef struct {
+    perm_number_kind_t     kind;
+    size_t                 offset;       /* in perm_snapshot_t, of a number as
+                                            large as ngx_uint_t */
     const char            *group;        /* object of the JSON */
     const char            *member;       /* NULL: not in the JSON */
     const char            *metric;       /* after "app_permission_"; a counter
@@ -31,9 +33,6 @@ typedef struct {
                                             Prometheus */
     const char            *help;         /* NULL: of the metric before, which
                                             differs only in its label */
-    perm_number_kind_t     kind;
-    size_t                 offset;       /* in perm_snapshot_t, of a number as
-                                            large as ngx_uint_t */
 } perm_number_t;
 
 
@@ -46,7 +45,7 @@ typedef struct {
 #define PERM_NUMBERS_DECISIONS  11
 
 
-extern const perm_number_t  perm_numbers[];
+extern const perm_number_t  perm_numbers[];    /* the last has no group */
 
 /* each outcome with the reasons that it can have, by outcome */
 

@@ -42,7 +42,7 @@ perm_status_prometheus(perm_writer_t *w, perm_snapshot_t *s)
 
     perm_prometheus_expiring(w, s);
 
-    for (number = perm_numbers; number->kind != PERM_NUMBER_END; number++) {
+    for (number = perm_numbers; number->group; number++) {
         if (number->metric) {
             perm_prometheus_number(w, number, perm_numbers_value(s, number));
         }
@@ -83,7 +83,6 @@ perm_prometheus_decisions(perm_writer_t *w, const char *name,
     ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first)
 {
     ngx_uint_t                     i;
-    perm_str_t                     outcome, reason;
     const perm_number_decision_t  *d;
 
     for (i = 0; i < PERM_NUMBERS_DECISIONS; i++) {
@@ -93,12 +92,11 @@ perm_prometheus_decisions(perm_writer_t *w, const char *name,
             continue;
         }
 
-        outcome = perm_decision_outcome_name(d->outcome);
-        reason = perm_decision_reason_name(d->reason);
-
-        perm_writer_put(w, "app_permission_%s{decision=\"%*s\",reason=\"%*s\"}"
-                        " %uA\n", name, outcome.len, outcome.data, reason.len,
-                        reason.data, counts[d->outcome][d->reason]);
+        perm_writer_put(w, "app_permission_%s{decision=\"%s\",reason=\"%s\"} "
+                        "%uA\n", name,
+                        perm_decision_outcome_name(d->outcome),
+                        perm_decision_reason_name(d->reason),
+                        counts[d->outcome][d->reason]);
     }
 }
 

@@ -2,7 +2,6 @@
 #include "status/status.h"
 
 #include "http/send.h"
-#include "status/accept.h"
 #include "status/alerts.h"
 #include "status/explain.h"
 #include "status/json.h"
@@ -21,30 +20,31 @@ typedef enum {
 typedef struct {
     perm_status_format_t   format;
     ngx_uint_t             would_deny;    /* that list and nothing else */
-    perm_lists_query_t     lists;
+    perm_status_lists_t    lists;
 } perm_status_query_t;
 
 
 static ngx_int_t perm_status_query(ngx_http_request_t *r,
     perm_status_query_t *query, const char **error);
-static ngx_int_t perm_status_format(ngx_http_request_t *r,
-    perm_status_query_t *query, const char **error);
+static ngx_uint_t perm_status_wants_html(ngx_http_request_t *r);
+static ngx_uint_t perm_status_quality(ngx_http_variable_value_t *accept,
+    char *type);
 static ngx_int_t perm_status_write(ngx_http_request_t *r, perm_writer_t *w,
     perm_status_query_t *query);
 static void perm_status_sample(ngx_event_t *ev);
 
 
 static struct {
-    ngx_str_t              name;
+    const char            *name;
     ngx_str_t              type;
 } perm_status_formats[] = {
-    { ngx_string("json"),
-      ngx_string("application/json") },
-    { ngx_string("prometheus"),
-      ngx_string("text/plain; version=0.0.4; charset=utf-8") },
-    { ngx_string("html"),
-      ngx_string("text/html; charset=utf-8") }
+    { "json", ngx_string("application/json") },
+    { "prometheus", ngx_string("text/plain; version=0.0.4; charset=utf-8") },
+    { "html", ngx_string("text/html; charset=utf-8") }
 };
+
+
+#define perm_status_blank(c)  ((c) == ' ' || (c) == '\t')
 
 
 ngx_int_t
@@ -102,33 +102,42 @@ static ngx_int_t
 perm_status_query(ngx_http_request_t *r, perm_status_query_t *query,
     const char **error)
 {
-    ngx_int_t            n, rc;
-    perm_str_t           limit, would_deny;
-    perm_lists_query_t  *lists;
-
-    rc = perm_status_format(r, query, error);
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    ngx_int_t             limit;
+    ngx_uint_t            i;
+    perm_str_t            format, would_deny, number;
+    perm_status_lists_t  *lists;
 
     lists = &query->lists;
 
-    if (perm_send_argument(r, "would_deny", &would_deny) != NGX_OK
+    if (perm_send_argument(r, "format", &format) != NGX_OK
+        || perm_send_argument(r, "would_deny", &would_deny) != NGX_OK
         || perm_send_argument(r, "gateway", &lists->gateway) != NGX_OK
         || perm_send_argument(r, "resource", &lists->resource) != NGX_OK
-        || perm_send_argument(r, "limit", &limit) != NGX_OK)
+        || perm_send_argument(r, "limit", &number) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    query->would_deny = (would_deny.len
-                         && !(would_deny.len == 1 && *would_deny.data == '0'));
+    if (format.data == NULL) {
+        i = perm_status_wants_html(r) ? PERM_STATUS_HTML : PERM_STATUS_JSON;
 
-    n = limit.data ? ngx_atoi((u_char *) limit.data, limit.len)
-                   : PERM_LISTS_LIMIT;
-    lists->limit = n;
+    } else {
+        for (i = 0; i < PERM_STATUS_FORMATS; i++) {
+            if (perm_str_equal(format, perm_str(perm_status_formats[i].name))) {
+                break;
+            }
+        }
+    }
 
-    if (n < 1 || n > PERM_LISTS_LIMIT_MAX
+    if (i == PERM_STATUS_FORMATS) {
+        *error = "unknown format: use json, prometheus or html";
+        return NGX_DECLINED;
+    }
+
+    limit = number.data ? ngx_atoi((u_char *) number.data, number.len)
+                        : PERM_STATUS_LIMIT;
+
+    if (limit < 1 || limit > PERM_STATUS_LIMIT_MAX
         || (lists->gateway.len && !perm_name_gateway_valid(lists->gateway))
         || (lists->resource.len && !perm_name_resource_valid(lists->resource)))
     {
@@ -137,42 +146,103 @@ perm_status_query(ngx_http_request_t *r, perm_status_query_t *query,
         return NGX_DECLINED;
     }
 
+    query->format = i;
+    query->would_deny = would_deny.len
+                        && !perm_str_equal(would_deny, perm_str("0"));
+    lists->limit = limit;
+
     return NGX_OK;
 }
 
 
-static ngx_int_t
-perm_status_format(ngx_http_request_t *r, perm_status_query_t *query,
-    const char **error)
+/*
+ * 1 when the Accept header names text/html with a higher quality than
+ * application/json and text/plain.  Wildcards do not count.
+ */
+
+static ngx_uint_t
+perm_status_wants_html(ngx_http_request_t *r)
 {
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-    perm_str_t   format;
+    ngx_uint_t                  html;
+    ngx_http_variable_value_t  *accept;
 
-    if (perm_send_argument(r, "format", &format) != NGX_OK) {
-        return NGX_ERROR;
+    static ngx_str_t  name = ngx_string("http_accept");
+
+    accept = ngx_http_get_variable(r, &name,
+                                   ngx_hash_key(name.data, name.len));
+
+    if (accept == NULL || accept->not_found) {
+        return 0;
     }
 
-    if (format.data == NULL) {
-        query->format = perm_accept_html(r) ? PERM_STATUS_HTML
-                                            : PERM_STATUS_JSON;
-        return NGX_OK;
-    }
+    html = perm_status_quality(accept, "text/html");
 
-    for (i = 0; i < PERM_STATUS_FORMATS; i++) {
-        name = &perm_status_formats[i].name;
+    return html > perm_status_quality(accept, "application/json")
+           && html > perm_status_quality(accept, "text/plain");
+}
 
-        if (format.len == name->len
-            && ngx_memcmp(format.data, name->data, name->len) == 0)
+
+/*
+ * In thousandths; 0 for a type that the header does not name, or names with an
+ * invalid quality.
+ */
+
+static ngx_uint_t
+perm_status_quality(ngx_http_variable_value_t *accept, char *type)
+{
+    size_t      len;
+    u_char     *p, *last, *end, *number;
+    ngx_int_t   quality, best;
+
+    best = 0;
+    len = ngx_strlen(type);
+    last = accept->data + accept->len;
+
+    for (p = accept->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, ',');
+        if (end == NULL) {
+            end = last;
+        }
+
+        while (p < end && perm_status_blank(*p)) {
+            p++;
+        }
+
+        if ((size_t) (end - p) < len
+            || ngx_strncasecmp(p, (u_char *) type, len) != 0
+            || ((size_t) (end - p) > len
+                && p[len] != ';' && !perm_status_blank(p[len])))
         {
-            query->format = i;
-            return NGX_OK;
+            continue;
+        }
+
+        quality = 1000;
+
+        for (p += len; end - p >= 3; p++) {
+
+            if ((*p == ';' || perm_status_blank(*p))
+                && ngx_tolower(p[1]) == 'q' && p[2] == '=')
+            {
+                number = p + 3;
+
+                for (p = number; p < end; p++) {
+                    if (*p != '.' && (*p < '0' || *p > '9')) {
+                        break;
+                    }
+                }
+
+                quality = ngx_atofp(number, p - number, 3);
+                break;
+            }
+        }
+
+        if (quality > best && quality <= 1000) {
+            best = quality;
         }
     }
 
-    *error = "unknown format: use json, prometheus or html";
-
-    return NGX_DECLINED;
+    return best;
 }
 
 

@@ -259,7 +259,7 @@ decides(int64_t gateway, int64_t resource, perm_outcome_t outcome,
 
     ok(decision.outcome == outcome && decision.reason == reason,
        "gateway %lld, resource %lld: %s", (long long) gateway,
-       (long long) resource, perm_decision_reason_name(decision.reason).data);
+       (long long) resource, perm_decision_reason_name(decision.reason));
 }
 
 

@@ -162,7 +162,7 @@ print_json(const perm_cli_t *cli, const perm_check_t *check)
     tuple = &cli->args.tuple;
 
     perm_output_json(stdout, "{'gateway':%b,'resource':%b,'app':%b,"
-                     "'decision':%b,'reason':%b,'expires':%n,"
+                     "'decision':%s,'reason':%s,'expires':%n,"
                      "'gateway_grant':{'state':%s,'expires':%n%d},"
                      "'resource_grant':{'state':%s,'expires':%n%d},"
                      "'last_access':%n,'gateway_last_access':%n}\n",
@@ -182,8 +182,8 @@ static void
 print_text(const perm_check_t *check)
 {
     printf("%-16s%s (%s)\n", "decision",
-           perm_decision_outcome_name(check->decision.outcome).data,
-           perm_decision_reason_name(check->decision.reason).data);
+           perm_decision_outcome_name(check->decision.outcome),
+           perm_decision_reason_name(check->decision.reason));
 
     print_grant("gateway grant", &check->gateway);
     print_grant("resource grant", &check->resource);

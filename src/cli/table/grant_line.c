@@ -108,33 +108,18 @@ read_known(perm_line_reader_t *reader, unsigned known, const cJSON *item,
 }
 
 
-static void
-keep_member(perm_line_reader_t *reader, const perm_json_member_t *member)
-{
-    char  *p;
-
-    p = reader->value;
-    *p++ = (reader->nmembers++ == 0) ? '{' : ',';
-    p = mempcpy(p, member->name.data, member->name.len);
-    *p++ = ':';
-    reader->value = mempcpy(p, member->value.data, member->value.len);
-}
-
-
 /* returns NULL, or what is wrong */
 
 static const char *
-read_members(perm_line_reader_t *reader, const cJSON *item, perm_str_t text)
+read_members(perm_line_reader_t *reader, const cJSON *json, perm_str_t text)
 {
     unsigned             i, seen;
     perm_json_member_t   member;
 
     seen = 0;
 
-    for ( /* void */ ; item != NULL && perm_json_next(&text, &member);
-         item = item->next)
-    {
-        i = find_known(item);
+    for (member = perm_json_members(json, text); perm_json_next(&member); ) {
+        i = find_known(member.item);
 
         if (i < KNOWN) {
             if (seen & (1u << i)) {
@@ -143,7 +128,7 @@ read_members(perm_line_reader_t *reader, const cJSON *item, perm_str_t text)
 
             seen |= 1u << i;
 
-            if (!read_known(reader, i, item, &member.value)) {
+            if (!read_known(reader, i, member.item, &member.value)) {
                 return known_members[i].wrong;
             }
         }
@@ -156,7 +141,9 @@ read_members(perm_line_reader_t *reader, const cJSON *item, perm_str_t text)
             return "more than 64 members";
         }
 
-        keep_member(reader, &member);
+        reader->value = perm_json_put(reader->value,
+                                      (reader->nmembers++ == 0) ? '{' : ',',
+                                      &member);
     }
 
     for (i = 0; i < KNOWN; i++) {
@@ -197,7 +184,7 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
 
     json = perm_json_parse(text);
 
-    wrong = cJSON_IsObject(json) ? read_members(&reader, json->child, text)
+    wrong = cJSON_IsObject(json) ? read_members(&reader, json, text)
                                  : "not a JSON object";
     cJSON_Delete(json);
 
@@ -245,16 +232,16 @@ put_raw(FILE *file, perm_str_t text)
  */
 
 static const cJSON *
-find_type(const cJSON *item, unsigned *kept, unsigned *lost)
+find_type(const cJSON *json, unsigned *kept, unsigned *lost)
 {
     unsigned      i;
-    const cJSON  *type;
+    const cJSON  *item, *type;
 
     type = NULL;
     *kept = 1;    /* "expires" */
     *lost = 0;
 
-    for ( /* void */ ; item != NULL; item = item->next) {
+    cJSON_ArrayForEach(item, json) {
         i = find_known(item);
 
         if (i == TYPE && cJSON_IsString(item)) {
@@ -272,15 +259,13 @@ find_type(const cJSON *item, unsigned *kept, unsigned *lost)
 int
 perm_grant_line_print(FILE *file, const perm_row_t *row)
 {
-    cJSON               *json, *item;
+    cJSON               *json;
     unsigned             kept, lost;
-    perm_str_t           rest;
     const cJSON         *type;
     perm_json_member_t   member;
 
     json = perm_json_parse(row->value);
-    item = cJSON_IsObject(json) ? json->child : NULL;
-    type = find_type(item, &kept, &lost);
+    type = find_type(cJSON_IsObject(json) ? json : NULL, &kept, &lost);
 
     if (row->value.len + PERM_TUPLE_MAX + 128 > PERM_LINE_MAX
         || kept > PERM_LINE_MEMBERS_MAX)
@@ -291,18 +276,15 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
 
     perm_output_json(file, "{%t,'expires':%n", &row->tuple, row->expires);
 
-    rest = row->value;
-
-    while (item != NULL && perm_json_next(&rest, &member)) {
-
-        if (find_known(item) == KNOWN || item == type) {
+    for (member = perm_json_members(json, row->value);
+         perm_json_next(&member); )
+    {
+        if (find_known(member.item) == KNOWN || member.item == type) {
             fputc(',', file);
             put_raw(file, member.name);
             fputc(':', file);
             put_raw(file, member.value);
         }
-
-        item = item->next;
     }
 
     fputs("}\n", file);
