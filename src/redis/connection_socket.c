@@ -311,12 +311,14 @@ perm_redis_connection_turn(perm_redis_connection_t *connection,
 
     ngx_time_update();
 
-    if (pfd.revents & ~POLLIN) {
+    if (c != NULL && (pfd.revents & ~POLLIN)) {
         c->write->ready = 1;
         c->write->handler(c->write);
     }
 
-    if (connection->peer.connection == c && (pfd.revents & ~POLLOUT)) {
+    if (c != NULL && connection->peer.connection == c
+        && (pfd.revents & ~POLLOUT))
+    {
         c->read->ready = 1;
         c->read->available = -1;
         c->read->handler(c->read);
