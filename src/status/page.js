@@ -19,8 +19,7 @@ function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== '') element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) =>
-    child !== '' && child !== null && child !== undefined));
+  element.append(...children.flat());
   return element;
 }
 
@@ -29,6 +28,8 @@ const h = (tag, attributes, ...children) =>
 const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS('http://www.w3.org/2000/svg', tag),
     attributes, children);
+const rect = (kind, x, y, width, height, title) =>
+  svg('rect', { class: kind, x, y, width, height }, svg('title', {}, title));
 const show = (id, ...children) => $(id).replaceChildren(...children);
 const tag = (kind, text) => h('span', { class: 'tag ' + kind }, text);
 
@@ -38,20 +39,21 @@ function bar(part, most, kind) {
   return element;
 }
 
-// heads: [[title, class of the column], ...]; empty: shown without rows
+// columns: { title: class }; empty: shown without rows
 
-function table(id, heads, rows, empty) {
-  const cell = (content, i) => h('td', { class: heads[i][1] }, content);
+function table(id, columns, rows, empty) {
+  const kinds = Object.values(columns);
+  const cell = (content, i) => h('td', { class: kinds[i] }, content);
   show(id, h('table', {},
-    h('thead', {}, h('tr', {}, heads.map(([title, kind]) =>
-      h('th', { class: kind === 'n' ? 'n' : '' }, title)))),
+    h('thead', {}, h('tr', {}, Object.keys(columns).map((title, i) =>
+      h('th', { class: kinds[i] }, title)))),
     h('tbody', {}, rows.length
       ? rows.map((row) => h('tr', {}, row.map(cell)))
-      : h('tr', {}, h('td', { class: 'empty', colspan: heads.length },
+      : h('tr', {}, h('td', { class: 'empty', colspan: kinds.length },
         empty)))));
 }
 
-function figure(name, value, unit, kind) {
+function figure(name, value, unit = '', kind = '') {
   return h('div', { class: kind },
     h('div', { class: 'value' }, value, h('small', {}, ' ' + unit)),
     h('div', { class: 'name' }, name));
@@ -189,16 +191,16 @@ function figures(d) {
   const stale = per(STALE), hits = d.latency_us.hit;
 
   show('figures',
-    figure('checks', rate(checks), 'a second', ''),
+    figure('checks', rate(checks), 'a second'),
     figure('refused, ' + percent(refused), rate(per(DENY, FAIL)), 'a second',
       per(FAIL) ? 'error' : refused > 20 ? 'warning' : ''),
-    figure('let through by dry run', rate(per(WOULD_DENY)), 'a second', ''),
+    figure('let through by dry run', rate(per(WOULD_DENY)), 'a second'),
     figure(stale ? 'decided by stale answers' : 'decided from the cache',
       lookups ? percent(share(stale || per(HIT), lookups)) : '-', '',
       stale ? 'warning' : ''),
-    figure('99 % of hits within', hits.count ? usec(hits.p99) : '-', '', ''),
+    figure('99 % of hits within', hits.count ? usec(hits.p99) : '-'),
     figure('checks in all', count(to[ALLOW] + to[DENY] + to[FAIL]
-      + to[WOULD_DENY]), 'in ' + span(d.uptime_seconds), ''));
+      + to[WOULD_DENY]), 'in ' + span(d.uptime_seconds)));
 }
 
 function chart(d) {
@@ -233,10 +235,9 @@ function chart(d) {
       const tall = height * value / top;
       if (!tall) return;
       at -= tall;
-      g.append(svg('rect', { class: kinds[i][0], y: at, height: tall,
-        x: Math.max(0, x(b.to - b.sec)),
-        width: Math.max(1, width * b.sec / SPAN - 1) },
-      svg('title', {}, kinds[i][0] + ' ' + rate(value) + '/s')));
+      g.append(rect(kinds[i][0], Math.max(0, x(b.to - b.sec)), at,
+        Math.max(1, width * b.sec / SPAN - 1), tall,
+        kinds[i][0] + ' ' + rate(value) + '/s'));
     });
   }
 
@@ -264,7 +265,7 @@ function reasons(d) {
     .map(([reason, n]) => [label + words(reason), n, kind]));
   const all = list.reduce((total, [, n]) => total + n, 0);
 
-  table('reasons', [['Decision', 'name'], ['Calls', 'n'], ['Share', 'n']],
+  table('reasons', { Decision: 'name', Calls: 'n', Share: 'n' },
     list.map(([label, n, kind]) => [[label, bar(n, all, kind)], count(n),
       percent(share(n, all))]), 'No call was checked yet.');
 }
@@ -283,12 +284,10 @@ function times(d) {
 
     l.buckets.forEach((n, i) => {
       const tall = n ? Math.max(2, 40 * n / most) : 1;
-      g.append(svg('rect', { class: n ? 'would' : 'axis', x: i * step,
-        width: step - 3, y: 42 - tall, height: tall },
-      svg('title', {}, count(n) + ' within ' + usec(Math.pow(2, i)))));
-      if (i % 6 === 0) {
-        g.append(svg('text', { x: i * step, y: 57 }, usec(Math.pow(2, i))));
-      }
+      const bound = usec(Math.pow(2, i));
+      g.append(rect(n ? 'would' : 'axis', i * step, 42 - tall, step - 3, tall,
+        count(n) + ' within ' + bound));
+      if (i % 6 === 0) g.append(svg('text', { x: i * step, y: 57 }, bound));
     });
 
     return h('div', {}, name + ': ', h('b', {}, l.count
@@ -300,8 +299,7 @@ function times(d) {
 function refusals(id, d, list, kind, empty) {
   const most = Math.max(1, ...list.map((e) => e.count));
   const lines = list.slice(0, LONG).map((e) => [
-    e.app || '(none or not valid)', e.gateway || '(not valid)',
-    e.resource || '(not valid)', words(e.reason),
+    e.app || '(none or not valid)', e.gateway, e.resource, words(e.reason),
     [(e.error ? count(e.count - e.error) + ' to ' : '') + count(e.count),
       bar(e.count - e.error, most, kind)],
     ago(d, e.first), ago(d, e.last)]);
@@ -311,15 +309,14 @@ function refusals(id, d, list, kind, empty) {
       'and at least ' + (list.length - LONG) + ' more'),
     '', '', '', '', '', '']);
   }
-  table(id, [['App', 'name'], ['Gateway', 'name'], ['Resource', 'name'],
-    ['Reason', ''], ['Calls', 'n'], ['First', ''], ['Last', '']],
-  lines, empty);
+  table(id, { App: 'name', Gateway: 'name', Resource: 'name', Reason: '',
+    Calls: 'n', First: '', Last: '' }, lines, empty);
 }
 
 function resources(d) {
-  table('resources', [['Gateway', 'name'], ['Resource', 'name'],
-    ['Policy', ''], ['Allowed', 'n'], ['Denied', 'n'], ['Failed', 'n'],
-    ['Would be refused', 'n'], ['Last call', '']],
+  table('resources', { Gateway: 'name', Resource: 'name', Policy: '',
+    Allowed: 'n', Denied: 'n', Failed: 'n', 'Would be refused': 'n',
+    'Last call': '' },
   d.resources.map((e) => [e.gateway, e.resource,
     [tag('', e.policy), ' ', e.dry_run ? tag('would', 'dry run') : ''],
     count(e.allowed), count(e.denied), count(e.failed),
@@ -328,13 +325,11 @@ function resources(d) {
 }
 
 function expiring(d) {
-  const within = d.expiring.within_days;
-  show('windows', ...Object.keys(within).map((days) =>
-    figure('within ' + (days === '1' ? 'a day' : days + ' days'),
-      count(within[days]), '', days === '1' && within[days] ? 'warning'
-        : '')));
-  table('expiring', [['App', 'name'], ['Gateway', 'name'],
-    ['Grant on', 'name'], ['Ends', ''], ['In', 'n'], ['Seen', '']],
+  show('windows', ...Object.entries(d.expiring.within_days).map(([days, n]) =>
+    figure('within ' + (days === '1' ? 'a day' : days + ' days'), count(n), '',
+      days === '1' && n ? 'warning' : '')));
+  table('expiring', { App: 'name', Gateway: 'name', 'Grant on': 'name',
+    Ends: '', In: 'n', Seen: '' },
   d.expiring.grants.map((e) => [e.app, e.gateway,
     e.resource === '-' ? 'the whole gateway' : e.resource,
     date(e.expires, 16) + ' UTC',
@@ -352,22 +347,21 @@ function explanation(e) {
     e.differs.includes(member) ? tag('error', text) : text;
   const decision = (side) =>
     mark('decision', side.decision + ', ' + words(side.reason));
-  const end = (side, known, member) => {
+  const end = (side, member) => {
     const time = side[member];
-    if (!known) return '-';
-    return mark(member, time === null || time === undefined ? 'none'
-      : time === 'unreadable' ? time
-        : time >= PERMANENT ? 'permanent'
-          : date(time, 19) + (time > e.now ? ` (in ${span(time - e.now)})`
-            : ` (${span(e.now - time)} ago)`));
+    if (time === undefined) return '-';
+    return mark(member, time === null ? 'none' : time === 'unreadable' ? time
+      : time >= PERMANENT ? 'permanent'
+        : date(time, 19) + (time > e.now ? ` (in ${span(time - e.now)})`
+          : ` (${span(e.now - time)} ago)`));
   };
 
-  table('because', [['', ''], ['Cache here', 'name'], ['Redis now', 'name']], [
+  table('because', { '': '', 'Cache here': 'name', 'Redis now': 'name' }, [
     ['Decision', c.found ? decision(c) : '-', decision(r)],
-    ['Grant on the gateway ends', end(c, c.found, 'gateway_expires'),
-      end(r, r.answered, 'gateway_expires')],
-    ['Grant on the resource ends', end(c, c.found, 'resource_expires'),
-      end(r, r.answered, 'resource_expires')],
+    ['Grant on the gateway ends', end(c, 'gateway_expires'),
+      end(r, 'gateway_expires')],
+    ['Grant on the resource ends', end(c, 'resource_expires'),
+      end(r, 'resource_expires')],
     ['State', c.found ? c.state + ', ' + span(c.age_ms / 1000) + ' old'
       : 'not in the cache', !r.answered ? r.error
       : r.table_loaded ? 'table loaded' : 'table not loaded'],
