@@ -5,7 +5,7 @@
 #include "http/denial_log.h"
 
 
-static void perm_metrics_more(perm_ctx_t *ctx);
+static void perm_metrics_more(perm_ctx_t *ctx) __attribute__((noinline));
 
 
 uint64_t
@@ -17,7 +17,10 @@ perm_metrics_start(void)
 }
 
 
-/* a hit that a grant allowed only counts, unless it is in the sample */
+/*
+ * A hit that a grant allowed is only counted, unless it is in the sample.  The
+ * rest is not inline, so that such a hit saves no registers for it.
+ */
 
 void
 perm_metrics_count(perm_ctx_t *ctx)
@@ -56,17 +59,13 @@ perm_metrics_more(perm_ctx_t *ctx)
         perm_stats_age(stats, ngx_max(perm_cached_age(ctx), 0), ngx_time());
     }
 
-    if (perm_name_gateway_valid(ctx->tuple.gateway)
-        && perm_name_resource_valid(ctx->tuple.resource))
-    {
-        weight = (ctx->cache == PERM_CACHE_HIT
-                  && ctx->decision.outcome == PERM_ALLOW)
-                 ? PERM_METRICS_SAMPLE : 1;
+    weight = (ctx->cache == PERM_CACHE_HIT
+              && ctx->decision.outcome == PERM_ALLOW)
+             ? PERM_METRICS_SAMPLE : 1;
 
-        perm_resources_note(zone->resources, &ctx->tuple, ctx->policy,
-                            ctx->plcf->dry_run, ctx->decision.outcome, weight,
-                            ngx_time());
-    }
+    perm_resources_note(zone->resources, &ctx->tuple, ctx->policy,
+                        ctx->plcf->dry_run, ctx->decision.outcome, weight,
+                        ngx_time());
 
     if (ctx->cache == PERM_CACHE_MISS
         || perm_expiring_soon(ctx->decision.expires, ngx_time()))

@@ -18,12 +18,6 @@ perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
     perm_tuple_t            resource;
     perm_resource_entry_t  *entry;
 
-    if (!perm_name_gateway_valid(tuple->gateway)
-        || !perm_name_resource_valid(tuple->resource))
-    {
-        return;
-    }
-
     resource = *tuple;
     resource.app.len = 0;
     hash = perm_records_hash(records, &resource, 0);
@@ -67,7 +61,12 @@ perm_resources_add(perm_records_t *records, perm_tuple_t *tuple,
 {
     ngx_uint_t  i, end;
 
-    if (!perm_trylock_enter(&records->lock)) {
+    /* names of records are valid: only a new one need be checked */
+
+    if (!perm_name_gateway_valid(tuple->gateway)
+        || !perm_name_resource_valid(tuple->resource)
+        || !perm_trylock_enter(&records->lock))
+    {
         return PERM_RECORDS_NONE;
     }
 

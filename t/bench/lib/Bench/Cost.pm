@@ -174,7 +174,7 @@ sub functions {
         or die "callgrind_annotate: $!\n";
     while (my $line = <$in>) {
         my ($n, $name) =
-            $line =~ /^\s*([\d,]+) \(.*?\)\s+\S*?:(\w+)(?:'\d+)? / or next;
+            $line =~ /^\s*([\d,]+) \(.*?\)\s+\S*?:(\w+)(?:'\d+)?\s/ or next;
         $n =~ tr/,//d;
         $cost{$name} = $n if $n > ($cost{$name} // 0);
     }
