@@ -8,7 +8,7 @@
 #define _PERM_CORE_VERSION_H_INCLUDED_
 
 
-#define PERM_VERSION  "1.0.0"
+#define PERM_VERSION  "1.1.0"
 
 
 #endif /* _PERM_CORE_VERSION_H_INCLUDED_ */
