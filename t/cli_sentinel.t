@@ -57,6 +57,26 @@ subtest 'a Sentinel that names a replica is not believed' => sub {
 };
 
 
+# Redis refuses one command of many, and is a master again when asked
+
+subtest 'a master that was a replica for a moment' => sub {
+    my $redis = $t->redis;
+    my $fake = Perm::FakeRedis->start(dir => "$dir/moment", to => $redis);
+    $fake->rules(Perm::FakeRedis::sentinel($fake->{port}),
+                 { match => qr/^HSETNX \S+grants:/, times => 1,
+                   reply => "-READONLY a replica for a moment\r\n" });
+
+    my $lines = join '', map { qq({"gateway":"g","app":"a$_","expires":1}\n) }
+                             1 .. 500;
+    my ($out, $err) = $t->cli_is(0, 'import', 'import',
+        { redis => "redis+sentinel://127.0.0.1:$fake->{port}/mine",
+          stdin => $lines, timeout => 8 });
+
+    like $err, qr/imported 500 grants: 500 new/, 'goes on';
+    is $redis->cmd('DBSIZE'), 501, 'nothing is missing';
+};
+
+
 # it waits, and goes on with the new master
 
 subtest 'a fail-over while an import runs' => sub {

@@ -185,8 +185,7 @@ check_server(perm_doctor_t *doctor, const perm_node_t *node)
                                           &node->address);
 
     if (doctor->server == NULL) {
-        report(doctor, ERROR, "reachable", "%s:%u: %s", node->address.host,
-               node->address.port,
+        report(doctor, ERROR, "reachable", "%s",
                perm_output_safe_text(perm_connection_error()));
         return;
     }

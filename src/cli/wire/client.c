@@ -13,7 +13,7 @@
 #include "resp/cluster.h"
 
 
-#define WINDOW         2048    /* commands on their way to one server */
+#define WINDOW         2048    /* commands that wait for their replies */
 #define PAUSE_MS       100
 #define ATTEMPTS_MAX   150     /* fifteen seconds: what a fail-over takes */
 
@@ -35,6 +35,7 @@ struct perm_pending_s {
 
 struct perm_client_s {
     perm_discovery_t   discovery;
+    unsigned           waiting;    /* commands, at all nodes */
     unsigned           outages;    /* pauses since the last reply */
 
     /* the words of the next command */
@@ -48,264 +49,72 @@ struct perm_client_s {
 };
 
 
-static void recover(perm_client_t *client, perm_node_t *node);
 static void set_command(perm_client_t *client, const char *format,
     va_list args);
+static void place(perm_client_t *client, perm_pending_t *pending,
+    const char *why);
+static void submit(perm_client_t *client, perm_node_t *node,
+    perm_pending_t *pending, int asking);
+static void read_reply(perm_client_t *client, perm_node_t *node);
+static int retry(perm_client_t *client, perm_node_t *node,
+    const redisReply *reply);
+static perm_node_t *find_target(perm_client_t *client,
+    const perm_pending_t *pending, const perm_redirect_t *redirect);
+static perm_pending_t *take_first(perm_node_t *node);
+static void fail_over(perm_client_t *client, perm_node_t *node,
+    const char *why);
+static void pause_and_discover(perm_client_t *client, const char *why);
+static int several(const perm_client_t *client);
+static void pause_shortly(void);
 
 
-static void
-pause_ms(long ms)
+perm_client_t *
+perm_client_open(const perm_discovery_conf_t *conf)
 {
-    struct timespec  span;
+    perm_client_t  *client;
 
-    span.tv_sec = ms / 1000;
-    span.tv_nsec = ms % 1000 * 1000000;
+    client = perm_alloc_check(calloc(1, sizeof(perm_client_t)));
+    client->discovery.conf = conf;
 
-    (void) nanosleep(&span, NULL);
-}
-
-
-/* 1 when another server may take over */
-
-static int
-several(const perm_client_t *client)
-{
-    perm_redis_kind_t  kind;
-
-    kind = client->discovery.conf->url->kind;
-
-    return kind == PERM_REDIS_SENTINEL || kind == PERM_REDIS_CLUSTER;
-}
-
-
-/* queues it at the node; asking: the slot is on its way there */
-
-static void
-submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
-    int asking)
-{
-    static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
-
-    pending->next = NULL;
-    pending->asking = asking;
-    *node->last = pending;
-    node->last = (void **) &pending->next;
-    node->waiting++;
-
-    if (perm_discovery_connect(&client->discovery, node) != 0
-        || (asking && perm_connection_write(node->connection, asking_command,
-                                            sizeof(asking_command) - 1) != 0)
-        || perm_connection_write(node->connection, pending->command,
-                                 pending->len) != 0)
-    {
-        recover(client, node);
-    }
-}
-
-
-/* counts towards giving up, waits a little and looks for the servers anew */
-
-static void
-pause_and_discover(perm_client_t *client, const char *why)
-{
-    for ( ;; ) {
-        if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
-            perm_output_fatal(PERM_EXIT_REDIS, "%s",
-                              perm_output_safe_text(why));
-        }
-
-        pause_ms(PAUSE_MS);
-
-        if (perm_discovery_discover(&client->discovery) == 0) {
-            return;
-        }
-    }
-}
-
-
-static void
-resubmit(perm_client_t *client, perm_pending_t *pending, const char *why)
-{
-    perm_node_t  *node;
-
-    if (pending->flags & PERM_NO_RESEND) {
-        perm_output_fatal(PERM_EXIT_REDIS, "%s: run the command again",
-                          perm_output_safe_text(why));
+    if (perm_discovery_discover(&client->discovery) != 0) {
+        perm_client_close(client);
+        return NULL;
     }
 
-    while ((node = perm_discovery_of_slot(&client->discovery, pending->slot))
-           == NULL)
-    {
-        pause_and_discover(client, why);
-    }
-
-    submit(client, node, pending, 0);
-}
-
-
-/* a node's connection failed: its commands go where their keys are now */
-
-static void
-recover(perm_client_t *client, perm_node_t *node)
-{
-    char             reason[512];
-    perm_pending_t  *pending, *next;
-
-    snprintf(reason, sizeof(reason), "%s%s%s",
-             node->connection ? perm_connection_name(node->connection) : "",
-             node->connection ? ": " : "", perm_connection_error());
-
-    if (node->connection != NULL) {
-        perm_connection_close(node->connection);
-        node->connection = NULL;
-    }
-
-    pending = node->first;
-    node->first = NULL;
-    node->last = &node->first;
-    node->waiting = 0;
-
-    pause_and_discover(client, reason);
-
-    for ( /* void */ ; pending != NULL; pending = next) {
-        next = pending->next;
-        resubmit(client, pending, reason);
-    }
-}
-
-
-/* to the node that MOVED or ASK names: 1, or 0: there is no such node */
-
-static int
-redirect_to(perm_client_t *client, perm_pending_t *pending,
-    const perm_redirect_t *redirect)
-{
-    perm_node_t       *to;
-    perm_discovery_t  *discovery;
-
-    discovery = &client->discovery;
-
-    if (redirect->to.port == 0 || pending->slot == PERM_CLUSTER_SLOTS) {
-        return 0;
-    }
-
-    to = perm_discovery_at(discovery, redirect->to.host, redirect->to.port);
-
-    if (to == NULL) {
-        return 0;
-    }
-
-    if (redirect->kind == PERM_REDIRECT_MOVED) {
-        to->master = 1;
-        discovery->slots[redirect->slot] = (uint16_t) (to - discovery->nodes);
-    }
-
-    submit(client, to, pending, redirect->kind == PERM_REDIRECT_ASK);
-
-    return 1;
-}
-
-
-/* 1 when the error only says that the command has to go again */
-
-static int
-retry(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
-    const redisReply *reply)
-{
-    perm_redirect_t  redirect;
-
-    if (!several(client) || pending->attempts++ >= ATTEMPTS_MAX) {
-        return 0;
-    }
-
-    redirect = perm_cluster_redirect(reply, perm_str(node->address.host));
-
-    if (redirect.kind != PERM_REDIRECT_NONE) {
-        return redirect_to(client, pending, &redirect);
-    }
-
-    switch (perm_advice_find(reply->str)->action) {
-
-    case PERM_ADVICE_AGAIN:
-        pause_ms(PAUSE_MS);
-        submit(client, node, pending, 0);
-        return 1;
-
-    case PERM_ADVICE_DISCOVER:
-        pause_and_discover(client, reply->str);
-        resubmit(client, pending, reply->str);
-        return 1;
-
-    default:
-        return 0;
-    }
+    return client;
 }
 
 
 void
-perm_client_refused(const char *server, const char *error)
+perm_client_close(perm_client_t *client)
 {
-    perm_str_t   text;
-    const char  *advice;
+    unsigned  i;
 
-    text = perm_advice_error(error);
-    advice = perm_advice_find(text.data)->command;
+    for (i = 0; i < client->discovery.n; i++) {
+        if (client->discovery.nodes[i].connection != NULL) {
+            perm_connection_close(client->discovery.nodes[i].connection);
+        }
+    }
 
-    perm_output_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
-                      server ? " at " : "",
-                      server ? perm_output_safe_text(server) : "",
-                      perm_output_safe(text), *advice ? "; " : "", advice);
+    free(client->argv);
+    free(client->lens);
+    free(client);
 }
 
 
-static void
-read_reply(perm_client_t *client, perm_node_t *node)
+perm_node_t *
+perm_client_next(perm_client_t *client, perm_node_t *node)
 {
-    int              asking;
-    redisReply      *reply;
-    perm_pending_t  *pending;
+    perm_node_t  *end;
 
-    pending = node->first;
-    reply = perm_connection_read(node->connection);
+    node = (node == NULL) ? client->discovery.nodes : node + 1;
+    end = client->discovery.nodes + client->discovery.n;
 
-    if (reply == NULL) {
-        recover(client, node);
-        return;
+    while (node < end && !node->master) {
+        node++;
     }
 
-    asking = pending->asking;
-    pending->asking = 0;
-
-    if (asking) {
-        freeReplyObject(reply);
-        return;
-    }
-
-    node->first = pending->next;
-    node->last = node->first ? node->last : &node->first;
-    node->waiting--;
-
-    if (reply->type == REDIS_REPLY_ERROR) {
-
-        if (retry(client, node, pending, reply)) {
-            freeReplyObject(reply);
-            return;
-        }
-
-        if (!(pending->flags & PERM_ERRORS_TOO)) {
-            perm_client_refused(perm_connection_name(node->connection),
-                                reply->str);
-        }
-    }
-
-    client->outages = 0;
-
-    if (!pending->handler(pending->data, reply)) {
-        freeReplyObject(reply);
-    }
-
-    free(pending->command);
-    free(pending);
+    return (node < end) ? node : NULL;
 }
 
 
@@ -380,6 +189,10 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
     int              len;
     perm_pending_t  *pending;
 
+    if (client->waiting >= WINDOW) {
+        perm_client_wait(client);
+    }
+
     pending = perm_alloc(sizeof(perm_pending_t));
     len = (int) redisFormatCommandArgv(&pending->command, (int) client->argc,
                                        client->argv, client->lens);
@@ -394,56 +207,13 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
     pending->attempts = 0;
     pending->handler = handler;
     pending->data = data;
+    client->waiting++;
 
-    if (node == NULL) {
-        node = perm_discovery_of_slot(&client->discovery, pending->slot);
-
-        if (node == NULL) {
-            resubmit(client, pending, "CLUSTERDOWN no master serves the slot");
-            return;
-        }
+    if (node != NULL) {
+        submit(client, node, pending, 0);
+    } else {
+        place(client, pending, "CLUSTERDOWN no master serves the slot");
     }
-
-    if (node->waiting >= WINDOW) {
-        while (node->waiting > WINDOW / 2) {
-            read_reply(client, node);
-        }
-    }
-
-    submit(client, node, pending, 0);
-}
-
-
-void
-perm_client_wait(perm_client_t *client)
-{
-    int           busy;
-    unsigned      i;
-    perm_node_t  *node;
-
-    do {
-        busy = 0;
-
-        for (i = 0; i < client->discovery.n; i++) {
-            node = &client->discovery.nodes[i];
-
-            while (node->waiting) {
-                read_reply(client, node);
-                busy = 1;
-            }
-        }
-    } while (busy);
-}
-
-
-int
-perm_client_keep(void *data, redisReply *reply)
-{
-    redisReply  **to = data;
-
-    *to = reply;
-
-    return 1;
 }
 
 
@@ -480,52 +250,287 @@ perm_client_call(perm_client_t *client, unsigned flags, const char *format,
 }
 
 
-perm_node_t *
-perm_client_next(perm_client_t *client, perm_node_t *node)
+int
+perm_client_keep(void *data, redisReply *reply)
 {
-    unsigned  i;
+    redisReply  **to = data;
 
-    i = (node == NULL) ? 0 : (unsigned) (node - client->discovery.nodes) + 1;
+    *to = reply;
 
-    for ( /* void */ ; i < client->discovery.n; i++) {
-        if (client->discovery.nodes[i].master) {
-            return &client->discovery.nodes[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-perm_client_t *
-perm_client_open(const perm_discovery_conf_t *conf)
-{
-    perm_client_t  *client;
-
-    client = perm_alloc_check(calloc(1, sizeof(perm_client_t)));
-    client->discovery.conf = conf;
-
-    if (perm_discovery_discover(&client->discovery) != 0) {
-        perm_client_close(client);
-        return NULL;
-    }
-
-    return client;
+    return 1;
 }
 
 
 void
-perm_client_close(perm_client_t *client)
+perm_client_wait(perm_client_t *client)
 {
     unsigned  i;
 
-    for (i = 0; i < client->discovery.n; i++) {
-        if (client->discovery.nodes[i].connection != NULL) {
-            perm_connection_close(client->discovery.nodes[i].connection);
+    while (client->waiting) {
+        for (i = 0; i < client->discovery.n; i++) {
+            while (client->discovery.nodes[i].first != NULL) {
+                read_reply(client, &client->discovery.nodes[i]);
+            }
         }
     }
+}
 
-    free(client->argv);
-    free(client->lens);
-    free(client);
+
+/* sends it where its key lives, as soon as there is such a node */
+
+static void
+place(perm_client_t *client, perm_pending_t *pending, const char *why)
+{
+    perm_node_t  *node;
+
+    while ((node = perm_discovery_of_slot(&client->discovery, pending->slot))
+           == NULL)
+    {
+        pause_and_discover(client, why);
+    }
+
+    submit(client, node, pending, 0);
+}
+
+
+/* asking: the slot is on its way to the node */
+
+static void
+submit(perm_client_t *client, perm_node_t *node, perm_pending_t *pending,
+    int asking)
+{
+    static const char  asking_command[] = "*1\r\n$6\r\nASKING\r\n";
+
+    pending->next = NULL;
+    pending->asking = asking;
+    *node->last = pending;
+    node->last = &pending->next;
+
+    if (perm_discovery_connect(&client->discovery, node) != 0
+        || (asking && perm_connection_write(node->connection, asking_command,
+                                            sizeof(asking_command) - 1) != 0)
+        || perm_connection_write(node->connection, pending->command,
+                                 pending->len) != 0)
+    {
+        fail_over(client, node, perm_connection_error());
+    }
+}
+
+
+static void
+read_reply(perm_client_t *client, perm_node_t *node)
+{
+    int              refused;
+    redisReply      *reply;
+    perm_pending_t  *pending;
+
+    reply = perm_connection_read(node->connection);
+
+    if (reply == NULL) {
+        fail_over(client, node, perm_connection_error());
+        return;
+    }
+
+    if (node->first->asking) {
+        node->first->asking = 0;
+        freeReplyObject(reply);
+        return;
+    }
+
+    refused = (reply->type == REDIS_REPLY_ERROR);
+
+    if (refused && retry(client, node, reply)) {
+        freeReplyObject(reply);
+        return;
+    }
+
+    pending = take_first(node);
+
+    if (refused && !(pending->flags & PERM_ERRORS_TOO)) {
+        perm_client_refused(perm_connection_name(node->connection),
+                            reply->str);
+    }
+
+    client->waiting--;
+    client->outages = 0;
+
+    if (!pending->handler(pending->data, reply)) {
+        freeReplyObject(reply);
+    }
+
+    free(pending->command);
+    free(pending);
+}
+
+
+/* 1 when the error only says that the first command has to go again */
+
+static int
+retry(perm_client_t *client, perm_node_t *node, const redisReply *reply)
+{
+    perm_node_t           *to;
+    perm_redirect_t        redirect;
+    perm_advice_action_t   action;
+
+    if (!several(client) || node->first->attempts++ >= ATTEMPTS_MAX) {
+        return 0;
+    }
+
+    redirect = perm_cluster_redirect(reply, perm_str(node->address.host));
+
+    if (redirect.kind != PERM_REDIRECT_NONE) {
+        to = find_target(client, node->first, &redirect);
+
+        if (to != NULL) {
+            submit(client, to, take_first(node),
+                   redirect.kind == PERM_REDIRECT_ASK);
+        }
+
+        return to != NULL;
+    }
+
+    action = perm_advice_find(reply->str)->action;
+
+    if (action == PERM_ADVICE_AGAIN) {
+        pause_shortly();
+        submit(client, node, take_first(node), 0);
+
+    } else if (action == PERM_ADVICE_DISCOVER) {
+        fail_over(client, node, reply->str);
+    }
+
+    return action != PERM_ADVICE_NONE;
+}
+
+
+/* the node that MOVED or ASK names, or NULL */
+
+static perm_node_t *
+find_target(perm_client_t *client, const perm_pending_t *pending,
+    const perm_redirect_t *redirect)
+{
+    perm_node_t       *to;
+    perm_discovery_t  *discovery;
+
+    discovery = &client->discovery;
+
+    if (redirect->to.port == 0 || pending->slot == PERM_CLUSTER_SLOTS) {
+        return NULL;
+    }
+
+    to = perm_discovery_at(discovery, redirect->to.host, redirect->to.port);
+
+    if (to != NULL && redirect->kind == PERM_REDIRECT_MOVED) {
+        to->master = 1;
+        discovery->slots[redirect->slot] = (uint16_t) (to - discovery->nodes);
+    }
+
+    return to;
+}
+
+
+static perm_pending_t *
+take_first(perm_node_t *node)
+{
+    perm_pending_t  *pending;
+
+    pending = node->first;
+    node->first = pending->next;
+
+    if (node->first == NULL) {
+        node->last = &node->first;
+    }
+
+    return pending;
+}
+
+
+/* closes the node's connection: its commands go where their keys are now */
+
+static void
+fail_over(perm_client_t *client, perm_node_t *node, const char *why)
+{
+    char             reason[512];
+    perm_pending_t  *pending, *next;
+
+    snprintf(reason, sizeof(reason), "%s%s%s",
+             node->connection ? perm_connection_name(node->connection) : "",
+             node->connection ? ": " : "", why);
+
+    if (node->connection != NULL) {
+        perm_connection_close(node->connection);
+        node->connection = NULL;
+    }
+
+    pending = node->first;
+    node->first = NULL;
+    node->last = &node->first;
+
+    pause_and_discover(client, reason);
+
+    for ( /* void */ ; pending != NULL; pending = next) {
+        next = pending->next;
+
+        if (pending->flags & PERM_NO_RESEND) {
+            perm_output_fatal(PERM_EXIT_REDIS, "%s: run the command again",
+                              perm_output_safe_text(reason));
+        }
+
+        place(client, pending, reason);
+    }
+}
+
+
+/* counts towards giving up, waits a little and looks for the servers anew */
+
+static void
+pause_and_discover(perm_client_t *client, const char *why)
+{
+    do {
+        if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
+            perm_output_fatal(PERM_EXIT_REDIS, "%s",
+                              perm_output_safe_text(why));
+        }
+
+        pause_shortly();
+
+    } while (perm_discovery_discover(&client->discovery) != 0);
+}
+
+
+/* 1 when another server may take over */
+
+static int
+several(const perm_client_t *client)
+{
+    perm_redis_kind_t  kind;
+
+    kind = client->discovery.conf->url->kind;
+
+    return kind == PERM_REDIS_SENTINEL || kind == PERM_REDIS_CLUSTER;
+}
+
+
+static void
+pause_shortly(void)
+{
+    static const struct timespec  span = { 0, PAUSE_MS * 1000000L };
+
+    (void) nanosleep(&span, NULL);
+}
+
+
+void
+perm_client_refused(const char *server, const char *error)
+{
+    perm_str_t   text;
+    const char  *advice;
+
+    text = perm_advice_error(error);
+    advice = perm_advice_find(text.data)->command;
+
+    perm_output_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
+                      server ? " at " : "",
+                      server ? perm_output_safe_text(server) : "",
+                      perm_output_safe(text), *advice ? "; " : "", advice);
 }

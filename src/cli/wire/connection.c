@@ -31,12 +31,11 @@
 struct perm_connection_s {
     const perm_connection_conf_t  *conf;
     int                            fd;
-    SSL_CTX                       *ctx;
     SSL                           *ssl;
     redisReader                   *reader;
     size_t                         fed;   /* bytes of the reply being read */
     size_t                         out_len;
-    char                           name[PERM_CONNECTION_NAME_SIZE];
+    char                           name[sizeof(perm_address_t) + 8];
     char                           out[OUT_SIZE];
 };
 
@@ -100,17 +99,20 @@ perm_connection_open(const perm_connection_conf_t *conf,
     connection->reader = perm_alloc_check(redisReaderCreate());
     connection->conf = conf;
     connection->fd = -1;
-    perm_connection_address(address, connection->name);
 
     rc = address->port ? connect_tcp(connection, address)
                        : connect_unix(connection, address->host);
 
-    if (rc != 0 || handshake(connection) != 0) {
-        perm_connection_close(connection);
-        return NULL;
+    if (rc == 0 && handshake(connection) == 0) {
+        return connection;
     }
 
-    return connection;
+    (void) perm_connection_fail("%s %s: %s",
+                                conf->sentinel ? "Sentinel" : "Redis at",
+                                connection->name, error);
+    perm_connection_close(connection);
+
+    return NULL;
 }
 
 
@@ -124,24 +126,9 @@ perm_connection_close(perm_connection_t *connection)
 
 
 const char *
-perm_connection_name(perm_connection_t *connection)
+perm_connection_name(const perm_connection_t *connection)
 {
     return connection->name;
-}
-
-
-void
-perm_connection_address(const perm_address_t *address,
-    char name[PERM_CONNECTION_NAME_SIZE])
-{
-    if (address->port == 0) {
-        snprintf(name, PERM_CONNECTION_NAME_SIZE, "unix:%s", address->host);
-        return;
-    }
-
-    snprintf(name, PERM_CONNECTION_NAME_SIZE,
-             strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host,
-             address->port);
 }
 
 
@@ -149,6 +136,8 @@ static int
 connect_unix(perm_connection_t *connection, const char *path)
 {
     struct sockaddr_un  addr;
+
+    snprintf(connection->name, sizeof(connection->name), "unix:%s", path);
 
     if (strlen(path) >= sizeof(addr.sun_path)) {
         return perm_connection_fail("the path of the socket is too long");
@@ -168,6 +157,10 @@ connect_tcp(perm_connection_t *connection, const perm_address_t *address)
     int               rc;
     char              service[8];
     struct addrinfo   hints, *list, *ai;
+
+    snprintf(connection->name, sizeof(connection->name),
+             strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host,
+             address->port);
 
     memset(&hints, 0, sizeof(hints));
     hints.ai_socktype = SOCK_STREAM;
@@ -248,8 +241,6 @@ close_socket(perm_connection_t *connection)
         connection->ssl = NULL;
     }
 
-    SSL_CTX_free(connection->ctx);
-    connection->ctx = NULL;
     ERR_clear_error();
 
     if (connection->fd != -1) {
@@ -262,35 +253,38 @@ close_socket(perm_connection_t *connection)
 static int
 tls_start(perm_connection_t *connection, const char *host)
 {
-    int                n;
+    int                n, rc;
     SSL               *ssl;
     long               verified;
+    SSL_CTX           *ctx;
     const perm_tls_t  *tls;
 
     tls = &connection->conf->tls;
-    connection->ctx = SSL_CTX_new(TLS_client_method());
+    ctx = SSL_CTX_new(TLS_client_method());
 
-    if (connection->ctx == NULL) {
+    if (ctx == NULL) {
         return tls_failed("cannot set up TLS");
     }
 
-    SSL_CTX_set_min_proto_version(connection->ctx, TLS1_2_VERSION);
-    SSL_CTX_set_verify(connection->ctx, tls->insecure ? SSL_VERIFY_NONE
-                                                      : SSL_VERIFY_PEER, NULL);
+    rc = tls_files(ctx, tls);
+    ssl = SSL_new(ctx);
+    connection->ssl = ssl;
+    SSL_CTX_free(ctx);
 
-    if (tls_files(connection->ctx, tls) != 0) {
+    if (rc != 0) {
         return -1;
     }
 
-    ssl = SSL_new(connection->ctx);
-    connection->ssl = ssl;
-
     if (ssl == NULL
+        || SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1
         || SSL_set_fd(ssl, connection->fd) != 1
         || tls_expect(ssl, tls->name ? tls->name : host) != 1)
     {
         return tls_failed("cannot set up TLS");
     }
+
+    SSL_set_verify(ssl, tls->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                   NULL);
 
     do {
         errno = 0;
@@ -405,13 +399,11 @@ handshake(perm_connection_t *connection)
     conf = connection->conf;
     password = conf->password.len ? conf->password.data : "";
 
-    if (conf->user.len) {
-        reply = perm_connection_call(connection, "AUTH %s %s",
-                                     conf->user.data, password);
-        rc = accepted(connection, reply, "AUTH");
-
-    } else if (conf->password.len) {
-        reply = perm_connection_call(connection, "AUTH %s", password);
+    if (conf->user.len || conf->password.len) {
+        reply = conf->user.len
+                ? perm_connection_call(connection, "AUTH %s %s",
+                                       conf->user.data, password)
+                : perm_connection_call(connection, "AUTH %s", password);
         rc = accepted(connection, reply, "AUTH");
     }
 

@@ -46,9 +46,6 @@ typedef struct {
 } perm_address_t;
 
 
-#define PERM_CONNECTION_NAME_SIZE  (sizeof(perm_address_t) + 8)
-
-
 /*
  * What fails in cli/wire returns -1 or NULL; perm_connection_error() says why,
  * until the next failure.  perm_connection_fail() sets that, and returns -1.
@@ -59,7 +56,7 @@ int perm_connection_fail(const char *fmt, ...) PERM_PRINTF(1);
 
 /*
  * Connects, and authenticates and selects the database as configured.
- * Returns NULL when that fails.
+ * Returns NULL when that fails; the error names the server then.
  */
 perm_connection_t *perm_connection_open(const perm_connection_conf_t *conf,
     const perm_address_t *address);
@@ -68,9 +65,7 @@ void perm_connection_close(perm_connection_t *connection);
 
 /* "127.0.0.1:6379", "[::1]:6379" or "unix:/path", for messages */
 
-const char *perm_connection_name(perm_connection_t *connection);
-void perm_connection_address(const perm_address_t *address,
-    char name[PERM_CONNECTION_NAME_SIZE]);
+const char *perm_connection_name(const perm_connection_t *connection);
 
 
 /*

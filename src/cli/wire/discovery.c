@@ -2,76 +2,48 @@
 #include "cli/wire/discovery.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "resp/cluster.h"
 
 
-typedef int (*perm_ask_pt)(perm_discovery_t *discovery,
-    const perm_address_t *address);
+static int add_seeds(perm_discovery_t *discovery);
+static int ask(perm_discovery_t *discovery, const perm_address_t *address);
+static redisReply *call(const perm_connection_conf_t *conf,
+    const perm_address_t *address, const char *format, const char *word);
+static const char *take_master(perm_discovery_t *discovery,
+    const redisReply *reply);
+static const char *take_slots(perm_discovery_t *discovery,
+    const redisReply *reply, const perm_address_t *asked);
+static int check_role(perm_discovery_t *discovery);
 
 
-/* a new connection; the error names the kind and the server */
-
-static perm_connection_t *
-connect_to(const perm_connection_conf_t *conf, const char *kind,
-    const perm_address_t *address)
+int
+perm_discovery_discover(perm_discovery_t *discovery)
 {
-    char                name[PERM_CONNECTION_NAME_SIZE];
-    perm_connection_t  *connection;
+    unsigned           i, n;
+    perm_redis_kind_t  kind;
 
-    connection = perm_connection_open(conf, address);
-
-    if (connection == NULL) {
-        perm_connection_address(address, name);
-        (void) perm_connection_fail("%s %s: %s", kind, name,
-                                    perm_connection_error());
+    if (discovery->n == 0 && add_seeds(discovery) != 0) {
+        return -1;
     }
 
-    return connection;
-}
+    kind = discovery->conf->url->kind;
 
-
-/* the reply, or NULL also for an error reply */
-
-static redisReply *
-call(perm_connection_t *connection, const char *format, const char *word)
-{
-    redisReply  *reply;
-
-    reply = perm_connection_call(connection, format, word);
-
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        (void) perm_connection_fail("%.*s: %s", (int) strcspn(format, " "),
-                                    format, reply->str);
-        freeReplyObject(reply);
-        return NULL;
+    if (kind != PERM_REDIS_SENTINEL && kind != PERM_REDIS_CLUSTER) {
+        discovery->nodes[0].master = 1;
+        return perm_discovery_connect(discovery, &discovery->nodes[0]);
     }
 
-    return reply;
-}
+    n = (kind == PERM_REDIS_CLUSTER) ? discovery->n : discovery->nseeds;
 
-
-/* the same on a connection of its own */
-
-static redisReply *
-call_once(const perm_connection_conf_t *conf, const char *kind,
-    const perm_address_t *address, const char *format, const char *word)
-{
-    redisReply         *reply;
-    perm_connection_t  *connection;
-
-    connection = connect_to(conf, kind, address);
-
-    if (connection == NULL) {
-        return NULL;
+    for (i = 0; i < n; i++) {
+        if (ask(discovery, &discovery->nodes[i].address) == 0) {
+            return 0;
+        }
     }
 
-    reply = call(connection, format, word);
-    perm_connection_close(connection);
-
-    return reply;
+    return -1;
 }
 
 
@@ -81,22 +53,19 @@ perm_discovery_at(perm_discovery_t *discovery, perm_str_t host, unsigned port)
     unsigned      i;
     perm_node_t  *node;
 
-    if (host.len >= sizeof(node->address.host)) {
-        return NULL;
-    }
-
     for (i = 0; i < discovery->n; i++) {
         node = &discovery->nodes[i];
 
         if (node->address.port == port
-            && strlen(node->address.host) == host.len
-            && memcmp(node->address.host, host.data, host.len) == 0)
+            && perm_str_equal(perm_str(node->address.host), host))
         {
             return node;
         }
     }
 
-    if (discovery->n == PERM_DISCOVERY_NODES_MAX) {
+    if (discovery->n == PERM_DISCOVERY_NODES_MAX
+        || host.len >= sizeof(node->address.host))
+    {
         return NULL;
     }
 
@@ -114,8 +83,8 @@ int
 perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node)
 {
     if (node->connection == NULL) {
-        node->connection = connect_to(&discovery->conf->connection, "Redis at",
-                                      &node->address);
+        node->connection = perm_connection_open(&discovery->conf->connection,
+                                                &node->address);
     }
 
     return (node->connection != NULL) ? 0 : -1;
@@ -145,97 +114,137 @@ perm_discovery_of_slot(perm_discovery_t *discovery, unsigned slot)
 }
 
 
-static void
-forget_masters(perm_discovery_t *discovery)
+/* the servers of the URL, Sentinels too, become the first nodes */
+
+static int
+add_seeds(perm_discovery_t *discovery)
 {
-    unsigned  i;
+    int                      added;
+    unsigned                 i;
+    const perm_redis_url_t  *url;
+
+    url = discovery->conf->url;
+    added = url->kind != PERM_REDIS_UNIX
+            || perm_discovery_at(discovery, url->path, 0) != NULL;
+
+    for (i = 0; i < url->nhosts && added; i++) {
+        added = perm_discovery_at(discovery, url->hosts[i].name,
+                                  url->hosts[i].port) != NULL;
+    }
+
+    discovery->nseeds = discovery->n;
+
+    return added ? 0 : perm_connection_fail("the host name is too long");
+}
+
+
+/* asks a Sentinel or a node of the Cluster for the masters */
+
+static int
+ask(perm_discovery_t *discovery, const perm_address_t *address)
+{
+    int                           sentinel;
+    unsigned                      i;
+    const char                   *useless;
+    redisReply                   *reply;
+    const perm_discovery_conf_t  *conf;
+
+    conf = discovery->conf;
+    sentinel = (conf->url->kind == PERM_REDIS_SENTINEL);
+
+    reply = sentinel
+            ? call(&conf->sentinel, address,
+                   "SENTINEL get-master-addr-by-name %s",
+                   conf->url->master.data)
+            : call(&conf->connection, address, "CLUSTER SLOTS", "");
+
+    if (reply == NULL) {
+        return -1;
+    }
 
     for (i = 0; i < discovery->n; i++) {
         discovery->nodes[i].master = 0;
     }
 
     memset(discovery->slots, 0xff, sizeof(discovery->slots));
+
+    useless = sentinel ? take_master(discovery, reply)
+                       : take_slots(discovery, reply, address);
+    freeReplyObject(reply);
+
+    if (useless != NULL) {
+        return perm_connection_fail("%s %s:%u: %s",
+                                    sentinel ? "Sentinel" : "Redis at",
+                                    address->host, address->port, useless);
+    }
+
+    return sentinel ? check_role(discovery) : 0;
 }
 
 
-/* a replica is neither written to nor trusted */
+/*
+ * The reply, on a connection of its own: one that exists may have replies on
+ * their way.  NULL also for an error reply.
+ */
 
-static int
-check_master(perm_discovery_t *discovery, perm_node_t *node)
+static redisReply *
+call(const perm_connection_conf_t *conf, const perm_address_t *address,
+    const char *format, const char *word)
 {
-    int          rc;
-    perm_role_t  role;
-    redisReply  *reply;
+    redisReply         *reply;
+    perm_connection_t  *connection;
 
-    if (perm_discovery_connect(discovery, node) != 0) {
-        return -1;
+    connection = perm_connection_open(conf, address);
+
+    if (connection == NULL) {
+        return NULL;
     }
 
-    rc = -1;
-    reply = call(node->connection, "ROLE", "");
+    reply = perm_connection_call(connection, format, word);
+    perm_connection_close(connection);
 
-    if (reply != NULL) {
-        rc = (perm_reply_role(reply, &role) == 0 && role == PERM_ROLE_MASTER)
-             ? 0 : perm_connection_fail("%s is no master",
-                                        perm_connection_name(node->connection));
+    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+        (void) perm_connection_fail("%.*s: %s", (int) strcspn(format, " "),
+                                    format, reply->str);
         freeReplyObject(reply);
+        return NULL;
     }
 
-    if (rc != 0) {
-        perm_connection_close(node->connection);
-        node->connection = NULL;
-    }
-
-    return rc;
+    return reply;
 }
 
 
-static int
-ask_sentinel(perm_discovery_t *discovery, const perm_address_t *address)
+/* both return NULL, or why the reply cannot be used */
+
+static const char *
+take_master(perm_discovery_t *discovery, const redisReply *reply)
 {
-    char                   unknown[256];
-    const char            *name, *useless;
-    redisReply            *reply;
+    const char            *useless;
     perm_node_t           *node;
     perm_reply_address_t   master;
 
-    name = discovery->conf->url->master.data;
-    reply = call_once(&discovery->conf->sentinel, "Sentinel", address,
-                      "SENTINEL get-master-addr-by-name %s", name);
+    static char  unknown[256];
 
-    if (reply == NULL) {
-        return -1;
-    }
+    snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"",
+             discovery->conf->url->master.data);
 
-    snprintf(unknown, sizeof(unknown), "it knows no master \"%s\"", name);
-
-    node = NULL;
     useless = perm_reply_sentinel(reply, unknown, &master);
 
-    if (useless == NULL) {
-        node = perm_discovery_at(discovery, master.host, master.port);
-        useless = "it names more masters than can be";
+    if (useless != NULL) {
+        return useless;
     }
 
-    freeReplyObject(reply);
+    node = perm_discovery_at(discovery, master.host, master.port);
 
     if (node == NULL) {
-        return perm_connection_fail("Sentinel %s:%u: %s", address->host,
-                                    address->port, useless);
+        return "it names more masters than can be";
     }
 
-    if (check_master(discovery, node) != 0) {
-        return -1;
-    }
-
-    forget_masters(discovery);
     node->master = 1;
 
-    return 0;
+    return NULL;
 }
 
-
-/* NULL, or why the map cannot be used */
 
 static const char *
 take_slots(perm_discovery_t *discovery, const redisReply *reply,
@@ -253,8 +262,6 @@ take_slots(perm_discovery_t *discovery, const redisReply *reply,
     if (useless != NULL) {
         return useless;
     }
-
-    forget_masters(discovery);
 
     for (i = 0; i < map.n; i++) {
         node = perm_discovery_at(discovery, map.masters[i].host,
@@ -278,96 +285,26 @@ take_slots(perm_discovery_t *discovery, const redisReply *reply,
 }
 
 
-static int
-ask_cluster(perm_discovery_t *discovery, const perm_address_t *address)
-{
-    const char  *useless;
-    redisReply  *reply;
+/* a replica is neither written to nor trusted */
 
-    reply = call_once(&discovery->conf->connection, "Redis at", address,
-                      "CLUSTER SLOTS", "");
+static int
+check_role(perm_discovery_t *discovery)
+{
+    perm_role_t         role;
+    redisReply         *reply;
+    const perm_node_t  *node;
+
+    node = perm_discovery_of_slot(discovery, PERM_CLUSTER_SLOTS);
+    reply = call(&discovery->conf->connection, &node->address, "ROLE", "");
 
     if (reply == NULL) {
         return -1;
     }
 
-    useless = take_slots(discovery, reply, address);
-
+    (void) perm_reply_role(reply, &role);
     freeReplyObject(reply);
 
-    return useless ? perm_connection_fail("Redis at %s:%u: %s", address->host,
-                                          address->port, useless) : 0;
-}
-
-
-/* the servers of the URL first, then those learned since */
-
-static int
-ask_any(perm_discovery_t *discovery, perm_ask_pt ask)
-{
-    unsigned                 i;
-    perm_address_t           address;
-    const perm_redis_url_t  *url;
-
-    url = discovery->conf->url;
-
-    for (i = 0; i < url->nhosts; i++) {
-        snprintf(address.host, sizeof(address.host), "%s",
-                 url->hosts[i].name.data);
-        address.port = url->hosts[i].port;
-
-        if (ask(discovery, &address) == 0) {
-            return 0;
-        }
-    }
-
-    for (i = 0; url->kind == PERM_REDIS_CLUSTER && i < discovery->n; i++) {
-        address = discovery->nodes[i].address;
-
-        if (ask(discovery, &address) == 0) {
-            return 0;
-        }
-    }
-
-    return -1;
-}
-
-
-int
-perm_discovery_discover(perm_discovery_t *discovery)
-{
-    unsigned                 port;
-    perm_str_t               host;
-    perm_node_t             *node;
-    const perm_redis_url_t  *url;
-
-    url = discovery->conf->url;
-
-    switch (url->kind) {
-
-    case PERM_REDIS_SENTINEL:
-        return ask_any(discovery, ask_sentinel);
-
-    case PERM_REDIS_CLUSTER:
-        return ask_any(discovery, ask_cluster);
-
-    case PERM_REDIS_UNIX:
-        host = url->path;
-        port = 0;
-        break;
-
-    default:
-        host = url->hosts[0].name;
-        port = url->hosts[0].port;
-    }
-
-    node = perm_discovery_at(discovery, host, port);
-
-    if (node == NULL) {
-        return perm_connection_fail("the host name is too long");
-    }
-
-    node->master = 1;
-
-    return perm_discovery_connect(discovery, node);
+    return (role == PERM_ROLE_MASTER)
+           ? 0 : perm_connection_fail("%s:%u is no master", node->address.host,
+                                      node->address.port);
 }

@@ -16,7 +16,7 @@
 #include "core/redis_url.h"
 
 
-#define PERM_DISCOVERY_NODES_MAX  256
+#define PERM_DISCOVERY_NODES_MAX  (PERM_REDIS_HOSTS_MAX + 256)
 #define PERM_NO_NODE              0xffff
 
 
@@ -31,18 +31,18 @@ typedef struct {
     perm_address_t           address;
     perm_connection_t       *connection; /* NULL: not connected */
     int                      master;     /* serves slots; else left over */
-    void                    *first;      /* commands that wait for a reply */
-    void                   **last;
-    unsigned                 waiting;
+    struct perm_pending_s   *first;      /* commands that wait for a reply */
+    struct perm_pending_s  **last;
 } perm_node_t;
 
 
 typedef struct {
     const perm_discovery_conf_t  *conf;
+    unsigned                      nseeds;   /* nodes of the URL, the first */
     unsigned                      n;
     perm_node_t                   nodes[PERM_DISCOVERY_NODES_MAX];
-    uint16_t                      slots[PERM_CLUSTER_SLOTS];   /* a node's
-                                                   index, or PERM_NO_NODE */
+    uint16_t                      slots[PERM_CLUSTER_SLOTS];   /* index of a
+                                                   node, or PERM_NO_NODE */
 } perm_discovery_t;
 
 
