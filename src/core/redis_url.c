@@ -8,31 +8,31 @@
 #define REDIS_PORT     6379
 #define SENTINEL_PORT  26379
 #define DB_MAX         1000000
+#define HEXADECIMAL    "0123456789abcdefABCDEF"
 
 
-typedef struct {
+static const struct {
     const char        *prefix;
     perm_redis_kind_t  kind;
     unsigned           tls;
-} perm_scheme_t;
-
-
-static const perm_scheme_t  schemes[] = {
+} schemes[] = {
     { "redis://",           PERM_REDIS_SINGLE,   0 },
     { "rediss://",          PERM_REDIS_SINGLE,   1 },
     { "unix:",              PERM_REDIS_UNIX,     0 },
     { "redis+sentinel://",  PERM_REDIS_SENTINEL, 0 },
     { "rediss+sentinel://", PERM_REDIS_SENTINEL, 1 },
     { "redis+cluster://",   PERM_REDIS_CLUSTER,  0 },
-    { "rediss+cluster://",  PERM_REDIS_CLUSTER,  1 },
-    { NULL,                 PERM_REDIS_SINGLE,   0 }
+    { "rediss+cluster://",  PERM_REDIS_CLUSTER,  1 }
 };
+
+
+#define NSCHEMES  (sizeof(schemes) / sizeof(schemes[0]))
 
 
 static const char *parse_userinfo(char **rest, perm_redis_url_t *url);
 static const char *parse_hosts(char **rest, perm_redis_url_t *url);
-static const char *parse_host(char *text, perm_redis_host_t *host,
-    unsigned port);
+static const char *parse_host(char *name, unsigned port,
+    perm_redis_host_t *host);
 static const char *parse_path(char *rest, perm_redis_url_t *url);
 static const char *parse_unix(char *rest, perm_redis_url_t *url);
 static const char *parse_db(const char *text, perm_redis_url_t *url);
@@ -45,10 +45,9 @@ static int decode(char *text, perm_str_t *decoded);
 const char *
 perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url)
 {
-    char                 *rest;
-    size_t                len;
-    const char           *error;
-    const perm_scheme_t  *scheme;
+    char        *rest;
+    size_t       i, len;
+    const char  *error;
 
     memset(url, 0, sizeof(perm_redis_url_t));
 
@@ -62,22 +61,22 @@ perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url)
         return "a NUL in it";
     }
 
-    for (scheme = schemes; scheme->prefix != NULL; scheme++) {
-        len = strlen(scheme->prefix);
+    for (i = 0; i < NSCHEMES; i++) {
+        len = strlen(schemes[i].prefix);
 
-        if (strncmp(url->text, scheme->prefix, len) == 0) {
+        if (strncmp(url->text, schemes[i].prefix, len) == 0) {
             break;
         }
     }
 
-    if (scheme->prefix == NULL) {
+    if (i == NSCHEMES) {
         return "it begins with none of redis://, rediss://, unix:, "
                "redis+sentinel://, rediss+sentinel://, redis+cluster://, "
                "rediss+cluster://";
     }
 
-    url->kind = scheme->kind;
-    url->tls = scheme->tls;
+    url->kind = schemes[i].kind;
+    url->tls = schemes[i].tls;
     rest = url->text + len;
 
     if (url->kind == PERM_REDIS_UNIX) {
@@ -97,37 +96,31 @@ perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url)
 static const char *
 parse_userinfo(char **rest, perm_redis_url_t *url)
 {
-    char  *user, *password, *end;
+    char  *password, *end;
 
     /* an unescaped "@" in a password is common: the last one before the
        hosts counts */
 
-    user = *rest;
-    end = user + strcspn(user, "/");
+    password = *rest;
+    end = password + strcspn(password, "/");
 
-    while (end > user && end[-1] != '@') {
+    while (end > password && end[-1] != '@') {
         end--;
     }
 
-    if (end == user) {
+    if (end == password) {
 
         /* the name of a master may have one */
 
-        if (url->kind != PERM_REDIS_SENTINEL && strchr(user, '@') != NULL) {
-            return "a \"/\" before the \"@\": in a user name or password "
-                   "it is written \"%2F\"";
-        }
-
-        return NULL;
+        return (url->kind == PERM_REDIS_SENTINEL || strchr(end, '@') == NULL)
+               ? NULL : "a \"/\" before the \"@\": in a user name or password "
+                        "it is written \"%2F\"";
     }
 
     end[-1] = '\0';
     *rest = end;
 
-    password = user;
-    user = strsep(&password, ":");
-
-    if (!decode(user, &url->user)) {
+    if (!decode(strsep(&password, ":"), &url->user)) {
         return "bad percent-encoding in the user name";
     }
 
@@ -160,7 +153,7 @@ parse_hosts(char **rest, perm_redis_url_t *url)
             return "more than 16 hosts";
         }
 
-        error = parse_host(host, &url->hosts[url->nhosts++], port);
+        error = parse_host(host, port, &url->hosts[url->nhosts++]);
         if (error != NULL) {
             return error;
         }
@@ -175,41 +168,35 @@ parse_hosts(char **rest, perm_redis_url_t *url)
 
 
 static const char *
-parse_host(char *text, perm_redis_host_t *host, unsigned port)
+parse_host(char *name, unsigned port, perm_redis_host_t *host)
 {
-    char  *name, *number, *p;
+    char  *p, *number;
 
-    name = text;
-    number = NULL;
+    number = name;
 
     if (*name == '[') {
-        p = strchr(++name, ']');
+        number = strchr(++name, ']');
 
-        if (p == NULL) {
+        if (number == NULL) {
             return "no \"]\" after an IPv6 address";
         }
 
-        *p++ = '\0';
+        *number++ = '\0';
 
-        if (name[strspn(name, "0123456789abcdefABCDEF:.")] != '\0') {
+        if (name[strspn(name, HEXADECIMAL ":.")] != '\0') {
             return "no IPv6 address between \"[\" and \"]\"";
         }
 
-        if (*p != '\0' && *p != ':') {
+        if (*strsep(&number, ":") != '\0') {
             return "unexpected text after \"]\"";
         }
 
     } else {
-        p = name + strcspn(name, ":");
+        (void) strsep(&number, ":");
     }
 
-    if (*p == ':') {
-        *p++ = '\0';
-        number = p;
-
-        if (*number == '\0') {
-            return "no port after \":\"";
-        }
+    if (number != NULL && *number == '\0') {
+        return "no port after \":\"";
     }
 
     if (*name == '\0') {
@@ -338,9 +325,7 @@ decode(char *text, perm_str_t *decoded)
 
         memcpy(hex, text + 1, 2);    /* zeroed behind the longest text */
 
-        if (strspn(hex, "0123456789abcdefABCDEF") != 2
-            || strcmp(hex, "00") == 0)
-        {
+        if (strspn(hex, HEXADECIMAL) != 2 || strcmp(hex, "00") == 0) {
             return 0;
         }
 
