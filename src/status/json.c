@@ -9,7 +9,6 @@ typedef void (*perm_status_json_entry_pt)(perm_writer_t *w, void *entry);
 
 
 static void perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s);
-static void perm_status_json_requests(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_decisions(perm_writer_t *w,
     ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first);
 static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
@@ -25,7 +24,6 @@ static void perm_status_json_hitters(perm_writer_t *w, const char *member,
 static void perm_status_json_list(perm_writer_t *w, const char *member,
     ngx_uint_t n, size_t size, perm_status_lists_t *lists,
     perm_status_json_entry_pt entry);
-static ngx_uint_t perm_status_json_wanted(perm_str_t wanted, perm_str_t name);
 static void perm_status_json_grant(perm_writer_t *w, void *entry);
 static void perm_status_json_hitter(perm_writer_t *w, void *entry);
 static void perm_status_json_resource(perm_writer_t *w, void *entry);
@@ -50,7 +48,14 @@ perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
                     NGINX_VERSION);
 
     perm_status_json_alerts(w, s);
-    perm_status_json_requests(w, s);
+
+    perm_writer_put(w, ",\"requests\":{");
+    perm_status_json_decisions(w, s->stats.requests[0], PERM_ALLOW);
+    perm_writer_put(w, ",\"dry_run_denied\":%ui,\"dry_run\":{",
+                    s->total.would_deny);
+    perm_status_json_decisions(w, s->stats.requests[1], PERM_DENY);
+    perm_writer_put(w, "}}");
+
     perm_status_json_numbers(w, s);
     perm_status_json_latency(w, s);
     perm_status_json_lists(w, s, lists);
@@ -93,18 +98,6 @@ perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s)
     }
 
     perm_writer_put(w, "]");
-}
-
-
-static void
-perm_status_json_requests(perm_writer_t *w, perm_snapshot_t *s)
-{
-    perm_writer_put(w, ",\"requests\":{");
-    perm_status_json_decisions(w, s->stats.requests[0], PERM_ALLOW);
-    perm_writer_put(w, ",\"dry_run_denied\":%ui,\"dry_run\":{",
-                    s->total.would_deny);
-    perm_status_json_decisions(w, s->stats.requests[1], PERM_DENY);
-    perm_writer_put(w, "}}");
 }
 
 
@@ -318,26 +311,23 @@ perm_status_json_list(perm_writer_t *w, const char *member, ngx_uint_t n,
     for ( /* void */ ; n && listed < lists->limit; n--, p += size) {
         tuple = &((perm_record_t *) p)->tuple;
 
-        if (perm_status_json_wanted(lists->gateway, tuple->gateway)
-            && perm_status_json_wanted(lists->resource, tuple->resource))
+        if ((lists->gateway.len
+             && !perm_str_equal(lists->gateway, tuple->gateway))
+            || (lists->resource.len
+                && !perm_str_equal(lists->resource, tuple->resource)))
         {
-            perm_writer_put(w, "%s{\"gateway\":\"%*s\",\"resource\":\"%*s\"",
-                            listed++ ? "," : "",
-                            tuple->gateway.len, tuple->gateway.data,
-                            tuple->resource.len, tuple->resource.data);
-            entry(w, p);
-            perm_writer_put(w, "}");
+            continue;
         }
+
+        perm_writer_put(w, "%s{\"gateway\":\"%*s\",\"resource\":\"%*s\"",
+                        listed++ ? "," : "",
+                        tuple->gateway.len, tuple->gateway.data,
+                        tuple->resource.len, tuple->resource.data);
+        entry(w, p);
+        perm_writer_put(w, "}");
     }
 
     perm_writer_put(w, "]");
-}
-
-
-static ngx_uint_t
-perm_status_json_wanted(perm_str_t wanted, perm_str_t name)
-{
-    return wanted.len == 0 || perm_str_equal(wanted, name);
 }
 
 

@@ -14,7 +14,7 @@
 
 typedef enum {
     PERM_NUMBER_PLAIN = 0,
-    PERM_NUMBER_FLAG,        /* JSON: true or false; Prometheus: 1 or 0 */
+    PERM_NUMBER_FLAG,        /* 1 or 0; JSON: true or false */
     PERM_NUMBER_LOADED,      /* a perm_table_known_t; unknown is null in JSON
                                 and no sample for Prometheus */
     PERM_NUMBER_MSEC,        /* ms; Prometheus: seconds */

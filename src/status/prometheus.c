@@ -10,8 +10,8 @@
 static void perm_prometheus_head(perm_writer_t *w, const char *name,
     const char *type, const char *help);
 static void perm_prometheus_decisions(perm_writer_t *w, const char *name,
-    ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first);
-static void perm_prometheus_expiring(perm_writer_t *w, perm_snapshot_t *s);
+    const char *help, ngx_atomic_t counts[][PERM_REASONS],
+    perm_outcome_t first);
 static void perm_prometheus_number(perm_writer_t *w,
     const perm_number_t *number, ngx_uint_t value);
 static void perm_prometheus_histogram(perm_writer_t *w, const char *name,
@@ -21,26 +21,30 @@ static void perm_prometheus_histogram(perm_writer_t *w, const char *name,
 void
 perm_status_prometheus(perm_writer_t *w, perm_snapshot_t *s)
 {
+    ngx_uint_t              i;
     perm_histogram_cell_t  *h;
     const perm_number_t    *number;
 
-    static const char  requests[] = "requests_total";
-    static const char  dry_run[] = "dry_run_denied_total";
     static const char  check[] = "check_duration_seconds";
     static const char  redis[] = "redis_command_duration_seconds";
 
-    perm_prometheus_head(w, requests, "counter",
-                         "Checked requests by decision and reason, without "
-                         "those that dry run let through against its "
-                         "decision.");
-    perm_prometheus_decisions(w, requests, s->stats.requests[0], PERM_ALLOW);
+    perm_prometheus_decisions(w, "requests_total",
+                              "Checked requests by decision and reason, "
+                              "without those that dry run let through against "
+                              "its decision.",
+                              s->stats.requests[0], PERM_ALLOW);
+    perm_prometheus_decisions(w, "dry_run_denied_total",
+                              "Requests that were let through by dry run, by "
+                              "the decision and reason that would have refused "
+                              "them.", s->stats.requests[1], PERM_DENY);
 
-    perm_prometheus_head(w, dry_run, "counter",
-                         "Requests that were let through by dry run, by the "
-                         "decision and reason that would have refused them.");
-    perm_prometheus_decisions(w, dry_run, s->stats.requests[1], PERM_DENY);
+    perm_prometheus_head(w, "grants_expiring", "gauge",
+                         "Grants in use that end within so many days.");
 
-    perm_prometheus_expiring(w, s);
+    for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
+        perm_writer_put(w, "app_permission_grants_expiring{days=\"%ui\"} %ui"
+                        "\n", perm_expiring_days[i], s->expiring[i]);
+    }
 
     for (number = perm_numbers; number->group; number++) {
         if (number->metric) {
@@ -80,10 +84,13 @@ perm_prometheus_head(perm_writer_t *w, const char *name, const char *type,
 
 static void
 perm_prometheus_decisions(perm_writer_t *w, const char *name,
-    ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first)
+    const char *help, ngx_atomic_t counts[][PERM_REASONS],
+    perm_outcome_t first)
 {
     ngx_uint_t                     i;
     const perm_number_decision_t  *d;
+
+    perm_prometheus_head(w, name, "counter", help);
 
     for (i = 0; i < PERM_NUMBERS_DECISIONS; i++) {
         d = &perm_numbers_decisions[i];
@@ -102,28 +109,18 @@ perm_prometheus_decisions(perm_writer_t *w, const char *name,
 
 
 static void
-perm_prometheus_expiring(perm_writer_t *w, perm_snapshot_t *s)
-{
-    ngx_uint_t  i;
-
-    perm_prometheus_head(w, "grants_expiring", "gauge",
-                         "Grants in use that end within so many days.");
-
-    for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
-        perm_writer_put(w, "app_permission_grants_expiring{days=\"%ui\"} %ui"
-                        "\n", perm_expiring_days[i], s->expiring[i]);
-    }
-}
-
-
-static void
 perm_prometheus_number(perm_writer_t *w, const perm_number_t *number,
     ngx_uint_t value)
 {
     ngx_uint_t  counter;
 
-    if (number->kind == PERM_NUMBER_LOADED && value == 0) {
-        return;
+    if (number->kind == PERM_NUMBER_LOADED) {
+
+        if (value == PERM_TABLE_UNKNOWN) {
+            return;
+        }
+
+        value = (value == PERM_TABLE_LOADED);
     }
 
     if (number->help) {
@@ -132,25 +129,11 @@ perm_prometheus_number(perm_writer_t *w, const perm_number_t *number,
                              number->help);
     }
 
-    perm_writer_put(w, "app_permission_%s ", number->metric);
-
-    switch (number->kind) {
-
-    case PERM_NUMBER_FLAG:
-        perm_writer_put(w, value ? "1\n" : "0\n");
-        break;
-
-    case PERM_NUMBER_LOADED:
-        perm_writer_put(w, value == PERM_TABLE_LOADED ? "1\n" : "0\n");
-        break;
-
-    case PERM_NUMBER_MSEC:
-    case PERM_NUMBER_AGE:
-        perm_writer_put(w, "%ui.%03ui\n", value / 1000, value % 1000);
-        break;
-
-    default:
-        perm_writer_put(w, "%ui\n", value);
+    if (number->kind == PERM_NUMBER_MSEC || number->kind == PERM_NUMBER_AGE) {
+        perm_writer_put(w, "app_permission_%s %ui.%03ui\n", number->metric,
+                        value / 1000, value % 1000);
+    } else {
+        perm_writer_put(w, "app_permission_%s %ui\n", number->metric, value);
     }
 }
 
