@@ -223,12 +223,14 @@ subtest 'closed descriptors' => sub {
 
 subtest 'completion and manual know what --help knows' => sub {
     my $root = $Perm::Test::ROOT;
-    my $manual = slurp("$root/src/cli/app-permission.1") =~ s/\\-/-/gr;
+    my $manual_file = "$root/src/cli/app-permission.1";
+    my $manual = slurp($manual_file) =~ s/\\-/-/gr;
+    my $program = build_dir() . '/app-permission';
 
     my $complete = sub {
         my @words = map { "'$_'" } @_;
         my $last = $#words;
-        return { map { $_ => 1 } split /\s+/, `bash -c '. $root/src/cli/app-permission.bash; COMP_WORDS=(@{[join ' ', map { s/'/"/gr } @words]}); COMP_CWORD=$last; _app_permission; echo "\${COMPREPLY[*]}"'` };
+        return { map { $_ => 1 } split /\s+/, `bash -c '. $root/src/cli/app-permission.bash; COMP_WORDS=(@{[join ' ', map { s/'/"/gr } @words]}); COMP_CWORD=$last; _app_permission $program; echo "\${COMPREPLY[*]}"'` };
     };
 
     my ($status, $out) = $t->cli('--help');
@@ -249,6 +251,12 @@ subtest 'completion and manual know what --help knows' => sub {
 
     is_deeply $complete->('app-permission', 'renew', '--dimension', 'g'),
         { gateway => 1 }, 'completes a value';
+    is_deeply $complete->('app-permission', 'renew', '--term', ''), {},
+        'but not a span';
+    is_deeply $complete->('app-permission', 'import', $manual_file),
+        { $manual_file => 1 }, 'completes a file';
+    is_deeply $complete->('app-permission', 'renew', $manual_file), {},
+        '... of a command that takes one';
 };
 
 done_testing;

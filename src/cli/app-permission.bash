@@ -1,77 +1,48 @@
-# bash completion for app-permission
+# bash completion for app-permission: "--help" knows the commands and options
 
 _app_permission()
 {
-    local cur prev command i
-    local -A options=(
-        [grant]="--gateway --resource --app --days --expires --type"
-        [revoke]="--gateway --resource --app"
-        [check]="--gateway --resource --app"
-        [list]="--gateway --app --expired --unused-since"
-        [import]="--replace --allow-empty"
-        [export]=""
-        [access]="--since"
-        [renew]="--term --dimension --dry-run"
-        [expiring]="--days --term --notify"
-        [purge]="--expired-for"
-        [doctor]="--for"
-    )
-    local common="--redis --prefix --json --user --password-file --cacert
-        --cert --key --tls-name --insecure --timeout --help --version"
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local help commands command word value
 
-    COMPREPLY=()
-    cur=${COMP_WORDS[COMP_CWORD]}
-    prev=${COMP_WORDS[COMP_CWORD - 1]}
+    help=$("$1" --help 2>/dev/null)
+    commands=$(awk '/^  [a-z]/ { print $1 }' <<<"$help")
 
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        if [[ -n ${COMP_WORDS[i]} && -n ${options[${COMP_WORDS[i]}]+set} ]]
-        then
-            command=${COMP_WORDS[i]}
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
+        if grep -qxF -e "$word" <<<"$commands"; then
+            command=$word
+            help+=$'\n'$("$1" "$command" --help 2>/dev/null)
             break
         fi
     done
 
-    case $prev in
-    --dimension)
-        COMPREPLY=($(compgen -W "both gateway resource" -- "$cur"))
-        return
+    # "  --name VALUE  text"
+
+    value=$(awk -F '  +' -v option="$prev" '
+        split($2, word, " ") && word[1] == option { print word[2] }' \
+        <<<"$help")
+
+    case $value in
+    '')
+        if [[ $cur == -* ]]; then
+            value=$(awk '/^  --/ { print $1 }' <<<"$help")
+        elif [[ -z $command ]]; then
+            value=$commands
+        elif [[ $help == *"app-permission $command "*"[FILE]"* ]]; then
+            value=FILE
+        fi
         ;;
-    --for)
-        COMPREPLY=($(compgen -W "all gateway renewal auditor" -- "$cur"))
-        return
-        ;;
-    --password-file|--cacert|--cert|--key)
-        compopt -o filenames 2>/dev/null
-        COMPREPLY=($(compgen -f -- "$cur"))
-        return
-        ;;
-    --notify)
-        COMPREPLY=($(compgen -c -- "$cur"))
-        return
-        ;;
-    --redis)
-        COMPREPLY=($(compgen -W "redis:// rediss:// unix:/
-            redis+sentinel:// redis+cluster://" -- "$cur"))
-        return
-        ;;
-    --gateway|--resource|--app|--days|--expires|--type|\
-    --unused-since|--since|--term|--expired-for|--prefix|--user|--tls-name|\
-    --timeout)
-        return
-        ;;
+    *\|*) value=${value//|/ } ;;
+    URL) value="redis:// rediss:// unix:/ redis+sentinel:// redis+cluster://" ;;
     esac
 
-    if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "${command:+${options[$command]}} $common" \
-            -- "$cur"))
-
-    elif [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W "${!options[*]}" -- "$cur"))
-
-    elif [[ $command == import || $command == export ]]; then
-        compopt -o filenames 2>/dev/null
-        COMPREPLY=($(compgen -f -- "$cur"))
-    fi
+    case $value in
+    FILE) compopt -o filenames 2>/dev/null
+          COMPREPLY=($(compgen -f -- "$cur")) ;;
+    CMD)  COMPREPLY=($(compgen -c -- "$cur")) ;;
+    [A-Z]*) COMPREPLY=() ;;
+    *)    COMPREPLY=($(compgen -W "$value" -- "$cur")) ;;
+    esac
 }
 
 complete -F _app_permission app-permission

@@ -646,7 +646,7 @@ look_at_keys(void *data, perm_str_t *keys, size_t n)
     for (i = 0; i < n; i++) {
 
         if (replies[i] == NULL || replies[i]->type != REDIS_REPLY_ERROR) {
-            /* no such key, or of the right type */
+            /* no key of the table, or of the right type */
 
         } else if (strncmp(replies[i]->str, "WRONGTYPE", 9) != 0) {
             doctor->refused = 1;

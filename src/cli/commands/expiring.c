@@ -4,13 +4,14 @@
  */
 
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
 #include "cli/util/alloc.h"
-#include "cli/util/notify.h"
 #include "core/grant.h"
 #include "core/renewal.h"
 
@@ -47,6 +48,7 @@ static perm_exit_t report(perm_expiring_t *expiring);
 static int compare(const void *a, const void *b);
 static int report_app(const perm_cli_t *cli, const perm_ending_t *list,
     size_t n);
+static int run_notify(const perm_cli_t *cli, const char *text, size_t len);
 static void print_app(const perm_cli_t *cli, FILE *file,
     const perm_ending_t *list, size_t n);
 
@@ -228,8 +230,7 @@ report(perm_expiring_t *expiring)
             }
         }
 
-        failed += report_app(expiring->cli, &list[first],
-                                        i - first);
+        failed += report_app(expiring->cli, &list[first], i - first);
         apps++;
     }
 
@@ -271,10 +272,10 @@ compare(const void *a, const void *b)
 static int
 report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
 {
-    FILE        *file;
-    char        *text;
-    size_t       len;
-    const char  *wrong;
+    int     status;
+    FILE   *file;
+    char   *text;
+    size_t  len;
 
     if (cli->args.notify == NULL) {
         print_app(cli, stdout, list, n);
@@ -288,16 +289,61 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
         perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
     }
 
-    wrong = perm_notify(cli->args.notify, text, len,
-                        cli->args.json);
+    status = run_notify(cli, text, len);
     free(text);
 
-    if (wrong != NULL) {
-        perm_output_warn("--notify failed for app %s: %s",
-                         list->tuple.app.data, wrong);
+    if (status == -1) {
+        perm_output_warn("--notify failed for app %s: cannot be started: %m",
+                         list->tuple.app.data);
+
+    } else if (WIFSIGNALED(status)) {
+        perm_output_warn("--notify failed for app %s: ended by signal %d",
+                         list->tuple.app.data, WTERMSIG(status));
+
+    } else if (status != 0) {
+        perm_output_warn("--notify failed for app %s: exit status %d",
+                         list->tuple.app.data, WEXITSTATUS(status));
     }
 
-    return wrong != NULL;
+    return status != 0;
+}
+
+
+/*
+ * Runs CMD with the text on its standard input, and returns its status or -1.
+ * A command that does not read its input is no error.
+ */
+
+static int
+run_notify(const perm_cli_t *cli, const char *text, size_t len)
+{
+    FILE  *input;
+    char  *script;
+
+    fflush(stdout);
+
+    script = perm_alloc(sizeof("exec >&2\n") + strlen(cli->args.notify));
+    sprintf(script, "%s%s", cli->args.json ? "exec >&2\n" : "",
+            cli->args.notify);
+
+    /* the command gets the default SIGPIPE, which this program ignores */
+
+    signal(SIGPIPE, SIG_DFL);
+    input = popen(script, "we");
+    signal(SIGPIPE, SIG_IGN);
+
+    free(script);
+
+    if (input == NULL) {
+        return -1;
+    }
+
+    /* without a buffer pclose() has nothing left to write, and cannot fail */
+
+    setvbuf(input, NULL, _IONBF, 0);
+    (void) fwrite(text, 1, len, input);
+
+    return pclose(input);
 }
 
 

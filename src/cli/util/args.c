@@ -18,15 +18,26 @@ static const perm_option_t *find(const perm_option_t *options,
     const char *name, size_t len);
 static const char *set(perm_args_t *args, const perm_option_t *option,
     const char *value);
-static const char *set_name(perm_arg_kind_t kind, perm_str_t name);
-static const char *set_time(const char *text, int64_t *seconds);
-static const char *set_span(perm_arg_kind_t kind, const char *text,
-    int64_t *seconds);
 static const char *set_days(const char *text, size_t len, int64_t *days);
 static const char *set_day_list(const char *text, perm_days_t *list);
 static const char *set_word(const char *text, const char *words,
     unsigned *index);
 static int all_digits(const char *text, size_t len);
+
+
+static const struct {
+    int        (*valid)(perm_str_t name);
+    const char  *wrong;
+} names[] = {
+    [PERM_ARG_NAME] = { NULL, NULL },
+    [PERM_ARG_GATEWAY] = { perm_name_gateway_valid,
+                           "not 1 to 64 bytes of " NAME_BYTES },
+    [PERM_ARG_RESOURCE] = { perm_name_resource_valid,
+                            "not 1 to 256 bytes of " NAME_BYTES
+                            ", nor may it be \"-\" alone" },
+    [PERM_ARG_APP] = { perm_name_app_valid,
+                       "not 1 to 128 bytes of " NAME_BYTES }
+};
 
 
 const perm_option_t  perm_global_options[] = {
@@ -141,33 +152,44 @@ find(const perm_option_t *options, const char *name, size_t len)
 static const char *
 set(perm_args_t *args, const perm_option_t *option, const char *value)
 {
-    void        *member;
-    perm_str_t   text;
+    void       *member;
+    int64_t    *seconds;
+    perm_str_t  text;
 
     member = (char *) args + option->offset;
-
-    if (option->kind == PERM_ARG_FLAG) {
-        *(int *) member = 1;
-        return NULL;
-    }
-
-    text = perm_str(value);
+    seconds = member;
+    text = value ? perm_str(value) : perm_str("");
 
     switch (option->kind) {
+
+    case PERM_ARG_FLAG:
+        *(int *) member = 1;
+        return NULL;
 
     case PERM_ARG_NAME:
     case PERM_ARG_GATEWAY:
     case PERM_ARG_RESOURCE:
     case PERM_ARG_APP:
         *(perm_str_t *) member = text;
-        return set_name(option->kind, text);
+        return (names[option->kind].valid == NULL
+                || names[option->kind].valid(text))
+               ? NULL : names[option->kind].wrong;
 
     case PERM_ARG_TIME:
-        return set_time(value, member);
+        *seconds = perm_time_parse(value);
+        return (*seconds >= 0) ? NULL
+               : all_digits(value, text.len)
+               ? "too large: at most 253402300799, which is the end of the "
+                 "year 9999"
+               : "neither unix seconds nor RFC 3339 as in "
+                 "2027-03-01T00:00:00Z";
 
     case PERM_ARG_SPAN:
     case PERM_ARG_TERM:
-        return set_span(option->kind, value, member);
+        *seconds = perm_time_span_parse(value);
+        return (*seconds < 0) ? "not a span as in 180d, 36h, 5m or 7s"
+               : (*seconds == 0 && option->kind == PERM_ARG_TERM)
+               ? "a term is at least 1s" : NULL;
 
     case PERM_ARG_DAYS:
         return set_days(value, text.len, member);
@@ -182,56 +204,6 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
         *(const char **) member = value;
         return NULL;
     }
-}
-
-
-static const char *
-set_name(perm_arg_kind_t kind, perm_str_t name)
-{
-    switch (kind) {
-    case PERM_ARG_GATEWAY:
-        return perm_name_gateway_valid(name)
-               ? NULL : "not 1 to 64 bytes of " NAME_BYTES;
-    case PERM_ARG_RESOURCE:
-        return perm_name_resource_valid(name)
-               ? NULL : "not 1 to 256 bytes of " NAME_BYTES ", nor may it be "
-                        "\"-\" alone";
-    case PERM_ARG_APP:
-        return perm_name_app_valid(name)
-               ? NULL : "not 1 to 128 bytes of " NAME_BYTES;
-    default:
-        return NULL;
-    }
-}
-
-
-static const char *
-set_time(const char *text, int64_t *seconds)
-{
-    *seconds = perm_time_parse(text);
-
-    if (*seconds >= 0) {
-        return NULL;
-    }
-
-    return all_digits(text, strlen(text))
-           ? "too large: at most 253402300799, which is the end of the year "
-             "9999"
-           : "neither unix seconds nor RFC 3339 as in 2027-03-01T00:00:00Z";
-}
-
-
-static const char *
-set_span(perm_arg_kind_t kind, const char *text, int64_t *seconds)
-{
-    *seconds = perm_time_span_parse(text);
-
-    if (*seconds < 0) {
-        return "not a span as in 180d, 36h, 5m or 7s";
-    }
-
-    return (kind == PERM_ARG_TERM && *seconds == 0) ? "a term is at least 1s"
-                                                    : NULL;
 }
 
 
