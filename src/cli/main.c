@@ -15,7 +15,9 @@
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
-#include "core/version.h"
+
+
+#define VERSION  "1.1.0"
 
 
 static void take_descriptors(void);
@@ -68,7 +70,7 @@ main(int argc, char **argv)
     status = PERM_EXIT_DONE;
 
     if (cli.args.version) {
-        printf("app-permission %s\n", PERM_VERSION);
+        printf("app-permission %s\n", VERSION);
 
     } else if (cli.args.help && command != NULL) {
         command_help(command);

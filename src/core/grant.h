@@ -16,7 +16,7 @@
 struct cJSON;
 
 
-/* what stands where an expiry (unix seconds, UTC, >= 0) is not known */
+/* in place of an expiry (unix seconds, UTC, >= 0) */
 
 #define PERM_GRANT_ABSENT       (-1)
 #define PERM_GRANT_UNREADABLE   (-2)

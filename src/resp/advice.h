@@ -11,7 +11,7 @@
 #include "core/name.h"
 
 
-/* what helps without a person */
+/* what a program does about it */
 
 typedef enum {
     PERM_ADVICE_NONE = 0,

@@ -2,8 +2,8 @@
 /*
  * Grants that are not trusted any more are asked for again in the background,
  * so that an outage that follows finds what is true, also of apps that did not
- * call meanwhile.  This is a duty of the worker that changes are pushed to.  Its
- * share of the worker's time and its lookups a second are bounded.
+ * call meanwhile.  This is a duty of the worker that changes are pushed to.
+ * Its share of the worker's time and its lookups a second are bounded.
  */
 
 
