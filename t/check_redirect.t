@@ -92,6 +92,12 @@ $t->nginx(server => <<'EOT', http => <<'HTTP');
      "$app_permission_decision/$app_permission_reason/" always;
             proxy_pass %%BACKEND%%;
         }
+        location ~ ^/prefix/(\w+)$ { app_permission required;
+                            app_permission_resource $no_match$1;
+                            proxy_pass %%BACKEND%%; }
+        location ~ ^/default/(\w+)$ { app_permission required;
+                            app_permission_resource $of_location;
+                            proxy_pass %%BACKEND%%; }
 EOT
     map $resource $policy { a open; o off; default required; }
     map $uri $by_uri { /by open; default required; }
@@ -99,6 +105,8 @@ EOT
     map $uri $over { default off; }
     map $uri $unset { default required; }
     map $uri $empty { /empty open; default ""; }
+    map $uri $no_match { default real; ~^/a(.)i x; }
+    map $uri $of_location { default $1; ~^/a(.)i x; }
     map $uri $by_pattern { default off; ~^/a(.)i required; }
     server {
         listen 127.0.0.1:%%PORT_who%%;
@@ -173,6 +181,9 @@ subtest '$1 is the location\'s, whatever a map found meanwhile' => sub {
         '... and not what the policy did';
     is_deeply [headers('X-Capture', '/api/realname', 'real')], ['[realname]'],
         '... also behind the check';
+    is outcome('real', $_), '200 allow/resource_grant/',
+        "... and where a map finds nothing: $_"
+        for '/prefix/name', '/default/realname';
 };
 
 

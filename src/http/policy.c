@@ -110,38 +110,57 @@ perm_policy_get(ngx_http_request_t *r, perm_complex_value_t *value,
 
 
 /*
- * A map with a regular expression sets captures ($1 and the like).  nginx makes
- * a new array for them, and the location's are put back, so that the next value
- * and the rest of the request see these.
+ * A map with a regular expression sets captures ($1 and the like).  They go to
+ * an array of their own, which begins as a copy: the text may have captures of
+ * the location.  Then those are put back, for the next value and the rest of
+ * the request.
  */
 
 static ngx_inline ngx_int_t
 perm_policy_call(perm_policy_get_pt get, ngx_http_request_t *r,
     perm_complex_value_t *value, perm_str_t *text)
 {
-    ngx_int_t    rc;
-    ngx_uint_t   shared;
+    ngx_int_t                   rc;
 #if (NGX_PCRE)
-    int         *captures;
-    u_char      *data;
-    ngx_uint_t   n;
+    int                        *captures;
+    u_char                     *data;
+    ngx_uint_t                  n, shared;
+    ngx_http_core_main_conf_t  *cmcf;
 
     n = r->ncaptures;
     captures = r->captures;
     data = r->captures_data;
-#endif
-
     shared = r->realloc_captures;
+
+    /*
+     * "realloc_captures" alone loses $1 where no expression matches: before
+     * 1.31.3 nginx reads a new array then that nothing was written to.
+     */
+
     r->realloc_captures = 1;
 
-    rc = get(r, value, text);
+    if (n && captures) {
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    r->realloc_captures = shared;
+        r->captures = ngx_palloc(r->pool, cmcf->ncaptures * sizeof(int));
+        if (r->captures == NULL) {
+            r->captures = captures;
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(r->captures, captures,
+                   ngx_min(n, cmcf->ncaptures) * sizeof(int));
+        r->realloc_captures = 0;
+    }
+#endif
+
+    rc = get(r, value, text);
 
 #if (NGX_PCRE)
     r->ncaptures = n;
     r->captures = captures;
     r->captures_data = data;
+    r->realloc_captures = shared;
 #endif
 
     return rc;
