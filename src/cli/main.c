@@ -23,7 +23,6 @@
 static void take_descriptors(void);
 static const perm_command_t *read_args(perm_args_t *args, int argc,
     char **argv);
-static const perm_command_t *find_command(const char *name);
 static void help(void);
 static void command_help(const perm_command_t *command);
 static perm_exit_t run(const perm_command_t *command, perm_cli_t *cli);
@@ -117,8 +116,9 @@ take_descriptors(void)
 static const perm_command_t *
 read_args(perm_args_t *args, int argc, char **argv)
 {
-    int                    i;
-    const perm_command_t  *command;
+    int                           i;
+    const perm_command_t         *command;
+    const perm_command_t *const  *known;
 
     command = NULL;
 
@@ -129,7 +129,17 @@ read_args(perm_args_t *args, int argc, char **argv)
                            command ? command->options : NULL, argc, argv, &i);
 
         } else if (command == NULL) {
-            command = find_command(argv[i]);
+            for (known = commands; *known != NULL; known++) {
+                if (strcmp((*known)->name, argv[i]) == 0) {
+                    command = *known;
+                }
+            }
+
+            if (command == NULL) {
+                perm_output_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"; "
+                                  "see \"app-permission --help\"",
+                                  perm_output_safe_text(argv[i]));
+            }
 
         } else if (command->file && args->file == NULL) {
             args->file = argv[i];
@@ -141,23 +151,6 @@ read_args(perm_args_t *args, int argc, char **argv)
     }
 
     return command;
-}
-
-
-static const perm_command_t *
-find_command(const char *name)
-{
-    const perm_command_t *const  *command;
-
-    for (command = commands; *command != NULL; command++) {
-        if (strcmp((*command)->name, name) == 0) {
-            return *command;
-        }
-    }
-
-    perm_output_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"; see "
-                      "\"app-permission --help\"",
-                      perm_output_safe_text(name));
 }
 
 

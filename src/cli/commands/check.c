@@ -31,8 +31,7 @@ static perm_exit_t run_check(perm_cli_t *cli);
 static void look_up(perm_cli_t *cli, perm_check_t *check);
 static void read_grant(const redisReply *reply, int64_t now,
     perm_check_grant_t *grant);
-static void print_json(const perm_cli_t *cli, const perm_check_t *check);
-static void print_text(const perm_check_t *check);
+static void print(const perm_cli_t *cli, const perm_check_t *check);
 static void print_grant(const char *name, const perm_check_grant_t *grant);
 
 
@@ -81,11 +80,7 @@ run_check(perm_cli_t *cli)
         perm_table_warn_unloaded(&cli->table);
     }
 
-    if (cli->args.json) {
-        print_json(cli, &check);
-    } else {
-        print_text(&check);
-    }
+    print(cli, &check);
 
     if (check.reply != NULL) {
         freeReplyObject(check.reply);
@@ -155,36 +150,32 @@ read_grant(const redisReply *reply, int64_t now, perm_check_grant_t *grant)
 
 
 static void
-print_json(const perm_cli_t *cli, const perm_check_t *check)
+print(const perm_cli_t *cli, const perm_check_t *check)
 {
+    const char          *outcome, *reason;
     const perm_tuple_t  *tuple;
 
     tuple = &cli->args.tuple;
+    outcome = perm_decision_outcome_name(check->decision.outcome);
+    reason = perm_decision_reason_name(check->decision.reason);
 
-    perm_output_json(stdout, "{'gateway':%b,'resource':%b,'app':%b,"
-                     "'decision':%s,'reason':%s,'expires':%n,"
-                     "'gateway_grant':{'state':%s,'expires':%n%d},"
-                     "'resource_grant':{'state':%s,'expires':%n%d},"
-                     "'last_access':%n,'gateway_last_access':%n}\n",
-                     tuple->gateway, tuple->resource, tuple->app,
-                     perm_decision_outcome_name(check->decision.outcome),
-                     perm_decision_reason_name(check->decision.reason),
-                     check->decision.expires,
-                     check->gateway.state, check->gateway.expires,
-                     check->gateway.type, check->gateway.granted,
-                     check->resource.state, check->resource.expires,
-                     check->resource.type, check->resource.granted,
-                     check->last, check->gateway_last);
-}
+    if (cli->args.json) {
+        perm_output_json(stdout, "{'gateway':%b,'resource':%b,'app':%b,"
+                         "'decision':%s,'reason':%s,'expires':%n,"
+                         "'gateway_grant':{'state':%s,'expires':%n%d},"
+                         "'resource_grant':{'state':%s,'expires':%n%d},"
+                         "'last_access':%n,'gateway_last_access':%n}\n",
+                         tuple->gateway, tuple->resource, tuple->app, outcome,
+                         reason, check->decision.expires,
+                         check->gateway.state, check->gateway.expires,
+                         check->gateway.type, check->gateway.granted,
+                         check->resource.state, check->resource.expires,
+                         check->resource.type, check->resource.granted,
+                         check->last, check->gateway_last);
+        return;
+    }
 
-
-static void
-print_text(const perm_check_t *check)
-{
-    printf("%-16s%s (%s)\n", "decision",
-           perm_decision_outcome_name(check->decision.outcome),
-           perm_decision_reason_name(check->decision.reason));
-
+    printf("%-16s%s (%s)\n", "decision", outcome, reason);
     print_grant("gateway grant", &check->gateway);
     print_grant("resource grant", &check->resource);
 

@@ -40,7 +40,6 @@ typedef struct {
 static perm_exit_t run_expiring(perm_cli_t *cli);
 static void read_rows(void *data, perm_row_t *rows, size_t n);
 static int is_due(const perm_cli_t *cli, const perm_row_t *row);
-static int days_wanted(const perm_cli_t *cli, int64_t expires);
 static int64_t end_of(const perm_cli_t *cli, int64_t expires, int64_t last);
 static void keep(perm_expiring_t *expiring, const perm_row_t *row);
 static void copy(perm_str_t *name);
@@ -133,39 +132,27 @@ read_rows(void *data, perm_row_t *rows, size_t n)
 static int
 is_due(const perm_cli_t *cli, const perm_row_t *row)
 {
-    return days_wanted(cli, row->expires)
-           && end_of(cli, row->expires, row->last) == row->expires
-           && (row->tuple.resource.len == 0 || row->gateway < 0
-               || end_of(cli, row->gateway, row->gateway_last)
-                  <= row->expires);
-}
-
-
-static int
-days_wanted(const perm_cli_t *cli, int64_t expires)
-{
     int64_t             left;
     unsigned            i;
     const perm_days_t  *list;
 
     static const perm_days_t  defaults = { 5, { 0, 1, 3, 7, 15 } };
 
-    if (!perm_grant_live(expires, cli->table.now)
-        || expires >= PERM_GRANT_PERMANENT)
+    if (!perm_grant_live(row->expires, cli->table.now)
+        || row->expires >= PERM_GRANT_PERMANENT
+        || end_of(cli, row->expires, row->last) != row->expires
+        || (row->tuple.resource.len && row->gateway >= 0
+            && end_of(cli, row->gateway, row->gateway_last) > row->expires))
     {
         return 0;
     }
 
     list = cli->args.day_list.n ? &cli->args.day_list : &defaults;
-    left = (expires - cli->table.now) / DAY;
+    left = (row->expires - cli->table.now) / DAY;
 
-    for (i = 0; i < list->n; i++) {
-        if (list->days[i] == left) {
-            return 1;
-        }
-    }
+    for (i = 0; i < list->n && list->days[i] != left; i++) { /* void */ }
 
-    return 0;
+    return i < list->n;
 }
 
 

@@ -39,7 +39,7 @@ typedef struct {
     perm_fingerprint_t    *grants;      /* of the file, with --replace */
     size_t                 ngrants;
     size_t                 room;        /* for grants */
-    char                   line[PERM_LINE_MAX];
+    char                   line[PERM_LINE_MAX + 1];
 } perm_import_t;
 
 
@@ -47,7 +47,6 @@ static perm_exit_t run_import(perm_cli_t *cli);
 static void open_file(perm_import_t *import, const char *name);
 static void take_lines(perm_import_t *import);
 static int read_line(perm_import_t *import, size_t *len);
-static int is_blank(perm_str_t line);
 static void take_line(perm_import_t *import, perm_str_t text);
 static void refuse_line(perm_import_t *import, const char *wrong);
 static void write_batch(perm_import_t *import, perm_count_t last);
@@ -162,13 +161,16 @@ take_lines(perm_import_t *import)
 
     while (!perm_walk_interrupted && read_line(import, &len)) {
 
-        line.data = import->line;
-        line.len = len;
-
         if (len > PERM_LINE_MAX) {
             refuse_line(import, "longer than 1 MiB");
+            continue;
+        }
 
-        } else if (!is_blank(line)) {
+        line.data = import->line;
+        line.len = len;
+        import->line[len] = '\0';
+
+        if (strspn(line.data, " \t\r") != len) {
             take_line(import, line);
         }
     }
@@ -212,22 +214,6 @@ read_line(perm_import_t *import, size_t *len)
 
     import->offset += *len + 1;
     import->number++;
-
-    return 1;
-}
-
-
-static int
-is_blank(perm_str_t line)
-{
-    size_t  i;
-
-    for (i = 0; i < line.len; i++) {
-        if (line.data[i] != ' ' && line.data[i] != '\t' && line.data[i] != '\r')
-        {
-            return 0;
-        }
-    }
 
     return 1;
 }
@@ -387,18 +373,13 @@ compare(const void *a, const void *b)
 static void
 warn_stopped(void *data)
 {
+    char                  removed[64];
     const perm_import_t  *import = data;
 
-    fprintf(stderr, "app-permission: the import stopped: all lines to %llu "
-            "are done, ", import->settled);
-
-    if (import->removed) {
-        fprintf(stderr, "%llu grants were removed", import->removed);
-    } else {
-        fprintf(stderr, "nothing was removed");
-    }
-
-    fprintf(stderr, "; it can be run again\n");
+    snprintf(removed, sizeof(removed), "%llu grants were", import->removed);
+    perm_output_warn("the import stopped: all lines to %llu are done, %s "
+                     "removed; it can be run again", import->settled,
+                     import->removed ? removed : "nothing was");
 }
 
 

@@ -43,7 +43,6 @@ typedef struct {
 
 static perm_exit_t run_renew(perm_cli_t *cli);
 static void renew_rows(void *data, perm_row_t *rows, size_t n);
-static int in_dimension(const perm_cli_t *cli, const perm_row_t *row);
 static void decide(perm_renew_item_t *item, int64_t expires, int64_t last);
 static char *new_value(const perm_renew_item_t *item, perm_str_t old);
 static char *change(void *data, perm_str_t old);
@@ -111,7 +110,11 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
                                  sizeof(perm_renew_item_t));
 
     for (i = 0, used = 0; i < n; i++) {
-        if (!in_dimension(run->cli, &rows[i])) {
+        if (run->cli->args.dimension
+            && run->cli->args.dimension
+               != (rows[i].tuple.resource.len ? DIMENSION_RESOURCE
+                                              : DIMENSION_GATEWAY))
+        {
             continue;
         }
 
@@ -148,20 +151,6 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
     }
 
     perm_output_progress("looked at", run->considered, 0);
-}
-
-
-static int
-in_dimension(const perm_cli_t *cli, const perm_row_t *row)
-{
-    switch (cli->args.dimension) {
-    case DIMENSION_GATEWAY:
-        return row->tuple.resource.len == 0;
-    case DIMENSION_RESOURCE:
-        return row->tuple.resource.len != 0;
-    default:
-        return 1;
-    }
 }
 
 
