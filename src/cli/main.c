@@ -15,9 +15,7 @@
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
-
-
-#define VERSION  "1.1.0"
+#include "core/version.h"
 
 
 static void take_descriptors(void);
@@ -69,7 +67,7 @@ main(int argc, char **argv)
     status = PERM_EXIT_DONE;
 
     if (cli.args.version) {
-        printf("app-permission %s\n", VERSION);
+        printf("app-permission %s\n", PERM_VERSION);
 
     } else if (cli.args.help && command != NULL) {
         command_help(command);
