@@ -32,136 +32,22 @@ static const struct {
 };
 
 
-/* where the next name goes, and the next member of the value */
-
-typedef struct {
-    perm_grant_line_t  *line;
-    char               *name;
-    char               *value;
-    unsigned            nmembers;
-} perm_line_reader_t;
-
-
-static unsigned
-find_known(const cJSON *item)
-{
-    unsigned  i;
-
-    for (i = 0; i < KNOWN; i++) {
-        if (strcmp(item->string, known_members[i].name) == 0) {
-            break;
-        }
-    }
-
-    return i;
-}
-
-
-/*
- * Reads a known member.  Returns 1 with *text the text that the grant's value
- * gets, of len 0 for none, or 0 when the member is wrong.
- */
-
-static int
-read_known(perm_line_reader_t *reader, unsigned known, const cJSON *item,
-    perm_str_t *text)
-{
-    int64_t      expires;
-    perm_str_t   name;
-
-    static char  seconds[32];
-
-    if (known == EXPIRES) {
-        expires = cJSON_IsString(item)
-                  ? perm_time_parse(item->valuestring)
-                  : perm_grant_seconds(item);
-
-        snprintf(seconds, sizeof(seconds), "%lld", (long long) expires);
-        *text = perm_str(seconds);
-        return expires >= 0;
-    }
-
-    if (cJSON_IsNull(item) && known_members[known].missing == NULL) {
-        text->len = 0;
-        return 1;
-    }
-
-    if (known == TYPE || !cJSON_IsString(item)) {
-        return cJSON_IsString(item);
-    }
-
-    name = perm_str(item->valuestring);
-
-    if (perm_json_has_nul(*text) || !known_members[known].valid(name)) {
-        return 0;
-    }
-
-    /* a copy, as the tree does not last */
-
-    name.data = memcpy(reader->name, name.data, name.len);
-    reader->name += name.len;
-    *(perm_str_t *) ((char *) reader->line + known_members[known].offset)
-        = name;
-    text->len = 0;
-
-    return 1;
-}
-
-
-/* returns NULL, or what is wrong */
-
-static const char *
-read_members(perm_line_reader_t *reader, const cJSON *json, perm_str_t text)
-{
-    unsigned             i, seen;
-    perm_json_member_t   member;
-
-    seen = 0;
-
-    for (member = perm_json_members(json, text); perm_json_next(&member); ) {
-        i = find_known(member.item);
-
-        if (i < KNOWN) {
-            if (seen & (1u << i)) {
-                return "a member stands twice";
-            }
-
-            seen |= 1u << i;
-
-            if (!read_known(reader, i, member.item, &member.value)) {
-                return known_members[i].wrong;
-            }
-        }
-
-        if (member.value.len == 0) {
-            continue;
-        }
-
-        if (reader->nmembers == PERM_LINE_MEMBERS_MAX) {
-            return "more than 64 members";
-        }
-
-        reader->value = perm_json_put(reader->value,
-                                      (reader->nmembers++ == 0) ? '{' : ',',
-                                      &member);
-    }
-
-    for (i = 0; i < KNOWN; i++) {
-        if (!(seen & (1u << i)) && known_members[i].missing != NULL) {
-            return known_members[i].missing;
-        }
-    }
-
-    return NULL;
-}
+static unsigned find_known(const cJSON *item);
+static int read_known(perm_grant_line_t *line, unsigned known,
+    perm_json_member_t *member);
+static const cJSON *find_type(const cJSON *json, unsigned *kept,
+    unsigned *lost);
+static void put_raw(FILE *file, perm_str_t text);
 
 
 const char *
 perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
 {
-    cJSON               *json;
-    const char          *wrong;
-    perm_line_reader_t   reader;
+    char                *p;
+    unsigned             i, n, seen;
+    perm_json_member_t   member;
+
+    static cJSON  *json;
 
     /* only "expires" can grow, as 1e9 does */
 
@@ -176,83 +62,55 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
         return "longer than 1 MiB";
     }
 
-    line->tuple.resource = perm_str("");
-    reader.line = line;
-    reader.name = line->names;
-    reader.value = value;
-    reader.nmembers = 0;
-
+    cJSON_Delete(json);
     json = perm_json_parse(text);
 
-    wrong = cJSON_IsObject(json) ? read_members(&reader, json, text)
-                                 : "not a JSON object";
-    cJSON_Delete(json);
+    if (!cJSON_IsObject(json)) {
+        return "not a JSON object";
+    }
 
-    *reader.value++ = '}';
-    line->value.data = value;
-    line->value.len = (size_t) (reader.value - value);
+    line->tuple.resource = perm_str("");
+    p = value;
+    n = 0;
+    seen = 0;
 
-    return wrong;
-}
+    for (member = perm_json_members(json, text); perm_json_next(&member); ) {
+        i = find_known(member.item);
 
+        if (i < KNOWN) {
+            if (seen & (1u << i)) {
+                return "a member stands twice";
+            }
 
-/* line ends become blanks between tokens, and escapes in strings */
+            seen |= 1u << i;
 
-static void
-put_raw(FILE *file, perm_str_t text)
-{
-    int     string;
-    size_t  i;
+            if (!read_known(line, i, &member)) {
+                return known_members[i].wrong;
+            }
+        }
 
-    string = 0;
-
-    for (i = 0; i < text.len; i++) {
-
-        if (text.data[i] == '\n' || text.data[i] == '\r') {
-            fputs(!string ? " " : text.data[i] == '\n' ? "\\n" : "\\r", file);
+        if (member.value.len == 0) {
             continue;
         }
 
-        fputc(text.data[i], file);
-
-        if (text.data[i] == '"') {
-            string = !string;
-
-        } else if (string && text.data[i] == '\\') {
-            fputc(text.data[++i], file);
-        }
-    }
-}
-
-
-/*
- * Returns the member that becomes the line's type: the last string of that
- * name, or NULL.  *kept is the number of members that the line gets from the
- * value, *lost of those left out because the line has its own of that name.
- */
-
-static const cJSON *
-find_type(const cJSON *json, unsigned *kept, unsigned *lost)
-{
-    unsigned      i;
-    const cJSON  *item, *type;
-
-    type = NULL;
-    *kept = 1;    /* "expires" */
-    *lost = 0;
-
-    cJSON_ArrayForEach(item, json) {
-        i = find_known(item);
-
-        if (i == TYPE && cJSON_IsString(item)) {
-            type = item;
+        if (n == PERM_LINE_MEMBERS_MAX) {
+            return "more than 64 members";
         }
 
-        *kept += (i >= TYPE);
-        *lost += (i < EXPIRES);
+        p = perm_json_put(p, (n++ == 0) ? '{' : ',', &member);
     }
 
-    return type;
+    for (i = 0; i < KNOWN; i++) {
+        if (!(seen & (1u << i)) && known_members[i].missing != NULL) {
+            return known_members[i].missing;
+        }
+    }
+
+    *p++ = '}';
+    line->value.data = value;
+    line->value.len = (size_t) (p - value);
+
+    return NULL;
 }
 
 
@@ -291,4 +149,128 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
     cJSON_Delete(json);
 
     return lost != 0;
+}
+
+
+static unsigned
+find_known(const cJSON *item)
+{
+    unsigned  i;
+
+    for (i = 0; i < KNOWN; i++) {
+        if (strcmp(item->string, known_members[i].name) == 0) {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+/*
+ * Reads a known member.  Returns 1 with the text that the grant's value gets in
+ * its place, of len 0 for none, or 0 when the member is wrong.
+ */
+
+static int
+read_known(perm_grant_line_t *line, unsigned known, perm_json_member_t *member)
+{
+    int64_t       expires;
+    perm_str_t    name;
+    const cJSON  *item;
+
+    static char  seconds[32];
+
+    item = member->item;
+
+    if (known == EXPIRES) {
+        expires = cJSON_IsString(item) ? perm_time_parse(item->valuestring)
+                                       : perm_grant_seconds(item);
+
+        snprintf(seconds, sizeof(seconds), "%lld", (long long) expires);
+        member->value = perm_str(seconds);
+
+        return expires >= 0;
+    }
+
+    if (cJSON_IsNull(item) && known_members[known].missing == NULL) {
+        member->value.len = 0;
+        return 1;
+    }
+
+    if (known == TYPE || !cJSON_IsString(item)) {
+        return cJSON_IsString(item);
+    }
+
+    name = perm_str(item->valuestring);
+
+    if (perm_json_has_nul(member->value) || !known_members[known].valid(name))
+    {
+        return 0;
+    }
+
+    *(perm_str_t *) ((char *) line + known_members[known].offset) = name;
+    member->value.len = 0;
+
+    return 1;
+}
+
+
+/*
+ * Returns the member that becomes the line's type: the last string of that
+ * name, or NULL.  *kept is the number of members that the line gets from the
+ * value, *lost of those left out because the line has its own of that name.
+ */
+
+static const cJSON *
+find_type(const cJSON *json, unsigned *kept, unsigned *lost)
+{
+    unsigned      i;
+    const cJSON  *item, *type;
+
+    type = NULL;
+    *kept = 1;    /* "expires" */
+    *lost = 0;
+
+    cJSON_ArrayForEach(item, json) {
+        i = find_known(item);
+
+        if (i == TYPE && cJSON_IsString(item)) {
+            type = item;
+        }
+
+        *kept += (i >= TYPE);
+        *lost += (i < EXPIRES);
+    }
+
+    return type;
+}
+
+
+/* line ends become blanks between tokens, and escapes in strings */
+
+static void
+put_raw(FILE *file, perm_str_t text)
+{
+    int     string;
+    size_t  i;
+
+    string = 0;
+
+    for (i = 0; i < text.len; i++) {
+
+        if (text.data[i] == '\n' || text.data[i] == '\r') {
+            fputs(!string ? " " : text.data[i] == '\n' ? "\\n" : "\\r", file);
+            continue;
+        }
+
+        fputc(text.data[i], file);
+
+        if (text.data[i] == '"') {
+            string = !string;
+
+        } else if (string && text.data[i] == '\\') {
+            fputc(text.data[++i], file);
+        }
+    }
 }

@@ -25,13 +25,12 @@
 typedef struct {
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
     perm_str_t    value;     /* the members of the value, as an object */
-    char          names[PERM_TUPLE_MAX];
 } perm_grant_line_t;
 
 
 /*
- * Returns NULL with *line filled, or what is wrong with the text.  The line
- * must not be copied, and its value is gone with the next call.
+ * Returns NULL with *line filled, or what is wrong with the text.  The names
+ * and the value are gone with the next call.
  */
 const char *perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line);
 
