@@ -634,9 +634,11 @@ look_at_keys(void *data, perm_str_t *keys, size_t n)
         if (perm_grant_key_parse(keys[i], doctor->kind, table->prefix,
                                  &tuple.gateway, &tuple.app))
         {
-            perm_client_ask(table->client, PERM_ERRORS_TOO, perm_client_keep,
-                            &replies[i], doctor->kind == PERM_KEY_GRANTS
-                            ? "HGET %k -" : "ZSCORE %k -", keys[i]);
+            perm_client_command(table->client,
+                                doctor->kind == PERM_KEY_GRANTS
+                                ? "HGET %k -" : "ZSCORE %k -", keys[i]);
+            perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                             perm_client_keep, &replies[i]);
             doctor->keys++;
         }
     }

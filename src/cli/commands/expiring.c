@@ -100,7 +100,7 @@ run_expiring(perm_cli_t *cli)
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST | PERM_WALK_GATEWAY, NULL,
+    (void) perm_walk(&cli->table, PERM_WALK_LAST, NULL,
                      read_rows, &expiring);
 
     status = report(&expiring);

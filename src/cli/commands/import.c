@@ -116,7 +116,7 @@ run_import(perm_cli_t *cli)
     perm_output_at_fatal(NULL, NULL);
     report(import);
 
-    perm_batch_free(import->batch);
+    free(import->batch);
     free(import->grants);
     free(import);
 
@@ -325,9 +325,10 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
             || bsearch(&wanted, import->grants, import->ngrants,
                        sizeof(perm_fingerprint_t), compare) == NULL)
         {
-            perm_client_ask(table->client, 0, perm_table_count,
-                            &import->removed, "HDEL %k %b", rows[i].key,
-                            rows[i].field);
+            perm_client_command(table->client, "HDEL %k %b", rows[i].key,
+                                rows[i].field);
+            perm_client_send(table->client, NULL, 0, perm_table_count,
+                             &import->removed);
         }
     }
 

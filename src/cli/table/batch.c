@@ -44,44 +44,55 @@ struct perm_batch_s {
 };
 
 
-static void
-empty(perm_batch_t *batch)
-{
-    batch->n = 0;
-    batch->used = 0;
-    memset(batch->buckets, 0, sizeof(batch->buckets));
-}
+static perm_str_t put(perm_batch_t *batch, perm_str_t text);
+static void link_item(perm_batch_t *batch, perm_batch_item_t *item);
+static uint32_t hash(uint32_t value, perm_str_t text);
+static void write_item(perm_table_t *table, perm_batch_item_t *item,
+    perm_batch_counts_t *counts);
+static char *new_value(void *data, perm_str_t old);
 
 
 perm_batch_t *
 perm_batch_new(void)
 {
-    perm_batch_t  *batch;
-
-    batch = perm_alloc(sizeof(perm_batch_t));
-    empty(batch);
-
-    return batch;
+    return perm_alloc_check(calloc(1, sizeof(perm_batch_t)));
 }
 
 
-void
-perm_batch_free(perm_batch_t *batch)
+int
+perm_batch_add(perm_table_t *table, perm_batch_t *batch,
+    const perm_grant_line_t *line, perm_count_t number)
 {
-    free(batch);
-}
+    char                key[PERM_KEY_MAX];
+    perm_batch_item_t  *item;
 
-
-static uint32_t
-hash(uint32_t value, perm_str_t text)
-{
-    size_t  i;
-
-    for (i = 0; i < text.len; i++) {
-        value = (value ^ (unsigned char) text.data[i]) * 16777619;
+    if (batch->n == GRANTS
+        || PERM_KEY_MAX + PERM_RESOURCE_MAX + line->value.len
+           > BYTES - batch->used)
+    {
+        return 0;
     }
 
-    return value;
+    item = &batch->items[batch->n++];
+    item->number = number;
+    item->key = put(batch, perm_table_key(table, key, PERM_KEY_GRANTS,
+                                          &line->tuple));
+    item->field = put(batch, perm_table_field(&line->tuple));
+    item->object = put(batch, line->value);
+
+    link_item(batch, item);
+
+    return 1;
+}
+
+
+static perm_str_t
+put(perm_batch_t *batch, perm_str_t text)
+{
+    text.data = memcpy(batch->bytes + batch->used, text.data, text.len);
+    batch->used += text.len;
+
+    return text;
 }
 
 
@@ -118,40 +129,97 @@ link_item(perm_batch_t *batch, perm_batch_item_t *item)
 }
 
 
-static perm_str_t
-put(perm_batch_t *batch, perm_str_t text)
+static uint32_t
+hash(uint32_t value, perm_str_t text)
 {
-    text.data = memcpy(batch->bytes + batch->used, text.data, text.len);
-    batch->used += text.len;
+    size_t  i;
 
-    return text;
+    for (i = 0; i < text.len; i++) {
+        value = (value ^ (unsigned char) text.data[i]) * 16777619;
+    }
+
+    return value;
 }
 
 
-int
-perm_batch_add(perm_table_t *table, perm_batch_t *batch,
-    const perm_grant_line_t *line, perm_count_t number)
+void
+perm_batch_write(perm_table_t *table, perm_batch_t *batch,
+    perm_batch_counts_t *counts)
 {
-    char                key[PERM_KEY_MAX];
+    size_t              i;
     perm_batch_item_t  *item;
 
-    if (batch->n == GRANTS
-        || PERM_KEY_MAX + PERM_RESOURCE_MAX + line->value.len
-           > BYTES - batch->used)
-    {
-        return 0;
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        perm_client_command(table->client, "HGET %k %b", item->key,
+                            item->field);
+        perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                         perm_client_keep, &item->old);
     }
 
-    item = &batch->items[batch->n++];
-    item->number = number;
-    item->key = put(batch, perm_table_key(table, key, PERM_KEY_GRANTS,
-                                          &line->tuple));
-    item->field = put(batch, perm_table_field(&line->tuple));
-    item->object = put(batch, line->value);
+    perm_client_wait(table->client);
 
-    link_item(batch, item);
+    for (i = 0; i < batch->n; i++) {
+        write_item(table, &batch->items[i], counts);
+    }
 
-    return 1;
+    perm_client_wait(table->client);
+
+    for (i = 0; i < batch->n; i++) {
+        item = &batch->items[i];
+
+        /* another writer came between the reading and the writing */
+
+        if (!item->written) {
+            (void) perm_table_change(table, item->key, item->field,
+                                     new_value, item);
+        }
+
+        free(item->value);
+        freeReplyObject(item->old);
+    }
+
+    batch->n = 0;
+    batch->used = 0;
+    memset(batch->buckets, 0, sizeof(batch->buckets));
+}
+
+
+/* sends what has to change, now that the old value is known */
+
+static void
+write_item(perm_table_t *table, perm_batch_item_t *item,
+    perm_batch_counts_t *counts)
+{
+    perm_str_t  old;
+
+    item->value = NULL;
+    item->written = 1;
+
+    if (perm_table_wrong_type(item->old, item->key)) {
+        perm_output_warn("line %llu: refused for that", item->number);
+        counts->refused++;
+        return;
+    }
+
+    old = perm_table_bytes(item->old);
+
+    if (item->later == NULL) {
+        item->value = new_value(item, old);
+    }
+
+    if (item->value == NULL) {
+        counts->unchanged++;
+        return;
+    }
+
+    counts->added += (old.data == NULL);
+    counts->changed += (old.data != NULL);
+    item->written = 0;
+
+    perm_table_write(table, item->key, item->field, old,
+                     perm_str(item->value), &item->written);
 }
 
 
@@ -187,82 +255,4 @@ new_value(void *data, perm_str_t old)
     }
 
     return value;
-}
-
-
-/* sends what has to change, now that the old value is known */
-
-static void
-write_item(perm_table_t *table, perm_batch_item_t *item,
-    perm_batch_counts_t *counts)
-{
-    perm_str_t  old;
-
-    item->value = NULL;
-    item->written = 1;
-
-    if (perm_table_wrong_type(item->old, item->key)) {
-        perm_output_warn("line %llu: refused for that",
-                         item->number);
-        counts->refused++;
-        return;
-    }
-
-    old = perm_table_bytes(item->old);
-
-    if (item->later == NULL) {
-        item->value = new_value(item, old);
-    }
-
-    if (item->value == NULL) {
-        counts->unchanged++;
-        return;
-    }
-
-    counts->added += (old.data == NULL);
-    counts->changed += (old.data != NULL);
-    item->written = 0;
-
-    perm_table_write(table, item->key, item->field, old,
-                     perm_str(item->value), &item->written);
-}
-
-
-void
-perm_batch_write(perm_table_t *table, perm_batch_t *batch,
-    perm_batch_counts_t *counts)
-{
-    size_t              i;
-    perm_batch_item_t  *item;
-
-    for (i = 0; i < batch->n; i++) {
-        item = &batch->items[i];
-
-        perm_client_ask(table->client, PERM_ERRORS_TOO, perm_client_keep,
-                        &item->old, "HGET %k %b", item->key, item->field);
-    }
-
-    perm_client_wait(table->client);
-
-    for (i = 0; i < batch->n; i++) {
-        write_item(table, &batch->items[i], counts);
-    }
-
-    perm_client_wait(table->client);
-
-    for (i = 0; i < batch->n; i++) {
-        item = &batch->items[i];
-
-        /* another writer came between the reading and the writing */
-
-        if (!item->written) {
-            (void) perm_table_change(table, item->key, item->field,
-                                     new_value, item);
-        }
-
-        free(item->value);
-        freeReplyObject(item->old);
-    }
-
-    empty(batch);
 }

@@ -22,8 +22,9 @@ typedef struct {
 } perm_batch_counts_t;
 
 
+/* An empty batch, for the caller to free */
+
 perm_batch_t *perm_batch_new(void);
-void perm_batch_free(perm_batch_t *batch);
 
 
 /*

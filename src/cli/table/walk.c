@@ -13,8 +13,9 @@
 
 
 /*
- * The replies for a page: a part of the hash or the sorted set; the scores of
- * its rows on resources; the newest score; the grant on the whole gateway.
+ * The replies for a page: a part of the hash or the sorted set; with
+ * PERM_WALK_LAST the scores of its rows, the newest score, and the grant on the
+ * whole gateway.
  */
 
 enum { PART = 0, SCORES, NEWEST, GATEWAY, REPLIES };
@@ -60,7 +61,6 @@ static void read_part(perm_walker_t *walker, perm_walk_page_t *page);
 static int read_grant(perm_walker_t *walker, perm_row_t *row);
 static int read_access(perm_walker_t *walker, perm_row_t *row,
     const redisReply *score);
-static void read_last_accesses(perm_walker_t *walker);
 static void ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void interrupt(int signo);
@@ -197,8 +197,7 @@ take_keys(void *data, perm_str_t *keys, size_t n)
     perm_walker_t     *walker = data;
     perm_walk_page_t  *page;
 
-    walker->pages = perm_alloc(n * sizeof(perm_walk_page_t));
-    memset(walker->pages, 0, n * sizeof(perm_walk_page_t));
+    walker->pages = perm_alloc_check(calloc(n + 1, sizeof(perm_walk_page_t)));
     walker->npages = 0;
 
     for (i = 0; i < n; i++) {
@@ -231,32 +230,36 @@ static int
 walk_parts(perm_walker_t *walker)
 {
     int                more;
-    size_t             i, j;
-    const char        *format;
-    perm_walk_page_t  *page;
+    size_t             j;
+    perm_client_t     *client;
+    perm_walk_page_t  *page, *end;
 
-    format = (walker->kind == PERM_KEY_GRANTS) ? "HSCAN %k %s COUNT 256"
-                                               : "ZSCAN %k %s COUNT 256";
+    client = walker->table->client;
+    end = walker->pages + walker->npages;
 
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
-
+    for (page = walker->pages; page < end; page++) {
         if (!page->done) {
-            perm_client_ask(walker->table->client, PERM_ERRORS_TOO,
-                            perm_client_keep, &page->replies[PART], format,
-                            page->key, page->cursor);
+            perm_client_command(client, walker->kind == PERM_KEY_GRANTS
+                                        ? "HSCAN %k %s COUNT 256"
+                                        : "ZSCAN %k %s COUNT 256",
+                                page->key, page->cursor);
+            perm_client_send(client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                             &page->replies[PART]);
         }
     }
 
-    perm_client_wait(walker->table->client);
+    perm_client_wait(client);
     walker->nrows = 0;
 
-    for (i = 0; i < walker->npages; i++) {
-        read_part(walker, &walker->pages[i]);
+    for (page = walker->pages; page < end; page++) {
+        read_part(walker, page);
+        ask_last_accesses(walker, page);
     }
 
-    if (walker->flags & PERM_WALK_LAST) {
-        read_last_accesses(walker);
+    perm_client_wait(client);
+
+    for (page = walker->pages; page < end; page++) {
+        take_last_accesses(walker, page);
     }
 
     if (walker->nrows) {
@@ -265,8 +268,7 @@ walk_parts(perm_walker_t *walker)
 
     more = 0;
 
-    for (i = 0; i < walker->npages; i++) {
-        page = &walker->pages[i];
+    for (page = walker->pages; page < end; page++) {
         more |= !page->done;
 
         for (j = 0; j < REPLIES; j++) {
@@ -386,61 +388,36 @@ read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
 
 
 static void
-read_last_accesses(perm_walker_t *walker)
-{
-    size_t  i;
-
-    for (i = 0; i < walker->npages; i++) {
-        ask_last_accesses(walker, &walker->pages[i]);
-    }
-
-    perm_client_wait(walker->table->client);
-
-    for (i = 0; i < walker->npages; i++) {
-        take_last_accesses(walker, &walker->pages[i]);
-    }
-}
-
-
-static void
 ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
-    char           text[PERM_KEY_MAX];
-    size_t         i, resources;
-    perm_str_t     key;
-    perm_row_t    *rows;
-    perm_table_t  *table;
+    char            text[PERM_KEY_MAX];
+    size_t          i;
+    perm_str_t      key;
+    perm_client_t  *client;
 
-    rows = walker->rows + page->first;
-    table = walker->table;
-    key = perm_table_key(table, text, PERM_KEY_ACCESS, &page->tuple);
-    perm_client_command(table->client, "ZMSCORE %k", key);
-
-    for (i = 0, resources = 0; i < page->n; i++) {
-        if (rows[i].tuple.resource.len) {
-            perm_client_word(table->client, rows[i].tuple.resource);
-            resources++;
-        }
+    if (page->n == 0 || !(walker->flags & PERM_WALK_LAST)) {
+        return;
     }
 
-    if (resources) {
-        perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
-                         perm_client_keep, &page->replies[SCORES]);
+    client = walker->table->client;
+    key = perm_table_key(walker->table, text, PERM_KEY_ACCESS, &page->tuple);
+
+    perm_client_command(client, "ZMSCORE %k", key);
+
+    for (i = 0; i < page->n; i++) {
+        perm_client_word(client, walker->rows[page->first + i].field);
     }
 
-    if (resources < page->n
-        || (page->n && (walker->flags & PERM_WALK_GATEWAY)))
-    {
-        perm_client_ask(table->client, PERM_ERRORS_TOO, perm_client_keep,
-                        &page->replies[NEWEST], "ZREVRANGE %k 0 0 WITHSCORES",
-                        key);
-    }
+    perm_client_send(client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                     &page->replies[SCORES]);
 
-    if (page->n && (walker->flags & PERM_WALK_GATEWAY)) {
-        perm_client_ask(table->client, 0, perm_client_keep,
-                        &page->replies[GATEWAY], "HGET %k " PERM_GATEWAY_FIELD,
-                        page->key);
-    }
+    perm_client_command(client, "ZREVRANGE %k 0 0 WITHSCORES", key);
+    perm_client_send(client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                     &page->replies[NEWEST]);
+
+    perm_client_command(client, "HGET %k " PERM_GATEWAY_FIELD, page->key);
+    perm_client_send(client, NULL, 0, perm_client_keep,
+                     &page->replies[GATEWAY]);
 }
 
 
@@ -450,36 +427,34 @@ static void
 take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
     char          text[PERM_KEY_MAX];
-    size_t        i, resources;
+    size_t        i;
     int64_t       newest, gateway;
-    perm_str_t    key;
     perm_row_t   *row;
+    perm_str_t    value;
     redisReply  **replies;
 
-    if (page->n == 0) {
+    replies = page->replies;
+
+    if (replies[SCORES] == NULL) {
         return;
     }
 
-    replies = page->replies;
-    key = perm_table_key(walker->table, text, PERM_KEY_ACCESS, &page->tuple);
-    (void) perm_table_wrong_type(replies[SCORES] ? replies[SCORES]
-                                                 : replies[NEWEST], key);
+    (void) perm_table_wrong_type(replies[SCORES],
+                                 perm_table_key(walker->table, text,
+                                                PERM_KEY_ACCESS,
+                                                &page->tuple));
 
     newest = perm_table_score(perm_table_element(replies[NEWEST], 1));
-    gateway = replies[GATEWAY]
-              ? perm_grant_expires(perm_table_bytes(replies[GATEWAY]))
-              : PERM_GRANT_ABSENT;
+    value = perm_table_bytes(replies[GATEWAY]);
+    gateway = value.data ? perm_grant_expires(value) : PERM_GRANT_ABSENT;
 
-    for (i = 0, resources = 0; i < page->n; i++) {
+    for (i = 0; i < page->n; i++) {
         row = &walker->rows[page->first + i];
+        row->last = row->tuple.resource.len
+                    ? perm_table_score(perm_table_element(replies[SCORES], i))
+                    : newest;
         row->gateway = gateway;
         row->gateway_last = newest;
-        row->last = newest;
-
-        if (row->tuple.resource.len) {
-            row->last = perm_table_score(perm_table_element(replies[SCORES],
-                                                            resources++));
-        }
     }
 }
 

@@ -14,9 +14,8 @@
 
 
 #define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
-#define PERM_WALK_LAST        2   /* of grants: fill in "last" */
-#define PERM_WALK_GATEWAY     4   /* with LAST: "gateway", "gateway_last" too */
-#define PERM_WALK_UNREADABLE  8   /* those that cannot be read as well */
+#define PERM_WALK_LAST        2   /* of grants: fill in what is marked LAST */
+#define PERM_WALK_UNREADABLE  4   /* those that cannot be read as well */
 
 
 typedef struct {
@@ -25,9 +24,9 @@ typedef struct {
     perm_str_t    value;     /* or score, as it is in Redis */
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
     int64_t       expires;   /* unix seconds, or PERM_GRANT_UNREADABLE */
-    int64_t       last;      /* last access, or PERM_GRANT_ABSENT */
-    int64_t       gateway;   /* the same of the grant on the whole gateway */
-    int64_t       gateway_last;
+    int64_t       last;      /* LAST: last access, or PERM_GRANT_ABSENT */
+    int64_t       gateway;   /* LAST: of the gateway's grant, as expires */
+    int64_t       gateway_last;   /* LAST: newest access of the gateway */
 } perm_row_t;
 
 

@@ -217,20 +217,6 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
 }
 
 
-void
-perm_client_ask(perm_client_t *client, unsigned flags, perm_reply_pt handler,
-    void *data, const char *format, ...)
-{
-    va_list  args;
-
-    va_start(args, format);
-    set_command(client, format, args);
-    va_end(args);
-
-    perm_client_send(client, NULL, flags, handler, data);
-}
-
-
 redisReply *
 perm_client_call(perm_client_t *client, unsigned flags, const char *format,
     ...)

@@ -61,12 +61,8 @@ void perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
 void perm_client_wait(perm_client_t *client);
 
 
-/*
- * Both send a whole command to where its key lives.  perm_client_call() waits
- * and returns the reply, to be freed by the caller.
- */
-void perm_client_ask(perm_client_t *client, unsigned flags,
-    perm_reply_pt handler, void *data, const char *format, ...);
+/* Sends a whole command, waits, and returns the reply, for the caller to free */
+
 redisReply *perm_client_call(perm_client_t *client, unsigned flags,
     const char *format, ...);
 
