@@ -7,7 +7,6 @@
 #include "http/handler.h"
 #include "http/variables.h"
 #include "module/directives.h"
-#include "shm/zone_migrate.h"
 #include "state/read.h"
 #include "status/status.h"
 
@@ -129,26 +128,15 @@ perm_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/*
- * A new zone takes over what the zone of the configuration before has, which is
- * newer than the state file.
- */
-
 static void
 perm_zone_created(ngx_shm_zone_t *shm_zone)
 {
-    perm_zone_t       *zone, *former;
     perm_zone_conf_t  *conf;
 
     conf = shm_zone->data;
-    zone = conf->zone;
-    former = perm_zone_migrate_former(shm_zone);
 
-    if (former) {
-        perm_zone_migrate(zone, former, shm_zone->shm.log);
-
-    } else if (conf->state.len && !ngx_test_config) {
-        perm_state_read(&conf->state, zone, shm_zone->shm.log);
+    if (conf->state.len && !ngx_test_config) {
+        perm_state_read(&conf->state, conf->zone, shm_zone->shm.log);
     }
 }
 
@@ -167,7 +155,7 @@ perm_init_module(ngx_cycle_t *cycle)
     }
 
     sync = &pmcf->sync;
-    former = perm_zone_migrate_former(pmcf->shm_zone);
+    former = perm_zone_former(pmcf->shm_zone);
 
     if (former) {
         former->replaced = 1;
@@ -204,7 +192,7 @@ perm_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    pmcf->stats = perm_stats_cell(pmcf->sync.zone.zone->stats, ngx_worker);
+    pmcf->stats = perm_stats_cell(&pmcf->sync.zone.zone->stats, ngx_worker);
     perm_status_start(cycle);
 
     if (pmcf->sync.redis.url == NULL) {

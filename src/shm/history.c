@@ -1,37 +1,13 @@
 
 #include "shm/history.h"
 
-#include "shm/trylock.h"
-
-
-typedef struct {
-    ngx_atomic_t           sequence;   /* odd: it is being written */
-    perm_history_point_t   point;
-} perm_history_slot_t;
-
-
-/* the time of a point says which slot is its */
-
-struct perm_history_s {
-    perm_trylock_t         lock;
-    time_t                 newest;     /* unix seconds, whole steps */
-    perm_history_slot_t    slots[PERM_HISTORY_POINTS];
-};
-
-
-perm_history_t *
-perm_history_create(ngx_slab_pool_t *shpool)
-{
-    return ngx_slab_calloc(shpool, sizeof(perm_history_t));
-}
-
 
 ngx_uint_t
 perm_history_due(perm_history_t *history, time_t now)
 {
     now -= now % PERM_HISTORY_STEP;
 
-    /* a clock that was set back starts anew */
+    /* a clock that was set back starts a new history */
 
     if (history->newest == now || !perm_trylock_enter(&history->lock)) {
         return 0;

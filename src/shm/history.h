@@ -9,8 +9,7 @@
 #define _PERM_SHM_HISTORY_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "shm/trylock.h"
 
 
 #define PERM_HISTORY_STEP    5     /* seconds between two points */
@@ -31,12 +30,19 @@ typedef struct {
 } perm_history_point_t;
 
 
-typedef struct perm_history_s  perm_history_t;
+typedef struct {
+    ngx_atomic_t           sequence;   /* odd: it is being written */
+    perm_history_point_t   point;
+} perm_history_slot_t;
 
 
-/* NULL when there is no room */
+/* the time of a point says which slot it has */
 
-perm_history_t *perm_history_create(ngx_slab_pool_t *shpool);
+typedef struct {
+    perm_trylock_t         lock;
+    time_t                 newest;     /* unix seconds, whole steps */
+    perm_history_slot_t    slots[PERM_HISTORY_POINTS];
+} perm_history_t;
 
 
 /*
@@ -49,7 +55,7 @@ void perm_history_add(perm_history_t *history, perm_history_point_t *point);
 
 
 /*
- * Copies out the points of the time it covers, oldest first, into
+ * Copies out the points that are not too old, the oldest first, into
  * points[PERM_HISTORY_POINTS]; returns how many.  Takes no lock.
  */
 

@@ -2,30 +2,7 @@
 #include "shm/stats.h"
 
 
-#define PERM_STATS_CELLS  64
-#define PERM_STATS_LINE   128   /* bytes: two cache lines, as the prefetcher
-                                   of the neighbour line takes them */
-
-
-struct perm_stats_s {
-    union {
-        perm_stats_cell_t  cell;
-        u_char             lines[ngx_align(sizeof(perm_stats_cell_t),
-                                           PERM_STATS_LINE)];
-    } cells[PERM_STATS_CELLS];
-};
-
-
 static ngx_atomic_uint_t perm_stats_oldest(perm_age_cell_t *a, time_t now);
-
-
-/* whole pages, so that cells begin with a cache line */
-
-perm_stats_t *
-perm_stats_create(ngx_slab_pool_t *shpool)
-{
-    return ngx_slab_calloc(shpool, sizeof(perm_stats_t));
-}
 
 
 perm_stats_cell_t *

@@ -1,7 +1,7 @@
 
 /*
- * Counters and histograms in shared memory: one padded cell a worker, added to
- * atomically, since workers of two configurations share cells during a reload.
+ * Counters and histograms in shared memory.  Each worker has a cell of its own,
+ * but adds atomically: during a reload workers of two configurations share it.
  */
 
 
@@ -34,6 +34,11 @@ typedef enum {
 
 #define PERM_HISTOGRAM_BUCKETS  24   /* bucket i counts usec <= 2^i; the last
                                         one all the rest */
+
+#define PERM_STATS_CELLS  64
+#define PERM_STATS_LINE   128        /* bytes: two cache lines, since the
+                                        prefetcher takes pairs of them */
+
 
 typedef struct {
     ngx_atomic_t    count[PERM_HISTOGRAM_BUCKETS];
@@ -71,12 +76,16 @@ typedef struct {
 } perm_stats_cell_t;
 
 
-typedef struct perm_stats_s  perm_stats_t;
+/* no two cells share a line */
 
+typedef struct {
+    union {
+        perm_stats_cell_t  cell;
+        u_char             lines[ngx_align(sizeof(perm_stats_cell_t),
+                                           PERM_STATS_LINE)];
+    } cells[PERM_STATS_CELLS];
+} perm_stats_t __attribute__((aligned(PERM_STATS_LINE)));
 
-/* NULL when the zone has no room for it */
-
-perm_stats_t *perm_stats_create(ngx_slab_pool_t *shpool);
 
 /* this worker's cell; workers beyond the cells share the last one */
 

@@ -7,12 +7,16 @@
 #define PERM_ZONE_CACHE      67
 #define PERM_ZONE_RECORDER   30
 
+#define PERM_ZONE_ACCESSES   64   /* moved at a time */
 
-static ngx_int_t perm_zone_reuse(ngx_shm_zone_t *shm_zone,
-    perm_zone_conf_t *old);
+
 static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
 static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone);
 static uint64_t perm_zone_seed(void);
+static void perm_zone_move(perm_zone_t *zone, perm_zone_t *former,
+    ngx_log_t *log);
+static void perm_zone_move_grants(perm_zone_t *zone, perm_zone_t *former);
+static void perm_zone_move_accesses(perm_zone_t *zone, perm_zone_t *former);
 
 
 ngx_shm_zone_t *
@@ -36,17 +40,28 @@ ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_uint_t         dropped;
+    perm_zone_t       *former;
     ngx_slab_pool_t   *shpool;
-    perm_zone_conf_t  *conf;
+    perm_zone_conf_t  *conf, *old;
 
-    if (data) {
-        return perm_zone_reuse(shm_zone, data);
+    conf = shm_zone->data;
+    old = data;
+
+    if (old) {
+        if (old->zone->layout != PERM_ZONE_LAYOUT) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "the zone of \"app_permission_zone\" was laid out "
+                          "by another version of the module: restart nginx "
+                          "instead of reloading it");
+            return NGX_ERROR;
+        }
+
+        conf->zone = old->zone;
+        return NGX_OK;
     }
 
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-    conf = shm_zone->data;
-
     if (shm_zone->shm.exists) {
+        shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
         conf->zone = shpool->data;
         return NGX_OK;
     }
@@ -55,7 +70,14 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (conf->created) {
+    /* the former zone is newer than the state file */
+
+    former = perm_zone_former(shm_zone);
+
+    if (former) {
+        perm_zone_move(conf->zone, former, shm_zone->shm.log);
+
+    } else if (conf->created) {
         conf->created(shm_zone);
     }
 
@@ -67,26 +89,6 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                       "before, which are lost if they were not sent yet: "
                       "enlarge \"app_permission_zone\"", dropped);
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_zone_reuse(ngx_shm_zone_t *shm_zone, perm_zone_conf_t *old)
-{
-    perm_zone_conf_t  *conf;
-
-    if (old->zone->layout != PERM_ZONE_LAYOUT) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "the zone of \"app_permission_zone\" was laid out by "
-                      "another version of the module: restart nginx instead "
-                      "of reloading it");
-        return NGX_ERROR;
-    }
-
-    conf = shm_zone->data;
-    conf->zone = old->zone;
 
     return NGX_OK;
 }
@@ -122,43 +124,37 @@ perm_zone_create(ngx_shm_zone_t *shm_zone)
 static ngx_int_t
 perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
 {
-    size_t  left;
+    size_t    left;
+    uint64_t  seed;
+
+    seed = perm_zone_seed();
 
     zone->layout = PERM_ZONE_LAYOUT;
-    zone->seed = perm_zone_seed();
+    zone->seed = seed;
     zone->created = ngx_time();
 
-    zone->stats = perm_stats_create(shpool);
     zone->refused = perm_records_create(shpool,
                                         sizeof(perm_heavy_hitters_entry_t),
-                                        PERM_HEAVY_HITTERS_MAX, zone->seed);
+                                        PERM_HEAVY_HITTERS_MAX, seed);
     zone->would_deny = perm_records_create(shpool,
                                            sizeof(perm_heavy_hitters_entry_t),
-                                           PERM_HEAVY_HITTERS_MAX, zone->seed);
+                                           PERM_HEAVY_HITTERS_MAX, seed);
     zone->expiring = perm_records_create(shpool, sizeof(perm_expiring_entry_t),
-                                         PERM_EXPIRING_MAX, zone->seed);
+                                         PERM_EXPIRING_MAX, seed);
     zone->resources = perm_records_create(shpool,
                                           sizeof(perm_resource_entry_t),
-                                          PERM_RESOURCES_MAX, zone->seed);
-    zone->history = perm_history_create(shpool);
+                                          PERM_RESOURCES_MAX, seed);
 
-    if (zone->stats == NULL || zone->refused == NULL
-        || zone->would_deny == NULL || zone->expiring == NULL
-        || zone->resources == NULL || zone->history == NULL)
-    {
-        return NGX_ERROR;
-    }
+    left = shpool->pfree * ngx_pagesize / 100;
 
-    left = shpool->pfree * ngx_pagesize;
-
-    zone->cache = perm_cache_create(shpool, left / 100 * PERM_ZONE_CACHE,
-                                    zone->seed);
-    zone->recorder = perm_recorder_create(shpool,
-                                          left / 100 * PERM_ZONE_RECORDER);
+    zone->cache = perm_cache_create(shpool, left * PERM_ZONE_CACHE, seed);
+    zone->recorder = perm_recorder_create(shpool, left * PERM_ZONE_RECORDER);
 
     perm_table_state_init(&zone->table, zone->cache);
 
-    return (zone->cache && zone->recorder) ? NGX_OK : NGX_ERROR;
+    return (zone->refused && zone->would_deny && zone->expiring
+            && zone->resources && zone->cache && zone->recorder)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -176,4 +172,126 @@ perm_zone_seed(void)
            ^ ((uint64_t) tv.tv_usec << 20) ^ ((uint64_t) ngx_pid << 40);
 
     return (getentropy(&noise, sizeof(uint64_t)) == 0) ? seed ^ noise : seed;
+}
+
+
+perm_zone_t *
+perm_zone_former(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t         i;
+    perm_zone_t       *zone;
+    ngx_shm_zone_t    *former;
+    ngx_list_part_t   *part;
+    perm_zone_conf_t  *conf;
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+
+    for ( /* void */ ; part; part = part->next) {
+        former = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (former[i].tag != shm_zone->tag
+                || former[i].shm.addr == NULL
+                || former[i].shm.addr == shm_zone->shm.addr)
+            {
+                continue;
+            }
+
+            conf = former[i].data;
+            zone = conf->zone;
+
+            if (zone && zone->layout == PERM_ZONE_LAYOUT) {
+                return zone;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
+{
+    perm_cache_stat_t     cache;
+    perm_recorder_stat_t  recorder;
+
+    perm_zone_move_grants(zone, former);
+    perm_zone_move_accesses(zone, former);
+
+    perm_cache_stat(zone->cache, &cache);
+    perm_recorder_stat(zone->recorder, &recorder);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "app_permission: %ui grants and %ui accesses moved to the "
+                  "zone of another size", cache.entries, recorder.pending);
+}
+
+
+static void
+perm_zone_move_grants(perm_zone_t *zone, perm_zone_t *former)
+{
+    char                names[PERM_TUPLE_MAX];
+    ngx_int_t           rc;
+    ngx_uint_t          cursor;
+    perm_tuple_t        tuple;
+    perm_cache_entry_t  entry;
+
+    cursor = 0;
+
+    do {
+        rc = perm_zone_next_grant(former, &cursor, &tuple, names, &entry);
+
+        if (rc == NGX_OK) {
+            perm_cache_restore(zone->cache, &tuple, entry.grants,
+                               entry.fetched);
+        }
+
+    } while (rc != NGX_DONE);
+}
+
+
+ngx_int_t
+perm_zone_next_grant(perm_zone_t *zone, ngx_uint_t *cursor,
+    perm_tuple_t *tuple, char *names, perm_cache_entry_t *entry)
+{
+    ngx_int_t  rc;
+
+    rc = perm_cache_next(zone->cache, cursor, tuple, names, entry);
+
+    if (rc == NGX_OK
+        && ((entry->grants.gateway < 0 && entry->grants.resource < 0)
+            || !perm_table_state_stale_ok(&zone->table, tuple, entry)))
+    {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+/* old workers send theirs, too, which does no harm: Redis keeps the newest */
+
+static void
+perm_zone_move_accesses(perm_zone_t *zone, perm_zone_t *former)
+{
+    uint64_t                hash;
+    ngx_uint_t              i, taken, cursor;
+    perm_recorder_access_t  accesses[PERM_ZONE_ACCESSES];
+
+    cursor = 0;
+
+    do {
+        taken = perm_recorder_take(former->recorder, &cursor, accesses,
+                                   PERM_ZONE_ACCESSES);
+
+        for (i = 0; i < taken; i++) {
+            hash = perm_tuple_hash(&accesses[i].tuple, zone->seed);
+
+            (void) perm_recorder_record(zone->recorder, &accesses[i].tuple,
+                                        hash, accesses[i].last);
+        }
+
+    } while (cursor);
 }

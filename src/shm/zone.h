@@ -22,7 +22,7 @@
 #include "shm/table_state.h"
 
 
-#define PERM_ZONE_LAYOUT 8               /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 9               /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 
 
@@ -35,18 +35,18 @@ typedef struct {
 
     perm_cache_t          *cache;
     perm_recorder_t       *recorder;
-    perm_stats_t          *stats;
     perm_records_t        *refused;      /* heavy_hitters */
     perm_records_t        *would_deny;   /* heavy_hitters, of dry run */
     perm_records_t        *expiring;
     perm_records_t        *resources;
-    perm_history_t        *history;
 
     perm_rate_limit_t      limit;        /* of lookups of unknown keys */
     perm_lease_t           flushing;
     perm_lease_t           tracking;
     perm_health_t          health;
     perm_table_state_t     table;
+    perm_history_t         history;
+    perm_stats_t           stats;
 } perm_zone_t;
 
 
@@ -55,15 +55,17 @@ typedef struct {
     size_t            size;              /* bytes */
     ngx_str_t         state;             /* file, len 0: none */
 
-    /* fills a zone that was just laid out; NULL: it stays empty */
+    /* fills a new zone that takes nothing over; NULL: it stays empty */
     void            (*created)(ngx_shm_zone_t *shm_zone);
 } perm_zone_conf_t;
 
 
 /*
  * Adds the zone.  A reload takes it over, also with another prefix or database
- * in the configuration: a wrong one is an outage, and locks nobody out.  NULL:
- * memory is out, or nginx logged the reason.
+ * in the configuration: a wrong one is an outage, and locks nobody out.  A
+ * zone of another size begins with the known grants, untrusted, and the
+ * pending accesses of the former one.  NULL: memory is out, or nginx logged
+ * the reason.
  */
 
 ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
@@ -73,6 +75,24 @@ ngx_shm_zone_t *perm_zone_add(ngx_conf_t *cf, perm_zone_conf_t *conf,
 /* ngx_shm_zone_t.init; shm_zone->data is a perm_zone_conf_t */
 
 ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+
+/*
+ * The zone of the running configuration if that is other memory, or NULL.  In
+ * the master, while the next configuration is read.
+ */
+
+perm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone);
+
+
+/*
+ * The next entry of perm_cache_next() that another zone or a state file may
+ * have.  A denial helps nobody, and a changed grant must not come back: for
+ * these it returns NGX_DECLINED.
+ */
+
+ngx_int_t perm_zone_next_grant(perm_zone_t *zone, ngx_uint_t *cursor,
+    perm_tuple_t *tuple, char *names, perm_cache_entry_t *entry);
 
 
 #endif /* _PERM_SHM_ZONE_H_INCLUDED_ */

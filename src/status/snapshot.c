@@ -30,7 +30,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->started = zone->created;
     s->redis = (pmcf->sync.redis.url != NULL);
 
-    perm_stats_sum(zone->stats, &s->stats, s->now);
+    perm_stats_sum(&zone->stats, &s->stats, s->now);
     perm_snapshot_point(&s->stats, s->now, &s->total);
 
     perm_cache_stat(zone->cache, &s->cache);
@@ -47,7 +47,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->expiring_missed = perm_expiring_count(zone->expiring, s->now,
                                              s->expiring);
 
-    s->npoints = perm_history_list(zone->history, s->now, s->points);
+    s->npoints = perm_history_list(&zone->history, s->now, s->points);
 
     if (s->npoints) {
         perm_snapshot_rates(s);
@@ -66,13 +66,13 @@ perm_snapshot_note(perm_zone_t *zone)
 
     now = ngx_time();
 
-    if (!perm_history_due(zone->history, now)) {
+    if (!perm_history_due(&zone->history, now)) {
         return;
     }
 
-    perm_stats_sum(zone->stats, &stats, now);
+    perm_stats_sum(&zone->stats, &stats, now);
     perm_snapshot_point(&stats, now, &point);
-    perm_history_add(zone->history, &point);
+    perm_history_add(&zone->history, &point);
 }
 
 

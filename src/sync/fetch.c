@@ -77,7 +77,7 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 
     fetch->conf = conf;
     fetch->zone = conf->zone.zone;
-    fetch->stats = perm_stats_cell(fetch->zone->stats, ngx_worker);
+    fetch->stats = perm_stats_cell(&fetch->zone->stats, ngx_worker);
     fetch->meter.commands = &fetch->stats->redis.commands;
     fetch->meter.errors = &fetch->stats->redis.errors;
     fetch->meter.timing = perm_fetch_timing;

@@ -89,7 +89,7 @@ perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     invalidator->conf = conf;
     invalidator->zone = conf->zone.zone;
     invalidator->fetch = fetch;
-    invalidator->stats = perm_stats_cell(invalidator->zone->stats, ngx_worker);
+    invalidator->stats = perm_stats_cell(&invalidator->zone->stats, ngx_worker);
     invalidator->log = cycle->log;
     invalidator->prefix = perm_sync_conf_prefix(conf);
 

@@ -54,7 +54,7 @@ perm_revalidate_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     revalidate->conf = conf;
     revalidate->zone = conf->zone.zone;
     revalidate->fetch = fetch;
-    revalidate->stats = perm_stats_cell(revalidate->zone->stats, ngx_worker);
+    revalidate->stats = perm_stats_cell(&revalidate->zone->stats, ngx_worker);
 
     revalidate->timer.handler = perm_revalidate_timer;
     revalidate->timer.data = revalidate;

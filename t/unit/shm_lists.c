@@ -28,6 +28,8 @@ static ngx_slab_pool_t        *shpool;
 static perm_heavy_hitters_entry_t        refused[PERM_HEAVY_HITTERS_MAX];
 static perm_expiring_entry_t   ending[PERM_EXPIRING_MAX];
 static perm_resource_entry_t   resources[PERM_RESOURCES_MAX];
+static perm_stats_t            test_stats_cells;
+static perm_history_t          test_history_slots;
 
 
 static void
@@ -43,11 +45,8 @@ static void
 test_stats(void)
 {
     ngx_uint_t          i;
-    perm_stats_t       *stats;
+    perm_stats_t       *stats = &test_stats_cells;
     perm_stats_cell_t   sum, *cell, *other;
-
-    fresh(1024 * 1024);
-    stats = perm_stats_create(shpool);
 
     cell = perm_stats_cell(stats, 0);
     other = perm_stats_cell(stats, 1);
@@ -446,11 +445,8 @@ test_history(void)
 {
     time_t                 now;
     ngx_uint_t             n;
-    perm_history_t        *h;
+    perm_history_t        *h = &test_history_slots;
     perm_history_point_t   p, points[PERM_HISTORY_POINTS];
-
-    fresh(1024 * 1024);
-    h = perm_history_create(shpool);
 
     ok(perm_history_list(h, T, points) == 0, "no history at first");
 

@@ -43,6 +43,9 @@ main(void)
     ok(init(shpool, &first, NULL) == NGX_OK && first.zone != NULL
        && first.zone == shpool->data, "laid out");
 
+    ok((uintptr_t) perm_stats_cell(&first.zone->stats, 1) % PERM_STATS_LINE
+       == 0, "cells of counters begin with a cache line");
+
     ok(init(shpool, &next, &first) == NGX_OK && next.zone == first.zone,
        "a reload takes it over");
 
