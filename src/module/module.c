@@ -7,7 +7,6 @@
 #include "http/handler.h"
 #include "http/variables.h"
 #include "module/directives.h"
-#include "state/read.h"
 #include "status/status.h"
 
 

@@ -14,7 +14,7 @@
 
 #include "redis/conf.h"
 #include "shm/zone.h"
-#include "state/files.h"
+#include "state/state.h"
 
 
 typedef struct {

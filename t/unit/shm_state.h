@@ -13,9 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "state/files.h"
-#include "state/format.h"
-#include "state/read.h"
+#include "state/state_priv.h"
 
 
 #define SEED     UINT64_C(0x5555aaaa3333cccc)

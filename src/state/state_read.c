@@ -1,7 +1,5 @@
 
-#include "state/read.h"
-
-#include "state/format.h"
+#include "state/state_priv.h"
 
 
 #define PERM_STATE_DAY  (86400 * INT64_C(1000))   /* ms: clocks may differ */
@@ -27,13 +25,11 @@ typedef struct {
 } perm_state_loader_t;
 
 
-static ngx_int_t perm_state_load(perm_state_file_t *file, ngx_str_t *name,
-    char *suffix, ngx_pool_t *pool);
+static ngx_int_t perm_state_load(perm_state_file_t *file, ngx_pool_t *pool);
 static char *perm_state_examine(perm_state_file_t *file, ngx_fd_t fd,
     ngx_pool_t *pool);
 static ngx_int_t perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd,
     void *data, size_t size, ngx_log_t *log);
-static char *perm_state_check_header(perm_state_header_t *header, size_t size);
 static char *perm_state_walk(perm_state_file_t *file,
     perm_state_loader_t *loader);
 static char *perm_state_parse(u_char *p, size_t left,
@@ -45,8 +41,9 @@ static void perm_state_set_aside(perm_state_file_t *file, char *reason,
 
 
 void
-perm_state_read(ngx_str_t *name, perm_zone_t *zone, ngx_log_t *log)
+perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log)
 {
+    ngx_str_t             names[PERM_STATE_NAMES];
     ngx_uint_t            i;
     ngx_pool_t           *pool;
     perm_state_file_t     files[2], *newest;
@@ -59,9 +56,14 @@ perm_state_read(ngx_str_t *name, perm_zone_t *zone, ngx_log_t *log)
 
     newest = NULL;
 
-    for (i = 0; i < 2; i++) {
+    if (perm_state_names(pool, file, names) != NGX_OK) {
+        goto done;
+    }
 
-        if (perm_state_load(&files[i], name, i ? "~" : "", pool) == NGX_OK
+    for (i = PERM_STATE_FILE; i <= PERM_STATE_TWIN; i++) {
+        files[i].name = names[i];
+
+        if (perm_state_load(&files[i], pool) == NGX_OK
             && (newest == NULL
                 || files[i].header.generation > newest->header.generation))
         {
@@ -88,28 +90,21 @@ perm_state_read(ngx_str_t *name, perm_zone_t *zone, ngx_log_t *log)
                       loader.grants, loader.accesses, &newest->name);
     }
 
+done:
+
     ngx_destroy_pool(pool);
 }
 
 
-/* NGX_OK: it is whole; NGX_DECLINED: it has nothing, or the reason is logged */
+/* NGX_OK: it is whole; NGX_DECLINED: it is empty, or the reason is logged */
 
 static ngx_int_t
-perm_state_load(perm_state_file_t *file, ngx_str_t *name, char *suffix,
-    ngx_pool_t *pool)
+perm_state_load(perm_state_file_t *file, ngx_pool_t *pool)
 {
     char      *reason;
     ngx_fd_t   fd;
 
-    ngx_memzero(file, sizeof(perm_state_file_t));
-
-    file->name.data = ngx_pnalloc(pool, name->len + sizeof("~"));
-    if (file->name.data == NULL) {
-        return NGX_DECLINED;
-    }
-
-    file->name.len = ngx_sprintf(file->name.data, "%V%s%Z", name, suffix)
-                     - file->name.data - 1;
+    file->whole = 0;
 
     fd = open((const char *) file->name.data,
               O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
@@ -139,9 +134,9 @@ perm_state_load(perm_state_file_t *file, ngx_str_t *name, char *suffix,
 
 
 /*
- * Returns what is wrong with the contents, or NULL: an unfinished snapshot is
- * nothing wrong, and a file that cannot be read is logged.  The header comes
- * first: a foreign file may be of any size.
+ * Returns what is wrong with the contents, or NULL.  An unfinished snapshot is
+ * not wrong, and a file that cannot be read is logged here.  The header is
+ * checked before the rest is read, since a foreign file may be of any size.
  */
 
 static char *
@@ -183,9 +178,13 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_pool_t *pool)
         return NULL;
     }
 
-    reason = perm_state_check_header(&file->header, size);
+    reason = perm_state_read_check(&file->header);
     if (reason) {
         return reason;
+    }
+
+    if (file->header.length != size) {
+        return "its length is wrong";
     }
 
     file->records = ngx_palloc(pool, size);
@@ -240,8 +239,8 @@ perm_state_read_data(perm_state_file_t *file, ngx_fd_t fd, void *data,
 }
 
 
-static char *
-perm_state_check_header(perm_state_header_t *header, size_t size)
+char *
+perm_state_read_check(perm_state_header_t *header)
 {
     if (ngx_memcmp(header->magic, PERM_STATE_MAGIC, 8) != 0) {
         return "it is not a state file";
@@ -255,15 +254,12 @@ perm_state_check_header(perm_state_header_t *header, size_t size)
         return "it is of another version of the module";
     }
 
-    if (header->self != perm_state_header_checksum(header)) {
-        return "the checksum of its header is wrong";
-    }
-
-    return (header->length != size) ? "its length is wrong" : NULL;
+    return (header->self != perm_state_header_checksum(header))
+           ? "the checksum of its header is wrong" : NULL;
 }
 
 
-/* checks all records, and where there is a loader, has it apply them */
+/* checks all records, and applies them if there is a loader */
 
 static char *
 perm_state_walk(perm_state_file_t *file, perm_state_loader_t *loader)
@@ -357,7 +353,7 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
 }
 
 
-/* a time that no clock can have shown would be new for ever */
+/* leaves out a time that is too late: it would be the newest for ever */
 
 static void
 perm_state_apply(perm_state_loader_t *loader, perm_state_record_t *record,

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _PERM_STATE_FILES_H_INCLUDED_
-#define _PERM_STATE_FILES_H_INCLUDED_
+#ifndef _PERM_STATE_STATE_H_INCLUDED_
+#define _PERM_STATE_STATE_H_INCLUDED_
 
 
 #include "shm/zone.h"
@@ -26,9 +26,9 @@ ngx_int_t perm_state_files_test(ngx_pool_t *pool, ngx_str_t *file,
 
 /*
  * Opens "file" and "file~" (mode 0600), which are written in turn so that one
- * of them is whole at any time.  In the master before it gives up its rights:
- * workers write through the descriptors they inherit, which live as long as
- * the pool.  Returns NULL with the reason logged.
+ * of them is whole at any time.  The master does it before it gives up its
+ * rights, and workers inherit the descriptors, which live as long as the pool.
+ * Returns NULL with the reason logged.
  */
 
 perm_state_files_t *perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file,
@@ -36,16 +36,17 @@ perm_state_files_t *perm_state_files_open(ngx_pool_t *pool, ngx_str_t *file,
 
 
 /*
- * Writes a bit of a snapshot of the zone, bounded in time.  NGX_AGAIN: call
- * again later.  NGX_OK: one snapshot is complete, or another nginx is writing.
- * NGX_ERROR: logged (once per change), and given up until the next call.
+ * Writes a part of a snapshot of the zone, bounded in time.  NGX_AGAIN: call
+ * again later.  NGX_OK: the snapshot is complete, or another nginx is writing.
+ * NGX_ERROR: the snapshot is given up, and the first of several errors is
+ * logged.
  */
 
 ngx_int_t perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
     ngx_log_t *log);
 
 
-/* gives an unfinished snapshot up: another worker may write one */
+/* gives up an unfinished snapshot, so that another worker may write one */
 
 void perm_state_files_abandon(perm_state_files_t *state);
 
@@ -60,4 +61,14 @@ ngx_int_t perm_state_files_save(perm_state_files_t *state, perm_zone_t *zone,
     ngx_log_t *log);
 
 
-#endif /* _PERM_STATE_FILES_H_INCLUDED_ */
+/*
+ * When nginx starts: loads the newest whole file into the empty tables of a
+ * zone.  Grants are not trusted: they are used as stale only.  A damaged or
+ * foreign file is renamed to "file.bad" with one line in the log that says what
+ * is wrong, and the other file is used if it is whole.  Never fails the start.
+ */
+
+void perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log);
+
+
+#endif /* _PERM_STATE_STATE_H_INCLUDED_ */

@@ -1,5 +1,5 @@
 
-#include "state/write.h"
+#include "state/state_priv.h"
 
 
 typedef enum {
@@ -13,8 +13,8 @@ static ngx_int_t perm_state_write_grants(perm_state_write_t *writer,
     perm_zone_t *zone);
 static ngx_int_t perm_state_write_accesses(perm_state_write_t *writer,
     perm_zone_t *zone);
-static void perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
-    perm_state_record_t *record);
+static void perm_state_put(perm_state_write_t *writer, uint8_t kind,
+    perm_tuple_t *tuple, int64_t time, perm_grants_t grants);
 static ngx_int_t perm_state_write_buffer(perm_state_write_t *writer);
 static ngx_int_t perm_state_finish(perm_state_write_t *writer);
 static ngx_int_t perm_state_pwrite(ngx_fd_t fd, void *data, size_t len,
@@ -74,39 +74,30 @@ perm_state_write_step(perm_state_write_t *writer, perm_zone_t *zone)
 static ngx_int_t
 perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
 {
-    char                  names[PERM_TUPLE_MAX];
-    int64_t               age;
-    ngx_int_t             rc;
-    ngx_uint_t            i;
-    perm_tuple_t          tuple;
-    perm_cache_entry_t    entry;
-    perm_state_record_t   record;
+    char                names[PERM_TUPLE_MAX];
+    int64_t             age;
+    ngx_int_t           rc;
+    ngx_uint_t          i;
+    perm_tuple_t        tuple;
+    perm_cache_entry_t  entry;
 
     for (i = 0; i < PERM_STATE_ENTRIES; i++) {
 
-        rc = perm_cache_next(zone->cache, &writer->cursor, &tuple, names,
-                             &entry);
+        rc = perm_zone_next_grant(zone, &writer->cursor, &tuple, names,
+                                  &entry);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
         if (rc != NGX_OK) {
             return rc;
         }
 
-        /* a denial helps nobody, and a changed grant must not come back */
-
-        if ((entry.grants.gateway < 0 && entry.grants.resource < 0)
-            || !perm_table_state_stale_ok(&zone->table, &tuple, &entry))
-        {
-            continue;
-        }
-
         age = (int64_t) ngx_current_msec - entry.fetched;
 
-        ngx_memzero(&record, sizeof(perm_state_record_t));
-        record.kind = PERM_STATE_GRANT;
-        record.time = perm_state_now() - ngx_max(age, 0);
-        record.gateway = entry.grants.gateway;
-        record.resource = entry.grants.resource;
-
-        perm_state_put(writer, &tuple, &record);
+        perm_state_put(writer, PERM_STATE_GRANT, &tuple,
+                       perm_state_now() - ngx_max(age, 0), entry.grants);
         writer->header.grants++;
     }
 
@@ -117,18 +108,15 @@ perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
 static ngx_int_t
 perm_state_write_accesses(perm_state_write_t *writer, perm_zone_t *zone)
 {
-    ngx_uint_t            i, n;
-    perm_state_record_t   record;
+    ngx_uint_t     i, n;
+    perm_grants_t  none = { 0, 0 };
 
     n = perm_recorder_take(zone->recorder, &writer->cursor, writer->accesses,
                            PERM_STATE_BATCH);
 
     for (i = 0; i < n; i++) {
-        ngx_memzero(&record, sizeof(perm_state_record_t));
-        record.kind = PERM_STATE_ACCESS;
-        record.time = writer->accesses[i].last;
-
-        perm_state_put(writer, &writer->accesses[i].tuple, &record);
+        perm_state_put(writer, PERM_STATE_ACCESS, &writer->accesses[i].tuple,
+                       writer->accesses[i].last, none);
     }
 
     writer->header.accesses += n;
@@ -138,15 +126,22 @@ perm_state_write_accesses(perm_state_write_t *writer, perm_zone_t *zone)
 
 
 static void
-perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
-    perm_state_record_t *record)
+perm_state_put(perm_state_write_t *writer, uint8_t kind, perm_tuple_t *tuple,
+    int64_t time, perm_grants_t grants)
 {
-    size_t   size;
-    u_char  *p;
+    size_t                size;
+    u_char               *p;
+    perm_state_record_t   record;
 
-    record->gateway_len = (uint8_t) tuple->gateway.len;
-    record->app_len = (uint8_t) tuple->app.len;
-    record->resource_len = (uint16_t) tuple->resource.len;
+    ngx_memzero(&record, sizeof(perm_state_record_t));
+
+    record.kind = kind;
+    record.gateway_len = (uint8_t) tuple->gateway.len;
+    record.app_len = (uint8_t) tuple->app.len;
+    record.resource_len = (uint16_t) tuple->resource.len;
+    record.time = time;
+    record.gateway = grants.gateway;
+    record.resource = grants.resource;
 
     size = perm_state_record_size(perm_tuple_len(tuple));
 
@@ -154,7 +149,7 @@ perm_state_put(perm_state_write_t *writer, perm_tuple_t *tuple,
     writer->used += size;
 
     ngx_memzero(p + size - 8, 8);
-    p = ngx_cpymem(p, record, sizeof(perm_state_record_t));
+    p = ngx_cpymem(p, &record, sizeof(perm_state_record_t));
     perm_tuple_write(tuple, (char *) p);
 }
 
@@ -228,21 +223,4 @@ perm_state_pwrite(ngx_fd_t fd, void *data, size_t len, off_t offset)
     }
 
     return NGX_OK;
-}
-
-
-uint64_t
-perm_state_write_generation(ngx_fd_t fd)
-{
-    perm_state_header_t  header;
-
-    if (pread(fd, &header, sizeof(perm_state_header_t), 0)
-        != (ssize_t) sizeof(perm_state_header_t)
-        || ngx_memcmp(header.magic, PERM_STATE_MAGIC, 8) != 0
-        || header.self != perm_state_header_checksum(&header))
-    {
-        return 0;
-    }
-
-    return header.generation;
 }

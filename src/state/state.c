@@ -1,18 +1,8 @@
 
-#include "state/files.h"
-
-#include "state/write.h"
+#include "state/state_priv.h"
 
 
 #define PERM_STATE_PAUSE  1000   /* ms: a snapshot that lay still is old */
-
-
-typedef enum {
-    PERM_STATE_FILE = 0,
-    PERM_STATE_TWIN,
-    PERM_STATE_TEMP,               /* of perm_state_files_save() */
-    PERM_STATE_NAMES
-} perm_state_name_t;
 
 
 struct perm_state_files_s {
@@ -28,8 +18,6 @@ struct perm_state_files_s {
 };
 
 
-static ngx_int_t perm_state_names(ngx_pool_t *pool, ngx_str_t *file,
-    ngx_str_t *names);
 static char *perm_state_refused(ngx_file_info_t *info, uid_t uid);
 static void perm_state_log_refused(ngx_str_t *name, char *reason,
     ngx_log_t *log);
@@ -38,6 +26,7 @@ static ngx_fd_t perm_state_open_file(ngx_str_t *name, int flags,
 static ngx_int_t perm_state_begin(perm_state_files_t *state);
 static ngx_uint_t perm_state_older(perm_state_files_t *state,
     uint64_t *generation);
+static uint64_t perm_state_generation(ngx_fd_t fd);
 static ngx_int_t perm_state_save_temp(perm_state_files_t *state,
     perm_zone_t *zone, ngx_log_t *log);
 
@@ -124,7 +113,7 @@ perm_state_log_refused(ngx_str_t *name, char *reason, ngx_log_t *log)
 }
 
 
-static ngx_int_t
+ngx_int_t
 perm_state_names(ngx_pool_t *pool, ngx_str_t *file, ngx_str_t *names)
 {
     u_char        *p;
@@ -196,17 +185,15 @@ perm_state_open_file(ngx_str_t *name, int flags, ngx_log_t *log)
     fd = open((const char *) name->data,
               O_RDWR|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK|flags, 0600);
 
+    if (fd == NGX_INVALID_FILE && ngx_errno == NGX_ELOOP) {
+        perm_state_log_refused(name, "is a symbolic link", log);
+        return NGX_INVALID_FILE;
+    }
+
     if (fd == NGX_INVALID_FILE) {
-
-        if (ngx_errno == NGX_ELOOP) {
-            perm_state_log_refused(name, "is a symbolic link", log);
-
-        } else {
-            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                          "cannot open the state file \"%V\" of "
-                          "\"app_permission_zone\"", name);
-        }
-
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "cannot open the state file \"%V\" of "
+                      "\"app_permission_zone\"", name);
         return NGX_INVALID_FILE;
     }
 
@@ -306,12 +293,30 @@ perm_state_older(perm_state_files_t *state, uint64_t *generation)
 {
     uint64_t  first, second;
 
-    first = perm_state_write_generation(state->fds[0]);
-    second = perm_state_write_generation(state->fds[1]);
+    first = perm_state_generation(state->fds[0]);
+    second = perm_state_generation(state->fds[1]);
 
     *generation = ngx_max(first, second) + 1;
 
     return first > second;
+}
+
+
+/* 0: the file is not whole, as far as its header tells */
+
+static uint64_t
+perm_state_generation(ngx_fd_t fd)
+{
+    perm_state_header_t  header;
+
+    if (pread(fd, &header, sizeof(perm_state_header_t), 0)
+        != (ssize_t) sizeof(perm_state_header_t)
+        || perm_state_read_check(&header))
+    {
+        return 0;
+    }
+
+    return header.generation;
 }
 
 
