@@ -47,7 +47,7 @@ static void perm_table_state_found(perm_table_state_t *table,
 #define D  PERM_TABLE_STATE_DISTRUST
 
 static const perm_table_step_t  perm_table_steps[STATES][EVENTS] = {
-    { {SUSPECT, M}, {FLUSHED, M}, {SUSPECT, M}, {FOUND, M}, {LOADED, 0} },
+    { {SUSPECT, M}, {FLUSHED, M}, {LOADED, 0},  {FOUND, M}, {LOADED, 0} },
     { {SUSPECT, M}, {FLUSHED, M}, {SUSPECT, M}, {FOUND, 0}, {LOADED, 0} },
     { {SUSPECT, M}, {FLUSHED, M}, {FLUSHED, M}, {EMPTY, 0}, {LOADED, 0} },
     { {EMPTY, M},   {EMPTY, M},   {EMPTY, 0},   {FOUND, 0}, {LOADED, D} },

@@ -15,7 +15,7 @@
  *   event      push of "meta"  push of all    gap in      asked:      asked:
  *   state      or end of gap   (FLUSHALL)     pushes      not loaded  loaded
  *   --------------------------------------------------------------------------
- *   LOADED     SUSPECT, m      FLUSHED, m     SUSPECT, m  FOUND, m    LOADED
+ *   LOADED     SUSPECT, m      FLUSHED, m     LOADED      FOUND, m    LOADED
  *   SUSPECT    SUSPECT, m      FLUSHED, m     SUSPECT, m  FOUND       LOADED
  *   FLUSHED    SUSPECT, m      FLUSHED, m     FLUSHED, m  EMPTY       LOADED
  *   FOUND      EMPTY, m        EMPTY, m       EMPTY       FOUND       LOADED, d
@@ -24,7 +24,8 @@
  *   m  the cache marks its counters
  *   d  the cache trusts nothing that it has; pushes and gaps do that always
  *
- *   LOADED     found loaded, or never asked
+ *   LOADED     found loaded, or never asked; in a gap, too: other masters of a
+ *              cluster go on pushing changes, which count
  *   SUSPECT    it may have been emptied or loaded since; to be asked
  *   FLUSHED    likewise, and the push of what emptied it is here
  *   FOUND      not loaded, but the push of what emptied it may be on its way:

@@ -247,6 +247,15 @@ test_found(void)
     change(&after.tuple);
     change(&both.tuple);
     check("changed before a gap");
+
+    loaded();
+    event(PERM_TABLE_GAP);
+    change(&before.tuple);
+    change(&both.tuple);
+    (void) answer(0);
+    change(&after.tuple);
+    change(&both.tuple);
+    check("changed in a gap, as another master of a cluster pushed");
 }
 
 
@@ -273,7 +282,7 @@ static const char *const  events[] = {
 };
 
 static const int  diagram[5][5] = {
-    { SUSPECT|MARK, FLUSHED|MARK, SUSPECT|MARK, FOUND|MARK, LOADED },
+    { SUSPECT|MARK, FLUSHED|MARK, LOADED,       FOUND|MARK, LOADED },
     { SUSPECT|MARK, FLUSHED|MARK, SUSPECT|MARK, FOUND,      LOADED },
     { SUSPECT|MARK, FLUSHED|MARK, FLUSHED|MARK, EMPTY,      LOADED },
     { EMPTY|MARK,   EMPTY|MARK,   EMPTY,        FOUND,      LOADED },
