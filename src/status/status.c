@@ -44,9 +44,6 @@ static struct {
 };
 
 
-#define perm_status_blank(c)  ((c) == ' ' || (c) == '\t')
-
-
 ngx_int_t
 perm_status_handler(ngx_http_request_t *r)
 {
@@ -191,58 +188,36 @@ static ngx_uint_t
 perm_status_quality(ngx_http_variable_value_t *accept, char *type)
 {
     size_t      len;
-    u_char     *p, *last, *end, *number;
-    ngx_int_t   quality, best;
+    u_char     *p, *last, *end;
+    ngx_int_t   quality;
 
-    best = 0;
     len = ngx_strlen(type);
     last = accept->data + accept->len;
 
-    for (p = accept->data; p < last; p = end + 1) {
+    p = ngx_strlcasestrn(accept->data, last, (u_char *) type, len - 1);
 
-        end = ngx_strlchr(p, last, ',');
-        if (end == NULL) {
-            end = last;
-        }
+    if (p == NULL || (p + len < last && ngx_strchr(",; \t", p[len]) == NULL)) {
+        return 0;
+    }
 
-        while (p < end && perm_status_blank(*p)) {
-            p++;
-        }
+    for (p += len; last - p >= 3 && *p != ','; p++) {
 
-        if ((size_t) (end - p) < len
-            || ngx_strncasecmp(p, (u_char *) type, len) != 0
-            || ((size_t) (end - p) > len
-                && p[len] != ';' && !perm_status_blank(p[len])))
+        if (ngx_strchr("; \t", *p) && ngx_tolower(p[1]) == 'q' && p[2] == '=')
         {
-            continue;
-        }
+            end = p + 3;
 
-        quality = 1000;
-
-        for (p += len; end - p >= 3; p++) {
-
-            if ((*p == ';' || perm_status_blank(*p))
-                && ngx_tolower(p[1]) == 'q' && p[2] == '=')
+            while (end < last && (*end == '.' || (*end >= '0' && *end <= '9')))
             {
-                number = p + 3;
-
-                for (p = number; p < end; p++) {
-                    if (*p != '.' && (*p < '0' || *p > '9')) {
-                        break;
-                    }
-                }
-
-                quality = ngx_atofp(number, p - number, 3);
-                break;
+                end++;
             }
-        }
 
-        if (quality > best && quality <= 1000) {
-            best = quality;
+            quality = ngx_atofp(p + 3, end - p - 3, 3);
+
+            return quality < 0 || quality > 1000 ? 0 : quality;
         }
     }
 
-    return best;
+    return 1000;
 }
 
 
