@@ -124,7 +124,8 @@ read_args(perm_args_t *args, int argc, char **argv)
 
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
             perm_args_take(args, command ? command->name : NULL,
-                           command ? command->options : NULL, argc, argv, &i);
+                           command ? command->options : perm_global_options,
+                           argc, argv, &i);
 
         } else if (command == NULL) {
             for (known = commands; *known != NULL; known++) {
@@ -139,7 +140,7 @@ read_args(perm_args_t *args, int argc, char **argv)
                                   perm_output_safe_text(argv[i]));
             }
 
-        } else if (command->file && args->file == NULL) {
+        } else if (command->operands[0] && args->file == NULL) {
             args->file = argv[i];
 
         } else {
@@ -181,9 +182,7 @@ command_help(const perm_command_t *command)
 
     printf("Usage: app-permission %s", command->name);
 
-    for (option = command->options; option != NULL && option->name != NULL;
-         option++)
-    {
+    for (option = command->options; option->name != NULL; option++) {
         printf(option->required ? " %s%s%s" : " [%s%s%s]", option->name,
                option->value ? " " : "", option->value ? option->value : "");
     }
@@ -191,7 +190,7 @@ command_help(const perm_command_t *command)
     printf("%s%s\n\n%s\n", command->operands[0] ? " " : "", command->operands,
            command->text);
 
-    if (command->options != NULL && command->options->name != NULL) {
+    if (command->options->name != NULL) {
         printf("\n");
         perm_args_help(command->options);
     }

@@ -51,7 +51,7 @@ const perm_command_t  perm_check_command = {
     "Says what a gateway with the policy \"required\" decides now, which\n"
     "grants there are and when the app was last let through. Exit status 1:\n"
     "not allowed.",
-    check_options, 1, 0, run_check
+    check_options, 1, run_check
 };
 
 

@@ -24,12 +24,11 @@ typedef struct {
 
 typedef struct {
     const char          *name;
-    const char          *operands;   /* after the options, or "" */
+    const char          *operands;   /* "[FILE]", or "" when it takes none */
     const char          *summary;    /* a line of --help */
     const char          *text;       /* more of its own --help */
     const perm_option_t *options;
     unsigned             connects;   /* needs the table before it runs */
-    unsigned             file;       /* takes FILE */
     perm_exit_t        (*run)(perm_cli_t *cli);
 } perm_command_t;
 

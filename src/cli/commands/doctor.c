@@ -104,7 +104,7 @@ const perm_command_t  perm_doctor_command = {
     "table, at the rights of the user, by using them on keys that are\n"
     "nobody's, and at the types of all keys. Each line says ok, warning or\n"
     "error, and what to do. Exit status 1: there are errors.",
-    doctor_options, 0, 0, run_doctor
+    doctor_options, 0, run_doctor
 };
 
 

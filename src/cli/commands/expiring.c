@@ -77,7 +77,7 @@ const perm_command_t  perm_expiring_command = {
     "that line on standard input, in place of standard output; with --json\n"
     "what CMD writes to its standard output goes to standard error. What\n"
     "fails for one app does not stop the others; the exit status is then 1.",
-    expiring_options, 1, 0, run_expiring
+    expiring_options, 1, run_expiring
 };
 
 

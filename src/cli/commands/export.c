@@ -34,11 +34,13 @@ typedef struct {
 static perm_exit_t run_export(perm_cli_t *cli);
 static void write_rows(void *data, perm_row_t *rows, size_t n);
 static void open_file(perm_export_t *export, const char *name);
-static void open_temporary(perm_export_t *export, const struct stat *old);
 static void commit(perm_export_t *export);
 static void remove_temporary(void *data);
 static void fail(const perm_export_t *export, perm_exit_t status,
     const char *doing);
+
+
+static const perm_option_t  export_options[] = { PERM_OPTION_END };
 
 
 const perm_command_t  perm_export_command = {
@@ -55,7 +57,7 @@ const perm_command_t  perm_export_command = {
     "appears when all of it is written. Unreadable values are named and\n"
     "left out, and so is what a line cannot hold; the exit status is then 1\n"
     "if a readable grant is missing.",
-    NULL, 1, 1, run_export
+    export_options, 1, run_export
 };
 
 
@@ -138,44 +140,37 @@ write_rows(void *data, perm_row_t *rows, size_t n)
 static void
 open_file(perm_export_t *export, const char *name)
 {
-    int          exists;
-    struct stat  st;
+    int          fd, exists;
+    char        *path;
+    mode_t       mask;
+    struct stat  old;
+
+    export->file = stdout;
+    export->name = "standard output";
 
     if (name == NULL || strcmp(name, "-") == 0) {
-        export->name = "standard output";
-        export->file = stdout;
         return;
     }
 
     export->name = name;
-    exists = (stat(name, &st) == 0);
+    exists = (stat(name, &old) == 0);
 
     /* in place: no regular file, and a symbolic link to no file yet */
 
-    if (exists ? !S_ISREG(st.st_mode) : lstat(name, &st) == 0) {
+    if (exists ? !S_ISREG(old.st_mode) : lstat(name, &old) == 0) {
         export->file = fopen(name, "we");
 
-    } else {
-        open_temporary(export, exists ? &st : NULL);
+        if (export->file == NULL) {
+            fail(export, PERM_EXIT_USAGE, "open");
+        }
+
+        return;
     }
-
-    if (export->file == NULL) {
-        fail(export, PERM_EXIT_USAGE, "open");
-    }
-}
-
-
-static void
-open_temporary(perm_export_t *export, const struct stat *old)
-{
-    int      fd;
-    char    *path;
-    mode_t   mask;
 
     /* behind a symbolic link the file is replaced, not the link */
 
-    path = old ? realpath(export->name, NULL) : NULL;
-    export->target = path ? path : perm_alloc_check(strdup(export->name));
+    path = exists ? realpath(name, NULL) : NULL;
+    export->target = path ? path : perm_alloc_check(strdup(name));
 
     path = perm_alloc(strlen(export->target) + sizeof(".XXXXXX"));
     sprintf(path, "%s.XXXXXX", export->target);
@@ -187,13 +182,13 @@ open_temporary(perm_export_t *export, const struct stat *old)
     }
 
     export->temporary = path;
-    export->file = fdopen(fd, "w");
+    export->file = perm_alloc_check(fdopen(fd, "w"));
 
     /* the rights of the file that is replaced, or those of any new file */
 
     mask = umask(0);
     (void) umask(mask);
-    (void) fchmod(fd, old ? old->st_mode & 07777 : 0666 & ~mask);
+    (void) fchmod(fd, exists ? old.st_mode & 07777 : 0666 & ~mask);
 }
 
 

@@ -50,7 +50,7 @@ const perm_command_t  perm_grant_command = {
     "Writes one grant, for 180 days by default. Of a grant that is there\n"
     "already the end is set anew; its type stays unless --type is given, and\n"
     "all other members stay.",
-    grant_options, 1, 0, run_grant
+    grant_options, 1, run_grant
 };
 
 
@@ -65,7 +65,7 @@ const perm_command_t  perm_revoke_command = {
     "take one grant back",
     "Removes one grant. Exit status 1: there was none. A grant on the whole\n"
     "gateway and those on its resources are independent of each other.",
-    revoke_options, 1, 0, run_revoke
+    revoke_options, 1, run_revoke
 };
 
 

@@ -83,7 +83,7 @@ const perm_command_t  perm_import_command = {
     "status is then 1. With --replace, when every line was good, the\n"
     "grants that are not in the file are removed after all of it is\n"
     "written.",
-    import_options, 1, 1, run_import
+    import_options, 1, run_import
 };
 
 

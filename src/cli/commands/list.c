@@ -41,7 +41,7 @@ const perm_command_t  perm_list_command = {
     "Lists grants; \"-\" in place of a resource is the whole gateway, whose\n"
     "last access is the newest over its resources. Exit status 1: there is\n"
     "none.",
-    list_options, 1, 0, run_list
+    list_options, 1, run_list
 };
 
 
@@ -60,7 +60,7 @@ const perm_command_t  perm_access_command = {
     "\n"
     "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
     "\"last_access\":1800000000}",
-    access_options, 1, 0, run_access
+    access_options, 1, run_access
 };
 
 

@@ -48,7 +48,7 @@ const perm_command_t  perm_purge_command = {
     "still what was read, and then the last accesses of resources that the\n"
     "app has no grant for any more, neither on the resource nor on the\n"
     "gateway.",
-    purge_options, 1, 0, run_purge
+    purge_options, 1, run_purge
 };
 
 

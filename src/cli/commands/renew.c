@@ -69,7 +69,7 @@ const perm_command_t  perm_renew_command = {
     "Permanent and unused grants stay as they are, and so does what is\n"
     "revoked or changed while this runs. The result does not depend on when\n"
     "or how often it runs.",
-    renew_options, 1, 0, run_renew
+    renew_options, 1, run_renew
 };
 
 

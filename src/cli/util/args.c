@@ -135,7 +135,7 @@ perm_args_take(perm_args_t *args, const char *command,
 static const perm_option_t *
 find(const perm_option_t *options, const char *name, size_t len)
 {
-    for ( /* void */ ; options != NULL && options->name != NULL; options++) {
+    for ( /* void */ ; options->name != NULL; options++) {
         if (strlen(options->name) == len
             && strncmp(options->name, name, len) == 0)
         {
@@ -280,7 +280,7 @@ perm_args_check(const perm_args_t *args, const char *command,
 {
     const perm_str_t  *value;
 
-    for ( /* void */ ; options != NULL && options->name != NULL; options++) {
+    for ( /* void */ ; options->name != NULL; options++) {
 
         if (!options->required) {
             continue;
@@ -304,7 +304,7 @@ perm_args_help(const perm_option_t *options)
 {
     char  name[64];
 
-    for ( /* void */ ; options != NULL && options->name != NULL; options++) {
+    for ( /* void */ ; options->name != NULL; options++) {
         snprintf(name, sizeof(name), "%s%s%s", options->name,
                  options->value ? " " : "",
                  options->value ? options->value : "");

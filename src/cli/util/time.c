@@ -67,7 +67,7 @@ parse_date_time(const char *text)
         memcpy(&date[17], "59", 2);
     }
 
-    /* strptime() takes 2027-02-30, and blanks for digits: not what it means */
+    /* strptime() accepts 2027-02-30, and blanks for digits: write it again */
 
     memset(&tm, 0, sizeof(struct tm));
 
@@ -109,23 +109,21 @@ parse_date_time(const char *text)
 static int
 parse_offset(const char *text)
 {
-    int          seconds;
-    const char  *end;
-    struct tm    tm;
+    int         seconds;
+    char        again[sizeof("+08:00")];
+    struct tm   tm;
 
     if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
         return 0;
     }
 
-    if ((*text != '+' && *text != '-') || strlen(text) != sizeof("+08:00") - 1
-        || strspn(text + 1, DIGITS ":") != sizeof("08:00") - 1)
+    memset(&tm, 0, sizeof(struct tm));
+
+    if ((*text != '+' && *text != '-')
+        || strptime(text + 1, "%H:%M", &tm) == NULL
+        || strftime(again, sizeof(again), "+%H:%M", &tm) == 0
+        || strcmp(again + 1, text + 1) != 0)
     {
-        return NO_OFFSET;
-    }
-
-    end = strptime(text + 1, "%H:%M", &tm);
-
-    if (end == NULL || *end != '\0') {
         return NO_OFFSET;
     }
 
