@@ -533,18 +533,26 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 void
 perm_cache_mark(perm_cache_t *cache)
 {
-    uint32_t              n;
+    uint32_t              n, count, marked;
     ngx_uint_t            i;
     perm_cache_change_t  *change;
 
     for (i = 0; i < 2; i++) {
         for (n = 0; n <= cache->change_mask; n++) {
             change = &cache->changes[i][n];
+            marked = __atomic_load_n(&change->marked, __ATOMIC_ACQUIRE);
 
-            /* a change that is before the mark is seen before it */
-            __atomic_store_n(&change->marked,
-                             __atomic_load_n(&change->count, __ATOMIC_ACQUIRE),
-                             __ATOMIC_RELEASE);
+            /*
+             * A change that is before the mark is seen before it.  A worker
+             * that was stopped in here does not take back a later mark.
+             */
+
+            do {
+                count = __atomic_load_n(&change->count, __ATOMIC_ACQUIRE);
+
+            } while (!__atomic_compare_exchange_n(&change->marked, &marked,
+                                                  count, 0, __ATOMIC_ACQ_REL,
+                                                  __ATOMIC_ACQUIRE));
         }
     }
 }
