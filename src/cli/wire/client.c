@@ -58,14 +58,11 @@ static void submit(perm_client_t *client, perm_node_t *node,
 static void read_reply(perm_client_t *client, perm_node_t *node);
 static int retry(perm_client_t *client, perm_node_t *node,
     const redisReply *reply);
-static perm_node_t *find_target(perm_client_t *client,
-    const perm_pending_t *pending, const perm_redirect_t *redirect);
 static perm_pending_t *take_first(perm_node_t *node);
 static void fail_over(perm_client_t *client, perm_node_t *node,
     const char *why);
 static void pause_and_discover(perm_client_t *client, const char *why);
 static int several(const perm_client_t *client);
-static void pause_shortly(void);
 
 
 perm_client_t *
@@ -354,64 +351,49 @@ read_reply(perm_client_t *client, perm_node_t *node)
 static int
 retry(perm_client_t *client, perm_node_t *node, const redisReply *reply)
 {
-    perm_node_t           *to;
-    perm_redirect_t        redirect;
-    perm_advice_action_t   action;
+    perm_node_t       *to;
+    perm_redirect_t    redirect;
+    perm_discovery_t  *discovery;
 
     if (!several(client) || node->first->attempts++ >= ATTEMPTS_MAX) {
         return 0;
     }
 
+    discovery = &client->discovery;
     redirect = perm_cluster_redirect(reply, perm_str(node->address.host));
 
-    if (redirect.kind != PERM_REDIRECT_NONE) {
-        to = find_target(client, node->first, &redirect);
+    if (redirect.to.port && node->first->slot < PERM_CLUSTER_SLOTS) {
+        to = perm_discovery_at(discovery, redirect.to.host, redirect.to.port);
 
-        if (to != NULL) {
-            submit(client, to, take_first(node),
-                   redirect.kind == PERM_REDIRECT_ASK);
+        if (to == NULL) {
+            return 0;
         }
 
-        return to != NULL;
+        if (redirect.kind == PERM_REDIRECT_MOVED) {
+            to->master = 1;
+            discovery->slots[redirect.slot] = (uint16_t)
+                                              (to - discovery->nodes);
+        }
+
+        submit(client, to, take_first(node),
+               redirect.kind == PERM_REDIRECT_ASK);
+        return 1;
     }
 
-    action = perm_advice_find(reply->str)->action;
+    switch (perm_advice_find(reply->str)->action) {
 
-    if (action == PERM_ADVICE_AGAIN) {
-        pause_shortly();
-        submit(client, node, take_first(node), 0);
+    case PERM_ADVICE_AGAIN:
+        pause_and_discover(client, reply->str);
+        place(client, take_first(node), reply->str);
+        return 1;
 
-    } else if (action == PERM_ADVICE_DISCOVER) {
+    case PERM_ADVICE_DISCOVER:
         fail_over(client, node, reply->str);
+        return 1;
+
+    default:
+        return 0;
     }
-
-    return action != PERM_ADVICE_NONE;
-}
-
-
-/* the node that MOVED or ASK names, or NULL */
-
-static perm_node_t *
-find_target(perm_client_t *client, const perm_pending_t *pending,
-    const perm_redirect_t *redirect)
-{
-    perm_node_t       *to;
-    perm_discovery_t  *discovery;
-
-    discovery = &client->discovery;
-
-    if (redirect->to.port == 0 || pending->slot == PERM_CLUSTER_SLOTS) {
-        return NULL;
-    }
-
-    to = perm_discovery_at(discovery, redirect->to.host, redirect->to.port);
-
-    if (to != NULL && redirect->kind == PERM_REDIRECT_MOVED) {
-        to->master = 1;
-        discovery->slots[redirect->slot] = (uint16_t) (to - discovery->nodes);
-    }
-
-    return to;
 }
 
 
@@ -472,13 +454,15 @@ fail_over(perm_client_t *client, perm_node_t *node, const char *why)
 static void
 pause_and_discover(perm_client_t *client, const char *why)
 {
+    static const struct timespec  pause = { 0, PAUSE_MS * 1000000L };
+
     do {
         if (client->outages++ >= ATTEMPTS_MAX || !several(client)) {
             perm_output_fatal(PERM_EXIT_REDIS, "%s",
                               perm_output_safe_text(why));
         }
 
-        pause_shortly();
+        (void) nanosleep(&pause, NULL);
 
     } while (perm_discovery_discover(&client->discovery) != 0);
 }
@@ -494,15 +478,6 @@ several(const perm_client_t *client)
     kind = client->discovery.conf->url->kind;
 
     return kind == PERM_REDIS_SENTINEL || kind == PERM_REDIS_CLUSTER;
-}
-
-
-static void
-pause_shortly(void)
-{
-    static const struct timespec  span = { 0, PAUSE_MS * 1000000L };
-
-    (void) nanosleep(&span, NULL);
 }
 
 

@@ -61,7 +61,7 @@ void perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
 void perm_client_wait(perm_client_t *client);
 
 
-/* Sends a whole command, waits, and returns the reply, for the caller to free */
+/* Sends a whole command, waits and returns the reply, for the caller to free */
 
 redisReply *perm_client_call(perm_client_t *client, unsigned flags,
     const char *format, ...);

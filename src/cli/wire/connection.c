@@ -54,9 +54,8 @@ static int handshake(perm_connection_t *connection);
 static int accepted(const perm_connection_t *connection, redisReply *reply,
     const char *command);
 static int flush(perm_connection_t *connection);
-static int send_all(perm_connection_t *connection, const char *buf,
+static int transfer(perm_connection_t *connection, int writing, char *buf,
     size_t len);
-static int receive(perm_connection_t *connection, char *buf, size_t size);
 static int failed(perm_connection_t *connection, int n, const char *doing);
 
 
@@ -460,16 +459,21 @@ int
 perm_connection_write(perm_connection_t *connection, const char *command,
     size_t len)
 {
-    if (len > OUT_SIZE - connection->out_len && flush(connection) != 0) {
-        return -1;
-    }
+    size_t  part;
 
-    if (len > OUT_SIZE) {
-        return send_all(connection, command, len);
-    }
+    while (len) {
+        part = OUT_SIZE - connection->out_len;
+        part = (len < part) ? len : part;
 
-    memcpy(connection->out + connection->out_len, command, len);
-    connection->out_len += len;
+        memcpy(connection->out + connection->out_len, command, part);
+        connection->out_len += part;
+        command += part;
+        len -= part;
+
+        if (connection->out_len == OUT_SIZE && flush(connection) != 0) {
+            return -1;
+        }
+    }
 
     return 0;
 }
@@ -500,7 +504,7 @@ perm_connection_read(perm_connection_t *connection)
             return reply;
         }
 
-        n = receive(connection, buf, sizeof(buf));
+        n = transfer(connection, 0, buf, sizeof(buf));
 
         if (n < 0) {
             return NULL;
@@ -524,37 +528,19 @@ perm_connection_read(perm_connection_t *connection)
 static int
 flush(perm_connection_t *connection)
 {
-    size_t  len;
-
-    len = connection->out_len;
-    connection->out_len = 0;
-
-    return send_all(connection, connection->out, len);
-}
-
-
-static int
-send_all(perm_connection_t *connection, const char *buf, size_t len)
-{
     int     n;
-    size_t  part;
+    size_t  sent;
 
-    while (len) {
-        errno = 0;
-        ERR_clear_error();
-        part = len < 65536 ? len : 65536;
-        n = connection->ssl
-            ? SSL_write(connection->ssl, buf, (int) part)
-            : (int) send(connection->fd, buf, part, MSG_NOSIGNAL);
+    for (sent = 0; sent < connection->out_len; sent += (size_t) n) {
+        n = transfer(connection, 1, connection->out + sent,
+                     connection->out_len - sent);
 
-        if (n > 0) {
-            buf += n;
-            len -= (size_t) n;
-
-        } else if (errno != EINTR) {
-            return failed(connection, n, "writing");
+        if (n < 0) {
+            return -1;
         }
     }
+
+    connection->out_len = 0;
 
     return 0;
 }
@@ -563,18 +549,27 @@ send_all(perm_connection_t *connection, const char *buf, size_t len)
 /* at least one byte; returns how many, or -1 */
 
 static int
-receive(perm_connection_t *connection, char *buf, size_t size)
+transfer(perm_connection_t *connection, int writing, char *buf, size_t len)
 {
-    int  n;
+    int   n;
+    SSL  *ssl;
+
+    ssl = connection->ssl;
 
     do {
         errno = 0;
         ERR_clear_error();
-        n = connection->ssl ? SSL_read(connection->ssl, buf, (int) size)
-                            : (int) recv(connection->fd, buf, size, 0);
-    } while (n == -1 && errno == EINTR);
 
-    return (n > 0) ? n : failed(connection, n, "reading");
+        if (writing) {
+            n = ssl ? SSL_write(ssl, buf, (int) len)
+                    : (int) send(connection->fd, buf, len, MSG_NOSIGNAL);
+        } else {
+            n = ssl ? SSL_read(ssl, buf, (int) len)
+                    : (int) recv(connection->fd, buf, len, 0);
+        }
+    } while (n <= 0 && errno == EINTR);
+
+    return (n > 0) ? n : failed(connection, n, writing ? "writing" : "reading");
 }
 
 
