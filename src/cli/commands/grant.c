@@ -91,8 +91,8 @@ run_grant(perm_cli_t *cli)
     }
 
     key = perm_table_key(table, text, PERM_KEY_GRANTS, &cli->args.tuple);
-    (void) perm_table_change(table, key, perm_table_field(&cli->args.tuple),
-                             change, cli);
+    perm_table_change(table, key, perm_table_field(&cli->args.tuple),
+                      change, cli);
 
     if (!table->loaded) {
         perm_output_warn("the table was not loaded and is from now on: what "

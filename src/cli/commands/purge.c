@@ -150,5 +150,6 @@ purge_accesses(void *data, perm_row_t *rows, size_t n)
 static int
 count_accesses(void *data, redisReply *reply)
 {
-    return perm_table_is_wrong_type(reply) ? 0 : perm_table_count(data, reply);
+    return perm_table_wrong_type(reply, NULL) ? 0
+                                              : perm_table_count(data, reply);
 }

@@ -140,8 +140,8 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
         /* another writer was first: read and decide again */
 
         if (item->renews && !item->written && !run->cli->args.dry_run) {
-            (void) perm_table_change(table, item->row->key, item->row->field,
-                                     change, item);
+            perm_table_change(table, item->row->key, item->row->field,
+                              change, item);
         }
 
         run->considered++;

@@ -172,8 +172,7 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
         /* another writer came between the reading and the writing */
 
         if (!item->written) {
-            (void) perm_table_change(table, item->key, item->field,
-                                     new_value, item);
+            perm_table_change(table, item->key, item->field, new_value, item);
         }
 
         free(item->value);
@@ -197,7 +196,7 @@ write_item(perm_table_t *table, perm_batch_item_t *item,
     item->value = NULL;
     item->written = 1;
 
-    if (perm_table_wrong_type(item->old, item->key)) {
+    if (perm_table_wrong_type(item->old, &item->key)) {
         perm_output_warn("line %llu: refused for that", item->number);
         counts->refused++;
         return;

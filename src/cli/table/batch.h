@@ -1,6 +1,7 @@
 
 /*
- * Grants written many at a time, none over what was not read.
+ * Writes many grants at a time.  A value is overwritten only when it is still
+ * the one that was read.
  */
 
 

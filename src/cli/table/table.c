@@ -125,7 +125,7 @@ perm_table_count(void *data, redisReply *reply)
 
 
 int
-perm_table_is_wrong_type(const redisReply *reply)
+perm_table_wrong_type(const redisReply *reply, const perm_str_t *key)
 {
     if (reply->type != REDIS_REPLY_ERROR) {
         return 0;
@@ -137,19 +137,10 @@ perm_table_is_wrong_type(const redisReply *reply)
         perm_client_refused(NULL, reply->str);
     }
 
-    return 1;
-}
-
-
-int
-perm_table_wrong_type(const redisReply *reply, perm_str_t key)
-{
-    if (!perm_table_is_wrong_type(reply)) {
-        return 0;
+    if (key != NULL) {
+        perm_output_warn("\"%s\" is of another type than the table's keys: "
+                         "skipped", perm_output_safe(*key));
     }
-
-    perm_output_warn("\"%s\" is of another type than the table's keys: "
-                     "skipped", perm_output_safe(key));
 
     return 1;
 }
@@ -207,7 +198,7 @@ perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
                              ? "ZSCORE %k %b" : "ZREVRANGE %k 0 0 WITHSCORES",
                              key, tuple->resource);
 
-    (void) perm_table_wrong_type(reply, key);
+    (void) perm_table_wrong_type(reply, &key);
 
     last = perm_table_score(tuple->resource.len
                             ? reply : perm_table_element(reply, 1));
@@ -237,7 +228,7 @@ perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
 }
 
 
-int
+void
 perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_table_change_pt change, void *data)
 {
@@ -254,20 +245,20 @@ perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
         old = perm_table_bytes(reply);
         value = change(data, old);
 
-        if (value == NULL) {
-            freeReplyObject(reply);
-            return 0;
+        if (value != NULL) {
+            perm_table_write(table, key, field, old, perm_str(value),
+                             &written);
+            perm_client_wait(table->client);
         }
-
-        perm_table_write(table, key, field, old, perm_str(value), &written);
-        perm_client_wait(table->client);
 
         freeReplyObject(reply);
-        free(value);
 
-        if (written) {
-            return 1;
+        if (value == NULL || written) {
+            free(value);
+            return;
         }
+
+        free(value);
     }
 
     perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be written",

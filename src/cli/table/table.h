@@ -39,8 +39,8 @@ void perm_table_mark(perm_table_t *table);
 void perm_table_warn_unloaded(const perm_table_t *table);
 
 /*
- * The exit status after a visit of the whole table: PERM_EXIT_NO when it has no
- * grants and is not loaded, as it may be the wrong one.
+ * The exit status after a walk of the whole table.  PERM_EXIT_NO when it has no
+ * grants and is not loaded: --prefix or the database may be wrong.
  */
 perm_exit_t perm_table_found(const perm_table_t *table, perm_count_t grants);
 
@@ -60,12 +60,11 @@ int perm_table_count(void *data, redisReply *reply);
 
 
 /*
- * 1 when the reply is the error that a key is of another type than those of
- * the table.  Any other error ends the program.  For replies to commands with
- * PERM_ERRORS_TOO.  perm_table_wrong_type() warns as well, naming the key.
+ * For replies to commands with PERM_ERRORS_TOO.  Returns 1 when the reply is
+ * the error that a key is of another type than those of the table, and warns
+ * unless the key is NULL.  Any other error ends the program.
  */
-int perm_table_is_wrong_type(const redisReply *reply);
-int perm_table_wrong_type(const redisReply *reply, perm_str_t key);
+int perm_table_wrong_type(const redisReply *reply, const perm_str_t *key);
 
 
 /* The bytes of a string reply; data NULL for any other reply, or for NULL */
@@ -81,7 +80,7 @@ const redisReply *perm_table_element(const redisReply *reply, size_t i);
 int64_t perm_table_score(const redisReply *score);
 
 
-/* The last access as it is now; resource.len 0: of the whole gateway */
+/* Reads the last access; resource.len 0: the newest of the gateway */
 
 int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 
@@ -103,10 +102,9 @@ typedef char *(*perm_table_change_pt)(void *data, perm_str_t old);
 
 /*
  * Changes one grant: reads it and writes what "change" returns, and begins
- * again when another writer came in between.  Returns 1, or 0 when "change"
- * returned NULL.
+ * again when another writer came in between.
  */
-int perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
+void perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_table_change_pt change, void *data);
 
 

@@ -297,7 +297,7 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
         return;
     }
 
-    if (perm_table_is_wrong_type(page->replies[PART])) {
+    if (perm_table_wrong_type(page->replies[PART], NULL)) {
         page->done = 1;
 
         if (walker->wrong_types++ == 0) {
@@ -430,7 +430,7 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
     size_t        i;
     int64_t       newest, gateway;
     perm_row_t   *row;
-    perm_str_t    value;
+    perm_str_t    key, value;
     redisReply  **replies;
 
     replies = page->replies;
@@ -439,10 +439,8 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
         return;
     }
 
-    (void) perm_table_wrong_type(replies[SCORES],
-                                 perm_table_key(walker->table, text,
-                                                PERM_KEY_ACCESS,
-                                                &page->tuple));
+    key = perm_table_key(walker->table, text, PERM_KEY_ACCESS, &page->tuple);
+    (void) perm_table_wrong_type(replies[SCORES], &key);
 
     newest = perm_table_score(perm_table_element(replies[NEWEST], 1));
     value = perm_table_bytes(replies[GATEWAY]);

@@ -31,9 +31,9 @@ typedef struct {
 
 
 /*
- * Called with some of the rows at a time, which are gone when it returns.  All
- * that it gets of one key follow each other.  It may send commands, and must
- * wait for their replies.
+ * Called with some of the rows at a time, which are gone when it returns.  Rows
+ * of one key follow each other.  It may send commands, and must wait for their
+ * replies.
  */
 typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
 
@@ -43,18 +43,19 @@ typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
  * NULL and a name of len 0 stand for all.  flags: the sum of those above.
  * Returns how many grants were unreadable.
  *
- * A grant that is there all the time is visited; one that comes or goes
- * meanwhile perhaps.  One may come twice while Redis resizes its key.  What
- * cannot be read is named on standard error and left out unless it is wanted.
+ * A grant that exists during the whole walk is visited.  One that is added or
+ * removed meanwhile may be missing.  A grant may come twice while Redis resizes
+ * its key.  Without PERM_WALK_UNREADABLE, a row that cannot be read is named on
+ * standard error and left out.
  */
 perm_count_t perm_walk(perm_table_t *table, unsigned flags,
     const perm_tuple_t *only, perm_walk_rows_pt rows, void *data);
 
 
 /*
- * Visits the keys that are named as those of a kind, whatever their type, on
- * every master; "keys" is called with some at a time.  When "only" has both
- * names: the one key, which may not be there.
+ * Visits the keys with the names of a kind, of any type, on every master;
+ * "keys" is called with some at a time.  When "only" has both names, it gets
+ * the one key, which may not exist.
  */
 typedef void (*perm_walk_keys_pt)(void *data, perm_str_t *keys, size_t n);
 

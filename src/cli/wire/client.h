@@ -1,8 +1,9 @@
 
 /*
- * Redis as the commands see it: commands out in a pipeline, replies in to
- * their handlers, wherever the key lives now.  What fails for good ends the
- * program with PERM_EXIT_REDIS and a message that says what to do.
+ * Redis as the commands see it.  Commands are sent in a pipeline to the server
+ * that has the key now, and each reply goes to a handler.  A failure that does
+ * not pass ends the program with PERM_EXIT_REDIS and a message that says what
+ * to do.
  */
 
 
@@ -73,8 +74,8 @@ perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);
 
 
 /*
- * Exits with what an error reply says and what to do about it.  server: NULL
- * when it is not known.
+ * Ends the program with the text of an error reply and what to do about it.
+ * server: NULL when it is not known.
  */
 void perm_client_refused(const char *server, const char *error)
     __attribute__((noreturn));

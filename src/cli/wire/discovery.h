@@ -30,7 +30,7 @@ typedef struct {
 typedef struct {
     perm_address_t           address;
     perm_connection_t       *connection; /* NULL: not connected */
-    int                      master;     /* serves slots; else left over */
+    int                      master;     /* 0: of the URL only, or no longer */
     struct perm_pending_s   *first;      /* commands that wait for a reply */
     struct perm_pending_s  **last;
 } perm_node_t;
@@ -47,8 +47,8 @@ typedef struct {
 
 
 /*
- * Learns which servers there are, again when called again: a node keeps its
- * place, and the connection of one that is still a master.  Returns 0 or -1.
+ * Finds the masters.  When called again, nodes keep their places and their
+ * connections.  Returns 0 or -1.
  */
 int perm_discovery_discover(perm_discovery_t *discovery);
 
@@ -65,8 +65,8 @@ int perm_discovery_connect(perm_discovery_t *discovery, perm_node_t *node);
 
 
 /*
- * The node that serves the slot, or NULL when none is known to; any master
- * for PERM_CLUSTER_SLOTS, and where there is no cluster.
+ * The node that serves the slot, or NULL.  Any master for PERM_CLUSTER_SLOTS,
+ * and for every slot where there is no cluster.
  */
 perm_node_t *perm_discovery_of_slot(perm_discovery_t *discovery,
     unsigned slot);
