@@ -457,17 +457,13 @@ ask(perm_doctor_t *doctor, const char *format, const char *word)
 }
 
 
-/* the value of a line "name:value" of INFO, or NULL */
+/* the value of a line "name:value" of INFO, or NULL when there is none */
 
 static const char *
 info(const perm_doctor_t *doctor, const char *name)
 {
     size_t       len;
     const char  *line, *end;
-
-    if (doctor->info->type != REDIS_REPLY_STRING) {
-        return NULL;
-    }
 
     len = strlen(name);
     end = doctor->info->str + doctor->info->len;

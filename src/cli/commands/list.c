@@ -17,7 +17,6 @@ typedef struct {
 
 static perm_exit_t run_list(perm_cli_t *cli);
 static void list_rows(void *data, perm_row_t *rows, size_t n);
-static int wanted(const perm_cli_t *cli, const perm_row_t *row);
 static void print_grant(const perm_list_t *list, const perm_row_t *row);
 static perm_exit_t run_access(perm_cli_t *cli);
 static void access_rows(void *data, perm_row_t *rows, size_t n);
@@ -89,12 +88,18 @@ run_list(perm_cli_t *cli)
 static void
 list_rows(void *data, perm_row_t *rows, size_t n)
 {
-    size_t        i;
-    perm_list_t  *list = data;
+    size_t              i;
+    perm_list_t        *list = data;
+    const perm_args_t  *args;
+
+    args = &list->cli->args;
 
     for (i = 0; i < n; i++) {
 
-        if (!wanted(list->cli, &rows[i])) {
+        if ((args->expired
+             && perm_grant_live(rows[i].expires, list->cli->table.now))
+            || (args->unused_since >= 0 && rows[i].last >= args->unused_since))
+        {
             continue;
         }
 
@@ -103,17 +108,6 @@ list_rows(void *data, perm_row_t *rows, size_t n)
     }
 
     perm_output_check();
-}
-
-
-static int
-wanted(const perm_cli_t *cli, const perm_row_t *row)
-{
-    if (cli->args.expired && perm_grant_live(row->expires, cli->table.now)) {
-        return 0;
-    }
-
-    return cli->args.unused_since < 0 || row->last < cli->args.unused_since;
 }
 
 
