@@ -12,18 +12,18 @@
 
 
 /*
- * "state" is the sequence number in its upper half, odd while the slot is
- * being written, and the claim (ms, 0: none) in its lower one, so that a claim
- * never lands on a slot that was given away in between.  A writer holds the
- * zone's mutex: an odd number that a writer finds was left by one that died,
- * and the slot is free.
+ * The upper half of "state" is the sequence number, which is odd while the slot
+ * is being written.  The lower half is the claim (ms, 0: none): in one word
+ * with the number, it cannot get into a slot that was given away meanwhile.  A
+ * writer holds the zone's mutex.  If it finds an odd number, another writer
+ * died, and the slot is free.
  */
 
 struct perm_cache_slot_s {
     uint64_t             state;
     uint64_t             accessed;       /* sequence and unix second */
 
-    /* from here to the names: an answer, as perm_cache_fill() copies it */
+    /* perm_cache_fill() copies from here to the names */
     int64_t              gateway;        /* expiries */
     int64_t              resource;
     int64_t              fetched;        /* ms, monotonic */
@@ -41,7 +41,7 @@ struct perm_cache_slot_s {
 #define PERM_CACHE_VALUES  offsetof(perm_cache_slot_t, gateway)
 
 
-/* of a hash slot of (gateway, app) */
+/* one for each of the two hash slots of (gateway, app) */
 
 typedef struct {
     uint32_t             count;          /* of changes */
@@ -56,7 +56,7 @@ struct perm_cache_s {
     uint32_t             change_mask;    /* of the number of a hash slot */
     uint64_t             seed;
 
-    /* written for every change and store: not next to fields that are read */
+    /* changes and stores write what follows: another line than what is read */
     u_char               padding[64];
 
     uint32_t             epoch;
@@ -76,7 +76,7 @@ struct perm_cache_s {
 #define perm_cache_slot(place)  ((perm_cache_slot_t *) perm_slots_at(place))
 
 
-static ngx_int_t perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
+static ngx_uint_t perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
     perm_tuple_t *tuple, ngx_msec_t now, perm_cache_entry_t *entry);
 static void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
     uint64_t state, perm_cache_entry_t *entry);
@@ -85,7 +85,7 @@ static void perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app, uint32_t *slots);
 static perm_generation_t perm_cache_counters(perm_cache_t *cache,
     uint32_t *slots);
-static ngx_int_t perm_cache_find_own(perm_slots_class_t *natural,
+static ngx_uint_t perm_cache_find_own(perm_slots_class_t *natural,
     perm_tuple_t *tuple, uint64_t hash, perm_slots_place_t *place);
 static ngx_uint_t perm_cache_unused(perm_slots_place_t *place);
 static perm_slots_kind_t perm_cache_kind(void *table,
@@ -107,10 +107,9 @@ perm_cache_t *
 perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 {
     uint32_t       changes;
-    ngx_uint_t     i;
     perm_cache_t  *cache;
 
-    /* the more, the fewer keys share both slots with one that changed */
+    /* the more there are, the fewer keys share both with a changed one */
 
     changes = PERM_CACHE_CHANGE_MIN;
 
@@ -130,24 +129,20 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         return NULL;
     }
 
-    for (i = 0; i < 2; i++) {
-        cache->changes[i] = ngx_slab_calloc(shpool, changes
-                                            * sizeof(perm_cache_change_t));
-        if (cache->changes[i] == NULL) {
-            return NULL;
-        }
+    cache->changes[0] = ngx_slab_calloc(shpool, changes * 2
+                                                * sizeof(perm_cache_change_t));
 
-        size -= changes * sizeof(perm_cache_change_t);
-    }
-
-    cache->change_mask = changes - 1;
-
-    if (perm_slots_create(shpool, cache->classes, perm_cache_sizes, size, 0)
-        != NGX_OK)
+    if (cache->changes[0] == NULL
+        || perm_slots_create(shpool, cache->classes, perm_cache_sizes,
+                             size - changes * 2 * sizeof(perm_cache_change_t),
+                             0)
+           != NGX_OK)
     {
         return NULL;
     }
 
+    cache->changes[1] = cache->changes[0] + changes;
+    cache->change_mask = changes - 1;
     cache->mutex = &shpool->mutex;
     cache->seed = seed;
 
@@ -169,8 +164,7 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     while (perm_slots_probe_next(&probe)) {
 
         if (perm_cache_read(cache, perm_cache_slot(&probe.place), tuple, now,
-                            entry)
-            == NGX_OK)
+                            entry))
         {
             return NGX_OK;
         }
@@ -180,7 +174,9 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 }
 
 
-static ngx_int_t
+/* 1 with *entry filled, 0: it is not in this slot */
+
+static ngx_uint_t
 perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
     perm_tuple_t *tuple, ngx_msec_t now, perm_cache_entry_t *entry)
 {
@@ -209,20 +205,20 @@ perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
         }
 
         if (!matched) {
-            return NGX_DECLINED;
+            return 0;
         }
 
         second = (uint32_t) (now / 1000);
 
         if (slot->used != second) {
-            /* of another entry by now, at worst: it looks used */
+            /* at worst, another entry that is there by now looks used */
             __atomic_store_n(&slot->used, second, __ATOMIC_RELAXED);
         }
 
-        return NGX_OK;
+        return 1;
     }
 
-    return NGX_DECLINED;
+    return 0;
 }
 
 
@@ -251,7 +247,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
 }
 
 
-/* 1 when nothing was written since "state" was read */
+/* 1: the slot was not written since "state" was read */
 
 static ngx_inline ngx_uint_t
 perm_cache_valid(perm_cache_slot_t *slot, uint64_t state)
@@ -279,7 +275,7 @@ perm_cache_change_slots(perm_cache_t *cache, perm_str_t gateway,
 }
 
 
-/* the numbers of a slot that is being written may be anything */
+/* masks the numbers: in a slot that is being written they may be anything */
 
 static ngx_inline perm_generation_t
 perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
@@ -320,6 +316,7 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_grants_t grants, ngx_uint_t live, int64_t fetched,
     perm_generation_t generation)
 {
+    ngx_uint_t           own;
     perm_cache_slot_t   *slot, values;
     perm_slots_class_t  *natural;
     perm_slots_place_t   place;
@@ -346,40 +343,37 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 
     ngx_shmtx_lock(cache->mutex);
 
-    if (perm_cache_find_own(natural, tuple, hash, &place) == NGX_OK) {
+    own = perm_cache_find_own(natural, tuple, hash, &place);
 
-        slot = perm_cache_slot(&place);
+    if (!own
+        && perm_slots_find_room(natural, hash, perm_cache_kind, NULL,
+                                values.used, live ? 0 : PERM_CACHE_DENIED,
+                                &place)
+           != NGX_OK)
+    {
+        goto done;
+    }
 
+    slot = perm_cache_slot(&place);
+
+    if (own) {
         if (perm_cache_outdated(slot, &values)) {
             goto done;
         }
 
-        /* a refresh is no use of it */
+        /* a refresh does not count as use */
         values.used = slot->used;
+    }
 
+    if (!perm_cache_unused(&place)) {
         cache->entries--;
         cache->denied -= !slot->live;
+        cache->evicted += !own;
 
-    } else if (perm_slots_find_room(natural, hash, perm_cache_kind, NULL,
-                                    values.used, live ? 0 : PERM_CACHE_DENIED,
-                                    &place)
-               == NGX_OK)
-    {
-        slot = perm_cache_slot(&place);
-
-        if (!perm_cache_unused(&place)) {
-            cache->entries--;
-            cache->denied -= !slot->live;
-            cache->evicted++;
-
-            if (slot->live) {
-                cache->displaced++;
-                cache->displacing = ngx_time();
-            }
+        if (!own && slot->live) {
+            cache->displaced++;
+            cache->displacing = ngx_time();
         }
-
-    } else {
-        goto done;
     }
 
     perm_cache_fill(&place, tuple, hash, &values);
@@ -408,7 +402,7 @@ perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
 }
 
 
-static ngx_int_t
+static ngx_uint_t
 perm_cache_find_own(perm_slots_class_t *natural, perm_tuple_t *tuple,
     uint64_t hash, perm_slots_place_t *place)
 {
@@ -422,11 +416,11 @@ perm_cache_find_own(perm_slots_class_t *natural, perm_tuple_t *tuple,
         if (!perm_cache_unused(place)
             && perm_tuple_equal(tuple, &perm_cache_slot(place)->names))
         {
-            return NGX_OK;
+            return 1;
         }
     }
 
-    return NGX_DECLINED;
+    return 0;
 }
 
 
@@ -440,7 +434,7 @@ perm_cache_unused(perm_slots_place_t *place)
 }
 
 
-/* denials make room for grants, grants for each other only */
+/* denials make room for all, grants only for other grants */
 
 static perm_slots_kind_t
 perm_cache_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
@@ -479,8 +473,8 @@ perm_cache_outdated(perm_cache_slot_t *slot, perm_cache_slot_t *values)
 
 
 /*
- * Odd, the slot, even: readers rely on this order, and so does the next writer
- * where this one is killed.
+ * The order is: an odd number, the slot, an even number.  Readers rely on it,
+ * and so does the next writer if this one is killed.
  */
 
 static void

@@ -1,7 +1,7 @@
 
 /*
- * The table of grants: what Redis said of a tuple, and how far that can still
- * be trusted.  Expiries are cached, never verdicts.
+ * The table of grants: what Redis answered for a tuple, and whether a change
+ * may have been missed since.  It has expiries, never decisions.
  */
 
 
@@ -21,12 +21,12 @@ typedef struct perm_cache_slot_s  perm_cache_slot_t;
 
 
 /*
- * Counters that only grow.  "epoch" is one for the whole table: it moves when
- * changes may have been missed.  Those of "change" are for two hash slots of
- * (gateway, app): both move when that key was pushed as changed.  A key of
- * which one stands still was not, whatever shares a slot with it.
- * "untracked": the server that answered may not push changes, so that the
- * answer is used as stale only.
+ * Counters that only grow.  The table has one "epoch", which moves when changes
+ * may have been missed.  "change" are the counters of two hash slots of
+ * (gateway, app): both move when that key is pushed as changed.  If one of them
+ * did not move, the key has not changed, and the other counter moved for
+ * another key.  "untracked": the server that answered may not push changes, and
+ * the answer is used as stale only.
  */
 
 typedef struct {
@@ -49,10 +49,10 @@ typedef struct {
     int64_t            fetched;     /* ms, monotonic: ngx_current_msec */
     perm_generation_t  generation;  /* from before the fetch was sent */
 
-    ngx_uint_t         trusted;     /* nothing was or can have been missed */
+    ngx_uint_t         trusted;     /* no change of it can have been missed */
     ngx_uint_t         unchanged;   /* no change of its key was pushed */
 
-    /* where it is, for perm_cache_claim() and perm_cache_accessed() */
+    /* for perm_cache_claim() and perm_cache_accessed() */
     perm_cache_slot_t *slot;
     uint32_t           sequence;
 } perm_cache_entry_t;
@@ -68,10 +68,7 @@ typedef struct {
 } perm_cache_stat_t;
 
 
-/*
- * About "size" bytes of the slab pool; NULL when it does not fit.  "seed" is
- * that of the hashes.
- */
+/* "seed" of the hashes; NULL when "size" bytes of the slab pool do not fit */
 
 perm_cache_t *perm_cache_create(ngx_slab_pool_t *shpool, size_t size,
     uint64_t seed);
@@ -87,7 +84,7 @@ ngx_int_t perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple,
     uint64_t hash, ngx_msec_t now, perm_cache_entry_t *entry);
 
 
-/* to be read before a lookup is sent to Redis, and stored with its answer */
+/* read it before a lookup is sent to Redis, and store it with the answer */
 
 perm_generation_t perm_cache_generation(perm_cache_t *cache,
     perm_str_t gateway, perm_str_t app);
@@ -95,9 +92,9 @@ perm_generation_t perm_cache_generation(perm_cache_t *cache,
 
 /*
  * Stores an answer under the zone's mutex, in place of an older one for the
- * same tuple.  "live" tells a known grant from a denial: denials make room for
- * grants, never the other way round, and have a bounded share.  A grant takes
- * a bigger slot than it needs before it makes another one go.  An answer whose
+ * same tuple.  "live": a grant, not a denial.  Denials make room for grants,
+ * never the other way round, and have a bounded share.  A grant takes a bigger
+ * slot than it needs before it displaces another grant.  An answer whose
  * generation is not current any more is stored, too, but not trusted; it never
  * replaces a newer one.
  */
@@ -107,10 +104,7 @@ void perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_generation_t generation);
 
 
-/*
- * Stores a grant that a state file or another zone knew: it is used as stale
- * only, until Redis says more.
- */
+/* stores a grant of a state file or another zone, for use as stale only */
 
 void perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_grants_t grants, int64_t fetched);
@@ -122,13 +116,13 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app);
 
 
-/* changes may have been missed: nothing that was fetched before is trusted */
+/* changes may have been missed: no entry that is here is trusted any more */
 
 void perm_cache_distrust(perm_cache_t *cache);
 
 
 /*
- * perm_cache_mark() notes where the counters of changes are now.  Then
+ * perm_cache_mark() notes the counters of changes.  After that
  * perm_cache_unchanged_at_mark() is 1 for an entry that was unchanged at that
  * time, or was fetched later.
  */
@@ -139,8 +133,8 @@ ngx_uint_t perm_cache_unchanged_at_mark(perm_cache_t *cache,
 
 
 /*
- * 1 for one caller in all workers per fetched entry, and again when it was not
- * refreshed within "retry" ms: that one refreshes it ahead of its end.
+ * 1: the caller is to refresh the entry ahead of its end.  One caller of all
+ * workers gets that, and another one if "retry" ms later it is not refreshed.
  */
 
 ngx_uint_t perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now,
@@ -148,8 +142,8 @@ ngx_uint_t perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now,
 
 
 /*
- * Whether an access in this second (unix seconds) was noted for this very
- * entry, and noting it: a hint that spares the recorder's work.
+ * Whether an access of this entry was noted in this second (unix seconds), and
+ * noting it.  This is a hint, which saves calls of the recorder.
  */
 
 ngx_uint_t perm_cache_accessed(perm_cache_entry_t *entry, time_t now);
@@ -162,7 +156,7 @@ void perm_cache_stat(perm_cache_t *cache, perm_cache_stat_t *stat);
 /*
  * Walks the table without a lock, a bounded number of slots a call.  *cursor
  * is 0 at first.  Returns NGX_OK with an entry and its names copied into
- * "names" (PERM_TUPLE_MAX bytes), NGX_AGAIN when this call's bound is reached,
+ * "names" (PERM_TUPLE_MAX bytes), NGX_AGAIN when the bound is reached, or
  * NGX_DONE at the end.
  */
 

@@ -44,14 +44,14 @@ perm_expiring_note(perm_records_t *records, perm_tuple_t *tuple,
 }
 
 
-/* most grants do not end soon, and are not in the list: no lock for those */
+/* takes no lock for most grants: they do not end soon, and are not listed */
 
 static void
 perm_expiring_update(perm_records_t *records, perm_tuple_t *grant,
     int64_t expires, time_t now)
 {
     uint64_t                hash;
-    ngx_uint_t              i, soon;
+    ngx_uint_t              i, soon, known;
     perm_expiring_entry_t  *entry;
 
     soon = perm_expiring_soon(expires, now);
@@ -66,38 +66,28 @@ perm_expiring_update(perm_records_t *records, perm_tuple_t *grant,
     }
 
     i = perm_records_find(records, grant, 0, hash, 0, records->n);
+    known = (i != PERM_RECORDS_NONE);
 
-    if (soon) {
+    if (soon && !known) {
+        i = perm_expiring_place(records, expires, now);
+    }
 
-        if (i != PERM_RECORDS_NONE) {
-            entry = perm_records_write(records, i, now);
-
-        } else {
-            i = perm_expiring_place(records, expires, now);
-
-            if (i == PERM_RECORDS_NONE) {
-                goto done;
-            }
-
-            entry = perm_records_replace(records, i, grant, 0, now);
-        }
-
+    if (soon && i != PERM_RECORDS_NONE) {
+        entry = perm_records_write(records, i, known ? NULL : grant, 0, now);
         entry->expires = expires;
         perm_records_written(records, i, hash, expires);
 
-    } else if (i != PERM_RECORDS_NONE) {
+    } else if (known) {
         records->keys[i].weight = 0;
     }
-
-done:
 
     perm_trylock_leave(&records->lock);
 }
 
 
 /*
- * The place for a grant that ends then: a free record, or one whose grant has
- * ended, or the one whose grant ends last, where that is later.
+ * The place for a grant that ends then: a record that is free or whose grant
+ * has ended, or the one whose grant ends last if that is later.
  */
 
 static ngx_uint_t

@@ -1,6 +1,6 @@
 
 /*
- * Grants in use that end soon: of those that allowed a request.
+ * Grants that allowed a request and end soon.
  */
 
 
@@ -33,9 +33,9 @@ ngx_uint_t perm_expiring_soon(int64_t expires, time_t now);
 /*
  * Notes the grant that decided a request: for each answer of Redis, and for a
  * cached one if the grant ends soon.  "expires" is that of the decision.  A
- * grant that ends soon is kept, one that was renewed or is gone is removed.
- * Without room the grant that ends last is left out.  Never waits: while
- * another worker holds the lock, nothing is noted.
+ * grant that ends soon is listed, and one that was renewed or is gone leaves
+ * the list.  If it is full, the grant that ends last is left out.  It never
+ * waits: while another worker holds the lock, nothing is noted.
  */
 
 void perm_expiring_note(perm_records_t *records, perm_tuple_t *tuple,
@@ -50,8 +50,8 @@ ngx_uint_t perm_expiring_count(perm_records_t *records, time_t now,
     ngx_uint_t counts[PERM_EXPIRING_WINDOWS]);
 
 /*
- * Copies out those that have not ended, soonest first; returns how many.  Room
- * for PERM_EXPIRING_MAX.
+ * Copies out those that have not ended, the next one first, into
+ * entries[PERM_EXPIRING_MAX]; returns how many.
  */
 
 ngx_uint_t perm_expiring_list(perm_records_t *records, time_t now,

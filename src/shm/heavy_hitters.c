@@ -2,19 +2,20 @@
 #include "shm/heavy_hitters.h"
 
 
-static void perm_heavy_hitters_count(perm_records_t *records,
-    perm_tuple_t *tuple, perm_reason_t reason, ngx_uint_t first,
-    ngx_uint_t end, time_t now);
 static int ngx_libc_cdecl perm_heavy_hitters_order(const void *one,
     const void *two);
 
+
+/* a new record takes the place of the lightest one, and inherits its count */
 
 void
 perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
     perm_reason_t reason, time_t now)
 {
-    ngx_uint_t    strangers;
-    perm_tuple_t  valid;
+    uint64_t                     hash;
+    ngx_uint_t                   i, k, first, end;
+    perm_tuple_t                 valid;
+    perm_heavy_hitters_entry_t  *entry;
 
     if (!perm_name_gateway_valid(tuple->gateway)
         || !perm_name_resource_valid(tuple->resource))
@@ -28,40 +29,26 @@ perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
         valid.app.len = 0;
     }
 
-    if (!perm_trylock_enter(&records->lock)) {
-        return;
-    }
-
-    strangers = records->n - records->n / 4;
+    first = 0;
+    end = records->n - records->n / 4;
 
     if (reason == PERM_GATEWAY_GRANT_EXPIRED
         || reason == PERM_RESOURCE_GRANT_EXPIRED)
     {
-        perm_heavy_hitters_count(records, &valid, reason, strangers,
-                                 records->n, now);
-    } else {
-        perm_heavy_hitters_count(records, &valid, reason, 0, strangers, now);
+        first = end;
+        end = records->n;
     }
 
-    perm_trylock_leave(&records->lock);
-}
+    hash = perm_records_hash(records, &valid, reason);
 
+    if (!perm_trylock_enter(&records->lock)) {
+        return;
+    }
 
-/* a new one takes the place of the lightest, and inherits its count */
-
-static void
-perm_heavy_hitters_count(perm_records_t *records, perm_tuple_t *tuple,
-    perm_reason_t reason, ngx_uint_t first, ngx_uint_t end, time_t now)
-{
-    uint64_t                     hash;
-    ngx_uint_t                   i, k;
-    perm_heavy_hitters_entry_t  *entry;
-
-    hash = perm_records_hash(records, tuple, reason);
-    i = perm_records_find(records, tuple, reason, hash, first, end);
+    i = perm_records_find(records, &valid, reason, hash, first, end);
 
     if (i != PERM_RECORDS_NONE) {
-        entry = perm_records_write(records, i, now);
+        entry = perm_records_write(records, i, NULL, 0, now);
 
     } else {
         i = first;
@@ -72,7 +59,7 @@ perm_heavy_hitters_count(perm_records_t *records, perm_tuple_t *tuple,
             }
         }
 
-        entry = perm_records_replace(records, i, tuple, reason, now);
+        entry = perm_records_write(records, i, &valid, reason, now);
         entry->error = records->keys[i].weight;
         entry->count = entry->error;
     }
@@ -80,6 +67,7 @@ perm_heavy_hitters_count(perm_records_t *records, perm_tuple_t *tuple,
     entry->count++;
 
     perm_records_written(records, i, hash, entry->count);
+    perm_trylock_leave(&records->lock);
 }
 
 

@@ -1,12 +1,12 @@
 
 /*
- * Who is refused most, and would be refused by dry run: a Space-Saving sketch
- * (Metwally, Agrawal, El Abbadi, 2005) of (gateway, resource, app, reason).
+ * The requests that are refused most, or would be without dry run: a
+ * Space-Saving sketch (Metwally, Agrawal, El Abbadi, 2005) of (gateway,
+ * resource, app, reason).
  *
  * Of N requests counted in n records, each that came more than N / n times is
- * in the list, and no count is too large by more than N / n.  Reasons that any
- * stranger can bring about have three quarters of the records for themselves,
- * so that made-up apps push out no app whose grant has ended.
+ * in the list, and no count is too large by more than N / n.  A quarter of the
+ * records is for grants that have ended: made-up apps cannot push these out.
  */
 
 
@@ -24,24 +24,23 @@
 typedef struct {
     perm_record_t   record;    /* its kind is the reason; an invalid or absent
                                   app has len 0 */
-    ngx_uint_t      count;     /* never too small, but for requests while
-                                  another worker held the lock */
+    ngx_uint_t      count;     /* too small only by requests while another
+                                  worker held the lock */
     ngx_uint_t      error;     /* by how much it may be too large */
 } perm_heavy_hitters_entry_t;
 
 
 /*
- * Never waits: while another worker holds the lock, the request is not counted
- * here (the counters of the status have it).  Nor is it with a gateway or
- * resource that is no valid name.
+ * Counts a request.  It never waits: requests are left out while another worker
+ * holds the lock, and those without a valid gateway and resource.
  */
 
 void perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
     perm_reason_t reason, time_t now);
 
 /*
- * Copies the list out, in the order of count less error; returns how many.
- * Room for PERM_HEAVY_HITTERS_MAX.
+ * Copies out the list, the largest (count - error) first, into
+ * entries[PERM_HEAVY_HITTERS_MAX]; returns how many.
  */
 
 ngx_uint_t perm_heavy_hitters_list(perm_records_t *records,

@@ -9,14 +9,14 @@
 
 
 /*
- * A slot is the names of a tuple.  Its numbers are in arrays, so that finding
- * what is pending reads little memory.
+ * A slot has the names of a tuple.  Its numbers are in arrays, so that a search
+ * for pending accesses reads little memory.
  *
- * "words" hold the version of the slot in the upper half and the newest access
- * (unix seconds) in the lower one.  An odd version: the slot is being given to
- * another tuple by the holder of the zone's mutex, or that one died.  "acked"
- * are alike, with the newest acknowledged access; with another version they
- * say nothing.  An access is pending as long as it is newer than that.
+ * The upper half of a word in "words" is the version of the slot, the lower one
+ * its newest access (unix seconds).  An odd version: the holder of the zone's
+ * mutex gives the slot to another tuple, or died over it.  A word in "acked" is
+ * the same with the newest acknowledged access; one of another version means
+ * nothing.  An access is pending while its word is greater than that.
  */
 
 struct perm_recorder_s {
@@ -26,7 +26,7 @@ struct perm_recorder_s {
     uint32_t            *since;         /* unix second: turned pending */
     ngx_shmtx_t         *mutex;
 
-    /* written: not next to fields that are only read */
+    /* the counters are written: another line than what is only read */
     u_char               padding[64];
 
     ngx_atomic_t         recorded;
@@ -45,20 +45,20 @@ struct perm_recorder_s {
     ((perm_tuple_names_t *) perm_slots_at(place))
 
 
-static ngx_int_t perm_recorder_update(perm_recorder_t *recorder,
+static ngx_uint_t perm_recorder_update(perm_recorder_t *recorder,
     perm_slots_class_t *natural, perm_tuple_t *tuple, uint64_t hash,
     uint32_t now);
-static ngx_int_t perm_recorder_touch(perm_recorder_t *recorder,
+static ngx_uint_t perm_recorder_touch(perm_recorder_t *recorder,
     perm_slots_place_t *place, perm_tuple_t *tuple, uint32_t now);
 static ngx_int_t perm_recorder_insert(perm_recorder_t *recorder,
     perm_slots_class_t *natural, perm_tuple_t *tuple, uint64_t hash,
     uint32_t now);
 static perm_slots_kind_t perm_recorder_kind(void *table,
     perm_slots_place_t *place, uint32_t *stamp);
-static ngx_int_t perm_recorder_free(perm_recorder_t *recorder, uint32_t n);
+static ngx_uint_t perm_recorder_free(perm_recorder_t *recorder, uint32_t n);
 static ngx_uint_t perm_recorder_pending(perm_recorder_t *recorder,
     ngx_uint_t n, uint64_t *word);
-static ngx_int_t perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
+static ngx_uint_t perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
     perm_recorder_access_t *access);
 
 
@@ -112,9 +112,7 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 
     natural = perm_slots_natural(recorder->classes, tuple);
 
-    if (perm_recorder_update(recorder, natural, tuple, hash, (uint32_t) now)
-        == NGX_OK)
-    {
+    if (perm_recorder_update(recorder, natural, tuple, hash, (uint32_t) now)) {
         return NGX_OK;
     }
 
@@ -132,9 +130,9 @@ perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 }
 
 
-/* a known tuple: NGX_OK, or NGX_DECLINED when it is none */
+/* 1: the tuple is known */
 
-static ngx_int_t
+static ngx_uint_t
 perm_recorder_update(perm_recorder_t *recorder, perm_slots_class_t *natural,
     perm_tuple_t *tuple, uint64_t hash, uint32_t now)
 {
@@ -144,23 +142,21 @@ perm_recorder_update(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
     while (perm_slots_probe_next(&probe)) {
 
-        if (perm_recorder_touch(recorder, &probe.place, tuple, now)
-            == NGX_OK)
-        {
-            return NGX_OK;
+        if (perm_recorder_touch(recorder, &probe.place, tuple, now)) {
+            return 1;
         }
     }
 
-    return NGX_DECLINED;
+    return 0;
 }
 
 
 /*
- * The names were read under the version that the exchange insists on, so that
- * it cannot land on another tuple.
+ * 1: the slot has the tuple.  The exchange insists on the version under which
+ * the names were read, so that it cannot change the slot of another tuple.
  */
 
-static ngx_int_t
+static ngx_uint_t
 perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
     perm_tuple_t *tuple, uint32_t now)
 {
@@ -176,12 +172,12 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
     if ((version & 1)
         || !perm_tuple_equal(tuple, perm_recorder_names(place)))
     {
-        return NGX_DECLINED;
+        return 0;
     }
 
     do {
         if (perm_recorder_version(word) != version) {
-            return NGX_DECLINED;
+            return 0;
         }
 
         if (__atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED) >= word) {
@@ -204,7 +200,7 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
         (void) ngx_atomic_fetch_add(&recorder->recorded, 1);
     }
 
-    return NGX_OK;
+    return 1;
 }
 
 
@@ -217,7 +213,7 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
     /* another worker may have been first */
 
-    if (perm_recorder_update(recorder, natural, tuple, hash, now) == NGX_OK) {
+    if (perm_recorder_update(recorder, natural, tuple, hash, now)) {
         return NGX_OK;
     }
 
@@ -231,7 +227,7 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
         n = perm_slots_number(&place);
 
-    } while (perm_recorder_free(recorder, n) != NGX_OK);
+    } while (!perm_recorder_free(recorder, n));
 
     /* the version is odd: nobody else touches the slot */
 
@@ -257,9 +253,8 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
 
 
 /*
- * A pending access makes no room.  A slot that is not in use, of a bigger class
- * too, is taken before one whose access was acknowledged: a known tuple costs
- * less to record again.
+ * A pending access makes no room.  An acknowledged one is dear, since a known
+ * tuple costs less to record again.
  */
 
 static perm_slots_kind_t
@@ -287,37 +282,32 @@ perm_recorder_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
 }
 
 
-/* makes the version odd, unless a newer second has come in meanwhile */
+/* makes the version odd; 0: a newer second has come in meanwhile */
 
-static ngx_int_t
+static ngx_uint_t
 perm_recorder_free(perm_recorder_t *recorder, uint32_t n)
 {
-    uint64_t  word, acked, odd;
+    uint64_t  word, odd;
 
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
     if (perm_recorder_version(word) & 1) {
-        return NGX_OK;
-    }
-
-    acked = __atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE);
-
-    if (acked < word) {
-        return NGX_DECLINED;
+        return 1;
     }
 
     odd = word + perm_recorder_word(1, 0);
 
-    if (!__atomic_compare_exchange_n(&recorder->words[n], &word, odd, 0,
-                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) < word
+        || !__atomic_compare_exchange_n(&recorder->words[n], &word, odd, 0,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
     {
-        return NGX_DECLINED;
+        return 0;
     }
 
     /* the odd version before the slot is written */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    return NGX_OK;
+    return 1;
 }
 
 
@@ -333,15 +323,12 @@ perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     for (walked = 0; walked < PERM_RECORDER_WALK && taken < n; walked++) {
 
         if (*cursor < end
-            && perm_recorder_copy(recorder, *cursor, &accesses[taken])
-               == NGX_OK)
+            && perm_recorder_copy(recorder, *cursor, &accesses[taken]))
         {
             taken++;
         }
 
-        (*cursor)++;
-
-        if (*cursor >= end) {
+        if (++*cursor >= end) {
             *cursor = 0;
             break;
         }
@@ -362,9 +349,9 @@ perm_recorder_pending(perm_recorder_t *recorder, ngx_uint_t n, uint64_t *word)
 }
 
 
-/* NGX_DECLINED: nothing is pending there */
+/* 0: nothing is pending there */
 
-static ngx_int_t
+static ngx_uint_t
 perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
     perm_recorder_access_t *access)
 {
@@ -372,7 +359,7 @@ perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
     perm_slots_place_t  place;
 
     if (!perm_recorder_pending(recorder, n, &word)) {
-        return NGX_DECLINED;
+        return 0;
     }
 
     place = perm_slots_place(recorder->classes, n);
@@ -381,7 +368,7 @@ perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
                         perm_recorder_names(&place), place.class->names_max)
         != NGX_OK)
     {
-        return NGX_DECLINED;
+        return 0;
     }
 
     access->slot = n;
@@ -393,8 +380,7 @@ perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
 
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
 
-    return (perm_recorder_version(word) == access->version) ? NGX_OK
-                                                             : NGX_DECLINED;
+    return perm_recorder_version(word) == access->version;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The table of last accesses: the newest second of each tuple that a grant
- * allowed, until Redis has acknowledged it.
+ * The table of last accesses: the newest second in which a grant allowed a
+ * tuple, until Redis has acknowledged it.
  */
 
 
@@ -35,8 +35,8 @@ typedef struct {
     ngx_uint_t      dropped;   /* for want of room, since start */
     ngx_uint_t      pending;
     ngx_uint_t      capacity;
-    time_t          oldest;    /* unix seconds when the oldest pending one
-                                  turned pending, 0: none */
+    time_t          oldest;    /* unix second since when an access is pending,
+                                  0: none is */
 } perm_recorder_stat_t;
 
 
@@ -46,13 +46,12 @@ perm_recorder_t *perm_recorder_create(ngx_slab_pool_t *shpool, size_t size);
 
 
 /*
- * Records an access, unless a newer one of that tuple is pending.  A known
- * tuple's newer second is one atomic exchange; a new tuple takes the zone's
- * mutex for a moment.  It gets a slot that is not in use, a bigger one than it
- * needs if that is all there is, or one whose access is acknowledged.  Nothing
- * that was pending is lost when the caller is killed anywhere in here.
- * "hash" is perm_tuple_hash().  NGX_DECLINED: there is no room, which is
- * counted as dropped.
+ * Records an access, unless a newer one of that tuple is pending.  For a known
+ * tuple this is one atomic exchange; a new one takes the zone's mutex, and gets
+ * a slot that is free, a bigger one than it needs if no other is, or one whose
+ * access is acknowledged.  If the caller is killed, nothing is lost that was
+ * pending.  "hash" is perm_tuple_hash().  NGX_DECLINED: there is no room, which
+ * is counted as dropped, or the access is not valid.
  */
 
 ngx_int_t perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
@@ -60,9 +59,9 @@ ngx_int_t perm_recorder_record(perm_recorder_t *recorder, perm_tuple_t *tuple,
 
 
 /*
- * Copies out up to "n" pending accesses, walking on from *cursor (any value)
- * without a lock over a bounded number of slots.  Returns how many; *cursor is
- * 0 again when the end of the table was reached.
+ * Copies out up to "n" pending accesses, and returns how many.  It walks from
+ * *cursor (any value) over a bounded number of slots, without a lock.  *cursor
+ * is 0 again when the end of the table was reached.
  */
 
 ngx_uint_t perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,

@@ -53,7 +53,7 @@ perm_records_find(perm_records_t *records, perm_tuple_t *tuple,
         record = perm_records_at(records, i);
 
         if (record->kind == kind
-            && !perm_trylock_torn(&record->sequence)
+            && (record->sequence & 1) == 0
             && perm_tuple_equal(tuple, &record->names))
         {
             return i;
@@ -65,32 +65,24 @@ perm_records_find(perm_records_t *records, perm_tuple_t *tuple,
 
 
 void *
-perm_records_write(perm_records_t *records, ngx_uint_t i, time_t now)
+perm_records_write(perm_records_t *records, ngx_uint_t i, perm_tuple_t *tuple,
+    ngx_uint_t kind, time_t now)
 {
     perm_record_t  *record;
 
     record = perm_records_at(records, i);
 
     perm_trylock_write(&record->sequence);
+
+    if (tuple) {
+        ngx_memzero(record + 1, records->size - sizeof(perm_record_t));
+
+        perm_tuple_put(&record->names, tuple);
+        record->kind = kind;
+        record->first = now;
+    }
+
     record->last = now;
-
-    return record;
-}
-
-
-void *
-perm_records_replace(perm_records_t *records, ngx_uint_t i,
-    perm_tuple_t *tuple, ngx_uint_t kind, time_t now)
-{
-    perm_record_t  *record;
-
-    record = perm_records_write(records, i, now);
-
-    ngx_memzero(record + 1, records->size - sizeof(perm_record_t));
-
-    perm_tuple_put(&record->names, tuple);
-    record->kind = kind;
-    record->first = now;
 
     return record;
 }

@@ -1,13 +1,13 @@
 
 /*
- * A bounded table of records in shared memory, each of a tuple: the lists that
- * the status shows are made of it.
+ * A bounded table of records in shared memory, each of a tuple, for the lists
+ * of the status.
  *
- * A writer holds the try-lock of the table, or leaves its record out.  A reader
- * takes no lock: it copies a record, and sees by the sequence number that it
- * was written meanwhile.  A worker that is killed leaves the lock, which the
- * next writer takes over, and an odd sequence number: that record is neither
- * found nor listed until another one takes its place.
+ * A writer that cannot have the try-lock of the table leaves its record out.  A
+ * reader takes no lock: it copies a record, and compares the sequence number.
+ * A killed worker may leave the lock, which the next writer takes over, and an
+ * odd sequence number: then the record is neither found nor listed until it is
+ * replaced.
  */
 
 
@@ -34,11 +34,11 @@ typedef struct {
 } perm_record_t;
 
 
-/* hashes and weights lie close together: they are searched */
+/* apart from the records, since searches read many of them */
 
 typedef struct {
     uint64_t              hash;       /* of the key, written last */
-    int64_t               weight;     /* as the list likes; 0: free */
+    int64_t               weight;     /* its meaning is the list's; 0: free */
 } perm_records_key_t;
 
 
@@ -85,20 +85,20 @@ ngx_uint_t perm_records_find(perm_records_t *records, perm_tuple_t *tuple,
 
 
 /*
- * For the holder of the lock, around changes of a record: the first two return
- * it.  perm_records_replace() puts another key there; all else is 0 then.
+ * For the holder of the lock, before and after changes of a record, which the
+ * first one returns.  "tuple", with "kind", is a new key, and the rest of the
+ * record is zeroed then; NULL: the key stays.
  */
 
-void *perm_records_write(perm_records_t *records, ngx_uint_t i, time_t now);
-void *perm_records_replace(perm_records_t *records, ngx_uint_t i,
+void *perm_records_write(perm_records_t *records, ngx_uint_t i,
     perm_tuple_t *tuple, ngx_uint_t kind, time_t now);
 void perm_records_written(perm_records_t *records, ngx_uint_t i, uint64_t hash,
     int64_t weight);
 
 
 /*
- * Copies out the records with at least this weight, 1 or more, in order, which
- * is qsort()'s; "copies" has room for all records.  Returns how many.
+ * Copies out the records of at least this weight (1 or more), sorted by "order"
+ * as qsort() does it; "copies" has room for all records.  Returns how many.
  */
 
 ngx_uint_t perm_records_list(perm_records_t *records, void *copies,

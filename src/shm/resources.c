@@ -80,7 +80,7 @@ perm_resources_add(perm_records_t *records, perm_tuple_t *tuple,
         for (i = 0; i < end && records->keys[i].weight; i++) { /* void */ }
 
         if (i < end) {
-            (void) perm_records_replace(records, i, tuple, 0, now);
+            (void) perm_records_write(records, i, tuple, 0, now);
             perm_records_written(records, i, hash, 1);
 
         } else {

@@ -1,7 +1,7 @@
 
 /*
- * The policy of each (gateway, resource) as last seen, and how many requests
- * were allowed and refused there, or would be refused by dry run.
+ * The last policy of each (gateway, resource), and how many requests were
+ * allowed and refused there, or would be refused without dry run.
  */
 
 
@@ -20,7 +20,7 @@ typedef struct {
     perm_record_t   record;     /* without an app */
     ngx_atomic_t    policy;     /* perm_policy_t of the last request noted */
     ngx_atomic_t    dry_run;    /* likewise: 1 with dry run on */
-    ngx_atomic_t    allowed;    /* hits and "open" are sampled, so about */
+    ngx_atomic_t    allowed;    /* about, since hits are sampled */
     ngx_atomic_t    denied;
     ngx_atomic_t    failed;
     ngx_atomic_t    would_deny;
@@ -28,12 +28,11 @@ typedef struct {
 
 
 /*
- * To be called for "weight" requests at a time: 1 for a request that was not
- * allowed or no hit; hits and "open" may be sampled.  "dry_run": the
- * location's.  A resource keeps its place until the zone ends; refused requests
- * alone fill no more than half of the places, since a variable may take the
- * name from the request.  Names that are not valid are left out.  Takes no
- * lock for a known resource, never waits.
+ * Notes a request that stands for "weight" ones: more than 1 for a hit of the
+ * sample.  "dry_run" is the location's.  A resource keeps its place until the
+ * zone ends.  Refused requests fill no more than half of the places, since a
+ * variable may take the name from the request.  Names that are not valid are
+ * left out.  It takes no lock for a known resource, and never waits.
  */
 
 void perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
@@ -41,8 +40,8 @@ void perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
     ngx_uint_t weight, time_t now);
 
 /*
- * Copies the list out, most refused or would-be refused first; returns how
- * many.  Room for PERM_RESOURCES_MAX.
+ * Copies out the list, the most refused first, into
+ * entries[PERM_RESOURCES_MAX]; returns how many.
  */
 
 ngx_uint_t perm_resources_list(perm_records_t *records,

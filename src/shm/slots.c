@@ -48,7 +48,7 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
         first += classes[i].buckets * PERM_SLOTS_BUCKET;
     }
 
-    /* one piece each: the slab pool gives whole pages, and a zone is small */
+    /* one allocation each, since the slab pool gives whole pages */
 
     slots = ngx_slab_calloc(shpool, bytes);
     tags = ngx_slab_calloc(shpool, first * sizeof(uint32_t));
@@ -74,35 +74,31 @@ perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,
     perm_slots_kind_pt ask, void *table, uint32_t now, ngx_uint_t share,
     perm_slots_place_t *place)
 {
-    ngx_uint_t           kind;
     perm_slots_class_t  *class;
-    perm_slots_place_t   best[PERM_SLOTS_KEPT];
+    perm_slots_place_t   dear, best[PERM_SLOTS_KEPT];
 
-    place->class = NULL;
+    class = natural;
+    dear.class = NULL;
 
-    for (class = natural; /* void */ ; class++) {
-
+    do {
         perm_slots_survey(class, hash, ask, table, now, share, best);
 
-        for (kind = PERM_SLOTS_FREE; kind <= PERM_SLOTS_CHEAP; kind++) {
-            if (best[kind].class) {
-                *place = best[kind];
-                return NGX_OK;
-            }
-        }
+        *place = best[PERM_SLOTS_FREE].class ? best[PERM_SLOTS_FREE]
+                                             : best[PERM_SLOTS_CHEAP];
 
-        if (share) {
-            return NGX_DECLINED;
-        }
-
-        if (place->class == NULL) {
-            *place = best[PERM_SLOTS_DEAR];
-        }
-
-        if (!class->bigger) {
+        if (place->class || share) {
             return place->class ? NGX_OK : NGX_DECLINED;
         }
-    }
+
+        if (dear.class == NULL) {
+            dear = best[PERM_SLOTS_DEAR];
+        }
+
+    } while ((class++)->bigger);
+
+    *place = dear;
+
+    return place->class ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -153,7 +149,7 @@ perm_slots_survey(perm_slots_class_t *class, uint64_t hash,
             }
         }
 
-        /* the emptier bucket gives its free slot: so both fill evenly */
+        /* a free slot of the emptier bucket, so that both fill evenly */
 
         if (free.class && n[PERM_SLOTS_FREE] > most
             && (share == 0 || n[PERM_SLOTS_CHEAP] < share))

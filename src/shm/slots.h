@@ -2,8 +2,8 @@
 /*
  * Where a tuple may be in a table of the zone.  A table has classes of slots,
  * each for longer names than the one before.  A tuple is in one of two buckets
- * of eight slots of a class: the first class that its names fit into, or a
- * bigger one when that had no room.  Tags tell the slots of a bucket apart.
+ * of a class: of the first class that its names fit into, or of a bigger one
+ * if that had no room.  A slot has a tag, which is a part of the hash.
  */
 
 
@@ -30,10 +30,8 @@ typedef struct {
 } perm_slots_size_t;
 
 
-/* two tags' buckets share a cache line; a tag of 0 is a free slot */
-
 typedef struct {
-    uint32_t             *tags;
+    uint32_t             *tags;         /* 0: the slot was never used */
     u_char               *slots;
     size_t                slot_size;
     size_t                names_max;
@@ -61,17 +59,17 @@ typedef struct {
 } perm_slots_probe_t;
 
 
-/* may a slot be given to another tuple? */
+/* whether a slot may be given to another tuple */
 
 typedef enum {
     PERM_SLOTS_FREE = 0,
     PERM_SLOTS_CHEAP,                   /* yes */
-    PERM_SLOTS_DEAR,                    /* where no other slot can be */
+    PERM_SLOTS_DEAR,                    /* if no slot is free or cheap */
     PERM_SLOTS_KEPT                     /* no */
 } perm_slots_kind_t;
 
 
-/* "stamp" is set to the second when a cheap or dear slot was last used */
+/* sets "stamp" of a cheap or dear slot: the second when it was last used */
 
 typedef perm_slots_kind_t (*perm_slots_kind_pt)(void *table,
     perm_slots_place_t *place, uint32_t *stamp);
@@ -80,8 +78,6 @@ typedef perm_slots_kind_t (*perm_slots_kind_pt)(void *table,
 #define perm_slots_at(place)                                                  \
     ((place)->class->slots + (size_t) (place)->i * (place)->class->slot_size)
 
-
-/* never 0, which is the tag of a slot that was never used */
 
 static ngx_inline uint32_t
 perm_slots_tag(uint64_t hash)
@@ -94,7 +90,7 @@ perm_slots_tag(uint64_t hash)
 }
 
 
-/* the first slot of bucket n, 0 or 1; both may be the same */
+/* the first slot of bucket n (0 or 1); both may be the same bucket */
 
 static ngx_inline uint32_t
 perm_slots_first(uint64_t hash, uint32_t buckets, ngx_uint_t n)
@@ -111,10 +107,7 @@ perm_slots_first(uint64_t hash, uint32_t buckets, ngx_uint_t n)
 }
 
 
-/*
- * The class that the names of a tuple are meant for; the last one when they
- * are longer than names may be.
- */
+/* the first class that the names fit into; the last one if they are too long */
 
 static ngx_inline perm_slots_class_t *
 perm_slots_natural(perm_slots_class_t *classes, perm_tuple_t *tuple)
@@ -144,7 +137,7 @@ perm_slots_probe(perm_slots_probe_t *probe, perm_slots_class_t *natural,
 }
 
 
-/* 1 with the next slot in probe->place, 0 when there is none any more */
+/* 1 with the next slot in probe->place, or 0 */
 
 static ngx_inline ngx_uint_t
 perm_slots_probe_next(perm_slots_probe_t *probe)
@@ -176,7 +169,7 @@ perm_slots_probe_next(perm_slots_probe_t *probe)
 }
 
 
-/* of all classes */
+/* the number of slots of all classes */
 
 static ngx_inline uint32_t
 perm_slots_total(perm_slots_class_t *classes)
@@ -189,7 +182,7 @@ perm_slots_total(perm_slots_class_t *classes)
 }
 
 
-/* where slot n of all classes is, and its number */
+/* slot n of all classes, and the number of a slot */
 
 static ngx_inline perm_slots_place_t
 perm_slots_place(perm_slots_class_t *classes, ngx_uint_t n)
@@ -212,9 +205,9 @@ perm_slots_place(perm_slots_class_t *classes, ngx_uint_t n)
 
 
 /*
- * Lays classes out in "size" bytes of the slab pool.  "extra" bytes of them are
- * left for each slot, for arrays of the table.  Every class gets at least one
- * bucket.
+ * Allocates classes of "size" bytes less "extra" bytes for each slot, which the
+ * table needs for arrays.  Every class has at least one bucket.  NGX_ERROR: the
+ * slab pool, or "size", has no room.
  */
 
 ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
@@ -224,11 +217,13 @@ ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
 
 /*
  * Finds a slot for a new tuple, for the holder of the mutex.  The first class
- * with a free or cheap slot gives it, free ones first; else the dear slot is
- * taken that was not used for the longest time.  A "share" other than 0: the
- * tuple itself is a cheap one.  It gets a slot of the class of its names only,
- * no dear one, and no more than that many of a bucket.  "ask" returns the kind
- * of a slot; "now" is a second like its stamps.  NGX_DECLINED: no room.
+ * with a free or cheap slot gives it, a free one if there is one.  Otherwise
+ * the tuple gets the dear slot of the first class that has one.  Of cheap or
+ * dear slots the one is taken that was not used for the longest time.  A
+ * "share" other than 0: the tuple itself is cheap.  Then it gets no dear slot,
+ * only a slot of the first class, and no more than "share" of a bucket.  "ask"
+ * returns the kind of a slot; "now" is a second, as its stamps are.
+ * NGX_DECLINED: no room.
  */
 
 ngx_int_t perm_slots_find_room(perm_slots_class_t *natural, uint64_t hash,

@@ -28,7 +28,7 @@ perm_trylock_enter(perm_trylock_t *lock)
 
     holder = lock->holder;
 
-    /* this process does not hold it: a dead one had the same pid */
+    /* own pid: that of a dead process, since this one does not hold it */
 
     if (holder == (ngx_atomic_uint_t) ngx_pid
         || (holder != 0 && perm_trylock_dead(holder)))

@@ -29,16 +29,9 @@ void perm_trylock_leave(perm_trylock_t *lock);
 
 
 /*
- * A record's sequence number is odd while it is being written.  One that the
- * holder of the lock finds odd was left by a worker that died.
+ * A record's sequence number is odd while it is being written.  If the holder
+ * of the lock finds an odd one, the worker that wrote the record died.
  */
-
-static ngx_inline ngx_uint_t
-perm_trylock_torn(ngx_atomic_t *sequence)
-{
-    return *sequence & 1;
-}
-
 
 static ngx_inline void
 perm_trylock_write(ngx_atomic_t *sequence)
@@ -59,8 +52,8 @@ perm_trylock_written(ngx_atomic_t *sequence)
 
 
 /*
- * Copies a record of "size" bytes, whose sequence number is in it.  Returns
- * NGX_OK, or NGX_BUSY when it was being written all the time.
+ * Copies a record of "size" bytes with its sequence number.  Returns NGX_OK, or
+ * NGX_BUSY when the record was being written all the time.
  */
 
 ngx_int_t perm_trylock_read(void *copy, void *record, size_t size,

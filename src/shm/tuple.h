@@ -21,8 +21,8 @@
 
 
 /*
- * The names of a tuple, gateway, app and resource one after the other.  Where
- * it is the last member of a slot, "bytes" is as long as the slot.
+ * The names of a tuple: gateway, app and resource one after the other.  As the
+ * last member of a slot, "bytes" ends with the slot.
  */
 
 typedef struct {
@@ -34,25 +34,23 @@ typedef struct {
 
 
 /*
- * Seeded, so that nobody outside can choose names that collide.  Equal hashes
- * prove nothing: names are compared in full.
+ * The hash of a tuple, and another one of a key of grants.  The seed keeps
+ * callers from choosing names that collide.  Names with equal hashes may
+ * differ: they are compared in full.
  */
 
 uint64_t perm_tuple_hash(perm_tuple_t *tuple, uint64_t seed);
-
-/* of a key of grants: unlike the hash of any tuple */
-
 uint64_t perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed);
 
 
-/* compares in full; names of a slot that is being written may be anything */
+/* the names may be of a slot that is being written */
 
 ngx_uint_t perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names);
 
 
 /*
- * Copies the names of a slot that may be being written, at most "max" bytes,
- * and points the tuple to the copy.  NGX_DECLINED: they are longer.
+ * Copies the names, of a slot that may be being written, and points the tuple
+ * to the copy.  NGX_DECLINED: they are longer than "max" bytes.
  */
 
 ngx_int_t perm_tuple_copy(perm_tuple_t *tuple, char *bytes,
@@ -105,7 +103,7 @@ perm_tuple_put(perm_tuple_names_t *names, perm_tuple_t *tuple)
 }
 
 
-/* the tuple points into the names, which nobody writes meanwhile */
+/* points the tuple into the names */
 
 static ngx_inline void
 perm_tuple_get(perm_tuple_t *tuple, perm_tuple_names_t *names)

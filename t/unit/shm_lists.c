@@ -278,12 +278,12 @@ test_torn(void)
     ok(good == 100000 && torn == 0, "no record is read half written");
 
     perm_trylock_write(&shared->sequence);
-    ok(perm_trylock_torn(&shared->sequence), "one that was left half written");
+    ok((shared->sequence & 1), "one that was left half written");
     ok(perm_trylock_read(&copy, shared, sizeof(record_t), &shared->sequence)
        == NGX_BUSY, "is not read");
     perm_trylock_write(&shared->sequence);
     perm_trylock_written(&shared->sequence);
-    ok(!perm_trylock_torn(&shared->sequence), "the next writer heals it");
+    ok(!(shared->sequence & 1), "the next writer heals it");
 }
 
 
