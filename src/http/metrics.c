@@ -25,12 +25,16 @@ perm_metrics_start(void)
 void
 perm_metrics_count(perm_ctx_t *ctx)
 {
-    ngx_uint_t  allowed;
+    ngx_uint_t          allowed, dry_run;
+    perm_stats_cell_t  *stats;
 
+    stats = ctx->pmcf->stats;
     allowed = (ctx->decision.outcome == PERM_ALLOW);
+    dry_run = (!allowed && ctx->plcf->dry_run);
 
-    perm_stats_count(ctx->pmcf->stats, !allowed && ctx->plcf->dry_run,
-                     ctx->decision.outcome, ctx->decision.reason, ctx->cache);
+    perm_stats_add(&stats->requests[dry_run][ctx->decision.outcome]
+                                            [ctx->decision.reason], 1);
+    perm_stats_add(&stats->cache[ctx->cache], 1);
 
     if (ctx->started || ctx->cache != PERM_CACHE_HIT || !allowed) {
         perm_metrics_more(ctx);

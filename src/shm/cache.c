@@ -76,8 +76,6 @@ struct perm_cache_s {
 #define perm_cache_slot(place)  ((perm_cache_slot_t *) perm_slots_at(place))
 
 
-static ngx_uint_t perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
-    perm_tuple_t *tuple, ngx_msec_t now, perm_cache_entry_t *entry);
 static void perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot,
     uint64_t state, perm_cache_entry_t *entry);
 static ngx_uint_t perm_cache_valid(perm_cache_slot_t *slot, uint64_t state);
@@ -106,21 +104,22 @@ static const perm_slots_size_t  perm_cache_sizes[PERM_SLOTS_CLASSES] = {
 perm_cache_t *
 perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
 {
+    size_t         bytes;
     uint32_t       changes;
     perm_cache_t  *cache;
 
     /* the more there are, the fewer keys share both with a changed one */
 
     changes = PERM_CACHE_CHANGE_MIN;
+    bytes = changes * 2 * sizeof(perm_cache_change_t);
 
-    while (changes < UINT32_MAX / 4
-           && (size_t) changes * 4 * sizeof(uint32_t)
-              <= size / PERM_CACHE_CHANGE_SHARE)
+    while (bytes <= size / PERM_CACHE_CHANGE_SHARE && changes < UINT32_MAX / 4)
     {
         changes *= 2;
+        bytes *= 2;
     }
 
-    if (size < (size_t) changes * 4 * sizeof(perm_cache_change_t)) {
+    if (size < bytes * 2) {
         return NULL;
     }
 
@@ -129,13 +128,11 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
         return NULL;
     }
 
-    cache->changes[0] = ngx_slab_calloc(shpool, changes * 2
-                                                * sizeof(perm_cache_change_t));
+    cache->changes[0] = ngx_slab_calloc(shpool, bytes);
 
     if (cache->changes[0] == NULL
         || perm_slots_create(shpool, cache->classes, perm_cache_sizes,
-                             size - changes * 2 * sizeof(perm_cache_change_t),
-                             0)
+                             size - bytes, 0)
            != NGX_OK)
     {
         return NULL;
@@ -157,68 +154,53 @@ ngx_int_t
 perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     ngx_msec_t now, perm_cache_entry_t *entry)
 {
-    perm_slots_probe_t  probe;
+    uint32_t             second;
+    uint64_t             state;
+    ngx_uint_t           tries, matched;
+    perm_cache_slot_t   *slot;
+    perm_slots_probe_t   probe;
 
     perm_slots_probe(&probe, perm_slots_natural(cache->classes, tuple), hash);
 
     while (perm_slots_probe_next(&probe)) {
+        slot = perm_cache_slot(&probe.place);
 
-        if (perm_cache_read(cache, perm_cache_slot(&probe.place), tuple, now,
-                            entry))
-        {
+        for (tries = 0; tries < PERM_CACHE_TRIES; tries++) {
+
+            /* the sequence number before the rest of the slot */
+            state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+            if (perm_cache_sequence(state) & 1) {
+                ngx_cpu_pause();
+                continue;
+            }
+
+            matched = perm_tuple_equal(tuple, &slot->names);
+
+            if (matched) {
+                perm_cache_copy(cache, slot, state, entry);
+            }
+
+            if (!perm_cache_valid(slot, state)) {
+                continue;
+            }
+
+            if (!matched) {
+                break;
+            }
+
+            second = (uint32_t) (now / 1000);
+
+            if (slot->used != second) {
+                /* at worst, another entry that is there by now looks used */
+                __atomic_store_n(&slot->used, second, __ATOMIC_RELAXED);
+            }
+
             return NGX_OK;
         }
     }
 
     return NGX_DECLINED;
-}
-
-
-/* 1 with *entry filled, 0: it is not in this slot */
-
-static ngx_uint_t
-perm_cache_read(perm_cache_t *cache, perm_cache_slot_t *slot,
-    perm_tuple_t *tuple, ngx_msec_t now, perm_cache_entry_t *entry)
-{
-    uint32_t    second;
-    uint64_t    state;
-    ngx_uint_t  tries, matched;
-
-    for (tries = 0; tries < PERM_CACHE_TRIES; tries++) {
-
-        /* the sequence number before the rest of the slot */
-        state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-
-        if (perm_cache_sequence(state) & 1) {
-            ngx_cpu_pause();
-            continue;
-        }
-
-        matched = perm_tuple_equal(tuple, &slot->names);
-
-        if (matched) {
-            perm_cache_copy(cache, slot, state, entry);
-        }
-
-        if (!perm_cache_valid(slot, state)) {
-            continue;
-        }
-
-        if (!matched) {
-            return 0;
-        }
-
-        second = (uint32_t) (now / 1000);
-
-        if (slot->used != second) {
-            /* at worst, another entry that is there by now looks used */
-            __atomic_store_n(&slot->used, second, __ATOMIC_RELAXED);
-        }
-
-        return 1;
-    }
-
-    return 0;
 }
 
 

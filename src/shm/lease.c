@@ -3,19 +3,10 @@
 
 
 /*
- * "until" is written by the holder alone, "holder" changes by compare and
- * swap.  A holder that slept through its term may believe in it for one more
- * renewal: a duty must do no harm when done twice for that long.
+ * Only the holder writes "until"; "holder" changes by compare and swap.  A
+ * holder that slept through its term may go on until its next renewal: a duty
+ * must do no harm if two workers have it for that long.
  */
-
-
-static ngx_uint_t
-perm_lease_free(perm_lease_t *lease, ngx_atomic_uint_t holder, ngx_msec_t now)
-{
-    return holder == 0
-           || (ngx_msec_int_t) (now - (ngx_msec_t) lease->until) >= 0
-           || (kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH);
-}
 
 
 ngx_uint_t
@@ -25,11 +16,18 @@ perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
 
     holder = lease->holder;
 
-    if (holder != (ngx_atomic_uint_t) ngx_pid
-        && (!perm_lease_free(lease, holder, now)
-            || !ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)))
-    {
-        return 0;
+    if (holder != (ngx_atomic_uint_t) ngx_pid) {
+
+        if (holder != 0
+            && (ngx_msec_int_t) (now - (ngx_msec_t) lease->until) < 0
+            && (kill((ngx_pid_t) holder, 0) == 0 || ngx_errno != NGX_ESRCH))
+        {
+            return 0;
+        }
+
+        if (!ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)) {
+            return 0;
+        }
     }
 
     lease->until = now + PERM_LEASE_TERM;

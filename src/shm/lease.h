@@ -24,9 +24,10 @@ typedef struct {
 
 
 /*
- * Takes or renews the lease.  Returns 1 while this process holds it.  A dead
- * holder's lease is free at once.
+ * Takes or renews the lease.  Returns 1 if this process holds it.  The lease of
+ * a dead holder is free at once.
  */
+
 ngx_uint_t perm_lease_hold(perm_lease_t *lease, ngx_msec_t now);
 void perm_lease_release(perm_lease_t *lease);
 

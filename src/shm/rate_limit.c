@@ -32,9 +32,9 @@ perm_rate_limit_take(perm_rate_limit_t *limit, perm_rate_limit_conf_t *conf,
         ahead = (ngx_atomic_int_t) (due - usec);
 
         /*
-         * No place is further ahead than that.  A time that is further ahead
-         * comes from a clock set back, from another configuration, or from a
-         * counter of 32 bits that went round.
+         * A time that is further ahead than any place comes from a clock that
+         * was set back, from another configuration, or from a counter of 32
+         * bits that wrapped.
          */
 
         if (ahead < 0

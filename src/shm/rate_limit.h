@@ -12,10 +12,9 @@
 #include <ngx_core.h>
 
 
-/* in shared memory: when the next one is due if all came evenly; usec */
-
 typedef struct {
-    ngx_atomic_t    due;
+    ngx_atomic_t    due;       /* usec, monotonic: when the next lookup is due
+                                  if all come evenly */
 } perm_rate_limit_t;
 
 
@@ -27,9 +26,10 @@ typedef struct {
 
 /*
  * Takes a place (generic cell rate algorithm).  Returns how many ms to wait
- * before the lookup may be sent, 0 for at once, or NGX_ERROR, with no place
- * taken, when that would be more than "max" ms.
+ * before the lookup may be sent, or NGX_ERROR, with no place taken, when that
+ * would be more than "max" ms.
  */
+
 ngx_int_t perm_rate_limit_take(perm_rate_limit_t *limit,
     perm_rate_limit_conf_t *conf, ngx_msec_t now, ngx_msec_t max);
 

@@ -11,13 +11,14 @@ ngx_int_t
 perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
     const perm_slots_size_t *sizes, size_t size, size_t extra)
 {
-    size_t      left, share, bucket, n, bytes;
+    size_t      left, share, bucket, n, bytes, count;
     u_char     *slots;
     uint32_t   *tags, first;
     ngx_uint_t  i;
 
     left = size;
     bytes = 0;
+    count = 0;
 
     for (i = PERM_SLOTS_CLASSES; i-- > 0; /* void */ ) {
 
@@ -34,6 +35,7 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
 
         left -= n * bucket;
         bytes += n * PERM_SLOTS_BUCKET * sizes[i].slot_size;
+        count += n * PERM_SLOTS_BUCKET;
 
         classes[i].buckets = (uint32_t) n;
         classes[i].slot_size = sizes[i].slot_size;
@@ -41,28 +43,24 @@ perm_slots_create(ngx_slab_pool_t *shpool, perm_slots_class_t *classes,
         classes[i].bigger = (i + 1 < PERM_SLOTS_CLASSES);
     }
 
-    first = 0;
-
-    for (i = 0; i < PERM_SLOTS_CLASSES; i++) {
-        classes[i].first = first;
-        first += classes[i].buckets * PERM_SLOTS_BUCKET;
-    }
-
     /* one allocation each, since the slab pool gives whole pages */
 
     slots = ngx_slab_calloc(shpool, bytes);
-    tags = ngx_slab_calloc(shpool, first * sizeof(uint32_t));
+    tags = ngx_slab_calloc(shpool, count * sizeof(uint32_t));
 
     if (slots == NULL || tags == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < PERM_SLOTS_CLASSES; i++) {
-        classes[i].slots = slots;
-        classes[i].tags = tags + classes[i].first;
+    for (first = 0, i = 0; i < PERM_SLOTS_CLASSES; i++) {
+        n = classes[i].buckets * PERM_SLOTS_BUCKET;
 
-        slots += (size_t) classes[i].buckets * PERM_SLOTS_BUCKET
-                 * classes[i].slot_size;
+        classes[i].first = first;
+        classes[i].tags = tags + first;
+        classes[i].slots = slots;
+
+        first += (uint32_t) n;
+        slots += n * classes[i].slot_size;
     }
 
     return NGX_OK;

@@ -53,8 +53,6 @@ perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now)
 }
 
 
-/* before its age a cell is counters and nothing else */
-
 void
 perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now)
 {

@@ -46,16 +46,16 @@ typedef struct {
 } perm_histogram_cell_t;
 
 
-/* the age of the oldest answer that decided, in this minute and the last */
+/* the age of the oldest answer that decided, in two minutes */
 
 typedef struct {
     ngx_atomic_t    minute;    /* unix */
-    ngx_atomic_t    oldest;    /* ms */
-    ngx_atomic_t    before;    /* ms */
+    ngx_atomic_t    oldest;    /* ms, in that minute */
+    ngx_atomic_t    before;    /* ms, in the one before */
 } perm_age_cell_t;
 
 
-/* counters, and then the age, which does not add up */
+/* only counters, which are added up, and then the age, which is not */
 
 typedef struct {
     /* [dry_run][outcome][reason]; dry_run is 1 for a request that dry run
@@ -98,29 +98,18 @@ perm_stats_cell_t *perm_stats_cell(perm_stats_t *stats, ngx_uint_t worker);
     ((void) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED))
 
 
-/* a decided request: two additions to lines that no other worker writes */
-
-static ngx_inline void
-perm_stats_count(perm_stats_cell_t *cell, ngx_uint_t dry_run,
-    perm_outcome_t outcome, perm_reason_t reason, perm_cache_status_t cache)
-{
-    perm_stats_add(&cell->requests[dry_run][outcome][reason], 1);
-    perm_stats_add(&cell->cache[cache], 1);
-}
-
-
 void perm_stats_time(perm_stats_cell_t *cell, perm_histogram_t histogram,
     uint64_t usec);
 
 
-/* age: ms, of a cached answer that decided; hits may be sampled */
+/* "age" (ms) of a cached answer that decided; hits may be sampled */
 
 void perm_stats_age(perm_stats_cell_t *cell, ngx_uint_t age, time_t now);
 
 
 /*
- * Adds the cells up, without a lock: a request that is counted meanwhile may
- * or may not be in the sum, and no counter ever goes back.
+ * Adds up the cells without a lock.  A request that is counted meanwhile may be
+ * in the sum or not, and no counter ever goes back.
  */
 
 void perm_stats_sum(perm_stats_t *stats, perm_stats_cell_t *sum, time_t now);

@@ -10,8 +10,7 @@
 #define PERM_ZONE_ACCESSES   64   /* moved at a time */
 
 
-static ngx_int_t perm_zone_create(ngx_shm_zone_t *shm_zone);
-static ngx_int_t perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone);
+static perm_zone_t *perm_zone_create(ngx_slab_pool_t *shpool);
 static uint64_t perm_zone_seed(void);
 static void perm_zone_move(perm_zone_t *zone, perm_zone_t *former,
     ngx_log_t *log);
@@ -60,15 +59,24 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
     if (shm_zone->shm.exists) {
-        shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
         conf->zone = shpool->data;
         return NGX_OK;
     }
 
-    if (perm_zone_create(shm_zone) != NGX_OK) {
+    conf->zone = perm_zone_create(shpool);
+
+    if (conf->zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "\"app_permission_zone\" of %uz bytes is too small, "
+                      "the minimum is %dk", shm_zone->shm.size,
+                      PERM_ZONE_MIN / 1024);
         return NGX_ERROR;
     }
+
+    shpool->data = conf->zone;
 
     /* the former zone is newer than the state file */
 
@@ -94,38 +102,19 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-static ngx_int_t
-perm_zone_create(ngx_shm_zone_t *shm_zone)
-{
-    perm_zone_t       *zone;
-    ngx_slab_pool_t   *shpool;
-    perm_zone_conf_t  *conf;
+/* NULL: it does not fit */
 
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-    conf = shm_zone->data;
+static perm_zone_t *
+perm_zone_create(ngx_slab_pool_t *shpool)
+{
+    size_t        left;
+    uint64_t      seed;
+    perm_zone_t  *zone;
 
     zone = ngx_slab_calloc(shpool, sizeof(perm_zone_t));
-
-    if (zone == NULL || perm_zone_fill(shpool, zone) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "\"app_permission_zone\" of %uz bytes is too small, "
-                      "the minimum is %dk", shm_zone->shm.size,
-                      PERM_ZONE_MIN / 1024);
-        return NGX_ERROR;
+    if (zone == NULL) {
+        return NULL;
     }
-
-    shpool->data = zone;
-    conf->zone = zone;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
-{
-    size_t    left;
-    uint64_t  seed;
 
     seed = perm_zone_seed();
 
@@ -153,8 +142,7 @@ perm_zone_fill(ngx_slab_pool_t *shpool, perm_zone_t *zone)
     perm_table_state_init(&zone->table, zone->cache);
 
     return (zone->refused && zone->would_deny && zone->expiring
-            && zone->resources && zone->cache && zone->recorder)
-           ? NGX_OK : NGX_ERROR;
+            && zone->resources && zone->cache && zone->recorder) ? zone : NULL;
 }
 
 

@@ -41,6 +41,16 @@ fresh(size_t size)
 
 /* ---- counters */
 
+/* a denial without a grant */
+
+static void
+count(perm_stats_cell_t *cell, ngx_uint_t dry_run, perm_cache_status_t cache)
+{
+    perm_stats_add(&cell->requests[dry_run][PERM_DENY][PERM_NO_GRANT], 1);
+    perm_stats_add(&cell->cache[cache], 1);
+}
+
+
 static void
 test_stats(void)
 {
@@ -57,9 +67,9 @@ test_stats(void)
     ok(perm_stats_cell(stats, 100000) == perm_stats_cell(stats, 63),
        "workers beyond the cells share the last one");
 
-    perm_stats_count(cell, 0, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_HIT);
-    perm_stats_count(other, 0, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_MISS);
-    perm_stats_count(other, 1, PERM_DENY, PERM_NO_GRANT, PERM_CACHE_HIT);
+    count(cell, 0, PERM_CACHE_HIT);
+    count(other, 0, PERM_CACHE_MISS);
+    count(other, 1, PERM_CACHE_HIT);
 
     perm_stats_sum(stats, &sum, T);
 
