@@ -12,8 +12,6 @@ static void perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_decisions(perm_writer_t *w,
     ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first);
 static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
-static void perm_status_json_number(perm_writer_t *w,
-    const perm_number_t *number, ngx_uint_t value);
 static void perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s);
 static uint64_t perm_status_json_quantile(perm_histogram_cell_t *h,
     double wanted);
@@ -140,6 +138,7 @@ perm_status_json_decisions(perm_writer_t *w,
 static void
 perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
 {
+    ngx_uint_t            value;
     const char           *group;
     const perm_number_t  *number;
 
@@ -161,35 +160,29 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
         }
 
         perm_writer_put(w, "\"%s\":", number->member);
-        perm_status_json_number(w, number, perm_numbers_value(s, number));
+        value = perm_numbers_value(s, number);
+
+        switch (number->kind) {
+
+        case PERM_NUMBER_FLAG:
+            perm_writer_put(w, perm_writer_bool(value));
+            break;
+
+        case PERM_NUMBER_LOADED:
+            perm_writer_put(w, value == PERM_TABLE_UNKNOWN ? "null"
+                               : perm_writer_bool(value == PERM_TABLE_LOADED));
+            break;
+
+        case PERM_NUMBER_AGE:
+            perm_writer_put(w, "%ui", value / 1000);
+            break;
+
+        default:
+            perm_writer_put(w, "%ui", value);
+        }
     }
 
     perm_writer_put(w, "}");
-}
-
-
-static void
-perm_status_json_number(perm_writer_t *w, const perm_number_t *number,
-    ngx_uint_t value)
-{
-    switch (number->kind) {
-
-    case PERM_NUMBER_FLAG:
-        perm_writer_put(w, perm_writer_bool(value));
-        break;
-
-    case PERM_NUMBER_LOADED:
-        perm_writer_put(w, value == PERM_TABLE_UNKNOWN ? "null"
-                           : perm_writer_bool(value == PERM_TABLE_LOADED));
-        break;
-
-    case PERM_NUMBER_AGE:
-        perm_writer_put(w, "%ui", value / 1000);
-        break;
-
-    default:
-        perm_writer_put(w, "%ui", value);
-    }
 }
 
 
