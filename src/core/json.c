@@ -193,9 +193,9 @@ cut(perm_str_t *rest)
 perm_json_member_t
 perm_json_members(const cJSON *json, perm_str_t text)
 {
-    perm_json_member_t  member;
-
-    memset(&member, 0, sizeof(perm_json_member_t));
+    perm_json_member_t  member = {
+        NULL, perm_string(""), perm_string(""), NULL, perm_string("")
+    };
 
     if (cJSON_IsObject(json)) {
         member.next = json->child;
@@ -271,13 +271,13 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
                 continue;
             }
 
-            changed = perm_json_members(new, changes);
-
-            while (perm_json_next(&changed) && changed.item != change) {
-                /* void */
+            for (changed = perm_json_members(new, changes);
+                 perm_json_next(&changed); )
+            {
+                if (changed.item == change) {
+                    member.value = changed.value;
+                }
             }
-
-            member.value = changed.value;
         }
 
         p = perm_json_put(p, (p == out) ? '{' : ',', &member);
