@@ -21,9 +21,9 @@ typedef struct perm_flush_s  perm_flush_t;
 perm_flush_t *perm_flush_create(perm_sync_conf_t *conf,
     perm_redis_client_t *redis, ngx_cycle_t *cycle);
 
-/* for exit_process: a last flush, for at most "msec" ms, and the end of it */
+/* for exit_process: a last flush, for at most two seconds */
 
-void perm_flush_finish(perm_flush_t *flush, ngx_msec_t msec);
+void perm_flush_finish(perm_flush_t *flush);
 
 
 #endif /* _PERM_SYNC_FLUSH_H_INCLUDED_ */

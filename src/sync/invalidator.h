@@ -1,7 +1,7 @@
 
 /*
- * Pushed changes into the cache.  One worker at a time keeps the tracking
- * connections for all.
+ * Pushed changes into the cache, and changed entries asked for again.  One
+ * worker at a time keeps the tracking connections for all.
  */
 
 

@@ -5,9 +5,6 @@
 #include "sync/invalidator.h"
 
 
-#define PERM_SYNC_LAST_FLUSH  2000   /* ms, of an exiting worker */
-
-
 perm_sync_t *
 perm_sync_start(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 {
@@ -41,6 +38,6 @@ void
 perm_sync_stop(perm_sync_t *sync)
 {
     perm_invalidator_destroy(sync->invalidator);
-    perm_flush_finish(sync->flush, PERM_SYNC_LAST_FLUSH);
+    perm_flush_finish(sync->flush);
     perm_fetch_destroy(sync->fetch);
 }

@@ -2,7 +2,7 @@
 /*
  * Pending accesses on their way to Redis, and what its replies do to them.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
- * sources: src/sync/flush_batch.c src/resp/advice.c src/resp/printable.c
+ * sources: src/shm/lease.c src/resp/advice.c src/resp/printable.c
  * sources: src/resp/reply.c
  */
 
@@ -10,7 +10,7 @@
 #include "nginx_test.h"
 
 #include "shm/cache.h"
-#include "sync/flush_batch.h"
+#include "sync/flush.c"
 
 
 #define SEED  UINT64_C(0x5555aaaa3333cccc)
@@ -19,7 +19,7 @@
 
 
 typedef struct {
-    perm_redis_command_t    command;       /* first: what the batch gets */
+    perm_redis_command_t    command;       /* first: what the flush gets */
     perm_redis_reply_pt     reply;
     void                   *reply_data;
     char                    text[512];
@@ -36,8 +36,49 @@ static const char            *gone;        /* in keys whose master is down */
 
 static ngx_slab_pool_t       *shpool;
 static perm_recorder_t       *recorder;
-static perm_flush_batch_t         *batch;
-static perm_str_t             prefix = perm_string("p:");
+static perm_flush_t          *flush;
+
+static perm_zone_t            zone;
+static perm_sync_conf_t       conf = {
+    .redis.prefix = ngx_string("p:"), .zone.zone = &zone
+};
+
+
+/* these tests call the steps of a flush themselves, and write no state file */
+
+ngx_rbtree_t  ngx_event_timer_rbtree;
+
+void
+ngx_rbtree_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
+{
+}
+
+
+void
+ngx_rbtree_delete(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
+{
+}
+
+
+ngx_int_t
+perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
+{
+    return NGX_OK;
+}
+
+
+ngx_int_t
+perm_state_files_write(perm_state_files_t *files, perm_zone_t *zone,
+    ngx_log_t *log)
+{
+    return NGX_OK;
+}
+
+
+void
+perm_state_files_abandon(perm_state_files_t *files)
+{
+}
 
 
 perm_redis_client_state_t
@@ -119,13 +160,10 @@ fresh(unsigned pending)
     unsigned     n;
     test_tuple_t  c;
 
-    if (shpool) {
-        perm_flush_batch_destroy(batch);
-    }
-
     shpool = test_zone(shpool, 4 * 1024 * 1024);
     recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
-    batch = perm_flush_batch_create(recorder, NULL, prefix, &test_log);
+    zone.recorder = recorder;
+    flush = perm_flush_create(&conf, NULL, &test_cycle);
 
     for (n = 0; n < pending; n++) {
         test_tuple_nth(&c, n);
@@ -175,10 +213,10 @@ walk(const char *error)
     nsent = 0;
     nanswered = 0;
 
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
     for (steps = 0; steps < 1000; steps++) {
-        rc = perm_flush_batch_step(batch);
+        rc = perm_flush_batch_step(flush);
 
         if (rc != NGX_AGAIN) {
             break;
@@ -212,14 +250,14 @@ test_send(void)
 
     fresh(3000);
 
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
     for (steps = 0; steps < 100; steps++) {
-        rc = perm_flush_batch_step(batch);
+        rc = perm_flush_batch_step(flush);
     }
 
     ok(rc == NGX_AGAIN && nsent <= 1024 && nsent > 800
-       && perm_flush_batch_outstanding(batch) == nsent,
+       && flush->outstanding == nsent,
        "a bounded number is on its way, %d", (int) nsent);
     ok(pending() == 3000, "pending until the reply");
 
@@ -227,7 +265,7 @@ test_send(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while (perm_flush_batch_step(batch) == NGX_AGAIN);
+    } while (perm_flush_batch_step(flush) == NGX_AGAIN);
 
     ok(pending() == 0 && nsent == 3000, "each once");
 }
@@ -287,9 +325,9 @@ test_wrong_type(void)
 
     fresh(2000);
 
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
-    while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN) {
+    while ((rc = perm_flush_batch_step(flush)) == NGX_AGAIN) {
         for (i = nanswered; i < nsent; i++) {
             answer(i % 4 ? "WRONGTYPE Operation against a key" : NULL);
         }
@@ -313,18 +351,18 @@ test_link(void)
 
     fresh(2000);
 
-    perm_flush_batch_start(batch);
-    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_start(flush);
+    (void) perm_flush_batch_step(flush);
     ok(nsent > 0, "some are on their way");
 
     state = PERM_REDIS_DOWN;
-    ok(perm_flush_batch_step(batch) == NGX_AGAIN, "when the link ends");
+    ok(perm_flush_batch_step(flush) == NGX_AGAIN, "when the link ends");
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_flush_batch_step(batch) == NGX_DECLINED, "another walk is due");
+    ok(perm_flush_batch_step(flush) == NGX_DECLINED, "another walk is due");
     ok(pending() == 2000 && test_lines == 0,
        "nothing is lost, and the line in the log is the link's");
 
@@ -332,33 +370,32 @@ test_link(void)
     ok(walk(NULL) == NGX_OK && pending() == 0, "sent when it is back");
 
     fresh(100);
-    perm_flush_batch_start(batch);
-    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_start(flush);
+    (void) perm_flush_batch_step(flush);
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_flush_batch_step(batch) == NGX_DECLINED && pending() == 100,
+    ok(perm_flush_batch_step(flush) == NGX_DECLINED && pending() == 100,
        "also when it was back before anybody looked");
 
     fresh(1);
     memset(&odd, 0, sizeof(odd));
     odd.type = REDIS_REPLY_NIL;
-    perm_flush_batch_start(batch);
-    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_start(flush);
+    (void) perm_flush_batch_step(flush);
     answer_with(&odd);
 
     ok(pending() == 1 && test_logged("reply of type"),
        "only an integer acknowledges");
 
     fresh(100);
-    perm_flush_batch_start(batch);
-    (void) perm_flush_batch_step(batch);
-    perm_flush_batch_destroy(batch);
+    perm_flush_batch_start(flush);
+    (void) perm_flush_batch_step(flush);
+    perm_flush_batch_cancel(flush);
     ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
        "what is on its way at the end is cancelled");
-    batch = perm_flush_batch_create(recorder, NULL, prefix, &test_log);
 }
 
 
@@ -375,14 +412,14 @@ test_master(void)
     fresh(3000);
     gone = "{gateway000";
 
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
     most = 0;
     steps = 0;
 
     do {
         before = nfailed + nsent;
-        rc = perm_flush_batch_step(batch);
+        rc = perm_flush_batch_step(flush);
         most = ngx_max(most, nfailed + nsent - before);
         steps++;
     } while (rc == NGX_AGAIN && steps < 1000);
@@ -395,10 +432,10 @@ test_master(void)
 
     gone = "{gateway0001";
     nfailed = 0;
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
     for (i = 0; i < 8; i++) {
-        rc = perm_flush_batch_step(batch);
+        rc = perm_flush_batch_step(flush);
     }
 
     ok(nfailed > 0 && nfailed + nsent >= 1000 && rc == NGX_AGAIN,
@@ -408,7 +445,7 @@ test_master(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN);
+    } while ((rc = perm_flush_batch_step(flush)) == NGX_AGAIN);
 
     ok(rc == NGX_OK && nfailed + nsent == 3000 && pending() == nfailed,
        "all others are sent: %d", (int) nsent);
@@ -420,9 +457,9 @@ test_master(void)
     /* one of the links ends */
 
     fresh(3000);
-    perm_flush_batch_start(batch);
+    perm_flush_batch_start(flush);
 
-    for (i = 0; (rc = perm_flush_batch_step(batch)) == NGX_AGAIN; /* void */ ) {
+    for (i = 0; (rc = perm_flush_batch_step(flush)) == NGX_AGAIN; /* void */ ) {
         for ( /* void */ ; nanswered < nsent; i++) {
             if (i < 100) {
                 answer_with(NULL);
@@ -438,8 +475,8 @@ test_master(void)
     /* the only link ends, and is dialed again */
 
     fresh(3000);
-    perm_flush_batch_start(batch);
-    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_start(flush);
+    (void) perm_flush_batch_step(flush);
 
     state = PERM_REDIS_CONNECTING;
 
@@ -448,7 +485,7 @@ test_master(void)
     }
 
     before = nsent;
-    ok(perm_flush_batch_step(batch) == NGX_DECLINED && nsent == before,
+    ok(perm_flush_batch_step(flush) == NGX_DECLINED && nsent == before,
        "nothing more is sent where that was the only one");
 }
 
@@ -456,13 +493,15 @@ test_master(void)
 int
 main(void)
 {
+    test_cycle.pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, &test_log);
+
     test_send();
     test_refused();
     test_wrong_type();
     test_link();
     test_master();
 
-    perm_flush_batch_destroy(batch);
+    ngx_destroy_pool(test_cycle.pool);
 
     return done();
 }
