@@ -5,16 +5,22 @@
 #include "status/status.h"
 
 
-#define PERM_HTTP        NGX_HTTP_MAIN_CONF
-#define PERM_ANYWHERE                                                         \
-    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+/* rows of the table: name, arguments, handler, and the field that it may set */
 
-/* the configuration that a handler gets, and the field that it may set */
+#define PERM_MAIN(name, args, set, field)                                     \
+    { ngx_string(name), NGX_HTTP_MAIN_CONF|NGX_CONF_##args, set,              \
+      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(perm_main_conf_t, sync.field), NULL }
 
-#define PERM_MAIN(field)                                                      \
-    NGX_HTTP_MAIN_CONF_OFFSET, offsetof(perm_main_conf_t, sync.field)
-#define PERM_LOC(field)                                                       \
-    NGX_HTTP_LOC_CONF_OFFSET, offsetof(perm_loc_conf_t, field)
+#define PERM_LOC_POST(name, args, set, field, post)                           \
+    { ngx_string(name), NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF\
+      |NGX_CONF_##args, set,                                                  \
+      NGX_HTTP_LOC_CONF_OFFSET, offsetof(perm_loc_conf_t, field), post }
+
+#define PERM_LOC(name, args, set, field)                                      \
+    PERM_LOC_POST(name, args, set, field, NULL)
+
+#define PERM_ENUM(name, field, values)                                        \
+    PERM_LOC_POST(name, TAKE1, perm_directives_enum, field, values)
 
 #define PERM_RATE_LIMIT_RATE_MAX   1000000     /* a second; also below */
 #define PERM_RATE_LIMIT_BURST_MAX  100000000
@@ -41,7 +47,7 @@ static char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_uint_t perm_directives_prefix(ngx_str_t *arg, char *prefix,
     ngx_str_t *rest);
 static char *perm_directives_invalid(ngx_conf_t *cf, char *what,
-    ngx_str_t *value, char *takes);
+    ngx_uint_t n, char *takes);
 
 
 static ngx_conf_enum_t  perm_directives_on_error[] = {
@@ -70,98 +76,61 @@ static ngx_conf_enum_t  perm_directives_log_level[] = {
 
 ngx_command_t  perm_directives[] = {
 
-    { ngx_string("app_permission"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_policy, PERM_LOC(policy_value), NULL },
+    PERM_LOC("app_permission", TAKE1, perm_directives_policy, policy_value),
+    PERM_LOC("app_permission_app", TAKE1, perm_complex_value_set, app),
+    PERM_LOC("app_permission_gateway", TAKE1, perm_complex_value_set, gateway),
+    PERM_LOC("app_permission_resource", TAKE1,
+             perm_complex_value_set, resource),
 
-    { ngx_string("app_permission_app"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, PERM_LOC(app), NULL },
+    PERM_LOC("app_permission_dry_run", FLAG, ngx_conf_set_flag_slot, dry_run),
+    PERM_LOC("app_permission_record", FLAG, ngx_conf_set_flag_slot, record),
+    PERM_ENUM("app_permission_on_error", on_error_allow,
+              perm_directives_on_error),
+    PERM_ENUM("app_permission_error", error_format, perm_directives_error),
+    PERM_LOC("app_permission_expires_header", FLAG,
+             ngx_conf_set_flag_slot, expires_header),
+    PERM_ENUM("app_permission_log_level", log_level, perm_directives_log_level),
 
-    { ngx_string("app_permission_gateway"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, PERM_LOC(gateway), NULL },
+    PERM_LOC("app_permission_cache_valid", TAKE12,
+             perm_directives_cache_valid, valid),
+    PERM_LOC("app_permission_cache_stale", TAKE1,
+             perm_directives_cache_stale, stale),
 
-    { ngx_string("app_permission_resource"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_complex_value_set, PERM_LOC(resource), NULL },
-
-    { ngx_string("app_permission_dry_run"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, PERM_LOC(dry_run), NULL },
-
-    { ngx_string("app_permission_record"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, PERM_LOC(record), NULL },
-
-    { ngx_string("app_permission_on_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, PERM_LOC(on_error_allow),
-      perm_directives_on_error },
-
-    { ngx_string("app_permission_error"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, PERM_LOC(error_format), perm_directives_error },
-
-    { ngx_string("app_permission_expires_header"), PERM_ANYWHERE|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, PERM_LOC(expires_header), NULL },
-
-    { ngx_string("app_permission_log_level"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_enum, PERM_LOC(log_level), perm_directives_log_level },
-
-    { ngx_string("app_permission_cache_valid"), PERM_ANYWHERE|NGX_CONF_TAKE12,
-      perm_directives_cache_valid, PERM_LOC(valid), NULL },
-
-    { ngx_string("app_permission_cache_stale"), PERM_ANYWHERE|NGX_CONF_TAKE1,
-      perm_directives_cache_stale, PERM_LOC(stale), NULL },
-
-    { ngx_string("app_permission_zone"), PERM_HTTP|NGX_CONF_TAKE12,
-      perm_directives_zone, PERM_MAIN(zone), NULL },
-
-    { ngx_string("app_permission_redis"), PERM_HTTP|NGX_CONF_TAKE1,
-      perm_directives_redis, PERM_MAIN(redis.url), NULL },
-
-    { ngx_string("app_permission_redis_prefix"), PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.prefix), NULL },
-
-    { ngx_string("app_permission_redis_user"), PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.user), NULL },
-
-    { ngx_string("app_permission_redis_password_file"),
-      PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.password_file), NULL },
-
-    { ngx_string("app_permission_redis_connect_timeout"),
-      PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot, PERM_MAIN(redis.connect_timeout), NULL },
-
-    { ngx_string("app_permission_redis_timeout"), PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot, PERM_MAIN(redis.timeout), NULL },
+    PERM_MAIN("app_permission_zone", TAKE12, perm_directives_zone, zone),
+    PERM_MAIN("app_permission_redis", TAKE1, perm_directives_redis, redis.url),
+    PERM_MAIN("app_permission_redis_prefix", TAKE1,
+              ngx_conf_set_str_slot, redis.prefix),
+    PERM_MAIN("app_permission_redis_user", TAKE1,
+              ngx_conf_set_str_slot, redis.user),
+    PERM_MAIN("app_permission_redis_password_file", TAKE1,
+              ngx_conf_set_str_slot, redis.password_file),
+    PERM_MAIN("app_permission_redis_connect_timeout", TAKE1,
+              ngx_conf_set_msec_slot, redis.connect_timeout),
+    PERM_MAIN("app_permission_redis_timeout", TAKE1,
+              ngx_conf_set_msec_slot, redis.timeout),
 
 #if (NGX_SSL)
 
-    { ngx_string("app_permission_redis_ssl_verify"), PERM_HTTP|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot, PERM_MAIN(redis.ssl_verify), NULL },
-
-    { ngx_string("app_permission_redis_ssl_name"), PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_name), NULL },
-
-    { ngx_string("app_permission_redis_ssl_trusted_certificate"),
-      PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_trusted_certificate), NULL },
-
-    { ngx_string("app_permission_redis_ssl_certificate"),
-      PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_certificate), NULL },
-
-    { ngx_string("app_permission_redis_ssl_certificate_key"),
-      PERM_HTTP|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot, PERM_MAIN(redis.ssl_certificate_key), NULL },
+    PERM_MAIN("app_permission_redis_ssl_verify", FLAG,
+              ngx_conf_set_flag_slot, redis.ssl_verify),
+    PERM_MAIN("app_permission_redis_ssl_name", TAKE1,
+              ngx_conf_set_str_slot, redis.ssl_name),
+    PERM_MAIN("app_permission_redis_ssl_trusted_certificate", TAKE1,
+              ngx_conf_set_str_slot, redis.ssl_trusted_certificate),
+    PERM_MAIN("app_permission_redis_ssl_certificate", TAKE1,
+              ngx_conf_set_str_slot, redis.ssl_certificate),
+    PERM_MAIN("app_permission_redis_ssl_certificate_key", TAKE1,
+              ngx_conf_set_str_slot, redis.ssl_certificate_key),
 
 #endif
 
-    { ngx_string("app_permission_flush"), PERM_HTTP|NGX_CONF_TAKE1,
-      perm_directives_flush, PERM_MAIN(flush), NULL },
-
-    { ngx_string("app_permission_lookup_limit"), PERM_HTTP|NGX_CONF_TAKE12,
-      perm_directives_lookup_limit, PERM_MAIN(limit), NULL },
-
+    PERM_MAIN("app_permission_flush", TAKE1, perm_directives_flush, flush),
+    PERM_MAIN("app_permission_lookup_limit", TAKE12,
+              perm_directives_lookup_limit, limit),
     { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      perm_directives_status, PERM_LOC(status), NULL },
+      perm_directives_status, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
-      ngx_null_command
+    ngx_null_command
 };
 
 
@@ -171,7 +140,6 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     perm_loc_conf_t *plcf = conf;
 
     char              *rv;
-    ngx_str_t         *value;
     perm_main_conf_t  *pmcf;
 
     rv = perm_complex_value_set(cf, cmd, conf);
@@ -189,12 +157,10 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    value = cf->args->elts;
-
     plcf->policy = perm_decision_policy(plcf->policy_value.text);
 
     if (plcf->policy == PERM_POLICY_INVALID) {
-        return perm_directives_invalid(cf, "value", &value[1], "it is \"off\", "
+        return perm_directives_invalid(cf, "value", 1, "it is \"off\", "
                                        "\"open\", \"required\" or a variable");
     }
 
@@ -241,7 +207,7 @@ perm_directives_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *last = '\0';
 
-    return perm_directives_invalid(cf, "value", &value[1], (char *) takes);
+    return perm_directives_invalid(cf, "value", 1, (char *) takes);
 }
 
 
@@ -270,9 +236,8 @@ perm_directives_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         time = ngx_parse_time(&text, 0);
 
         if (time == (ngx_msec_t) NGX_ERROR) {
-            return perm_directives_invalid(cf, "value", &value[i],
-                                           "it takes a time, as in "
-                                           "\"60s denied=10s\"");
+            return perm_directives_invalid(cf, "value", i, "it takes a time, "
+                                           "as in \"60s denied=10s\"");
         }
 
         if (*field != NGX_CONF_UNSET_MSEC) {
@@ -308,8 +273,8 @@ perm_directives_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->stale = ngx_parse_time(&value[1], 0);
 
     if (plcf->stale == (ngx_msec_t) NGX_ERROR) {
-        return perm_directives_invalid(cf, "value", &value[1], "it takes a "
-                                       "time, as in \"24h\", or \"off\"");
+        return perm_directives_invalid(cf, "value", 1, "it takes a time, as "
+                                       "in \"24h\", or \"off\"");
     }
 
     return NGX_CONF_OK;
@@ -336,8 +301,7 @@ perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     size = ngx_parse_size(&value[1]);
 
     if (size == NGX_ERROR) {
-        return perm_directives_invalid(cf, "size", &value[1],
-                                       "it is as in \"32m\"");
+        return perm_directives_invalid(cf, "size", 1, "it is as in \"32m\"");
     }
 
     if (size < PERM_ZONE_MIN) {
@@ -357,9 +321,8 @@ perm_directives_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (!perm_directives_prefix(&value[2], "state=", &zone->state)
         || zone->state.len == 0)
     {
-        return perm_directives_invalid(cf, "parameter", &value[2],
-                                       "after the size only \"state=\" "
-                                       "with a file is known");
+        return perm_directives_invalid(cf, "parameter", 2, "after the size "
+                                       "only \"state=\" with a file is known");
     }
 
     if (ngx_conf_full_name(cf->cycle, &zone->state, 0) != NGX_OK
@@ -417,15 +380,13 @@ perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     perm_main_conf_t *pmcf = conf;
 
-    char       *rv;
-    ngx_str_t  *value;
+    char  *rv;
 
     rv = ngx_conf_set_msec_slot(cf, cmd, conf);
 
     if (rv == NGX_CONF_OK && pmcf->sync.flush == 0) {
-        value = cf->args->elts;
-        return perm_directives_invalid(cf, "value", &value[1], "the interval "
-                                       "is more than 0; to record nothing, use "
+        return perm_directives_invalid(cf, "value", 1, "the interval is more "
+                                       "than 0; to record nothing, use "
                                        "\"app_permission_record off\"");
     }
 
@@ -463,7 +424,7 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (rate <= 0 || rate > PERM_RATE_LIMIT_RATE_MAX) {
-        return perm_directives_invalid(cf, "rate", &text, "it is a number from "
+        return perm_directives_invalid(cf, "rate", 1, "it is a number from "
                                        "1 to 1000000 with \"r/s\", or \"off\"");
     }
 
@@ -478,7 +439,7 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (burst < 0 || burst > PERM_RATE_LIMIT_BURST_MAX) {
-            return perm_directives_invalid(cf, "parameter", &value[2],
+            return perm_directives_invalid(cf, "parameter", 2,
                                            "it is \"burst=\" and a number");
         }
     }
@@ -532,18 +493,17 @@ perm_directives_prefix(ngx_str_t *arg, char *prefix, ngx_str_t *rest)
 }
 
 
-/* names the directive and the value; "takes": the values that are valid */
+/* names the directive and its n-th argument; "takes": what is valid there */
 
 static char *
-perm_directives_invalid(ngx_conf_t *cf, char *what, ngx_str_t *value,
-    char *takes)
+perm_directives_invalid(ngx_conf_t *cf, char *what, ngx_uint_t n, char *takes)
 {
     ngx_str_t  *args;
 
     args = cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid %s \"%V\" in \"%V\": %s",
-                       what, value, &args[0], takes);
+                       what, &args[n], &args[0], takes);
 
     return NGX_CONF_ERROR;
 }
