@@ -28,6 +28,11 @@ location / {
 location = /exact {
     app_permission_status;
 }
+location = /ssi.html {
+    app_permission off;
+    ssi on;
+    root %%DIR%%;
+}
 EOT
 
 ok $t->wait_log(qr/does not push changes/), 'Redis refuses to push changes';
@@ -152,6 +157,16 @@ subtest 'HEAD, and many on a connection' => sub {
     my $c = $t->connect;
     $c->send(Perm::Http->text(uri('demo')) x 3);
     is $c->response->{status}, 200, 'pipelined and kept alive' for 1 .. 3;
+};
+
+
+subtest 'included in a page' => sub {
+    open my $page, '>', $t->dir . '/ssi.html' or die;
+    print $page map { '<!--# include virtual="' . uri($_) . '" -->,' }
+        qw(demo whole);
+    close $page;
+    like $t->get('/ssi.html')->{body}, qr/^\{.*"demo".*\}\s+,\{.*"whole".*\}\s+,$/s,
+        'as often as it asks, and all of the page';
 };
 
 

@@ -42,6 +42,10 @@ perm_send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* the end of a subrequest is not that of the response */
+
+    w->buf->last_buf = (r == r->main);
+
     r->headers_out.status = status;
     r->headers_out.content_length_n = w->size;
     perm_send_type(r, type);

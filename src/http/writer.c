@@ -95,7 +95,6 @@ perm_writer_finish(perm_writer_t *w)
         return NULL;
     }
 
-    w->buf->last_buf = 1;
     w->buf->last_in_chain = 1;
 
     return w->first;

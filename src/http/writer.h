@@ -54,7 +54,7 @@ void perm_writer_json(perm_writer_t *w, perm_str_t text);
 void perm_writer_html(perm_writer_t *w, perm_str_t text);
 
 
-/* marks the last buffer; the chain, or NULL when the writer failed */
+/* marks the last buffer of the chain, w->buf; NULL when the writer failed */
 
 ngx_chain_t *perm_writer_finish(perm_writer_t *w);
 
