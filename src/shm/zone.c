@@ -14,8 +14,6 @@ static perm_zone_t *perm_zone_create(ngx_slab_pool_t *shpool);
 static uint64_t perm_zone_seed(void);
 static void perm_zone_move(perm_zone_t *zone, perm_zone_t *former,
     ngx_log_t *log);
-static void perm_zone_move_grants(perm_zone_t *zone, perm_zone_t *former);
-static void perm_zone_move_accesses(perm_zone_t *zone, perm_zone_t *former);
 
 
 ngx_shm_zone_t *
@@ -199,14 +197,47 @@ perm_zone_former(ngx_shm_zone_t *shm_zone)
 }
 
 
+/* old workers send these accesses, too: Redis keeps the newest second */
+
 static void
 perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
 {
-    perm_cache_stat_t     cache;
-    perm_recorder_stat_t  recorder;
+    char                    names[PERM_TUPLE_MAX];
+    ngx_int_t               rc;
+    ngx_uint_t              i, taken, cursor;
+    perm_tuple_t           *tuple, next;
+    perm_cache_stat_t       cache;
+    perm_cache_entry_t      entry;
+    perm_recorder_stat_t    recorder;
+    perm_recorder_access_t  accesses[PERM_ZONE_ACCESSES];
 
-    perm_zone_move_grants(zone, former);
-    perm_zone_move_accesses(zone, former);
+    cursor = 0;
+
+    do {
+        rc = perm_zone_next_grant(former, &cursor, &next, names, &entry);
+
+        if (rc == NGX_OK) {
+            perm_cache_restore(zone->cache, &next, entry.grants,
+                               entry.fetched);
+        }
+
+    } while (rc != NGX_DONE);
+
+    cursor = 0;
+
+    do {
+        taken = perm_recorder_take(former->recorder, &cursor, accesses,
+                                   PERM_ZONE_ACCESSES);
+
+        for (i = 0; i < taken; i++) {
+            tuple = &accesses[i].tuple;
+
+            (void) perm_recorder_record(zone->recorder, tuple,
+                                        perm_tuple_hash(tuple, zone->seed),
+                                        accesses[i].last);
+        }
+
+    } while (cursor);
 
     perm_cache_stat(zone->cache, &cache);
     perm_recorder_stat(zone->recorder, &recorder);
@@ -214,29 +245,6 @@ perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "app_permission: %ui grants and %ui accesses moved to the "
                   "zone of another size", cache.entries, recorder.pending);
-}
-
-
-static void
-perm_zone_move_grants(perm_zone_t *zone, perm_zone_t *former)
-{
-    char                names[PERM_TUPLE_MAX];
-    ngx_int_t           rc;
-    ngx_uint_t          cursor;
-    perm_tuple_t        tuple;
-    perm_cache_entry_t  entry;
-
-    cursor = 0;
-
-    do {
-        rc = perm_zone_next_grant(former, &cursor, &tuple, names, &entry);
-
-        if (rc == NGX_OK) {
-            perm_cache_restore(zone->cache, &tuple, entry.grants,
-                               entry.fetched);
-        }
-
-    } while (rc != NGX_DONE);
 }
 
 
@@ -256,30 +264,4 @@ perm_zone_next_grant(perm_zone_t *zone, ngx_uint_t *cursor,
     }
 
     return rc;
-}
-
-
-/* old workers send theirs, too, which does no harm: Redis keeps the newest */
-
-static void
-perm_zone_move_accesses(perm_zone_t *zone, perm_zone_t *former)
-{
-    uint64_t                hash;
-    ngx_uint_t              i, taken, cursor;
-    perm_recorder_access_t  accesses[PERM_ZONE_ACCESSES];
-
-    cursor = 0;
-
-    do {
-        taken = perm_recorder_take(former->recorder, &cursor, accesses,
-                                   PERM_ZONE_ACCESSES);
-
-        for (i = 0; i < taken; i++) {
-            hash = perm_tuple_hash(&accesses[i].tuple, zone->seed);
-
-            (void) perm_recorder_record(zone->recorder, &accesses[i].tuple,
-                                        hash, accesses[i].last);
-        }
-
-    } while (cursor);
 }
