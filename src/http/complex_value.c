@@ -105,18 +105,14 @@ perm_complex_value_get(ngx_http_request_t *r, perm_complex_value_t *value,
         vv = ngx_http_get_flushed_variable(r, value->index);
 
         if (vv == NULL || vv->not_found) {
-            text->len = 0;
-            text->data = NULL;
-            return NGX_OK;
+            ngx_str_null(&s);
+
+        } else {
+            s.len = vv->len;
+            s.data = vv->data;
         }
 
-        text->len = vv->len;
-        text->data = (char *) vv->data;
-
-        return NGX_OK;
-    }
-
-    if (ngx_http_complex_value(r, value->complex, &s) != NGX_OK) {
+    } else if (ngx_http_complex_value(r, value->complex, &s) != NGX_OK) {
         return NGX_ERROR;
     }
 

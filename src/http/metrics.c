@@ -2,10 +2,12 @@
 #include "http/metrics.h"
 
 #include "http/cached.h"
-#include "http/denial_log.h"
+#include "resp/printable.h"
 
 
 static void perm_metrics_more(perm_ctx_t *ctx) __attribute__((noinline));
+static void perm_metrics_denial(perm_ctx_t *ctx);
+static void perm_metrics_log_denial(perm_ctx_t *ctx);
 
 
 uint64_t
@@ -79,6 +81,56 @@ perm_metrics_more(perm_ctx_t *ctx)
     }
 
     if (ctx->decision.outcome != PERM_ALLOW) {
-        perm_denial_log(ctx);
+        perm_metrics_denial(ctx);
     }
+}
+
+
+/* a request that is denied, fails, or would in dry run */
+
+static void
+perm_metrics_denial(perm_ctx_t *ctx)
+{
+    perm_zone_t  *zone;
+
+    if (ctx->request->connection->log->log_level >= ctx->plcf->log_level) {
+        perm_metrics_log_denial(ctx);
+    }
+
+    /* an outage would fill the lists with every app there is */
+
+    if (ctx->decision.outcome == PERM_DENY) {
+        zone = ctx->pmcf->sync.zone.zone;
+
+        perm_heavy_hitters_add(ctx->plcf->dry_run ? zone->would_deny
+                                                  : zone->refused,
+                               &ctx->tuple, ctx->decision.reason, ngx_time());
+    }
+}
+
+
+static void
+perm_metrics_log_denial(perm_ctx_t *ctx)
+{
+    char  *verb;
+    char   app[PERM_PRINTABLE_SIZE(PERM_APP_MAX)];
+    char   gateway[PERM_PRINTABLE_SIZE(PERM_GATEWAY_MAX)];
+    char   resource[PERM_PRINTABLE_SIZE(PERM_RESOURCE_MAX)];
+
+    (void) perm_printable(app, sizeof(app), ctx->tuple.app, 1);
+    (void) perm_printable(gateway, sizeof(gateway), ctx->tuple.gateway, 1);
+    (void) perm_printable(resource, sizeof(resource), ctx->tuple.resource, 1);
+
+    if (ctx->decision.outcome == PERM_DENY) {
+        verb = ctx->plcf->dry_run ? "would deny" : "denied";
+
+    } else {
+        verb = ctx->plcf->dry_run ? "would fail" : "failed";
+    }
+
+    ngx_log_error(ctx->plcf->log_level, ctx->request->connection->log, 0,
+                  "app permission %s: %s, app \"%s\", gateway \"%s\", "
+                  "resource \"%s\"", verb,
+                  perm_decision_reason_name(ctx->decision.reason), app,
+                  gateway, resource);
 }

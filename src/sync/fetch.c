@@ -26,7 +26,6 @@ struct perm_fetch_s {
     perm_redis_client_t  *redis;
     perm_redis_meter_t    meter;
     ngx_log_t            *log;
-    ngx_uint_t            worker;
     ngx_atomic_uint_t     hung;       /* of health, when last looked at */
 
     perm_pending_table_t  pendings;
@@ -37,8 +36,8 @@ struct perm_fetch_s {
     perm_log_once_t       logged_meta;
 
     perm_str_t            prefix;
+    ngx_str_t             meta;       /* its key */
     char                  meta_key[PERM_KEY_MAX];
-    size_t                meta_len;
 };
 
 
@@ -83,11 +82,11 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->meter.timing = perm_fetch_timing;
     fetch->meter.data = fetch;
     fetch->log = cycle->log;
-    fetch->worker = ngx_worker;
     fetch->hung = fetch->zone->health.hung;
 
     fetch->prefix = perm_sync_conf_prefix(conf);
-    fetch->meta_len = perm_grant_key_meta(fetch->meta_key, fetch->prefix);
+    fetch->meta.len = perm_grant_key_meta(fetch->meta_key, fetch->prefix);
+    fetch->meta.data = (u_char *) fetch->meta_key;
 
     perm_pending_init(&fetch->pendings);
 
@@ -129,7 +128,7 @@ perm_fetch_link(void *data, ngx_uint_t up)
 {
     perm_fetch_t *fetch = data;
 
-    perm_health_redis(&fetch->zone->health, fetch->worker, up, fetch->log);
+    perm_health_redis(&fetch->zone->health, ngx_worker, up, fetch->log);
 }
 
 
@@ -431,8 +430,7 @@ perm_fetch_send_meta(ngx_event_t *ev)
     turn->asked = perm_table_state_ask(&fetch->zone->table);
 
     ngx_str_set(&argv[0], "HGET");
-    argv[1].data = (u_char *) fetch->meta_key;
-    argv[1].len = fetch->meta_len;
+    argv[1] = fetch->meta;
     ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
 
     if (perm_redis_client_send(fetch->redis, &argv[1], 3, argv,
@@ -463,7 +461,8 @@ perm_fetch_reply(void *data, redisReply *reply)
                                     !perm_redis_client_tracked(fetch->redis);
 
         if (perm_reply_error(reply, "WRONGTYPE")) {
-            perm_log_once_wrong_type(fetch->conf, &pending->tuple, fetch->log);
+            perm_log_once_grant(fetch->conf, &pending->tuple, perm_str(""),
+                                fetch->log);
 
         } else {
             perm_log_once_reply(&fetch->logged, reply, rc, "HMGET",
@@ -528,7 +527,7 @@ perm_fetch_reply_meta(void *data, redisReply *reply)
 }
 
 
-/* rc: of perm_table_state_answered(), or without that, of the reply */
+/* rc: of perm_table_state_answered(), or of a reply that cannot be read */
 
 static void
 perm_fetch_checked(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
@@ -673,5 +672,5 @@ perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field)
     fetch = pending->owner;
 
     perm_stats_add(&fetch->stats->unreadable_grants, 1);
-    perm_log_once_unreadable(fetch->conf, &pending->tuple, field, fetch->log);
+    perm_log_once_grant(fetch->conf, &pending->tuple, field, fetch->log);
 }

@@ -12,58 +12,40 @@
 #define PERM_LOG_ONCE_LINES  60    /* in a minute */
 
 
-static ngx_uint_t perm_log_once_first(perm_zone_t *zone, perm_tuple_t *tuple,
-    perm_str_t field);
-
-
 void
-perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+perm_log_once_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     perm_str_t field, ngx_log_t *log)
 {
-    if (!perm_log_once_first(conf->zone.zone, tuple, field)) {
-        return;
-    }
+    perm_zone_t   *zone;
+    perm_tuple_t   place;
 
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: unreadable grant, counted as absent: field "
-                  "\"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew with "
-                  "\"app-permission grant\"",
-                  field.len, field.data, &conf->redis.prefix,
-                  tuple->gateway.len, tuple->gateway.data, tuple->app.len,
-                  tuple->app.data);
-}
-
-
-void
-perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    ngx_log_t *log)
-{
-    static perm_str_t  no_field = perm_string("");
-
-    if (!perm_log_once_first(conf->zone.zone, tuple, no_field)) {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: \"%Vgrants:{%*s:%*s}\" is not a hash of "
-                  "grants (WRONGTYPE), calls of this app are unavailable; "
-                  "remove it, and check \"app_permission_redis_prefix\" and "
-                  "who writes there",
-                  &conf->redis.prefix, tuple->gateway.len, tuple->gateway.data,
-                  tuple->app.len, tuple->app.data);
-}
-
-
-static ngx_uint_t
-perm_log_once_first(perm_zone_t *zone, perm_tuple_t *tuple, perm_str_t field)
-{
-    perm_tuple_t  place;
-
+    zone = conf->zone.zone;
     place = *tuple;
     place.resource = field;
 
-    return perm_health_first(&zone->health,
-                             perm_tuple_hash(&place, zone->seed));
+    if (!perm_health_first(&zone->health, perm_tuple_hash(&place, zone->seed)))
+    {
+        return;
+    }
+
+    if (field.len) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: unreadable grant, counted as absent: "
+                      "field \"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew "
+                      "with \"app-permission grant\"",
+                      field.len, field.data, &conf->redis.prefix,
+                      tuple->gateway.len, tuple->gateway.data, tuple->app.len,
+                      tuple->app.data);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: \"%Vgrants:{%*s:%*s}\" is not a hash of "
+                      "grants (WRONGTYPE), calls of this app are unavailable; "
+                      "remove it, and check \"app_permission_redis_prefix\" "
+                      "and who writes there",
+                      &conf->redis.prefix, tuple->gateway.len,
+                      tuple->gateway.data, tuple->app.len, tuple->app.data);
+    }
 }
 
 

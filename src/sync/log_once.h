@@ -13,15 +13,13 @@
 #include "sync/grants_reply.h"
 
 
-/* the grant in this field is unreadable, and counts as absent */
+/*
+ * The grant in a field is unreadable and counts as absent, or, where the field
+ * is empty, the key of the grants is not a hash.
+ */
 
-void perm_log_once_unreadable(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+void perm_log_once_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     perm_str_t field, ngx_log_t *log);
-
-/* the key of the grants is not a hash */
-
-void perm_log_once_wrong_type(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    ngx_log_t *log);
 
 
 /* of one command: the error that was logged last */

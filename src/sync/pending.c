@@ -2,8 +2,8 @@
 #include "sync/pending.h"
 
 
-static ngx_queue_t *perm_pending_bucket(perm_pending_table_t *table,
-    uint64_t hash);
+#define perm_pending_bucket(table, hash)                                      \
+    &(table)->buckets[(hash) % PERM_PENDING_BUCKETS]
 
 
 void
@@ -147,11 +147,4 @@ perm_pending_wake(perm_pending_t *pending, perm_grants_reply_t *reply)
         perm_pending_cancel(waiter);
         waiter->handler(waiter->data, reply);
     }
-}
-
-
-static ngx_queue_t *
-perm_pending_bucket(perm_pending_table_t *table, uint64_t hash)
-{
-    return &table->buckets[hash % PERM_PENDING_BUCKETS];
 }
