@@ -3,8 +3,6 @@
 
 
 static void perm_redis_tracking_found(void *data);
-static ngx_uint_t perm_redis_tracking_remove_former(
-    perm_redis_tracking_t *tracking);
 
 
 static perm_redis_discovery_handlers_t  perm_redis_tracking_discovery_handlers
@@ -34,8 +32,6 @@ perm_redis_tracking_start(perm_redis_conf_t *conf, ngx_log_t *log,
     tracking->handlers = handlers;
     tracking->data = data;
 
-    ngx_queue_init(&tracking->pairs);
-
     tracking->discovery =
         perm_redis_discovery_start(conf, log,
                                    &perm_redis_tracking_discovery_handlers,
@@ -52,12 +48,11 @@ perm_redis_tracking_start(perm_redis_conf_t *conf, ngx_log_t *log,
 void
 perm_redis_tracking_stop(perm_redis_tracking_t *tracking)
 {
-    ngx_queue_t  *q;
+    perm_redis_pair_t  *pair;
 
-    while (!ngx_queue_empty(&tracking->pairs)) {
-        q = ngx_queue_head(&tracking->pairs);
-        perm_redis_tracking_pair_destroy(
-            ngx_queue_data(q, perm_redis_pair_t, queue));
+    while ((pair = tracking->pairs) != NULL) {
+        tracking->pairs = pair->next;
+        perm_redis_tracking_pair_destroy(pair);
     }
 
     perm_redis_discovery_stop(tracking->discovery);
@@ -70,31 +65,39 @@ perm_redis_tracking_found(void *data)
 {
     perm_redis_tracking_t *tracking = data;
 
-    ngx_uint_t          i, n, first, moved;
-    ngx_queue_t        *q;
-    perm_redis_node_t  *masters;
-    perm_redis_pair_t  *pair;
+    ngx_uint_t           i, n, first, moved;
+    perm_redis_node_t   *masters;
+    perm_redis_pair_t  **p, *pair;
 
     first = !tracking->known;
+    moved = 0;
+
     tracking->known = 1;
 
+    for (p = &tracking->pairs; (pair = *p) != NULL; /* void */ ) {
+
+        if (perm_redis_discovery_is_master(tracking->discovery, &pair->node,
+                                           0))
+        {
+            p = &pair->next;
+
+        } else {
+            *p = pair->next;
+            perm_redis_tracking_pair_destroy(pair);
+            moved = 1;
+        }
+    }
+
     n = perm_redis_discovery_list(tracking->discovery, &masters);
-    moved = perm_redis_tracking_remove_former(tracking);
 
     for (i = 0; i < n; i++) {
+        pair = tracking->pairs;
 
-        for (q = ngx_queue_head(&tracking->pairs);
-             q != ngx_queue_sentinel(&tracking->pairs);
-             q = ngx_queue_next(q))
-        {
-            pair = ngx_queue_data(q, perm_redis_pair_t, queue);
-
-            if (perm_redis_conf_node_equal(&pair->node, &masters[i])) {
-                break;
-            }
+        while (pair && !perm_redis_conf_node_equal(&pair->node, &masters[i])) {
+            pair = pair->next;
         }
 
-        if (q != ngx_queue_sentinel(&tracking->pairs)) {
+        if (pair != NULL) {
             continue;
         }
 
@@ -122,53 +125,16 @@ perm_redis_tracking_found(void *data)
 }
 
 
-static ngx_uint_t
-perm_redis_tracking_remove_former(perm_redis_tracking_t *tracking)
-{
-    ngx_uint_t          removed;
-    ngx_queue_t        *q, *next;
-    perm_redis_pair_t  *pair;
-
-    removed = 0;
-
-    for (q = ngx_queue_head(&tracking->pairs);
-         q != ngx_queue_sentinel(&tracking->pairs);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
-
-        if (!perm_redis_discovery_is_master(tracking->discovery, &pair->node,
-                                            0))
-        {
-            perm_redis_tracking_pair_destroy(pair);
-            removed = 1;
-        }
-    }
-
-    return removed;
-}
-
-
 void
 perm_redis_tracking_update(perm_redis_tracking_t *tracking)
 {
     ngx_uint_t          active;
-    ngx_queue_t        *q;
     perm_redis_pair_t  *pair;
 
     active = tracking->known;
 
-    for (q = ngx_queue_head(&tracking->pairs);
-         q != ngx_queue_sentinel(&tracking->pairs);
-         q = ngx_queue_next(q))
-    {
-        pair = ngx_queue_data(q, perm_redis_pair_t, queue);
-
-        if (!pair->active) {
-            active = 0;
-            break;
-        }
+    for (pair = tracking->pairs; pair != NULL; pair = pair->next) {
+        active = active && pair->active;
     }
 
     if (active == tracking->active) {

@@ -24,8 +24,7 @@
 
 
 static void perm_redis_pair_drop(perm_redis_pair_t *pair);
-static void perm_redis_pair_lose(perm_redis_pair_t *pair,
-    ngx_msec_t delay);
+static void perm_redis_pair_lose(perm_redis_pair_t *pair, ngx_msec_t delay);
 static void perm_redis_pair_retry(perm_redis_pair_t *pair);
 static void perm_redis_pair_timer(ngx_event_t *ev);
 static void perm_redis_pair_closed(void *data,
@@ -33,11 +32,12 @@ static void perm_redis_pair_closed(void *data,
 
 static void perm_redis_pair_listener_ready(void *data,
     perm_redis_connection_t *connection);
-static void perm_redis_pair_identified(void *data, redisReply *reply);
-static void perm_redis_pair_subscribed(void *data, redisReply *reply);
 static void perm_redis_pair_source_ready(void *data,
     perm_redis_connection_t *connection);
-static void perm_redis_pair_tracked(void *data, redisReply *reply);
+static ngx_int_t perm_redis_pair_send(perm_redis_pair_t *pair,
+    perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
+    perm_redis_reply_pt handler);
+static void perm_redis_pair_reply(void *data, redisReply *reply);
 static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
@@ -62,6 +62,18 @@ static perm_redis_connection_handlers_t  perm_redis_tracking_source = {
 };
 
 
+/* the commands that begin tracking, in this order */
+
+static const struct {
+    const char  *name;
+    int          type;     /* of the reply */
+} perm_redis_pair_steps[] = {
+    { "CLIENT ID", REDIS_REPLY_INTEGER },
+    { "SUBSCRIBE", REDIS_REPLY_ARRAY },
+    { "CLIENT TRACKING", REDIS_REPLY_STATUS }
+};
+
+
 perm_redis_pair_t *
 perm_redis_tracking_pair_create(perm_redis_tracking_t *tracking,
     perm_redis_node_t *node)
@@ -82,7 +94,9 @@ perm_redis_tracking_pair_create(perm_redis_tracking_t *tracking,
     pair->timer.cancelable = 1;
 
     ngx_add_timer(&pair->timer, 1);
-    ngx_queue_insert_tail(&tracking->pairs, &pair->queue);
+
+    pair->next = tracking->pairs;
+    tracking->pairs = pair;
 
     return pair;
 }
@@ -92,8 +106,6 @@ void
 perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair)
 {
     perm_redis_pair_drop(pair);
-
-    ngx_queue_remove(&pair->queue);
     ngx_free(pair);
 }
 
@@ -181,14 +193,12 @@ perm_redis_pair_timer(ngx_event_t *ev)
     pair->beat = ngx_current_msec;
     pair->beats = 2;
 
-    if (perm_redis_connection_send(pair->listener, 1, &ping,
-                                   perm_redis_pair_pong, pair)
-        == NULL
-        || perm_redis_connection_send(pair->source, 1, &ping,
-                                      perm_redis_pair_pong, pair)
-           == NULL)
+    if (perm_redis_pair_send(pair, pair->listener, 1, &ping,
+                             perm_redis_pair_pong)
+        == NGX_OK)
     {
-        perm_redis_pair_retry(pair);
+        (void) perm_redis_pair_send(pair, pair->source, 1, &ping,
+                                    perm_redis_pair_pong);
     }
 }
 
@@ -230,83 +240,27 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
 
 
 static void
-perm_redis_pair_listener_ready(void *data,
-    perm_redis_connection_t *connection)
+perm_redis_pair_listener_ready(void *data, perm_redis_connection_t *connection)
 {
     perm_redis_pair_t *pair = data;
 
     static ngx_str_t  id[] = { ngx_string("CLIENT"), ngx_string("ID") };
 
     if (!perm_redis_discovery_accept(pair->tracking->discovery,
-                                     connection->role)
-        || perm_redis_connection_send(connection, 2, id,
-                                      perm_redis_pair_identified, pair)
-           == NULL)
+                                     connection->role))
     {
         perm_redis_pair_retry(pair);
+        return;
     }
+
+    pair->step = 0;
+    (void) perm_redis_pair_send(pair, connection, 2, id,
+                                perm_redis_pair_reply);
 }
 
 
 static void
-perm_redis_pair_identified(void *data, redisReply *reply)
-{
-    perm_redis_pair_t *pair = data;
-
-    static ngx_str_t  subscribe[] = {
-        ngx_string("SUBSCRIBE"),
-        ngx_string(PERM_TRACKING_CHANNEL)
-    };
-
-    if (reply == NULL) {
-        return;
-    }
-
-    if (reply->type != REDIS_REPLY_INTEGER) {
-        perm_redis_pair_refused(pair, "CLIENT ID", reply);
-        return;
-    }
-
-    pair->id = reply->integer;
-
-    if (perm_redis_connection_send(pair->listener, 2, subscribe,
-                                   perm_redis_pair_subscribed, pair)
-        == NULL)
-    {
-        perm_redis_pair_retry(pair);
-    }
-}
-
-
-static void
-perm_redis_pair_subscribed(void *data, redisReply *reply)
-{
-    perm_redis_pair_t *pair = data;
-
-    if (reply == NULL) {
-        return;
-    }
-
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        perm_redis_pair_refused(pair, "SUBSCRIBE", reply);
-        return;
-    }
-
-    /* a name may have several addresses, and a client id is of one server */
-
-    pair->source =
-        perm_redis_connection_open(pair->tracking->conf, &pair->node,
-                                   pair->listener, pair->tracking->log,
-                                   &perm_redis_tracking_source, pair);
-    if (pair->source == NULL) {
-        perm_redis_pair_retry(pair);
-    }
-}
-
-
-static void
-perm_redis_pair_source_ready(void *data,
-    perm_redis_connection_t *connection)
+perm_redis_pair_source_ready(void *data, perm_redis_connection_t *connection)
 {
     perm_redis_pair_t *pair = data;
 
@@ -332,40 +286,84 @@ perm_redis_pair_source_ready(void *data,
         argc += 2;
     }
 
-    if (perm_redis_connection_send(connection, argc, argv,
-                                   perm_redis_pair_tracked, pair)
+    (void) perm_redis_pair_send(pair, connection, argc, argv,
+                                perm_redis_pair_reply);
+}
+
+
+/* NGX_ERROR: it begins anew, both connections are closed */
+
+static ngx_int_t
+perm_redis_pair_send(perm_redis_pair_t *pair,
+    perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
+    perm_redis_reply_pt handler)
+{
+    if (perm_redis_connection_send(connection, argc, argv, handler, pair)
         == NULL)
     {
         perm_redis_pair_retry(pair);
+        return NGX_ERROR;
     }
+
+    return NGX_OK;
 }
 
 
 static void
-perm_redis_pair_tracked(void *data, redisReply *reply)
+perm_redis_pair_reply(void *data, redisReply *reply)
 {
     perm_redis_pair_t *pair = data;
+
+    static ngx_str_t  subscribe[] = {
+        ngx_string("SUBSCRIBE"),
+        ngx_string(PERM_TRACKING_CHANNEL)
+    };
 
     if (reply == NULL) {
         return;
     }
 
-    if (reply->type != REDIS_REPLY_STATUS) {
-        perm_redis_pair_refused(pair, "CLIENT TRACKING", reply);
+    if (reply->type != perm_redis_pair_steps[pair->step].type) {
+        perm_redis_pair_refused(pair, perm_redis_pair_steps[pair->step].name,
+                                reply);
         return;
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, pair->tracking->log, 0,
-                   "app_permission: redis %s: tracking begun, client %L",
-                   pair->node.label, (int64_t) pair->id);
+    switch (pair->step++) {
 
-    pair->active = 1;
-    pair->refused_logged = 0;
-    pair->refusals = 0;
+    case 0: /* CLIENT ID */
+        pair->id = reply->integer;
+        (void) perm_redis_pair_send(pair, pair->listener, 2, subscribe,
+                                    perm_redis_pair_reply);
+        break;
 
-    ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
+    case 1: /* SUBSCRIBE */
 
-    perm_redis_tracking_update(pair->tracking);
+        /* a name may have several addresses; the id is of one server */
+
+        pair->source =
+            perm_redis_connection_open(pair->tracking->conf, &pair->node,
+                                       pair->listener, pair->tracking->log,
+                                       &perm_redis_tracking_source, pair);
+        if (pair->source == NULL) {
+            perm_redis_pair_retry(pair);
+        }
+
+        break;
+
+    default: /* CLIENT TRACKING */
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, pair->tracking->log, 0,
+                       "app_permission: redis %s: tracking begun, client %L",
+                       pair->node.label, (int64_t) pair->id);
+
+        pair->active = 1;
+        pair->refused_logged = 0;
+        pair->refusals = 0;
+
+        ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
+
+        perm_redis_tracking_update(pair->tracking);
+    }
 }
 
 

@@ -25,20 +25,21 @@ struct perm_redis_tracking_s {
     void                            *data;
 
     perm_redis_discovery_t          *discovery;
-    ngx_queue_t                      pairs;     /* one of each master */
+    struct perm_redis_pair_s        *pairs;     /* one of each master */
     ngx_uint_t                       active;    /* so are all pairs */
     unsigned                         known:1;   /* the masters are */
 };
 
 
-typedef struct {
-    ngx_queue_t                      queue;
+typedef struct perm_redis_pair_s {
+    struct perm_redis_pair_s        *next;
     perm_redis_tracking_t           *tracking;
     perm_redis_node_t                node;
 
     perm_redis_connection_t         *listener;  /* subscribed; or NULL */
     perm_redis_connection_t         *source;    /* tracked; or NULL */
     long long                        id;        /* the listener's, at Redis */
+    ngx_uint_t                       step;      /* the command to be answered */
 
     ngx_event_t                      timer;     /* next try or heartbeat */
     ngx_uint_t                       failures;  /* in a row */
@@ -59,7 +60,10 @@ typedef struct {
 perm_redis_pair_t *perm_redis_tracking_pair_create(
     perm_redis_tracking_t *tracking, perm_redis_node_t *node);
 
-/* no handler is called from here or after it; not to be called from one */
+/*
+ * The caller takes it out of the list.  No handler is called from here or
+ * after it; not to be called from one.
+ */
 void perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair);
 
 /* "active" of a pair changed */
