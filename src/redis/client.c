@@ -11,6 +11,8 @@ static void perm_redis_client_found(void *data);
 static void perm_redis_client_same(void *data);
 static void perm_redis_client_lost(void *data, const char *reason);
 static void perm_redis_client_retire(perm_redis_client_t *redis);
+static void perm_redis_client_remove(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint);
 static const char *perm_redis_client_accept(void *data,
     perm_redis_endpoint_t *endpoint, perm_role_t role);
 static void perm_redis_client_changed(void *data,
@@ -53,7 +55,6 @@ perm_redis_client_create(perm_redis_conf_t *conf, ngx_log_t *log,
     redis->data = data;
     redis->cluster = (conf->url->kind == PERM_REDIS_CLUSTER);
 
-    ngx_queue_init(&redis->endpoints);
     perm_redis_parked_init(&redis->parked, log);
 
     redis->discovery =
@@ -72,12 +73,8 @@ perm_redis_client_create(perm_redis_conf_t *conf, ngx_log_t *log,
 void
 perm_redis_client_destroy(perm_redis_client_t *redis)
 {
-    ngx_queue_t  *q;
-
-    while (!ngx_queue_empty(&redis->endpoints)) {
-        q = ngx_queue_head(&redis->endpoints);
-        perm_redis_endpoint_destroy(ngx_queue_data(q, perm_redis_endpoint_t,
-                                                   queue));
+    while (redis->endpoints != NULL) {
+        perm_redis_client_remove(redis, redis->endpoints);
     }
 
     perm_redis_discovery_stop(redis->discovery);
@@ -149,7 +146,6 @@ perm_redis_client_tracked(perm_redis_client_t *redis)
 void
 perm_redis_client_drop(perm_redis_client_t *redis)
 {
-    ngx_queue_t            *q;
     perm_redis_endpoint_t  *endpoint;
 
     if (redis->answering != NULL) {
@@ -158,11 +154,7 @@ perm_redis_client_drop(perm_redis_client_t *redis)
         goto done;
     }
 
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = ngx_queue_next(q))
-    {
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+    for (endpoint = redis->endpoints; endpoint; endpoint = endpoint->next) {
 
         if (redis->cluster) {
             perm_redis_endpoint_probe(endpoint, "the server does not answer");
@@ -185,14 +177,9 @@ done:
 perm_redis_endpoint_t *
 perm_redis_client_endpoint(perm_redis_client_t *redis, perm_redis_node_t *node)
 {
-    ngx_queue_t            *q;
     perm_redis_endpoint_t  *endpoint;
 
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = ngx_queue_next(q))
-    {
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+    for (endpoint = redis->endpoints; endpoint; endpoint = endpoint->next) {
 
         if (endpoint->state != PERM_REDIS_ENDPOINT_RETIRED
             && perm_redis_conf_node_equal(&endpoint->node, node))
@@ -206,7 +193,8 @@ perm_redis_client_endpoint(perm_redis_client_t *redis, perm_redis_node_t *node)
                                           redis);
 
     if (endpoint != NULL) {
-        ngx_queue_insert_tail(&redis->endpoints, &endpoint->queue);
+        endpoint->next = redis->endpoints;
+        redis->endpoints = endpoint;
     }
 
     return endpoint;
@@ -279,15 +267,10 @@ perm_redis_client_found(void *data)
 static void
 perm_redis_client_retire(perm_redis_client_t *redis)
 {
-    ngx_queue_t            *q, *next;
-    perm_redis_endpoint_t  *endpoint;
+    perm_redis_endpoint_t  *endpoint, *next;
 
-    for (q = ngx_queue_head(&redis->endpoints);
-         q != ngx_queue_sentinel(&redis->endpoints);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+    for (endpoint = redis->endpoints; endpoint; endpoint = next) {
+        next = endpoint->next;
 
         if (perm_redis_discovery_is_master(redis->discovery, &endpoint->node,
                                            0))
@@ -303,9 +286,22 @@ perm_redis_client_retire(perm_redis_client_t *redis)
                                        "the server is a master no more")
             == NGX_OK)
         {
-            perm_redis_endpoint_destroy(endpoint);
+            perm_redis_client_remove(redis, endpoint);
         }
     }
+}
+
+
+static void
+perm_redis_client_remove(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint)
+{
+    perm_redis_endpoint_t  **p;
+
+    for (p = &redis->endpoints; *p != endpoint; p = &(*p)->next) { /* void */ }
+
+    *p = endpoint->next;
+    perm_redis_endpoint_destroy(endpoint);
 }
 
 
@@ -415,7 +411,7 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
     };
 
     if (endpoint->state == PERM_REDIS_ENDPOINT_RETIRED) {
-        perm_redis_endpoint_destroy(endpoint);
+        perm_redis_client_remove(redis, endpoint);
         return;
     }
 
@@ -452,7 +448,7 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
 
     if (redis->cluster) {
         if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !master) {
-            perm_redis_endpoint_destroy(endpoint);
+            perm_redis_client_remove(redis, endpoint);
         }
 
         return;
@@ -503,9 +499,8 @@ perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
 {
     ngx_uint_t              busy, first;
     ngx_msec_t              end;
-    ngx_queue_t            *q, *next;
     ngx_msec_int_t          left;
-    perm_redis_endpoint_t  *endpoint;
+    perm_redis_endpoint_t  *endpoint, *next;
 
     ngx_time_update();
     end = ngx_current_msec + msec;
@@ -514,12 +509,8 @@ perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
 
         busy = 0;
 
-        for (q = ngx_queue_head(&redis->endpoints);
-             q != ngx_queue_sentinel(&redis->endpoints);
-             q = next)
-        {
-            next = ngx_queue_next(q);
-            endpoint = ngx_queue_data(q, perm_redis_endpoint_t, queue);
+        for (endpoint = redis->endpoints; endpoint; endpoint = next) {
+            next = endpoint->next;
 
             if (perm_redis_endpoint_busy(endpoint)) {
                 busy = 1;

@@ -21,7 +21,7 @@ struct perm_redis_client_s {
     void                       *data;
 
     perm_redis_discovery_t     *discovery;
-    ngx_queue_t                 endpoints;  /* retired ones, too */
+    perm_redis_endpoint_t      *endpoints;  /* retired ones, too */
     perm_redis_endpoint_t      *endpoint;   /* of the master; NULL in a
                                                cluster */
     perm_redis_endpoint_t      *answering;  /* while a handler has its reply */

@@ -16,8 +16,6 @@ static const char *perm_redis_conf_read_line(ngx_conf_t *cf, ngx_fd_t fd,
 static void perm_redis_conf_users(perm_redis_conf_t *conf);
 static ngx_int_t perm_redis_conf_hosts(ngx_conf_t *cf,
     perm_redis_conf_t *conf);
-static ngx_int_t perm_redis_conf_addrs(ngx_conf_t *cf,
-    perm_redis_conf_t *conf);
 static ngx_int_t perm_redis_conf_ssl(ngx_conf_t *cf, perm_redis_conf_t *conf);
 
 
@@ -72,9 +70,7 @@ perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf)
 
     perm_redis_conf_users(conf);
 
-    if (perm_redis_conf_hosts(cf, conf) != NGX_OK
-        || perm_redis_conf_addrs(cf, conf) != NGX_OK)
-    {
+    if (perm_redis_conf_hosts(cf, conf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -348,9 +344,12 @@ perm_redis_conf_resolve(ngx_conf_t *cf, perm_redis_node_t *host,
 static ngx_int_t
 perm_redis_conf_hosts(ngx_conf_t *cf, perm_redis_conf_t *conf)
 {
-    ngx_uint_t          i, port;
+    char               *err;
+    ngx_int_t           rc;
+    ngx_uint_t          i, port, literal;
     perm_str_t          name;
     perm_redis_url_t   *url;
+    perm_redis_node_t  *host;
 
     url = conf->url;
     conf->nhosts = (url->kind == PERM_REDIS_UNIX) ? 1 : url->nhosts;
@@ -360,6 +359,8 @@ perm_redis_conf_hosts(ngx_conf_t *cf, perm_redis_conf_t *conf)
     if (conf->hosts == NULL) {
         return NGX_ERROR;
     }
+
+    literal = 0;
 
     for (i = 0; i < conf->nhosts; i++) {
 
@@ -380,36 +381,19 @@ perm_redis_conf_hosts(ngx_conf_t *cf, perm_redis_conf_t *conf)
             return NGX_ERROR;
         }
 
-        perm_redis_conf_node(&conf->hosts[i], name.data, name.len, port);
-        conf->hosts[i].sentinel = (url->kind == PERM_REDIS_SENTINEL);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-perm_redis_conf_addrs(ngx_conf_t *cf, perm_redis_conf_t *conf)
-{
-    char               *err;
-    ngx_int_t           rc;
-    ngx_uint_t          i, literal;
-    perm_redis_node_t  *host;
-
-    literal = 0;
-
-    for (i = 0; i < conf->nhosts; i++) {
         host = &conf->hosts[i];
+        perm_redis_conf_node(host, name.data, name.len, port);
+        host->sentinel = (url->kind == PERM_REDIS_SENTINEL);
+
         err = NULL;
-
         rc = perm_redis_conf_resolve(cf, host, literal, &err);
-
-        if (rc == NGX_OK) {
-            continue;
-        }
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            continue;
         }
 
         if (conf->resolver == NULL) {

@@ -26,12 +26,8 @@ typedef int     perm_redis_elements_t;
 
 static void *perm_redis_pipeline_create_array(const redisReadTask *task,
     perm_redis_elements_t elements);
-static ngx_int_t perm_redis_pipeline_room(
-    perm_redis_connection_t *connection, size_t len);
-static void perm_redis_pipeline_timer(
-    perm_redis_connection_t *connection, ngx_msec_t when);
-static ngx_int_t perm_redis_pipeline_reply(
-    perm_redis_connection_t *connection, redisReply **reply);
+static ngx_int_t perm_redis_pipeline_room(perm_redis_connection_t *connection,
+    size_t len);
 static ngx_int_t perm_redis_pipeline_dispatch(
     perm_redis_connection_t *connection, redisReply *reply);
 static ngx_uint_t perm_redis_pipeline_is_push(redisReply *reply);
@@ -117,9 +113,7 @@ perm_redis_connection_pipeline_append(perm_redis_connection_t *connection,
 {
     ngx_msec_t  when;
 
-    if (perm_redis_pipeline_room(connection, command->len)
-        != NGX_OK)
-    {
+    if (perm_redis_pipeline_room(connection, command->len) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -147,7 +141,8 @@ perm_redis_connection_pipeline_append(perm_redis_connection_t *connection,
             when = command->deadline;
         }
 
-        perm_redis_pipeline_timer(connection, when);
+        connection->timer.cancelable = 0;
+        perm_redis_command_timer(&connection->timer, when);
     }
 
     ngx_post_event(&connection->post, &ngx_posted_events);
@@ -159,8 +154,7 @@ perm_redis_connection_pipeline_append(perm_redis_connection_t *connection,
 /* room for "len" bytes behind "last" */
 
 static ngx_int_t
-perm_redis_pipeline_room(perm_redis_connection_t *connection,
-    size_t len)
+perm_redis_pipeline_room(perm_redis_connection_t *connection, size_t len)
 {
     size_t   used, size;
     u_char  *out;
@@ -200,16 +194,6 @@ perm_redis_pipeline_room(perm_redis_connection_t *connection,
     connection->end = out + size;
 
     return NGX_OK;
-}
-
-
-static void
-perm_redis_pipeline_timer(perm_redis_connection_t *connection,
-    ngx_msec_t when)
-{
-    connection->timer.cancelable = 0;
-
-    perm_redis_command_timer(&connection->timer, when);
 }
 
 
@@ -256,74 +240,52 @@ ngx_int_t
 perm_redis_connection_pipeline_read(perm_redis_connection_t *connection,
     u_char *buf, size_t len)
 {
-    ngx_int_t   rc;
-    redisReply  *reply;
+    void         *reply;
+    ngx_int_t     rc;
+    redisReader  *reader;
 
+    reader = connection->reader;
     connection->bytes += len;
 
-    if (redisReaderFeed(connection->reader, (char *) buf, len) != REDIS_OK) {
+    if (redisReaderFeed(reader, (char *) buf, len) != REDIS_OK) {
         perm_redis_connection_error(connection, "out of memory for a reply");
         return NGX_ERROR;
     }
 
     do {
-        rc = perm_redis_pipeline_reply(connection, &reply);
+        reply = NULL;
 
-        if (rc == NGX_AGAIN) {
-            return NGX_OK;
+        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+
+            if (connection->error_len == 0) {
+                perm_redis_connection_error(connection,
+                        "what came is no answer of a Redis server: %s",
+                        (reader->err == REDIS_ERR_OOM)
+                        ? "out of memory" : reader->errstr);
+            }
+
+            return NGX_ERROR;
         }
 
-        if (rc == NGX_OK) {
-            rc = perm_redis_pipeline_dispatch(connection, reply);
-            freeReplyObject(reply);
+        if (reply == NULL) {
+
+            if (connection->bytes <= PERM_REDIS_REPLY_MAX) {
+                return NGX_OK;
+            }
+
+            perm_redis_connection_error(connection, "a reply is too long");
+            return NGX_ERROR;
         }
+
+        connection->elements = 0;
+        connection->bytes = reader->len - reader->pos;
+
+        rc = perm_redis_pipeline_dispatch(connection, reply);
+        freeReplyObject(reply);
 
     } while (rc == NGX_OK && !connection->gone && !connection->failed);
 
     return rc;
-}
-
-
-/* the next whole reply; NGX_AGAIN: there is none yet */
-
-static ngx_int_t
-perm_redis_pipeline_reply(perm_redis_connection_t *connection,
-    redisReply **reply)
-{
-    void         *object;
-    redisReader  *reader;
-
-    reader = connection->reader;
-    object = NULL;
-
-    if (redisReaderGetReply(reader, &object) != REDIS_OK) {
-
-        if (connection->error_len == 0) {
-            perm_redis_connection_error(connection,
-                        "what came is no answer of a Redis server: %s",
-                        (reader->err == REDIS_ERR_OOM)
-                        ? "out of memory" : reader->errstr);
-        }
-
-        return NGX_ERROR;
-    }
-
-    if (object == NULL) {
-
-        if (connection->bytes <= PERM_REDIS_REPLY_MAX) {
-            return NGX_AGAIN;
-        }
-
-        perm_redis_connection_error(connection, "a reply is too long");
-        return NGX_ERROR;
-    }
-
-    connection->elements = 0;
-    connection->bytes = reader->len - reader->pos;
-
-    *reply = object;
-
-    return NGX_OK;
 }
 
 
@@ -449,7 +411,8 @@ perm_redis_connection_pipeline_expire(perm_redis_connection_t *connection)
         }
     }
 
-    perm_redis_pipeline_timer(connection, next);
+    connection->timer.cancelable = 0;
+    perm_redis_command_timer(&connection->timer, next);
 
     return NGX_OK;
 }

@@ -13,15 +13,12 @@
 #include <openssl/x509v3.h>
 
 
-static ngx_int_t perm_redis_tls_expect(
-    perm_redis_connection_t *connection, SSL *ssl);
-static const char *perm_redis_tls_name(
-    perm_redis_connection_t *connection);
+static ngx_int_t perm_redis_tls_expect(perm_redis_connection_t *connection,
+    SSL *ssl);
+static const char *perm_redis_tls_name(perm_redis_connection_t *connection);
 static void perm_redis_tls_handler(ngx_connection_t *c);
-static ngx_int_t perm_redis_tls_done(
-    perm_redis_connection_t *connection);
-static ngx_int_t perm_redis_tls_verify(
-    perm_redis_connection_t *connection);
+static ngx_int_t perm_redis_tls_done(perm_redis_connection_t *connection);
+static ngx_int_t perm_redis_tls_verify(perm_redis_connection_t *connection);
 
 
 ngx_int_t
@@ -38,9 +35,7 @@ perm_redis_connection_tls_start(perm_redis_connection_t *connection)
         return NGX_ERROR;
     }
 
-    if (perm_redis_tls_expect(connection, c->ssl->connection)
-        != NGX_OK)
-    {
+    if (perm_redis_tls_expect(connection, c->ssl->connection) != NGX_OK) {
         ngx_ssl_error(NGX_LOG_ERR, c->log, 0,
                       "the name \"%s\" cannot be expected of the server",
                       perm_redis_tls_name(connection));
@@ -61,8 +56,7 @@ perm_redis_connection_tls_start(perm_redis_connection_t *connection)
 /* an address is no name for SNI (RFC 6066), and is verified as an address */
 
 static ngx_int_t
-perm_redis_tls_expect(perm_redis_connection_t *connection,
-    SSL *ssl)
+perm_redis_tls_expect(perm_redis_connection_t *connection, SSL *ssl)
 {
     u_char             address[16];
     const char        *name;
@@ -136,8 +130,7 @@ perm_redis_tls_done(perm_redis_connection_t *connection)
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
                    "app_permission: redis %s: TLS with \"%s\"",
-                   connection->node->label,
-                   perm_redis_tls_name(connection));
+                   connection->node->label, perm_redis_tls_name(connection));
 
     c->read->handler = perm_redis_connection_socket_read;
     c->write->handler = perm_redis_connection_socket_write;

@@ -70,8 +70,6 @@ perm_redis_endpoint_destroy(perm_redis_endpoint_t *endpoint)
     }
 
     perm_redis_parked_done(&endpoint->parked);
-
-    ngx_queue_remove(&endpoint->queue);
     ngx_free(endpoint);
 }
 

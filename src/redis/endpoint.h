@@ -50,7 +50,7 @@ typedef struct {
 
 
 struct perm_redis_endpoint_s {
-    ngx_queue_t                      queue;       /* of the owner */
+    perm_redis_endpoint_t           *next;        /* of the owner's */
     ngx_uint_t                       number;      /* of no other, ever */
     perm_redis_node_t                node;
     perm_redis_endpoint_state_t      state;
@@ -76,7 +76,7 @@ perm_redis_endpoint_t *perm_redis_endpoint_create(perm_redis_conf_t *conf,
     perm_redis_node_t *node, ngx_log_t *log,
     perm_redis_endpoint_handlers_t *handlers, void *data);
 
-/* at once, and out of the owner's queue; no handler is called */
+/* at once, after the owner took it out of its list; no handler is called */
 void perm_redis_endpoint_destroy(perm_redis_endpoint_t *endpoint);
 
 /*

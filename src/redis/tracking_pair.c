@@ -34,7 +34,7 @@ static void perm_redis_pair_listener_ready(void *data,
     perm_redis_connection_t *connection);
 static void perm_redis_pair_source_ready(void *data,
     perm_redis_connection_t *connection);
-static ngx_int_t perm_redis_pair_send(perm_redis_pair_t *pair,
+static void perm_redis_pair_send(perm_redis_pair_t *pair,
     perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
     perm_redis_reply_pt handler);
 static void perm_redis_pair_reply(void *data, redisReply *reply);
@@ -193,12 +193,11 @@ perm_redis_pair_timer(ngx_event_t *ev)
     pair->beat = ngx_current_msec;
     pair->beats = 2;
 
-    if (perm_redis_pair_send(pair, pair->listener, 1, &ping,
-                             perm_redis_pair_pong)
-        == NGX_OK)
-    {
-        (void) perm_redis_pair_send(pair, pair->source, 1, &ping,
-                                    perm_redis_pair_pong);
+    perm_redis_pair_send(pair, pair->listener, 1, &ping, perm_redis_pair_pong);
+
+    if (pair->source != NULL) {
+        perm_redis_pair_send(pair, pair->source, 1, &ping,
+                             perm_redis_pair_pong);
     }
 }
 
@@ -216,12 +215,7 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
 
     tracking = pair->tracking;
 
-    if (connection == pair->listener) {
-        pair->listener = NULL;
-
-    } else {
-        pair->source = NULL;
-    }
+    *(connection == pair->listener ? &pair->listener : &pair->source) = NULL;
 
     level = pair->active ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 
@@ -254,8 +248,7 @@ perm_redis_pair_listener_ready(void *data, perm_redis_connection_t *connection)
     }
 
     pair->step = 0;
-    (void) perm_redis_pair_send(pair, connection, 2, id,
-                                perm_redis_pair_reply);
+    perm_redis_pair_send(pair, connection, 2, id, perm_redis_pair_reply);
 }
 
 
@@ -286,14 +279,13 @@ perm_redis_pair_source_ready(void *data, perm_redis_connection_t *connection)
         argc += 2;
     }
 
-    (void) perm_redis_pair_send(pair, connection, argc, argv,
-                                perm_redis_pair_reply);
+    perm_redis_pair_send(pair, connection, argc, argv, perm_redis_pair_reply);
 }
 
 
-/* NGX_ERROR: it begins anew, both connections are closed */
+/* both connections are closed, and NULL, when it fails */
 
-static ngx_int_t
+static void
 perm_redis_pair_send(perm_redis_pair_t *pair,
     perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
     perm_redis_reply_pt handler)
@@ -302,10 +294,7 @@ perm_redis_pair_send(perm_redis_pair_t *pair,
         == NULL)
     {
         perm_redis_pair_retry(pair);
-        return NGX_ERROR;
     }
-
-    return NGX_OK;
 }
 
 
@@ -333,8 +322,8 @@ perm_redis_pair_reply(void *data, redisReply *reply)
 
     case 0: /* CLIENT ID */
         pair->id = reply->integer;
-        (void) perm_redis_pair_send(pair, pair->listener, 2, subscribe,
-                                    perm_redis_pair_reply);
+        perm_redis_pair_send(pair, pair->listener, 2, subscribe,
+                             perm_redis_pair_reply);
         break;
 
     case 1: /* SUBSCRIBE */
