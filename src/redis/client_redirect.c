@@ -16,8 +16,6 @@ static ngx_int_t perm_redis_client_redirect_lost(perm_redis_client_t *redis,
     perm_redis_command_t *command);
 static ngx_int_t perm_redis_client_redirect_error(perm_redis_client_t *redis,
     perm_redis_command_t *command, redisReply *reply);
-static ngx_int_t perm_redis_client_redirect_follow(perm_redis_client_t *redis,
-    perm_redis_command_t *command, perm_redirect_t *redirect);
 static ngx_uint_t perm_redis_client_redirect_worth(
     perm_redis_command_t *command);
 
@@ -95,7 +93,8 @@ perm_redis_client_redirect_error(perm_redis_client_t *redis,
 {
     perm_str_t              asked;
     perm_redirect_t         redirect;
-    perm_redis_endpoint_t  *via;
+    perm_redis_node_t       node;
+    perm_redis_endpoint_t  *via, *endpoint;
 
     via = command->via;
 
@@ -129,32 +128,19 @@ perm_redis_client_redirect_error(perm_redis_client_t *redis,
         return NGX_OK;
     }
 
-    return perm_redis_client_redirect_follow(redis, command, &redirect);
-}
-
-
-static ngx_int_t
-perm_redis_client_redirect_follow(perm_redis_client_t *redis,
-    perm_redis_command_t *command, perm_redirect_t *redirect)
-{
-    perm_redis_node_t       node;
-    perm_redis_endpoint_t  *endpoint, *via;
-
-    via = command->via;
-
-    perm_redis_conf_node_named(&node, &redirect->to, &via->node);
+    perm_redis_conf_node_named(&node, &redirect.to, &via->node);
 
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, redis->log, 0,
                    "app_permission: redis %s: redirected to %s by %s",
                    via->node.label, node.label,
-                   (redirect->kind == PERM_REDIRECT_ASK) ? "ASK" : "MOVED");
+                   (redirect.kind == PERM_REDIRECT_ASK) ? "ASK" : "MOVED");
 
     endpoint = perm_redis_client_endpoint(redis, &node);
     if (endpoint == NULL) {
         return NGX_OK;
     }
 
-    command->asking = (redirect->kind == PERM_REDIRECT_ASK);
+    command->asking = (redirect.kind == PERM_REDIRECT_ASK);
 
     return (perm_redis_endpoint_send(endpoint, command) == NGX_OK) ? NGX_DONE
                                                                    : NGX_OK;

@@ -7,8 +7,6 @@
 #define PERM_PASSWORD_MAX  1024   /* bytes */
 
 
-static ngx_int_t perm_redis_conf_prefix(ngx_conf_t *cf,
-    perm_redis_conf_t *conf);
 static ngx_int_t perm_redis_conf_password(ngx_conf_t *cf,
     perm_redis_conf_t *conf);
 static const char *perm_redis_conf_read_line(ngx_conf_t *cf, ngx_fd_t fd,
@@ -37,6 +35,8 @@ perm_redis_conf_create(perm_redis_conf_t *conf)
 ngx_int_t
 perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf)
 {
+    perm_str_t  prefix;
+
     ngx_conf_init_msec_value(conf->connect_timeout, 1000);
     ngx_conf_init_msec_value(conf->timeout, 500);
     ngx_conf_init_msec_value(conf->resolver_timeout, 30000);
@@ -56,7 +56,20 @@ perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf)
         conf->resolver = NULL;
     }
 
-    if (perm_redis_conf_prefix(cf, conf) != NGX_OK) {
+    if (conf->prefix.data == NULL) {
+        ngx_str_set(&conf->prefix, PERM_PREFIX_DEFAULT);
+    }
+
+    prefix.len = conf->prefix.len;
+    prefix.data = (const char *) conf->prefix.data;
+
+    if (!perm_grant_key_prefix_valid(prefix)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid prefix \"%V\" in "
+                           "\"app_permission_redis_prefix\": use at most %d "
+                           "printable ASCII characters, no blanks, braces, "
+                           "quotes or any of * ? [ ] \\",
+                           &conf->prefix, PERM_PREFIX_MAX);
         return NGX_ERROR;
     }
 
@@ -120,33 +133,6 @@ ngx_uint_t
 perm_redis_conf_node_equal(perm_redis_node_t *a, perm_redis_node_t *b)
 {
     return ngx_strcmp(a->label, b->label) == 0;
-}
-
-
-static ngx_int_t
-perm_redis_conf_prefix(ngx_conf_t *cf, perm_redis_conf_t *conf)
-{
-    perm_str_t  prefix;
-
-    if (conf->prefix.data == NULL) {
-        ngx_str_set(&conf->prefix, PERM_PREFIX_DEFAULT);
-        return NGX_OK;
-    }
-
-    prefix.len = conf->prefix.len;
-    prefix.data = (const char *) conf->prefix.data;
-
-    if (!perm_grant_key_prefix_valid(prefix)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid prefix \"%V\" in "
-                           "\"app_permission_redis_prefix\": use at most %d "
-                           "printable ASCII characters, no blanks, braces, "
-                           "quotes or any of * ? [ ] \\",
-                           &conf->prefix, PERM_PREFIX_MAX);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -477,8 +463,7 @@ perm_redis_conf_ssl_certificate(ngx_conf_t *cf, perm_redis_conf_t *conf)
                            "and \"app_permission_redis_ssl_certificate_key\" "
                            "\"%V\" cannot be used: they have to be a PEM "
                            "certificate and its key",
-                           &conf->ssl_certificate,
-                           &conf->ssl_certificate_key);
+                           &conf->ssl_certificate, &conf->ssl_certificate_key);
         return NGX_ERROR;
     }
 
@@ -495,15 +480,14 @@ perm_redis_conf_ssl_trusted(ngx_conf_t *cf, perm_redis_conf_t *conf)
 
     if (conf->ssl_trusted_certificate.len == 0) {
 
-        if (SSL_CTX_set_default_verify_paths(conf->ssl->ctx) == 0) {
-            ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
-                          "the system's trusted certificates cannot be "
-                          "loaded: set "
-                          "\"app_permission_redis_ssl_trusted_certificate\"");
-            return NGX_ERROR;
+        if (SSL_CTX_set_default_verify_paths(conf->ssl->ctx) == 1) {
+            return NGX_OK;
         }
 
-        return NGX_OK;
+        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
+                      "the system's trusted certificates cannot be loaded: "
+                      "set \"app_permission_redis_ssl_trusted_certificate\"");
+        return NGX_ERROR;
     }
 
     if (ngx_ssl_trusted_certificate(cf, conf->ssl,

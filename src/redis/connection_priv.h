@@ -32,8 +32,7 @@ void perm_redis_connection_enter(perm_redis_connection_t *connection);
 void perm_redis_connection_leave(perm_redis_connection_t *connection);
 
 /* to the next address */
-void perm_redis_connection_socket_connect(
-    perm_redis_connection_t *connection);
+void perm_redis_connection_socket_connect(perm_redis_connection_t *connection);
 
 /* handlers of its events, its timer and its log */
 void perm_redis_connection_socket_read(ngx_event_t *rev);

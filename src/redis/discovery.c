@@ -50,16 +50,13 @@ static void perm_redis_discovery_reply(void *data, redisReply *reply);
 static const char *perm_redis_discovery_parse(
     perm_redis_discovery_t *discovery, redisReply *reply,
     perm_redis_map_t **map);
-static void perm_redis_discovery_learned(perm_redis_discovery_t *discovery,
-    perm_redis_map_t *map);
 static ngx_uint_t perm_redis_discovery_replace(
     perm_redis_discovery_t *discovery, perm_redis_map_t *map);
 static void perm_redis_discovery_closed(void *data,
     perm_redis_connection_t *connection, const char *reason);
 static void perm_redis_discovery_failed(perm_redis_discovery_t *discovery,
     const char *reason);
-static void perm_redis_discovery_disconnect(
-    perm_redis_discovery_t *discovery);
+static void perm_redis_discovery_disconnect(perm_redis_discovery_t *discovery);
 static void perm_redis_discovery_schedule(perm_redis_discovery_t *discovery,
     ngx_msec_t delay);
 
@@ -305,8 +302,7 @@ perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
  */
 
 static perm_redis_node_t *
-perm_redis_discovery_candidate(perm_redis_discovery_t *discovery,
-    ngx_uint_t i)
+perm_redis_discovery_candidate(perm_redis_discovery_t *discovery, ngx_uint_t i)
 {
     if (discovery->cluster && discovery->map != NULL) {
 
@@ -361,6 +357,7 @@ static void
 perm_redis_discovery_reply(void *data, redisReply *reply)
 {
     const char              *useless;
+    ngx_uint_t               changed;
     perm_redis_map_t        *map;
     perm_redis_discovery_t  *discovery = data;
 
@@ -378,7 +375,26 @@ perm_redis_discovery_reply(void *data, redisReply *reply)
         return;
     }
 
-    perm_redis_discovery_learned(discovery, map);
+    discovery->asking = 0;
+    discovery->tried = 0;
+    discovery->failures = 0;
+
+    perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_POLL);
+
+    changed = perm_redis_discovery_replace(discovery, map);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, discovery->log, 0,
+                   "app_permission: redis discovery: %s names %ui masters, "
+                   "changed %ui", discovery->asked.label, discovery->map->n,
+                   changed);
+
+    if (changed || !discovery->known) {
+        discovery->known = 1;
+        discovery->handlers->found(discovery->data);
+
+    } else if (discovery->handlers->same != NULL) {
+        discovery->handlers->same(discovery->data);
+    }
 }
 
 
@@ -423,35 +439,6 @@ perm_redis_discovery_parse(perm_redis_discovery_t *discovery,
     ngx_memcpy((*map)->slots, slots.slots, sizeof(slots.slots));
 
     return NULL;
-}
-
-
-static void
-perm_redis_discovery_learned(perm_redis_discovery_t *discovery,
-    perm_redis_map_t *map)
-{
-    ngx_uint_t  changed;
-
-    discovery->asking = 0;
-    discovery->tried = 0;
-    discovery->failures = 0;
-
-    perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_POLL);
-
-    changed = perm_redis_discovery_replace(discovery, map);
-
-    ngx_log_debug3(NGX_LOG_DEBUG_CORE, discovery->log, 0,
-                   "app_permission: redis discovery: %s names %ui masters, "
-                   "changed %ui", discovery->asked.label, discovery->map->n,
-                   changed);
-
-    if (changed || !discovery->known) {
-        discovery->known = 1;
-        discovery->handlers->found(discovery->data);
-
-    } else if (discovery->handlers->same != NULL) {
-        discovery->handlers->same(discovery->data);
-    }
 }
 
 
