@@ -417,6 +417,12 @@ test_resources(void)
     r = perm_records_create(shpool, sizeof(resources[0]), PERM_RESOURCES_MAX,
                             SEED);
 
+    perm_resources_note(r, test_tuple(&c, "g", "a b", "b"),
+                        PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
+    perm_resources_note(r, test_tuple(&c, "a b", "r", "b"),
+                        PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
+    ok(perm_resources_list(r, resources) == 0, "no name that is not valid");
+
     for (i = 0; i < 1000; i++) {
         (void) snprintf(name, sizeof(name), "r%lu", (unsigned long) i);
         perm_resources_note(r, test_tuple(&c, "g", name, "a"),
@@ -442,11 +448,6 @@ test_resources(void)
        && resources[0].would_deny == 5 && resources[0].allowed == 64
        && resources[0].dry_run && resources[0].record.first == T
        && resources[0].record.last == T + 9, "dry run is counted apart");
-
-    perm_resources_note(r, test_tuple(&c, "g", "a b", "b"),
-                        PERM_POLICY_REQUIRED, 0, PERM_ALLOW, 1, T);
-    ok(perm_resources_list(r, resources)
-       == PERM_RESOURCES_MAX, "no name that is not valid");
 }
 
 
