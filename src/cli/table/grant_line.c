@@ -35,8 +35,6 @@ static const struct {
 static unsigned find_known(const cJSON *item);
 static int read_known(perm_grant_line_t *line, unsigned known,
     perm_json_member_t *member);
-static const cJSON *find_type(const cJSON *json, unsigned *kept,
-    unsigned *lost);
 static void put_raw(FILE *file, perm_str_t text);
 
 
@@ -117,16 +115,31 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
 int
 perm_grant_line_print(FILE *file, const perm_row_t *row)
 {
+    int                  lost;
     cJSON               *json;
-    unsigned             kept, lost;
+    unsigned             i, n;
     const cJSON         *type;
     perm_json_member_t   member;
 
     json = perm_json_parse(row->value);
-    type = find_type(cJSON_IsObject(json) ? json : NULL, &kept, &lost);
+    type = NULL;    /* the last string of that name */
+    lost = 0;
+    n = 1;    /* "expires" */
+
+    for (member = perm_json_members(json, row->value);
+         perm_json_next(&member); )
+    {
+        i = find_known(member.item);
+        n += (i >= TYPE);
+        lost |= (i < EXPIRES);
+
+        if (i == TYPE && cJSON_IsString(member.item)) {
+            type = member.item;
+        }
+    }
 
     if (row->value.len + PERM_TUPLE_MAX + 128 > PERM_LINE_MAX
-        || kept > PERM_LINE_MEMBERS_MAX)
+        || n > PERM_LINE_MEMBERS_MAX)
     {
         cJSON_Delete(json);
         return -1;
@@ -148,7 +161,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
     fputs("}\n", file);
     cJSON_Delete(json);
 
-    return lost != 0;
+    return lost;
 }
 
 
@@ -213,37 +226,6 @@ read_known(perm_grant_line_t *line, unsigned known, perm_json_member_t *member)
     member->value.len = 0;
 
     return 1;
-}
-
-
-/*
- * Returns the member that becomes the line's type: the last string of that
- * name, or NULL.  *kept is the number of members that the line gets from the
- * value, *lost of those left out because the line has its own of that name.
- */
-
-static const cJSON *
-find_type(const cJSON *json, unsigned *kept, unsigned *lost)
-{
-    unsigned      i;
-    const cJSON  *item, *type;
-
-    type = NULL;
-    *kept = 1;    /* "expires" */
-    *lost = 0;
-
-    cJSON_ArrayForEach(item, json) {
-        i = find_known(item);
-
-        if (i == TYPE && cJSON_IsString(item)) {
-            type = item;
-        }
-
-        *kept += (i >= TYPE);
-        *lost += (i < EXPIRES);
-    }
-
-    return type;
 }
 
 
