@@ -10,7 +10,6 @@
 static void perm_redis_client_found(void *data);
 static void perm_redis_client_same(void *data);
 static void perm_redis_client_lost(void *data, const char *reason);
-static void perm_redis_client_retire(perm_redis_client_t *redis);
 static void perm_redis_client_remove(perm_redis_client_t *redis,
     perm_redis_endpoint_t *endpoint);
 static const char *perm_redis_client_accept(void *data,
@@ -232,10 +231,32 @@ perm_redis_client_route(perm_redis_client_t *redis,
 static void
 perm_redis_client_found(void *data)
 {
-    perm_redis_client_t  *redis = data;
-    perm_redis_node_t    *master;
+    perm_redis_client_t    *redis = data;
+    perm_redis_node_t      *master;
+    perm_redis_endpoint_t  *endpoint, *next;
 
-    perm_redis_client_retire(redis);
+    /* former masters, and other nodes that ASK led to, retire */
+
+    for (endpoint = redis->endpoints; endpoint; endpoint = next) {
+        next = endpoint->next;
+
+        if (perm_redis_discovery_is_master(redis->discovery, &endpoint->node,
+                                           0))
+        {
+            continue;
+        }
+
+        if (endpoint == redis->endpoint) {
+            redis->endpoint = NULL;
+        }
+
+        if (perm_redis_endpoint_retire(endpoint,
+                                       "the server is a master no more")
+            == NGX_OK)
+        {
+            perm_redis_client_remove(redis, endpoint);
+        }
+    }
 
     if (!redis->cluster) {
         master = perm_redis_discovery_slot(redis->discovery, 0);
@@ -258,36 +279,6 @@ perm_redis_client_found(void *data)
 
     if (redis->cluster) {
         perm_redis_client_set_state(redis, PERM_REDIS_UP);
-    }
-}
-
-
-/* endpoints of former masters, and of other nodes that ASK led to */
-
-static void
-perm_redis_client_retire(perm_redis_client_t *redis)
-{
-    perm_redis_endpoint_t  *endpoint, *next;
-
-    for (endpoint = redis->endpoints; endpoint; endpoint = next) {
-        next = endpoint->next;
-
-        if (perm_redis_discovery_is_master(redis->discovery, &endpoint->node,
-                                           0))
-        {
-            continue;
-        }
-
-        if (endpoint == redis->endpoint) {
-            redis->endpoint = NULL;
-        }
-
-        if (perm_redis_endpoint_retire(endpoint,
-                                       "the server is a master no more")
-            == NGX_OK)
-        {
-            perm_redis_client_remove(redis, endpoint);
-        }
     }
 }
 

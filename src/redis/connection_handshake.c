@@ -9,8 +9,6 @@
 #include "resp/advice.h"
 
 
-static ngx_int_t perm_redis_handshake_auth(
-    perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_handshake_send(
     perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
     perm_redis_reply_pt handler);
@@ -25,19 +23,38 @@ static void perm_redis_handshake_refused(perm_redis_connection_t *connection,
 ngx_int_t
 perm_redis_connection_handshake(perm_redis_connection_t *connection)
 {
-    u_char      buf[NGX_INT_T_LEN];
-    ngx_int_t   rc;
-    ngx_str_t   argv[2];
-    ngx_uint_t  db, sentinel;
+    u_char              buf[NGX_INT_T_LEN];
+    ngx_int_t           rc;
+    ngx_str_t           argv[3], *user, *password;
+    ngx_uint_t          argc, db, sentinel;
+    perm_redis_conf_t  *conf;
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, connection->base, 0,
                    "app_permission: redis %s: handshake",
                    connection->node->label);
 
-    db = connection->conf->url->db;
+    conf = connection->conf;
+    db = conf->url->db;
     sentinel = connection->node->sentinel;
 
-    rc = perm_redis_handshake_auth(connection);
+    user = sentinel ? &conf->sentinel_user : &conf->user;
+    password = sentinel ? &conf->sentinel_password : &conf->password;
+
+    rc = NGX_OK;
+
+    if (password->len) {
+        ngx_str_set(&argv[0], "AUTH");
+        argc = 1;
+
+        if (user->len) {
+            argv[argc++] = *user;
+        }
+
+        argv[argc++] = *password;
+
+        rc = perm_redis_handshake_send(connection, argc, argv,
+                                       perm_redis_handshake_authenticated);
+    }
 
     if (rc == NGX_OK && !sentinel && db != 0) {
         ngx_str_set(&argv[0], "SELECT");
@@ -67,37 +84,6 @@ perm_redis_connection_handshake(perm_redis_connection_t *connection)
     }
 
     return rc;
-}
-
-
-static ngx_int_t
-perm_redis_handshake_auth(perm_redis_connection_t *connection)
-{
-    ngx_str_t           argv[3], *user, *password;
-    ngx_uint_t          argc, sentinel;
-    perm_redis_conf_t  *conf;
-
-    conf = connection->conf;
-    sentinel = connection->node->sentinel;
-
-    user = sentinel ? &conf->sentinel_user : &conf->user;
-    password = sentinel ? &conf->sentinel_password : &conf->password;
-
-    if (password->len == 0) {
-        return NGX_OK;
-    }
-
-    ngx_str_set(&argv[0], "AUTH");
-    argc = 1;
-
-    if (user->len) {
-        argv[argc++] = *user;
-    }
-
-    argv[argc++] = *password;
-
-    return perm_redis_handshake_send(connection, argc, argv,
-                                     perm_redis_handshake_authenticated);
 }
 
 
