@@ -148,7 +148,6 @@ ngx_int_t perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
 
 
-
 /*
  * One turn without an event loop, for perm_redis_client_drain(): waits for the
  * socket for up to "msec", and handles its events and the timer.

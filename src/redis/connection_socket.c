@@ -17,8 +17,6 @@ static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
 
 
-/* to the next address */
-
 void
 perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
 {

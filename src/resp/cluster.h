@@ -44,12 +44,9 @@ typedef struct {
 
 /*
  * For both, "asked" is the host that sent the reply: an address without a host
- * is there.  The other hosts point into the reply.
- */
-
-/*
- * Returns NULL with *slots filled, or the reason why the reply is of no use: a
- * clause that follows the server's address.
+ * is there.  The other hosts point into the reply.  The first one returns NULL
+ * with *slots filled, or the reason why the reply is of no use: a clause that
+ * follows the server's address.
  */
 const char *perm_cluster_slots_parse(const redisReply *reply,
     perm_str_t asked, perm_cluster_slots_t *slots);
