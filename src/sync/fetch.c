@@ -2,7 +2,6 @@
 #include "sync/fetch.h"
 
 #include "core/grant_key.h"
-#include "sync/log_once.h"
 
 
 /*
@@ -32,8 +31,8 @@ struct perm_fetch_s {
     perm_fetch_turn_t    *turn;       /* this one, NULL: nothing sent in it */
     ngx_event_t           end;        /* of the turn, posted */
 
-    perm_log_once_t       logged;     /* of HMGET */
-    perm_log_once_t       logged_meta;
+    perm_grants_reply_logged_t  logged;   /* of HMGET */
+    perm_grants_reply_logged_t  logged_meta;
 
     perm_str_t            prefix;
     ngx_str_t             meta;       /* its key */
@@ -461,12 +460,12 @@ perm_fetch_reply(void *data, redisReply *reply)
                                     !perm_redis_client_tracked(fetch->redis);
 
         if (perm_reply_error(reply, "WRONGTYPE")) {
-            perm_log_once_grant(fetch->conf, &pending->tuple, perm_str(""),
-                                fetch->log);
+            perm_grants_reply_log_grant(fetch->conf, &pending->tuple,
+                                        perm_str(""), fetch->log);
 
         } else {
-            perm_log_once_reply(&fetch->logged, reply, rc, "HMGET",
-                                fetch->log);
+            perm_grants_reply_log(&fetch->logged, reply, rc, "HMGET",
+                                  fetch->log);
         }
 
         if (rc == NGX_ERROR) {
@@ -502,8 +501,8 @@ perm_fetch_reply_meta(void *data, redisReply *reply)
     rc = perm_grants_reply_loaded(reply, &loaded);
 
     if (reply) {
-        perm_log_once_reply(&fetch->logged_meta, reply, rc, "HGET",
-                            fetch->log);
+        perm_grants_reply_log(&fetch->logged_meta, reply, rc, "HGET",
+                              fetch->log);
     }
 
     if (rc == NGX_OK) {
@@ -640,13 +639,11 @@ perm_fetch_store(perm_pending_t *pending)
     perm_fetch_t   *fetch;
     perm_grants_t  *grants;
 
-    static perm_str_t  gateway = perm_string(PERM_GATEWAY_FIELD);
-
     fetch = pending->owner;
     grants = &pending->reply.grants;
 
     if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_fetch_unreadable(pending, gateway);
+        perm_fetch_unreadable(pending, perm_str(PERM_GATEWAY_FIELD));
     }
 
     if (grants->resource == PERM_GRANT_UNREADABLE) {
@@ -672,5 +669,6 @@ perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field)
     fetch = pending->owner;
 
     perm_stats_add(&fetch->stats->unreadable_grants, 1);
-    perm_log_once_grant(fetch->conf, &pending->tuple, field, fetch->log);
+    perm_grants_reply_log_grant(fetch->conf, &pending->tuple, field,
+                                fetch->log);
 }

@@ -1,6 +1,8 @@
 
 /*
- * A reply of Redis decoded into grants, or the reason why it is none.
+ * A reply of Redis decoded into grants, or the reason why it is none; and lines
+ * of the error log about it: one for each key, whichever worker finds it, and
+ * one for each change of state.
  */
 
 
@@ -8,12 +10,10 @@
 #define _PERM_SYNC_GRANTS_REPLY_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
 #include <hiredis/hiredis.h>
 
 #include "core/decision.h"
+#include "sync/sync_conf.h"
 
 
 #define PERM_GRANTS_REPLY_ERROR  128    /* bytes, with a NUL */
@@ -54,6 +54,33 @@ ngx_int_t perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded);
 
 void perm_grants_reply_failed(perm_grants_reply_t *grants_reply,
     redisReply *reply, ngx_int_t rc);
+
+
+/*
+ * The grant in a field is unreadable and counts as absent, or, where the field
+ * is empty, the key of the grants is not a hash.
+ */
+
+void perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
+    perm_str_t field, ngx_log_t *log);
+
+
+/* of one command: the error that was logged last */
+
+typedef struct {
+    uint32_t      error;       /* hash of it, 0: none since a good reply */
+    time_t        minute;      /* unix seconds: lines are counted since then */
+    ngx_uint_t    lines;
+} perm_grants_reply_logged_t;
+
+
+/*
+ * Logs a reply whose "rc" is not NGX_OK, unless the last bad one was the same
+ * and no good one came since.  There are at most 60 lines a minute.
+ */
+
+void perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
+    ngx_int_t rc, char *command, ngx_log_t *log);
 
 
 #endif /* _PERM_SYNC_GRANTS_REPLY_H_INCLUDED_ */
