@@ -247,6 +247,7 @@ subtest 'the Accept header' => sub {
         ['text/html;q=0.5, application/json;q=0.4', 'html'],
         ['application/json;q=0.9, text/html;q=0.8', 'json'],
         ['text/html;q=0', 'json'], ['text/htmlx', 'json'], [';q=,,;', 'json'],
+        ['xtext/html', 'json'], ['text/htmlx, text/html', 'html'],
     ) {
         my ($accept, $form) = @$_;
         my $r = $t->get('/status',

@@ -194,10 +194,24 @@ perm_status_quality(ngx_http_variable_value_t *accept, char *type)
     len = ngx_strlen(type);
     last = accept->data + accept->len;
 
-    p = ngx_strlcasestrn(accept->data, last, (u_char *) type, len - 1);
+    p = accept->data;
 
-    if (p == NULL || (p + len < last && ngx_strchr(",; \t", p[len]) == NULL)) {
-        return 0;
+    for ( ;; ) {
+        p = ngx_strlcasestrn(p, last, (u_char *) type, len - 1);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        /* not within a longer name */
+
+        if ((p == accept->data || ngx_strchr(", \t", p[-1]))
+            && (p + len == last || ngx_strchr(",; \t", p[len])))
+        {
+            break;
+        }
+
+        p += len;
     }
 
     for (p += len; last - p >= 3 && *p != ','; p++) {
