@@ -13,7 +13,7 @@ my $cli = build_dir() . '/app-permission';
 my @ga = qw(--gateway g --app a);
 
 subtest 'help and version' => sub {
-    my @commands = qw(grant revoke check list import export access renew
+    my @commands = qw(init grant revoke check list import export access renew
                       expiring purge doctor);
     my ($out) = $t->cli_is(0, 'help', '--help');
     like $out, qr/^  $_ /m, "help names $_" for @commands;
@@ -142,6 +142,7 @@ subtest 'what is wrong is named as it was given' => sub {
 
 
 subtest 'options before and behind the command, with "=" and without' => sub {
+    $t->cli_is(0, 'a table of its own', qw(init --prefix other:));
     my ($out) = $t->cli_is(0, 'global options anywhere',
         qw(--json grant --gateway=g --app a --prefix other:));
     like $out, qr/^\{"gateway":"g","resource":null,"app":"a",/, 'as JSON';

@@ -43,15 +43,35 @@ subtest 'before there is a table' => sub {
 };
 
 
+# one grant must not lock every other app out
+
+subtest 'a table that is not loaded is begun on purpose' => sub {
+    my ($out, $err) = $t->cli_is(1, 'no grant before: 1', 'grant', @g);
+    like $err, qr/not loaded.*"import" a copy.*"init" begins it: from then on every app without a grant is refused/,
+        'says both ways out';
+    is_deeply $redis->cmd('KEYS', '*'), [], 'and writes nothing';
+
+    $redis->grant('g', 'r', 'a', int(time) + 1000)->grant('g', 's', 'a', 'x');
+    ($out, $err) = $t->cli_is(0, 'init', '--json', 'init');
+    is_deeply json($out), { result => 'marked', grants => 2, unreadable => 1 },
+        'says what is there';
+    like $err, qr/2 grants in it, of which 1 cannot be read\. From now on every app without a grant is refused/,
+        'and what it means';
+    is $redis->cmd('HGET', 'app_permission:meta', 'schema'), 1, 'it is marked';
+
+    my $meta = $redis->cmd('DUMP', 'app_permission:meta');
+    ($out, $err) = $t->cli_is(0, 'init again', 'init');
+    like $err, qr/loaded already, nothing was changed: .*2 grants/, 'says so';
+    is $redis->cmd('DUMP', 'app_permission:meta'), $meta, 'indeed';
+    $redis->empty->load;
+};
+
+
 subtest 'grant' => sub {
     my ($out, $err) = $t->cli_is(0, 'grant on the gateway', 'grant', @g);
-    like $err, qr/was not loaded and is from now on/,
-        'says what else the first one does';
+    is $err, '', 'nothing else to say';
     like $out, qr/^granted: app demo, gateway smoke, all resources, until 20/,
         'says what';
-    is $redis->cmd('HGET', 'app_permission:meta', 'schema'), '1',
-        'the first grant marks the table as loaded';
-
     my $v = json($redis->value('smoke', undef, 'demo'));
     ok near($v->{expires}, int(time) + 180 * 86400), '180 days';
     ok near($v->{granted}, time), 'granted now';
@@ -59,7 +79,6 @@ subtest 'grant' => sub {
 
     ($out, $err) = $t->cli_is(0, 'another', 'grant', @r, '--days', 0, '--type',
         'apply');
-    is $err, '', 'the second one does not';
     $v = json($redis->value('smoke', 'get_user', 'demo'));
     is $v->{expires}, 4102444800, '--days 0 is permanent';
     is $v->{type}, 'apply', 'with its type';

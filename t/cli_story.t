@@ -54,6 +54,7 @@ sub told {
 
 
 subtest 'granted, used, renewed' => sub {
+    on(0, 'init');
     on(0, 'grant', @call, '--type', 'apply');
     is ends(), 180, 'granted for half a year';
     ok use_it(100), 'used on day 100';

@@ -30,6 +30,7 @@ static perm_str_t read_password(const char *name);
 
 
 static const perm_command_t *const  commands[] = {
+    &perm_init_command,
     &perm_grant_command,
     &perm_revoke_command,
     &perm_check_command,

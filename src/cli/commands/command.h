@@ -33,6 +33,7 @@ typedef struct {
 } perm_command_t;
 
 
+extern const perm_command_t  perm_init_command;
 extern const perm_command_t  perm_grant_command;
 extern const perm_command_t  perm_revoke_command;
 extern const perm_command_t  perm_check_command;

@@ -90,16 +90,14 @@ run_grant(perm_cli_t *cli)
                          perm_output_time(expires));
     }
 
+    if (!perm_table_writable(table)) {
+        return PERM_EXIT_NO;
+    }
+
     key = perm_table_key(table, text, PERM_KEY_GRANTS, &cli->args.tuple);
     perm_table_change(table, key, perm_table_field(&cli->args.tuple),
                       change, cli);
 
-    if (!table->loaded) {
-        perm_output_warn("the table was not loaded and is from now on: what "
-                         "has no grant in it is denied");
-    }
-
-    perm_table_mark(table);
     print_result(cli, "granted", expires);
 
     return PERM_EXIT_DONE;

@@ -61,10 +61,25 @@ perm_table_warn_unloaded(const perm_table_t *table)
 {
     if (!table->loaded) {
         perm_output_warn("the table counts as not loaded: \"%s\" is missing. "
-                         "It comes with the first \"grant\" or a whole "
-                         "\"import\"; else check --prefix and the database",
+                         "\"init\" and \"import\" write it; else check "
+                         "--prefix and the database", meta_key(table).data);
+    }
+}
+
+
+int
+perm_table_writable(const perm_table_t *table)
+{
+    if (!table->loaded) {
+        perm_output_warn("nothing was written: the table counts as not "
+                         "loaded, \"%s\" is missing. If it was lost, "
+                         "\"import\" a copy of it. If it is new, \"init\" "
+                         "begins it: from then on every app without a grant is "
+                         "refused. Else check --prefix and the database",
                          meta_key(table).data);
     }
+
+    return table->loaded;
 }
 
 

@@ -39,6 +39,13 @@ void perm_table_mark(perm_table_t *table);
 void perm_table_warn_unloaded(const perm_table_t *table);
 
 /*
+ * For commands that write single grants.  Returns 1 when the table is loaded.
+ * Otherwise one grant must not mark it, as that would lock every other app out:
+ * says both ways out, and returns 0 for an exit with PERM_EXIT_NO.
+ */
+int perm_table_writable(const perm_table_t *table);
+
+/*
  * The exit status after a walk of the whole table.  PERM_EXIT_NO when it has no
  * grants and is not loaded: --prefix or the database may be wrong.
  */

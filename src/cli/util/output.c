@@ -14,6 +14,7 @@
 
 
 #define TEXTS      4            /* texts that are good at the same time */
+#define COUNTS     8
 #define SAFE_SIZE  512
 #define REDRAW_MS  200
 
@@ -150,6 +151,21 @@ const char *
 perm_output_safe_text(const char *text)
 {
     return perm_output_safe(perm_str(text));
+}
+
+
+const char *
+perm_output_count(perm_count_t n, const char *noun)
+{
+    char  *text;
+
+    static char      texts[COUNTS][64];
+    static unsigned  turn;
+
+    text = texts[turn++ % COUNTS];
+    snprintf(text, sizeof(texts[0]), "%llu %s%s", n, noun, n == 1 ? "" : "s");
+
+    return text;
 }
 
 

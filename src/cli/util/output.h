@@ -58,6 +58,13 @@ const char *perm_output_safe_text(const char *text);
 
 
 /*
+ * "1 grant", "2 grants": the noun in the singular, whose plural ends with "s".
+ * The result is good until the eighth call after it.
+ */
+const char *perm_output_count(perm_count_t n, const char *noun);
+
+
+/*
  * RFC 3339 for people, "-" when negative, "permanent" from 2100 on.  The
  * result is good until the fourth call after it.
  */
