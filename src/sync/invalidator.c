@@ -3,6 +3,7 @@
 
 #include "core/grant_key.h"
 #include "redis/tracking.h"
+#include "sync/revalidate.h"
 
 
 /*
@@ -23,24 +24,12 @@
 
 #define PERM_INVALIDATOR_MOVE       3000    /* ms */
 
-/* changes come in bursts, and requests of the apps refetch most of it */
-
-#define PERM_INVALIDATOR_DELAY      100     /* ms from a change to a walk */
-
-/* ms to the next walk when this one asked for entries, doubled each time */
-
-#define PERM_INVALIDATOR_RETRY      1000
-#define PERM_INVALIDATOR_RETRY_MAX  32000
-
-#define PERM_INVALIDATOR_STEP       10      /* ms between steps of a walk */
-#define PERM_INVALIDATOR_SLOTS      4096    /* looked at in a step */
-#define PERM_INVALIDATOR_FETCHES    32      /* asked for in a step */
-
 
 struct perm_invalidator_s {
     perm_sync_conf_t       *conf;
     perm_zone_t            *zone;
     perm_fetch_t           *fetch;
+    perm_revalidate_t      *revalidate;
     perm_stats_cell_t      *stats;
     ngx_log_t              *log;
     ngx_event_t             timer;      /* of the lease, and of a gap */
@@ -53,13 +42,6 @@ struct perm_invalidator_s {
     unsigned                moving:1;
     unsigned                refused:1;  /* changes will not be pushed */
     unsigned                gap:1;
-
-    ngx_event_t             walk;       /* revalidates the cache */
-    ngx_uint_t              cursor;     /* of the walk */
-    ngx_uint_t              asked;      /* entries, in the walk */
-    ngx_msec_t              retry;      /* ms */
-    unsigned                walking:1;
-    unsigned                again:1;    /* something changed during the walk */
 
     perm_str_t              prefix;
     ngx_str_t               tracked[2]; /* the prefix of grants, and "meta" */
@@ -81,12 +63,6 @@ static void perm_invalidator_lag(void *data, ngx_msec_t msec);
 static void perm_invalidator_moved(void *data);
 static void perm_invalidator_refused(void *data);
 static void perm_invalidator_hung(void *data);
-static void perm_invalidator_revalidate(perm_invalidator_t *invalidator,
-    ngx_msec_t delay);
-static void perm_invalidator_walk(ngx_event_t *ev);
-static ngx_uint_t perm_invalidator_step(perm_invalidator_t *invalidator);
-static ngx_uint_t perm_invalidator_due(perm_invalidator_t *invalidator,
-    perm_cache_entry_t *entry);
 
 
 static perm_redis_tracking_handlers_t  perm_invalidator_handlers = {
@@ -134,10 +110,10 @@ perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     invalidator->timer.log = cycle->log;
     invalidator->timer.cancelable = 1;
 
-    invalidator->walk.handler = perm_invalidator_walk;
-    invalidator->walk.data = invalidator;
-    invalidator->walk.log = cycle->log;
-    invalidator->walk.cancelable = 1;
+    invalidator->revalidate = perm_revalidate_create(conf, fetch, cycle);
+    if (invalidator->revalidate == NULL) {
+        return NULL;
+    }
 
     ngx_add_timer(&invalidator->timer, 1);
 
@@ -215,7 +191,7 @@ perm_invalidator_begin(perm_invalidator_t *invalidator)
     /* the last holder may not have finished its walk */
 
     perm_invalidator_gap(invalidator);
-    perm_invalidator_revalidate(invalidator, PERM_INVALIDATOR_DELAY);
+    perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
 }
 
 
@@ -229,11 +205,7 @@ perm_invalidator_end(perm_invalidator_t *invalidator)
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
                    "app_permission: tracking lease lost");
 
-    if (invalidator->walk.timer_set) {
-        ngx_del_timer(&invalidator->walk);
-    }
-
-    invalidator->walking = 0;
+    perm_revalidate_stop(invalidator->revalidate);
 
     perm_redis_tracking_stop(invalidator->tracking);
     invalidator->tracking = NULL;
@@ -294,6 +266,8 @@ perm_invalidator_gap(perm_invalidator_t *invalidator)
     invalidator->gap = invalidator->moving
                        || !(invalidator->active || invalidator->refused);
 
+    perm_revalidate_gap(invalidator->revalidate, invalidator->gap);
+
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
                    "app_permission: gap:%d, active:%d moving:%d refused:%d",
                    invalidator->gap, invalidator->active, invalidator->moving,
@@ -301,7 +275,7 @@ perm_invalidator_gap(perm_invalidator_t *invalidator)
 
     if (before && !invalidator->gap) {
         /* at once: Redis may be gone again, or empty, in a moment */
-        perm_invalidator_revalidate(invalidator, PERM_INVALIDATOR_STEP);
+        perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_SOON);
     }
 }
 
@@ -356,7 +330,7 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
                        app.len, app.data, gateway.len, gateway.data);
 
         perm_cache_invalidate(invalidator->zone->cache, gateway, app);
-        perm_invalidator_revalidate(invalidator, PERM_INVALIDATOR_DELAY);
+        perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
     }
 
     perm_stats_add(&invalidator->stats->invalidations, 1);
@@ -371,7 +345,7 @@ perm_invalidator_table(perm_invalidator_t *invalidator,
 {
     perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
     perm_fetch_table(invalidator->fetch);
-    perm_invalidator_revalidate(invalidator, PERM_INVALIDATOR_DELAY);
+    perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
 }
 
 
@@ -464,154 +438,4 @@ perm_invalidator_hung(void *data)
                    "app_permission: Redis hangs");
 
     (void) ngx_atomic_fetch_add(&invalidator->zone->health.hung, 1);
-}
-
-
-/*
- * Entries that are not trusted any more are asked for in the background, so
- * that an outage that follows finds the current grants, also of apps that have
- * sent no request meanwhile.  The whole cache is walked, and again, ever less
- * often, until a walk finds nothing to ask for.  Only stale answers need this.
- */
-
-static void
-perm_invalidator_revalidate(perm_invalidator_t *invalidator, ngx_msec_t delay)
-{
-    ngx_event_t  *walk;
-
-    if (!invalidator->conf->stale) {
-        return;
-    }
-
-    invalidator->retry = PERM_INVALIDATOR_RETRY;
-
-    if (invalidator->walking) {
-        invalidator->again = 1;
-        return;
-    }
-
-    walk = &invalidator->walk;
-
-    if (walk->timer_set) {
-
-        if ((ngx_msec_int_t) (walk->timer.key - ngx_current_msec)
-            <= (ngx_msec_int_t) delay)
-        {
-            return;
-        }
-
-        ngx_del_timer(walk);
-    }
-
-    ngx_add_timer(walk, delay);
-}
-
-
-static void
-perm_invalidator_walk(ngx_event_t *ev)
-{
-    perm_invalidator_t *invalidator = ev->data;
-
-    if (!invalidator->walking) {
-
-        if (perm_redis_client_state(perm_fetch_redis(invalidator->fetch))
-            == PERM_REDIS_DOWN)
-        {
-            ngx_add_timer(ev, PERM_INVALIDATOR_DELAY);
-            return;
-        }
-
-        invalidator->walking = 1;
-        invalidator->again = 0;
-        invalidator->cursor = 0;
-        invalidator->asked = 0;
-    }
-
-    if (perm_invalidator_step(invalidator)) {
-        ngx_add_timer(ev, PERM_INVALIDATOR_STEP);
-        return;
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
-                   "app_permission: revalidated %ui entries, again:%d",
-                   invalidator->asked, invalidator->again);
-
-    invalidator->walking = 0;
-
-    if (invalidator->again) {
-        ngx_add_timer(ev, PERM_INVALIDATOR_DELAY);
-
-    } else if (invalidator->asked) {
-
-        /* entries whose lookups failed are still not trusted */
-
-        ngx_add_timer(ev, invalidator->retry);
-        invalidator->retry = ngx_min(invalidator->retry * 2,
-                                     PERM_INVALIDATOR_RETRY_MAX);
-    }
-}
-
-
-/* looks at a bounded number of entries; 0: the walk is over */
-
-static ngx_uint_t
-perm_invalidator_step(perm_invalidator_t *invalidator)
-{
-    char                names[PERM_TUPLE_MAX];
-    uint64_t            hash;
-    ngx_int_t           rc;
-    ngx_uint_t          end, asked;
-    perm_tuple_t        tuple;
-    perm_cache_entry_t  entry;
-
-    rc = NGX_AGAIN;
-    asked = 0;
-    end = invalidator->cursor + PERM_INVALIDATOR_SLOTS;
-
-    while (invalidator->cursor < end && asked < PERM_INVALIDATOR_FETCHES) {
-
-        rc = perm_cache_next(invalidator->zone->cache, &invalidator->cursor,
-                             &tuple, names, &entry);
-
-        if (rc == NGX_DONE) {
-            break;
-        }
-
-        if (rc != NGX_OK || !perm_invalidator_due(invalidator, &entry)) {
-            continue;
-        }
-
-        /* a failure does not end the walk: other masters may answer */
-
-        hash = perm_tuple_hash(&tuple, invalidator->zone->seed);
-
-        (void) perm_fetch(invalidator->fetch, &tuple, hash, PERM_FETCH_KNOWN,
-                          NULL);
-
-        asked++;
-    }
-
-    invalidator->asked += asked;
-    perm_stats_add(&invalidator->stats->refreshes, asked);
-
-    return rc != NGX_DONE;
-}
-
-
-/*
- * In a gap, only entries of changed keys are asked for, and all others that
- * allow when it ends.  Unchanged denials wait for a request of their apps:
- * after a flood of unknown apps there may be very many.
- */
-
-static ngx_uint_t
-perm_invalidator_due(perm_invalidator_t *invalidator, perm_cache_entry_t *entry)
-{
-    if (entry->trusted) {
-        return 0;
-    }
-
-    return !entry->unchanged
-           || (!invalidator->gap
-               && perm_decision_allows(entry->grants, ngx_time()));
 }
