@@ -177,6 +177,34 @@ subtest 'taken' => sub {
 };
 
 
+# "@x" is reached by name alone, past the policy of the others
+
+subtest 'a named location without a policy' => sub {
+    my $warns = qr/warn.*location "\@x" in \S+:\d+ has no "app_permission"/;
+    my $a = "location /a { $required error_page 404 = \@x; }";
+    my $x = 'location @x { %s proxy_pass %%%%BACKEND%%%%; }';
+
+    for (
+        ['a location has one', 1, $a . sprintf $x, ''],
+        ['one inside a location has one', 1,
+         "location /b { $a }" =~ s{/a}{/b/a}r . sprintf $x, ''],
+        ['the server says off', 1, "app_permission off; $a" . sprintf $x, ''],
+        ['it says off', 0, $a . sprintf $x, 'app_permission off;'],
+        ['it has one', 0, $a . sprintf $x, 'app_permission required;'],
+        ['the server has one', 0, "app_permission required; $a"
+         . sprintf $x, ''],
+        ['none has one', 0, 'location /a { proxy_pass %%BACKEND%%; }'
+         . sprintf $x, ''],
+    ) {
+        my ($name, $warned, $text) = @$_;
+        my ($status, $said) = $t->config(server => $text)->check;
+        is $status, 0, "$name: taken" or diag $said;
+        is $said =~ $warns ? 1 : 0, $warned,
+            '... with' . ($warned ? '' : 'out') . ' a warning' or diag $said;
+    }
+};
+
+
 # ---- inheritance, maps, variables
 
 spew($t->dir . '/policies.map', "get_user required;\nlist_status open;\n"
@@ -284,5 +312,30 @@ subtest 'nothing the client says picks policy, gateway or resource' => sub {
     is outcome('other', '/inherits?app_permission=open&r=open&gw=fire'), $DENY,
         'not by arguments';
 };
+
+
+# a status is not checked itself, and changes nothing for what is inside
+
+my $around = 'location /status { app_permission_status;'
+    . ' location /status/in { %s proxy_pass %%%%BACKEND%%%%; } }';
+
+for (['http', 'http', '%s'], ['server', 'server', "%s $around"],
+     ['variable', 'http', '%s', '$arg_policy'])
+{
+    my ($name, $where, $text, $value) = @$_;
+
+    subtest "inside a status: inherited from $name" => sub {
+        my $own = Perm::Test->new;
+        $own->redis->load->allow('demo');
+        my $policy = 'app_permission ' . ($value // 'required') . ';';
+        my %text = (server => sprintf $around, '');
+        $text{$where} = $where eq 'server' ? $policy . $text{server} : $policy;
+        $own->nginx(%text);
+
+        is $own->get('/status/in?policy=required', app => $_->[0])->{status},
+            $_->[1], "$_->[0]: $_->[1]" for ['nobody', 403], ['demo', 200];
+        is $own->get('/status')->{status}, 200, 'the status itself is not checked';
+    };
+}
 
 done_testing;

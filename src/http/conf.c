@@ -10,6 +10,9 @@
 #define PERM_STALE          (24 * 60 * 60 * 1000)     /* ms */
 
 
+static perm_policy_t perm_conf_policy(perm_loc_conf_t *conf, ngx_uint_t own);
+static void perm_conf_named(ngx_conf_t *cf);
+static ngx_http_core_loc_conf_t *perm_conf_checked(ngx_queue_t *locations);
 static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
 static ngx_uint_t perm_conf_innermost(ngx_http_core_loc_conf_t *clcf);
@@ -94,14 +97,12 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     own = (conf->policy_value.complex != NULL);
 
-    if (!own) {
-        perm_complex_value_merge(&conf->policy_value, &prev->policy_value);
+    perm_complex_value_merge(&conf->policy_value, &prev->policy_value);
 
-        conf->policy = conf->status ? PERM_POLICY_OFF : prev->policy;
-    }
+    conf->policy = perm_conf_policy(conf, own);
 
-    if (conf->policy_value.complex == NULL) {
-        conf->policy = PERM_POLICY_OFF;
+    if (conf->policy == PERM_POLICY_OFF) {
+        perm_conf_named(cf);
     }
 
     perm_complex_value_merge(&conf->app, &prev->app);
@@ -138,6 +139,116 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
 
     return perm_conf_names(cf, conf, own);
+}
+
+
+/*
+ * The policy of this level's own requests.  What the levels inside inherit is
+ * policy_value, which no content handler changes.
+ */
+
+static perm_policy_t
+perm_conf_policy(perm_loc_conf_t *conf, ngx_uint_t own)
+{
+    perm_complex_value_t  *value;
+
+    value = &conf->policy_value;
+
+    if (value->complex == NULL || (conf->status && !own)) {
+        return PERM_POLICY_OFF;
+    }
+
+    return value->fixed ? perm_decision_policy(value->text)
+                        : PERM_POLICY_INVALID;
+}
+
+
+/*
+ * Warns where a server whose policy is "off" has locations with another one,
+ * and a named location without any: "try_files" or "error_page" leads requests
+ * there, past the policy of the others.  The locations are not merged yet.
+ */
+
+static void
+perm_conf_named(ngx_conf_t *cf)
+{
+    ngx_queue_t                *q;
+    perm_loc_conf_t            *plcf;
+    ngx_http_core_loc_conf_t   *clcf, *named, *checked;
+    ngx_http_location_queue_t  *lq;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->name.len || clcf->locations == NULL) {
+        return;
+    }
+
+    checked = perm_conf_checked(clcf->locations);
+    if (checked == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+        named = lq->exact;
+
+        if (named == NULL || !named->named) {
+            continue;
+        }
+
+        plcf = named->loc_conf[ngx_http_app_permission_module.ctx_index];
+
+        if (plcf->policy_value.complex == NULL && !plcf->status) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "location \"%V\" in %s:%ui has no "
+                          "\"app_permission\", and location \"%V\" has one: "
+                          "requests that are led to \"%V\" are not checked "
+                          "there; set it for the server, or \"app_permission "
+                          "off\" in \"%V\"", &named->name, lq->file_name,
+                          lq->line, &checked->name, &named->name,
+                          &named->name);
+        }
+    }
+}
+
+
+/* the first location, or one inside it, with a policy that is not "off" */
+
+static ngx_http_core_loc_conf_t *
+perm_conf_checked(ngx_queue_t *locations)
+{
+    ngx_queue_t                *q;
+    perm_loc_conf_t            *plcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_location_queue_t  *lq;
+
+    if (locations == NULL) {
+        return NULL;
+    }
+
+    for (q = ngx_queue_head(locations);
+         q != ngx_queue_sentinel(locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+        clcf = lq->exact ? lq->exact : lq->inclusive;
+        plcf = clcf->loc_conf[ngx_http_app_permission_module.ctx_index];
+
+        if (plcf->policy_value.complex == NULL
+            || perm_conf_policy(plcf, 1) == PERM_POLICY_OFF)
+        {
+            clcf = perm_conf_checked(clcf->locations);
+        }
+
+        if (clcf) {
+            return clcf;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -40,8 +40,9 @@ typedef struct {
 
 
 typedef struct {
-    perm_complex_value_t   policy_value;   /* not set: "off" */
-    perm_policy_t          policy;         /* INVALID: it has variables */
+    perm_complex_value_t   policy_value;   /* inherited; not set: "off" */
+    perm_policy_t          policy;         /* of its own requests; INVALID:
+                                              it has variables */
     perm_complex_value_t   app;
     perm_complex_value_t   gateway;
     perm_complex_value_t   resource;

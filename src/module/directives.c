@@ -140,6 +140,7 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     perm_loc_conf_t *plcf = conf;
 
     char              *rv;
+    perm_policy_t      policy;
     perm_main_conf_t  *pmcf;
 
     rv = perm_complex_value_set(cf, cmd, conf);
@@ -157,15 +158,15 @@ perm_directives_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    plcf->policy = perm_decision_policy(plcf->policy_value.text);
+    policy = perm_decision_policy(plcf->policy_value.text);
 
-    if (plcf->policy == PERM_POLICY_INVALID) {
+    if (policy == PERM_POLICY_INVALID) {
         return perm_directives_invalid(cf, "value", 1, "it is \"off\", "
                                        "\"open\", \"required\" or a variable");
     }
 
-    pmcf->used |= (plcf->policy != PERM_POLICY_OFF);
-    pmcf->required |= (plcf->policy == PERM_POLICY_REQUIRED);
+    pmcf->used |= (policy != PERM_POLICY_OFF);
+    pmcf->required |= (policy == PERM_POLICY_REQUIRED);
 
     return NGX_CONF_OK;
 }
