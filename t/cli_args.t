@@ -23,6 +23,14 @@ subtest 'help and version' => sub {
         like $out, qr/^Usage: app-permission $_\b/, 'says how to use it';
     }
 
+    my ($all) = $t->cli_is(0, 'help', '--help');
+    ($out) = $t->cli_is(0, $_, $_), is $out, $all, "$_: the help" for qw(-h help);
+    my ($one) = $t->cli_is(0, 'help', 'list', '--help');
+    for (['help', 'list'], ['list', '-h'], ['-h', 'list'])  {
+        ($out) = $t->cli_is(0, "@$_", @$_);
+        is $out, $one, "... the help of a command";
+    }
+
     ($out) = $t->cli_is(0, 'version', '--version');
     like $out, qr/^app-permission \d+\.\d+\.\d+\n\z/, 'says which';
 };
@@ -30,7 +38,17 @@ subtest 'help and version' => sub {
 
 my @usage = (
     ['no command', qr/no command/],
-    ['unknown command', qr/unknown command "frobnicate"/, 'frobnicate'],
+    ['unknown command', qr/unknown command "frobnicate"\. See /, 'frobnicate'],
+    ['a typing error', qr/"grnat"; did you mean "grant"\? See/, 'grnat'],
+    ['two that begin so', qr/"ex"; did you mean "export" or "expiring"\?/, 'ex'],
+    ['a typing error in an option', qr/"--gatway=g"; did you mean "--gateway"\?/,
+     qw(grant --gatway=g)],
+    ['an option that is cut', qr/"--exp"; did you mean "--expires"\?/,
+     qw(grant --exp 1)],
+    ['one of all commands', qr/"--jsno"; did you mean "--json"\?/,
+     qw(list --jsno)],
+    ['help of no command', qr/unknown command "lsit"; did you mean "list"\?/,
+     qw(help lsit)],
     ['control bytes', qr/unknown command "a\\x1b\[31m"/, "a\e[31m"],
     ['unknown option', qr/unknown option "--frob".*grant --help/,
      qw(grant --frob 1)],
@@ -50,21 +68,35 @@ my @usage = (
      qw(grant --resource -), @ga],
     ['empty resource', qr/--resource "": /, 'grant', @ga, '--resource', ''],
 
-    ['days', qr/--days "-1": not a whole number/, qw(grant --days=-1), @ga],
-    ['days', qr/--days "1\.5": /, qw(grant --days 1.5), @ga],
-    ['too many days', qr/--days "99999999": too large: at most 9999999 days/,
+    ['negative days', qr/--days "-1": a span is not negative/,
+     qw(grant --days=-1), @ga],
+    ['days', qr/--days "1\.5": neither whole days nor a span/,
+     qw(grant --days 1.5), @ga],
+    ['too many days', qr/--days "99999999": too large: it ends after the year/,
      qw(grant --days 99999999), @ga],
-    ['days beyond 9999', qr/--days "9999999": that is after the year 9999/,
-     qw(grant --days 9999999), @ga],
-    ['too many days left', qr/--days "1,99999999": too large: at most 9999999/,
+    ['days beyond 9999', qr/--days: that is after the year 9999/,
+     qw(grant --days 2932890), @ga],
+    ['days that overflow', qr/--days "9{30}": too large/,
+     qw(grant --days), '9' x 30, @ga],
+    ['no time, which is not permanent', qr/--days "0h": a span of nothing/,
+     qw(grant --days 0h), @ga],
+    ['too many days left', qr/--days "1,99999999": too large/,
      'expiring', '--days', '1,99999999'],
     ['days left', qr/--days "1,,2": /, 'expiring', '--days', '1,,2'],
+    ['half days left', qr/--days "1,12h": not whole days/,
+     'expiring', '--days', '1,12h'],
     ['too late',
      qr/--expires "99999999999999": too large: at most 253402300799/,
      qw(grant --expires 99999999999999), @ga],
-    ['expires', qr/--expires "tomorrow": neither unix seconds/,
+    ['expires', qr/--expires "tomorrow": neither unix seconds, nor a date/,
      qw(grant --expires tomorrow), @ga],
+    ['a day that is none', qr/--expires "2027-02-30": neither/,
+     qw(grant --expires 2027-02-30), @ga],
+    ['before 1970', qr/--expires "-1": a time before 1970/,
+     qw(grant --expires -1), @ga],
     ['both ends', qr/--days and --expires/, qw(grant --days 1 --expires 1), @ga],
+    ['a name twice', qr/--app "b": it is given twice/, 'revoke', @ga,
+     qw(--app b)],
     ['type', qr/--type "a\\x0ab": /, 'grant', @ga, '--type', "a\nb"],
     ['type not UTF-8', qr/--type "\\xff": /, 'grant', @ga, '--type', "\xff"],
     ['term', qr/--term "180": not a span/, qw(renew --term 180)],
@@ -153,6 +185,88 @@ subtest 'options before and behind the command, with "=" and without' => sub {
 };
 
 
+# every option that means a time or a span takes every way to write one
+
+subtest 'times and spans' => sub {
+    my $ends = sub { json($t->cli_is(0, "grant @_", '--json', '--prefix',
+        'other:', 'grant', @ga, @_))->{expires} };
+    is $ends->('--expires', $_), 1924992000, "--expires $_"
+        for '2031-01-01', '2031-01-01T08:00:00+08:00', 1924992000;
+
+    for (['5', 5 * 86400], ['5d', 5 * 86400], ['36h', 36 * 3600],
+         ['1d12h', 36 * 3600]) {
+        my ($days, $seconds) = @$_;
+        cmp_ok abs($ends->('--days', $days) - time - $seconds), '<',
+            60 * $Perm::Util::SLOW, "--days $days";
+    }
+
+    $redis->empty->load;
+    for my $time ('2031-01-01', '2031-01-01T00:00:00Z', '1924992000') {
+        $t->cli_is(1, "--unused-since $time", 'list', '--unused-since', $time);
+        $t->cli_is(0, "--since $time", 'access', '--since', $time);
+    }
+    for my $span ('1d', '24h', '1440m', '86400s', '23h60m') {
+        $t->cli_is(0, "--term $span", 'renew', '--term', $span);
+        $t->cli_is(0, "--expired-for $span", 'purge', '--expired-for', $span);
+        $t->cli_is(0, "--timeout $span", '--timeout', $span, 'renew');
+        $t->cli_is(0, "--days $span", 'expiring', '--days', "3,$span");
+    }
+};
+
+
+subtest 'what the environment gives' => sub {
+    my $password = "$dir/password";
+    spew($password, "secret\n");
+    $redis->cmd('ACL', 'SETUSER', 'env', 'on', '>secret', '~*', '+@all');
+    my $port = $redis->{port};
+    my $whoami = sub {
+        my ($url, $env, @args) = @_;
+        local %ENV = (%ENV, %$env);
+        $redis->cmd('ACL', 'LOG', 'RESET');
+        return $t->cli(@args, 'access', { redis => $url });
+    };
+    my %env = (APP_PERMISSION_USER => 'env',
+               APP_PERMISSION_PASSWORD_FILE => $password);
+
+    $redis->cmd('ACL', 'SETUSER', 'default', 'resetpass', '>other');
+    my $url = "redis://127.0.0.1:$port";
+    my ($status, $out, $err) = $whoami->($url, {});
+    is $status, 3, 'without a user: refused';
+    ($status, $out, $err) = $whoami->($url, \%env);
+    is $status, 0, 'user and password file' or diag $err;
+    ($status, $out, $err) = $whoami->($url, { %env,
+        APP_PERMISSION_PASSWORD_FILE => '/nonexistent' });
+    is $status, 2, 'no such file: 2';
+    like $err, qr/APP_PERMISSION_PASSWORD_FILE "\/nonexistent": No such file/,
+        'names the variable';
+    ($status, $out, $err) = $whoami->($url, { %env,
+        APP_PERMISSION_PASSWORD_FILE => '/nonexistent' },
+        '--password-file', $password);
+    is $status, 0, 'the option goes before it' or diag $err;
+    ($status, $out, $err) = $whoami->('unix:/nonexistent', \%env, '--redis',
+        "redis://default:other\@127.0.0.1:$port");
+    is $status, 0, 'and so does a URL of the command line with its own user';
+    ($status) = $whoami->($url, { %env, APP_PERMISSION_CACERT => '' });
+    is $status, 0, 'a variable that is empty is none';
+    $redis->cmd('ACL', 'SETUSER', 'default', 'nopass');
+};
+
+
+subtest 'a reader that goes away' => sub {
+    $redis->empty->load;
+    $redis->at(key('grants', 'a', 'g'), 'HSET', map { ("r$_", 5) } 1 .. 20000);
+    for my $command ('list', '--json list', 'export', 'export -') {
+        my $text = `$cli --redis @{[$redis->url]} $command 2>&1 >$dir/fifo.out | cat`;
+        is $text =~ s/.*: exported.*\n//r, '', "$command: whole";
+        $text = `bash -c '{ $cli --redis @{[$redis->url]} $command; echo \$? >$dir/status; } 2>$dir/err | head -n 1'`;
+        like $text, qr/^\S.*\n\z/, "$command | head: a line";
+        is slurp("$dir/err"), '', 'and not a word';
+        is slurp("$dir/status"), "141\n", 'as SIGPIPE would end it';
+    }
+    $redis->empty->load;
+};
+
+
 subtest 'a table of another schema is refused' => sub {
     $redis->cmd('HSET', 'new:meta', 'schema', "2\e");
 
@@ -162,6 +276,7 @@ subtest 'a table of another schema is refused' => sub {
         like $err, qr/"new:meta" says schema "2\\x1b"/, 'and says so';
     }
     is_deeply [$redis->cmd('KEYS', 'new:*')], [['new:meta']], 'left as it was';
+    $t->cli_is(0, 'a table for what follows', qw(--prefix other: init));
 };
 
 
@@ -240,14 +355,26 @@ subtest 'completion and manual know what --help knows' => sub {
     is_deeply $complete->('app-permission', ''), { map { $_ => 1 } @commands },
         'completes commands';
 
+    is_deeply $complete->('app-permission', 'help', ''),
+        { map { $_ => 1 } @commands }, '... for help';
+    my ($all) = $t->cli_is(0, 'help', '--help');
+    my @variables = $all =~ /; else (APP_\w+)$/mg;
+    is scalar @variables, 7, 'seven variables of the environment';
+    is_deeply [grep { $manual !~ /^\.B .*\b$_\b/m } @variables], [],
+        '... are in the manual';
+
     for my $command ('', @commands) {
         ($status, $out) = $t->cli($command || (), '--help');
         my @options = $out =~ /^  (--[\w-]+)/mg;
         my $known = $complete->('app-permission', $command || (), '--');
         is_deeply [grep { !$known->{$_} } @options], [],
             "completes options of " . ($command || 'all');
-        is_deeply [grep { index($manual, $_) < 0 } @options], [],
-            'and the manual tells of them';
+        my ($section) = $command eq '' ? $manual
+            : $manual =~ /^\.SS (\Q$command\E\b.*?)^\.S[SH] /ms;
+        @options = grep { !($command eq 'help') } @options;
+        is_deeply [grep { ($section // '') !~ /\Q$_\E(?![\w-])/ } @options], [],
+            'and the manual tells of them there';
+        ok defined $section, '... in a section of its own';
     }
 
     is_deeply $complete->('app-permission', 'renew', '--dimension', 'g'),

@@ -26,12 +26,13 @@ _app_permission()
     '')
         if [[ $cur == -* ]]; then
             value=$(awk '/^  --/ { print $1 }' <<<"$help")
-        elif [[ -z $command ]]; then
+        elif [[ -z $command || $command == help ]]; then
             value=$commands
         elif [[ $help == *"app-permission $command "*"[FILE]"* ]]; then
             value=FILE
         fi
         ;;
+    [A-Z]*\|*) value= ;;
     *\|*) value=${value//|/ } ;;
     URL) value="redis:// rediss:// unix:/ redis+sentinel:// redis+cluster://" ;;
     esac

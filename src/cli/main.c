@@ -15,10 +15,12 @@
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
+#include "cli/util/similar.h"
 #include "core/version.h"
 
 
 static void take_descriptors(void);
+static const perm_command_t *find_command(const char *name);
 static const perm_command_t *read_args(perm_args_t *args, int argc,
     char **argv);
 static void help(void);
@@ -26,7 +28,8 @@ static void command_help(const perm_command_t *command);
 static perm_exit_t run(const perm_command_t *command, perm_cli_t *cli);
 static void configure(perm_cli_t *cli);
 static void configure_connections(perm_cli_t *cli);
-static perm_str_t read_password(const char *name);
+static void configure_user(perm_cli_t *cli);
+static perm_str_t read_password(const char *source, const char *name);
 
 
 static const perm_command_t *const  commands[] = {
@@ -115,9 +118,8 @@ take_descriptors(void)
 static const perm_command_t *
 read_args(perm_args_t *args, int argc, char **argv)
 {
-    int                           i;
-    const perm_command_t         *command;
-    const perm_command_t *const  *known;
+    int                    i;
+    const perm_command_t  *command;
 
     command = NULL;
 
@@ -128,18 +130,11 @@ read_args(perm_args_t *args, int argc, char **argv)
                            command ? command->options : perm_global_options,
                            argc, argv, &i);
 
-        } else if (command == NULL) {
-            for (known = commands; *known != NULL; known++) {
-                if (strcmp((*known)->name, argv[i]) == 0) {
-                    command = *known;
-                }
-            }
+        } else if (command == NULL && strcmp(argv[i], "help") == 0) {
+            args->help = 1;
 
-            if (command == NULL) {
-                perm_output_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"; "
-                                  "see \"app-permission --help\"",
-                                  perm_output_safe_text(argv[i]));
-            }
+        } else if (command == NULL) {
+            command = find_command(argv[i]);
 
         } else if (command->operands[0] && args->file == NULL) {
             args->file = argv[i];
@@ -151,6 +146,29 @@ read_args(perm_args_t *args, int argc, char **argv)
     }
 
     return command;
+}
+
+
+static const perm_command_t *
+find_command(const char *name)
+{
+    perm_similar_t                similar;
+    const perm_command_t *const  *known;
+
+    perm_similar_init(&similar, name);
+
+    for (known = commands; *known != NULL; known++) {
+        if (strcmp((*known)->name, name) == 0) {
+            return *known;
+        }
+
+        perm_similar_offer(&similar, (*known)->name);
+    }
+
+    perm_output_fatal(PERM_EXIT_USAGE, "unknown command \"%s\"%s See "
+                      "\"app-permission --help\"",
+                      perm_output_safe_text(name),
+                      similar.text[0] ? similar.text : ".");
 }
 
 
@@ -167,10 +185,13 @@ help(void)
         printf("  %-10s %s\n", (*command)->name, (*command)->summary);
     }
 
+    printf("  %-10s %s\n", "help", "this, or the help of a command");
+
     printf("\nOptions of every command:\n");
     perm_args_help(perm_global_options);
 
-    printf("\nTimes are unix seconds or RFC 3339; spans take s, m, h and d.\n"
+    printf("\nTimes are unix seconds, a date or RFC 3339, in UTC; spans take "
+           "s, m, h and d,\nand plain days where an option is called --days.\n"
            "Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 Redis "
            "failed.\n\"app-permission COMMAND --help\" shows more.\n");
 }
@@ -207,6 +228,7 @@ run(const perm_command_t *command, perm_cli_t *cli)
     perm_exit_t  status;
 
     perm_args_check(&cli->args, command->name, command->options);
+    perm_args_environment(&cli->args);
     configure(cli);
 
     if (command->connects) {
@@ -235,7 +257,7 @@ run(const perm_command_t *command, perm_cli_t *cli)
 static void
 configure(perm_cli_t *cli)
 {
-    const char    *text, *name, *wrong;
+    const char    *wrong;
     perm_args_t   *args;
     perm_table_t  *table;
 
@@ -243,20 +265,17 @@ configure(perm_cli_t *cli)
     table = &cli->table;
     table->now = time(NULL);
 
-    name = args->prefix ? "--prefix" : "APP_PERMISSION_PREFIX";
-    text = args->prefix ? args->prefix : getenv(name);
-    table->prefix = perm_str(text ? text : PERM_PREFIX_DEFAULT);
+    table->prefix = perm_str(args->prefix ? args->prefix
+                                          : PERM_PREFIX_DEFAULT);
 
     if (!perm_grant_key_prefix_valid(table->prefix)) {
         perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not up to 128 bytes of "
                           "printable ASCII without blanks, quotes and "
-                          "{}*?[]\\", name, perm_output_safe(table->prefix));
+                          "{}*?[]\\", perm_args_source(args, &args->prefix),
+                          perm_output_safe(table->prefix));
     }
 
-    name = args->redis ? "--redis" : "APP_PERMISSION_REDIS";
-    text = args->redis ? args->redis : getenv(name);
-
-    if (text == NULL || *text == '\0') {
+    if (args->redis == NULL || *args->redis == '\0') {
         perm_output_fatal(PERM_EXIT_USAGE, "where is Redis? Give --redis URL "
                           "or set APP_PERMISSION_REDIS, as in "
                           "redis://127.0.0.1:6379");
@@ -264,11 +283,11 @@ configure(perm_cli_t *cli)
 
     /* the URL may hold a password: it is not repeated */
 
-    wrong = perm_redis_url_parse(perm_str(text), &url);
+    wrong = perm_redis_url_parse(perm_str(args->redis), &url);
 
     if (wrong != NULL) {
-        perm_output_fatal(PERM_EXIT_USAGE, "%s: invalid Redis URL: %s", name,
-                          wrong);
+        perm_output_fatal(PERM_EXIT_USAGE, "%s: invalid Redis URL: %s",
+                          perm_args_source(args, &args->redis), wrong);
     }
 
     if (args->timeout == 0 || args->timeout > 86400) {
@@ -304,12 +323,37 @@ configure_connections(perm_cli_t *cli)
     cli->servers.sentinel.db = 0;
     cli->servers.sentinel.sentinel = 1;
 
-    if (args->user != NULL) {
+    configure_user(cli);
+}
+
+
+static void
+configure_user(perm_cli_t *cli)
+{
+    int                      own;
+    perm_args_t             *args;
+    perm_connection_conf_t  *conf;
+
+    args = &cli->args;
+    conf = &cli->servers.connection;
+
+    /* a URL of the command line with a user of its own is meant as it stands */
+
+    own = !perm_args_inherited(args, &args->redis)
+          && (url.user.len || url.password.len);
+
+    if (args->user != NULL
+        && !(own && perm_args_inherited(args, &args->user)))
+    {
         conf->user = perm_str(args->user);
     }
 
-    if (args->password_file != NULL) {
-        conf->password = read_password(args->password_file);
+    if (args->password_file != NULL
+        && !(own && perm_args_inherited(args, &args->password_file)))
+    {
+        conf->password = read_password(perm_args_source(args,
+                                                        &args->password_file),
+                                       args->password_file);
     }
 }
 
@@ -317,7 +361,7 @@ configure_connections(perm_cli_t *cli)
 /* the first line of the file */
 
 static perm_str_t
-read_password(const char *name)
+read_password(const char *source, const char *name)
 {
     FILE  *file;
 
@@ -328,7 +372,7 @@ read_password(const char *name)
     if (file == NULL
         || (fgets(password, sizeof(password), file) == NULL && ferror(file)))
     {
-        perm_output_fatal(PERM_EXIT_USAGE, "--password-file \"%s\": %m",
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": %m", source,
                           perm_output_safe_text(name));
     }
 

@@ -24,8 +24,8 @@ time_is(const char *text, int64_t expected)
 static void
 span_is(const char *text, int64_t expected)
 {
-    ok(perm_time_span_parse(text) == expected, "span %s: %lld", text,
-       (long long) perm_time_span_parse(text));
+    ok(perm_time_span_parse(text, 0) == expected, "span %s: %lld", text,
+       (long long) perm_time_span_parse(text, 0));
 }
 
 
@@ -73,12 +73,21 @@ main(void)
     time_is("1969-12-31T23:30:00-01:00", 1800);
     time_is("2027-03-01T00:00:00+23:59", 1803859200 - 86340);
 
+    time_is("1970-01-01", 0);
+    time_is("2027-01-01", 1798761600);
+    time_is("9999-12-31", INT64_C(253402214400));
+
+    time_is("2027-02-29", -1);
+    time_is("2027-1-01x", -1);
+    time_is("27-01-01", -1);
+    time_is("2027-01-01Z", -1);
+    time_is("1969-12-31", -1);
     time_is("", -1);
     time_is("-1", -1);
     time_is("1e9", -1);
     time_is(" 1", -1);
-    time_is("253402300800", -1);
-    time_is("99999999999999999999999", -1);
+    time_is("253402300800", PERM_TIME_TOO_LARGE);
+    time_is("99999999999999999999999", PERM_TIME_TOO_LARGE);
     time_is("2027-02-29T00:00:00Z", -1);
     time_is("2100-02-29T00:00:00Z", -1);
     time_is("2027-13-01T00:00:00Z", -1);
@@ -88,7 +97,6 @@ main(void)
     time_is("2027-01-01T00:00:00.Z", -1);
     time_is("2027-01-01T00:00:00+24:00", -1);
     time_is("2027-01-01T00:00:00Zx", -1);
-    time_is("2027-01-01", -1);
     time_is("", -1);
     time_is("2027-1-01T00:00:00Z ", -1);
     time_is("2027-01- 1T00:00:00Z", -1);
@@ -129,15 +137,23 @@ main(void)
     span_is("180", -1);
     span_is("d", -1);
     span_is("1w", -1);
-    span_is("00", -1);
     span_is("1d1", -1);
     span_is(" 1d", -1);
-    span_is("2932896d2d", -1);
-    span_is("99999999999999999999s", -1);
+    span_is("2932896d2d", PERM_TIME_TOO_LARGE);
+    span_is("99999999999999999999s", PERM_TIME_TOO_LARGE);
     span_is("-1d", -1);
     span_is("1.5d", -1);
     span_is("1d ", -1);
-    span_is("99999999999999d", -1);
+    span_is("99999999999999d", PERM_TIME_TOO_LARGE);
+
+    ok(perm_time_span_parse("5", DAY) == 5 * DAY, "5 days without a unit");
+    ok(perm_time_span_parse("12h", DAY) == DAY / 2, "12 hours where days are");
+    ok(perm_time_span_parse("0", DAY) == 0, "no day");
+    ok(perm_time_span_parse("1d5", DAY) == -1, "a unit is missing");
+    ok(perm_time_span_parse("0s5", DAY) == -1, "the same");
+    ok(perm_time_span_parse("-5", DAY) == -1, "negative");
+    ok(perm_time_span_parse("2932897", DAY) == PERM_TIME_TOO_LARGE,
+       "more days than there are");
 
     return done();
 }

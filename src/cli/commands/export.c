@@ -129,7 +129,10 @@ write_rows(void *data, perm_row_t *rows, size_t n)
                          perm_output_safe(rows[i].field));
     }
 
-    if (ferror(export->file)) {
+    if (export->file == stdout) {
+        perm_output_check();
+
+    } else if (ferror(export->file)) {
         fail(export, PERM_EXIT_NO, "write");
     }
 
@@ -195,9 +198,14 @@ open_file(perm_export_t *export, const char *name)
 static void
 commit(perm_export_t *export)
 {
+    if (export->file == stdout) {
+        perm_output_check();
+        return;
+    }
+
     if (fflush(export->file) != 0 || ferror(export->file)
         || (export->temporary != NULL && fsync(fileno(export->file)) != 0)
-        || (export->file != stdout && fclose(export->file) != 0))
+        || fclose(export->file) != 0)
     {
         fail(export, PERM_EXIT_NO, "write");
     }

@@ -12,7 +12,7 @@
 #include "core/json.h"
 
 
-#define DAYS_DEFAULT  180
+#define DEFAULT       (180 * 86400)   /* seconds */
 #define TYPE_MAX      64    /* bytes */
 
 
@@ -36,7 +36,7 @@ static void print_result(const perm_cli_t *cli, const char *result,
 static const perm_option_t  grant_options[] = {
     TUPLE_OPTIONS,
     { "--days", "N", "from now on, 180; 0 is permanent",
-      PERM_OPTION(DAYS, days) },
+      PERM_OPTION(DAYS, period) },
     { "--expires", "T", "until then", PERM_OPTION(TIME, expires) },
     { "--type", "TYPE", "kept with the grant, as in apply or renew",
       PERM_OPTION(TEXT, type) },
@@ -107,12 +107,12 @@ run_grant(perm_cli_t *cli)
 static int64_t
 wanted_expires(const perm_cli_t *cli)
 {
-    int64_t             days;
+    int64_t             period;
     const perm_args_t  *args;
 
     args = &cli->args;
 
-    if (args->expires >= 0 && args->days >= 0) {
+    if (args->expires >= 0 && args->period >= 0) {
         perm_output_fatal(PERM_EXIT_USAGE, "--days and --expires both say "
                           "when it ends: give one");
     }
@@ -121,14 +121,14 @@ wanted_expires(const perm_cli_t *cli)
         return args->expires;
     }
 
-    days = (args->days >= 0) ? args->days : DAYS_DEFAULT;
+    period = (args->period >= 0) ? args->period : DEFAULT;
 
-    if (days > (PERM_GRANT_EXPIRES_MAX - cli->table.now) / 86400) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--days \"%lld\": that is after "
-                          "the year 9999; 0 is permanent", (long long) days);
+    if (period > PERM_GRANT_EXPIRES_MAX - cli->table.now) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--days: that is after the year "
+                          "9999; 0 is permanent");
     }
 
-    return (days == 0) ? PERM_GRANT_PERMANENT : cli->table.now + days * 86400;
+    return (period == 0) ? PERM_GRANT_PERMANENT : cli->table.now + period;
 }
 
 

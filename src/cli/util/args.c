@@ -1,27 +1,38 @@
 
 #include "cli/util/args.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/util/output.h"
+#include "cli/util/similar.h"
 #include "cli/util/time.h"
+#include "core/grant.h"
 #include "core/renewal.h"
 
 
 #define NAME_BYTES      "A-Z a-z 0-9 . _ ~ @ / + -"
-#define DAYS_MAX        9999999
+#define DAY             86400
+#define NUMBER_DIGITS   15
 
 
 static const perm_option_t *find(const perm_option_t *options,
     const char *name, size_t len);
 static const char *set(perm_args_t *args, const perm_option_t *option,
     const char *value);
-static const char *set_days(const char *text, size_t len, int64_t *days);
+static void unknown(const char *command, const perm_option_t *options,
+    const char *name, size_t len) __attribute__((noreturn));
+static const char *set_name(const perm_option_t *option, perm_str_t text,
+    perm_str_t *name);
+static const char *set_span(perm_arg_kind_t kind, const char *text,
+    int64_t *seconds);
 static const char *set_day_list(const char *text, perm_days_t *list);
+static const char *set_number(const char *text, size_t len, int64_t *number);
+static const char *set_limit(const char *text, perm_limit_t *limit);
 static const char *set_word(const char *text, const char *words,
     unsigned *index);
+static unsigned global_option(const perm_args_t *args, const void *member);
 static int all_digits(const char *text, size_t len);
 
 
@@ -41,27 +52,29 @@ static const struct {
 
 
 const perm_option_t  perm_global_options[] = {
-    { "--redis", "URL", "where Redis is; else APP_PERMISSION_REDIS",
-      PERM_OPTION(TEXT, redis) },
-    { "--prefix", "P", "of all keys; else APP_PERMISSION_PREFIX, "
-      "else app_permission:", PERM_OPTION(TEXT, prefix) },
+    { "--redis", "URL", "where Redis is",
+      PERM_OPTION_VARIABLE(redis, "APP_PERMISSION_REDIS") },
+    { "--prefix", "P", "of all keys, app_permission:",
+      PERM_OPTION_VARIABLE(prefix, "APP_PERMISSION_PREFIX") },
     { "--json", NULL, "one JSON object a line on standard output",
       PERM_OPTION(FLAG, json) },
     { "--user", "NAME", "ACL user, in place of the URL's",
-      PERM_OPTION(TEXT, user) },
+      PERM_OPTION_VARIABLE(user, "APP_PERMISSION_USER") },
     { "--password-file", "FILE", "its first line is the password",
-      PERM_OPTION(TEXT, password_file) },
+      PERM_OPTION_VARIABLE(password_file, "APP_PERMISSION_PASSWORD_FILE") },
     { "--cacert", "FILE", "trusted certificates for TLS, else the system's",
-      PERM_OPTION(TEXT, cacert) },
-    { "--cert", "FILE", "own certificate for TLS", PERM_OPTION(TEXT, cert) },
-    { "--key", "FILE", "its key", PERM_OPTION(TEXT, key) },
+      PERM_OPTION_VARIABLE(cacert, "APP_PERMISSION_CACERT") },
+    { "--cert", "FILE", "own certificate for TLS",
+      PERM_OPTION_VARIABLE(cert, "APP_PERMISSION_CERT") },
+    { "--key", "FILE", "its key",
+      PERM_OPTION_VARIABLE(key, "APP_PERMISSION_KEY") },
     { "--tls-name", "NAME", "expected in the certificate, else the host",
       PERM_OPTION(TEXT, tls_name) },
     { "--insecure", NULL, "do not verify the certificate",
       PERM_OPTION(FLAG, insecure) },
     { "--timeout", "SPAN", "of each wait for Redis, 10s",
       PERM_OPTION(SPAN, timeout) },
-    { "--help", NULL, "this, or the help of a command",
+    { "--help", NULL, "this, or the help of a command; also -h",
       PERM_OPTION(FLAG, help) },
     { "--version", NULL, "the version", PERM_OPTION(FLAG, version) },
     PERM_OPTION_END
@@ -74,12 +87,13 @@ perm_args_init(perm_args_t *args)
     memset(args, 0, sizeof(perm_args_t));
 
     args->timeout = 10;
-    args->days = -1;
+    args->period = -1;
     args->expires = -1;
     args->since = -1;
     args->unused_since = -1;
     args->expired_for = 365 * 86400;
     args->term = PERM_TERM_DEFAULT;
+    args->max_removals.n = -1;
 }
 
 
@@ -91,7 +105,7 @@ perm_args_take(perm_args_t *args, const char *command,
     const char           *name, *value, *wrong;
     const perm_option_t  *option;
 
-    name = argv[*i];
+    name = strcmp(argv[*i], "-h") == 0 ? "--help" : argv[*i];
     len = strcspn(name, "=");
     value = name[len] ? name + len + 1 : NULL;
 
@@ -102,10 +116,7 @@ perm_args_take(perm_args_t *args, const char *command,
     }
 
     if (option == NULL) {
-        perm_output_fatal(PERM_EXIT_USAGE, "unknown option \"%s\"; see "
-                          "\"app-permission %s%s--help\"",
-                          perm_output_safe_text(name), command ? command : "",
-                          command ? " " : "");
+        unknown(command, options, name, len);
     }
 
     if (option->kind == PERM_ARG_FLAG && value != NULL) {
@@ -147,6 +158,35 @@ find(const perm_option_t *options, const char *name, size_t len)
 }
 
 
+static void
+unknown(const char *command, const perm_option_t *options, const char *name,
+    size_t len)
+{
+    char                  word[64];
+    perm_similar_t        similar;
+    const perm_option_t  *option;
+
+    snprintf(word, sizeof(word), "%.*s", (int) len, name);
+    perm_similar_init(&similar, word);
+
+    for (option = options; option->name != NULL; option++) {
+        perm_similar_offer(&similar, option->name);
+    }
+
+    if (options != perm_global_options) {
+        for (option = perm_global_options; option->name != NULL; option++) {
+            perm_similar_offer(&similar, option->name);
+        }
+    }
+
+    perm_output_fatal(PERM_EXIT_USAGE, "unknown option \"%s\"%s See "
+                      "\"app-permission %s%s--help\"",
+                      perm_output_safe_text(name),
+                      similar.text[0] ? similar.text : ".",
+                      command ? command : "", command ? " " : "");
+}
+
+
 /* sets the member, and returns NULL or what is wrong with the value */
 
 static const char *
@@ -170,29 +210,28 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     case PERM_ARG_GATEWAY:
     case PERM_ARG_RESOURCE:
     case PERM_ARG_APP:
-        *(perm_str_t *) member = text;
-        return (names[option->kind].valid == NULL
-                || names[option->kind].valid(text))
-               ? NULL : names[option->kind].wrong;
+        return set_name(option, text, member);
 
     case PERM_ARG_TIME:
         *seconds = perm_time_parse(value);
         return (*seconds >= 0) ? NULL
-               : all_digits(value, text.len)
+               : (*seconds == PERM_TIME_TOO_LARGE)
                ? "too large: at most 253402300799, which is the end of the "
                  "year 9999"
-               : "neither unix seconds nor RFC 3339 as in "
-                 "2027-03-01T00:00:00Z";
+               : (*value == '-') ? "a time before 1970"
+               : "neither unix seconds, nor a date as 2027-03-01, nor RFC "
+                 "3339 as in 2027-03-01T00:00:00Z";
 
     case PERM_ARG_SPAN:
     case PERM_ARG_TERM:
-        *seconds = perm_time_span_parse(value);
-        return (*seconds < 0) ? "not a span as in 180d, 36h, 5m or 7s"
-               : (*seconds == 0 && option->kind == PERM_ARG_TERM)
-               ? "a term is at least 1s" : NULL;
-
     case PERM_ARG_DAYS:
-        return set_days(value, text.len, member);
+        return set_span(option->kind, value, seconds);
+
+    case PERM_ARG_NUMBER:
+        return set_number(value, text.len, member);
+
+    case PERM_ARG_LIMIT:
+        return set_limit(value, member);
 
     case PERM_ARG_DAY_LIST:
         return set_day_list(value, member);
@@ -207,42 +246,108 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
 }
 
 
+/* one that is given twice may be a mistake: one of the two would be lost */
+
 static const char *
-set_days(const char *text, size_t len, int64_t *days)
+set_name(const perm_option_t *option, perm_str_t text, perm_str_t *name)
 {
-    if (!all_digits(text, len)) {
-        return "not a whole number of days";
+    if (name->data != NULL) {
+        return "it is given twice, and one is taken";
     }
 
-    errno = 0;
-    *days = strtoll(text, NULL, 10);
+    *name = text;
 
-    return (errno || *days > DAYS_MAX) ? "too large: at most 9999999 days"
-                                       : NULL;
+    return (names[option->kind].valid == NULL
+            || names[option->kind].valid(text))
+           ? NULL : names[option->kind].wrong;
+}
+
+
+static const char *
+set_span(perm_arg_kind_t kind, const char *text, int64_t *seconds)
+{
+    *seconds = perm_time_span_parse(text, kind == PERM_ARG_DAYS ? DAY : 0);
+
+    if (*seconds == PERM_TIME_TOO_LARGE) {
+        return "too large: it ends after the year 9999";
+    }
+
+    if (*seconds < 0) {
+        return (*text == '-') ? "a span is not negative"
+               : (kind == PERM_ARG_DAYS)
+               ? "neither whole days nor a span as in 180d, 36h, 5m or 7s"
+               : "not a span as in 180d, 36h, 5m or 7s";
+    }
+
+    if (*seconds == 0 && kind == PERM_ARG_TERM) {
+        return "a term is at least 1s";
+    }
+
+    /* "0" is permanent: no span of nothing may become that */
+
+    return (*seconds == 0 && kind == PERM_ARG_DAYS && strcmp(text, "0") != 0)
+           ? "a span of nothing; \"0\" alone has a meaning" : NULL;
 }
 
 
 static const char *
 set_day_list(const char *text, perm_days_t *list)
 {
+    char         day[32];
     size_t       len;
-    const char  *wrong;
+    int64_t      seconds;
 
     for (list->n = 0; list->n < PERM_DAYS_MAX; text += len + 1) {
         len = strcspn(text, ",");
+        snprintf(day, sizeof(day), "%.*s", (int) len, text);
 
-        if (!all_digits(text, len)) {
+        seconds = (len < sizeof(day)) ? perm_time_span_parse(day, DAY)
+                                      : PERM_TIME_INVALID;
+
+        if (seconds == PERM_TIME_TOO_LARGE) {
+            return "too large: it ends after the year 9999";
+        }
+
+        if (seconds < 0 || seconds % DAY) {
             return "not whole days as in 0,1,3,7,15";
         }
 
-        wrong = set_days(text, len, &list->days[list->n++]);
+        list->days[list->n++] = seconds / DAY;
 
-        if (wrong != NULL || text[len] == '\0') {
-            return wrong;
+        if (text[len] == '\0') {
+            return NULL;
         }
     }
 
     return "more than 32 numbers";
+}
+
+
+static const char *
+set_number(const char *text, size_t len, int64_t *number)
+{
+    if (!all_digits(text, len) || len > NUMBER_DIGITS) {
+        return "not a number of up to 15 digits";
+    }
+
+    *number = strtoll(text, NULL, 10);
+
+    return NULL;
+}
+
+
+static const char *
+set_limit(const char *text, perm_limit_t *limit)
+{
+    size_t  len;
+
+    len = strlen(text);
+    limit->percent = (len && text[len - 1] == '%');
+    len -= (size_t) limit->percent;
+
+    return (set_number(text, len, &limit->n) != NULL
+            || (limit->percent && limit->n > 100))
+           ? "neither a number nor 0% to 100%" : NULL;
 }
 
 
@@ -271,6 +376,64 @@ static int
 all_digits(const char *text, size_t len)
 {
     return len != 0 && strspn(text, "0123456789") >= len;
+}
+
+
+void
+perm_args_environment(perm_args_t *args)
+{
+    size_t        i;
+    const char   *value, **member;
+
+    for (i = 0; perm_global_options[i].name != NULL; i++) {
+
+        if (perm_global_options[i].variable == NULL) {
+            continue;
+        }
+
+        member = (void *) ((char *) args + perm_global_options[i].offset);
+        value = getenv(perm_global_options[i].variable);
+
+        if (*member == NULL && value != NULL && *value != '\0') {
+            *member = value;
+            args->environment |= 1u << i;
+        }
+    }
+}
+
+
+int
+perm_args_inherited(const perm_args_t *args, const void *member)
+{
+    return args->environment >> global_option(args, member) & 1;
+}
+
+
+const char *
+perm_args_source(const perm_args_t *args, const void *member)
+{
+    const perm_option_t  *option;
+
+    option = &perm_global_options[global_option(args, member)];
+
+    return perm_args_inherited(args, member) ? option->variable
+                                             : option->name;
+}
+
+
+/* the index of the option with that member */
+
+static unsigned
+global_option(const perm_args_t *args, const void *member)
+{
+    size_t    offset;
+    unsigned  i;
+
+    offset = (size_t) ((const char *) member - (const char *) args);
+
+    for (i = 0; perm_global_options[i].offset != offset; i++) { /* void */ }
+
+    return i;
 }
 
 
@@ -309,7 +472,9 @@ perm_args_help(const perm_option_t *options)
                  options->value ? " " : "",
                  options->value ? options->value : "");
 
-        printf("  %-30s %s%s\n", name, options->text,
-               options->required ? " (needed)" : "");
+        printf("  %-30s %s%s%s%s\n", name, options->text,
+               options->required ? " (needed)" : "",
+               options->variable ? "; else " : "",
+               options->variable ? options->variable : "");
     }
 }

@@ -27,8 +27,10 @@ typedef enum {
     PERM_ARG_TIME,         /* int64_t, unix seconds */
     PERM_ARG_SPAN,         /* int64_t, seconds */
     PERM_ARG_TERM,         /* the same, at least one */
-    PERM_ARG_DAYS,         /* int64_t, whole days */
-    PERM_ARG_DAY_LIST,     /* perm_days_t */
+    PERM_ARG_DAYS,         /* int64_t, seconds: a span, or plain days */
+    PERM_ARG_DAY_LIST,     /* perm_days_t: each of whole days */
+    PERM_ARG_NUMBER,       /* int64_t */
+    PERM_ARG_LIMIT,        /* perm_limit_t */
     PERM_ARG_WORD          /* unsigned: the index of one of "a|b|c" */
 } perm_arg_kind_t;
 
@@ -37,6 +39,14 @@ typedef struct {
     unsigned         n;
     int64_t          days[PERM_DAYS_MAX];
 } perm_days_t;
+
+
+/* "N" or "P%" */
+
+typedef struct {
+    int64_t          n;              /* -1: absent */
+    int              percent;
+} perm_limit_t;
 
 
 typedef struct {
@@ -54,13 +64,15 @@ typedef struct {
     int              json;
     int              help;
     int              version;
+    unsigned         environment;    /* bits of the global options, in their
+                                        order, that it gave */
 
     /* of some; absent options are NULL, 0, -1 for times, or their default */
     perm_tuple_t     tuple;
     const char      *type;
     const char      *file;
     const char      *notify;
-    int64_t          days;
+    int64_t          period;         /* seconds, of --days */
     int64_t          expires;
     int64_t          since;
     int64_t          unused_since;
@@ -72,6 +84,9 @@ typedef struct {
     int              replace;
     int              allow_empty;
     int              dry_run;
+    int              verbose;
+    int64_t          max_bad;
+    perm_limit_t     max_removals;
     perm_days_t      day_list;
 } perm_args_t;
 
@@ -85,16 +100,21 @@ typedef struct {
     perm_arg_kind_t  kind;
     size_t           offset;     /* in perm_args_t */
     unsigned         required;
+    const char      *variable;   /* of the environment, which gives a TEXT that
+                                    is absent, or NULL; for global options */
 } perm_option_t;
 
 
 /* the rest of an option: its kind and its member of perm_args_t */
 
 #define PERM_OPTION(kind, member)                                             \
-    PERM_ARG_##kind, offsetof(perm_args_t, member), 0
+    PERM_ARG_##kind, offsetof(perm_args_t, member), 0, NULL
 
 #define PERM_OPTION_REQUIRED(kind, member)                                    \
-    PERM_ARG_##kind, offsetof(perm_args_t, member), 1
+    PERM_ARG_##kind, offsetof(perm_args_t, member), 1, NULL
+
+#define PERM_OPTION_VARIABLE(member, variable)                                \
+    PERM_ARG_TEXT, offsetof(perm_args_t, member), 0, variable
 
 #define PERM_OPTION_END  { NULL, NULL, NULL, PERM_OPTION(FLAG, help) }
 
@@ -114,6 +134,21 @@ void perm_args_init(perm_args_t *args);
  */
 void perm_args_take(perm_args_t *args, const char *command,
     const perm_option_t *options, int argc, char **argv, int *i);
+
+
+/*
+ * Takes global options that are absent from the environment; a variable that is
+ * set but empty counts as not set.
+ */
+void perm_args_environment(perm_args_t *args);
+
+
+/*
+ * Of the global option with that member of *args: 1 when the environment gave
+ * it; and for messages "APP_PERMISSION_REDIS" then, or else "--redis".
+ */
+int perm_args_inherited(const perm_args_t *args, const void *member);
+const char *perm_args_source(const perm_args_t *args, const void *member);
 
 
 /* Ends the program when an option that the command requires is absent */

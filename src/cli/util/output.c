@@ -1,6 +1,8 @@
 
 #include "cli/util/output.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 
 
 static void message(const char *fmt, va_list args);
+static void quit(int status) __attribute__((noreturn));
 static void put_value(FILE *file, int kind, va_list *args);
 static void put_string(FILE *file, perm_str_t value);
 
@@ -43,12 +46,20 @@ perm_output_warn(const char *fmt, ...)
 void
 perm_output_fatal(perm_exit_t status, const char *fmt, ...)
 {
-    void   (*handler)(void *data);
     va_list  args;
 
     va_start(args, fmt);
     message(fmt, args);
     va_end(args);
+
+    quit((int) status);
+}
+
+
+static void
+quit(int status)
+{
+    void  (*handler)(void *data);
 
     handler = fatal_handler;
     fatal_handler = NULL;
@@ -273,7 +284,21 @@ put_string(FILE *file, perm_str_t value)
 void
 perm_output_check(void)
 {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perm_output_fatal(PERM_EXIT_NO, "cannot write the output: %m");
+    struct pollfd  out;
+
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return;
     }
+
+    out.fd = STDOUT_FILENO;
+    out.events = 0;
+    out.revents = 0;
+
+    /* "list | head": the reader has seen enough */
+
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR)) {
+        quit(128 + SIGPIPE);
+    }
+
+    perm_output_fatal(PERM_EXIT_NO, "cannot write the output: %m");
 }

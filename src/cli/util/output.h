@@ -85,7 +85,10 @@ const char *perm_output_time(int64_t seconds);
  */
 void perm_output_json(FILE *file, const char *template, ...);
 
-/* Ends the program when standard output could not be written */
+/*
+ * Ends the program when standard output could not be written: without a word
+ * and as SIGPIPE would, when it is a pipe that nobody reads any more.
+ */
 
 void perm_output_check(void);
 

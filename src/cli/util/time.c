@@ -1,6 +1,7 @@
 
 #include "cli/util/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 #define DIGITS     "0123456789"
 #define DATE_TIME  "%Y-%m-%dT%H:%M:%S"
 #define DATE_SIZE  sizeof("2027-03-01T08:00:00")
+#define DATE_ONLY  sizeof("2027-03-01")
 #define NO_OFFSET  86400
 
 
@@ -18,7 +20,7 @@ static int64_t parse_date_time(const char *text);
 static int parse_offset(const char *text);
 
 
-/* a number of at most PERM_GRANT_EXPIRES_MAX, or -1; *end is behind it */
+/* a number of at most PERM_GRANT_EXPIRES_MAX; *end is behind it */
 
 static int64_t
 parse_number(const char *text, char **end)
@@ -26,12 +28,12 @@ parse_number(const char *text, char **end)
     long long  value;
 
     if (strspn(text, DIGITS) == 0) {
-        return -1;
+        return PERM_TIME_INVALID;
     }
 
     value = strtoll(text, end, 10);
 
-    return (value > PERM_GRANT_EXPIRES_MAX) ? -1 : value;
+    return (value > PERM_GRANT_EXPIRES_MAX) ? PERM_TIME_TOO_LARGE : value;
 }
 
 
@@ -39,11 +41,21 @@ int64_t
 perm_time_parse(const char *text)
 {
     char     *end;
+    char      midnight[sizeof("2027-03-01T00:00:00Z")];
     int64_t   seconds;
 
     seconds = parse_number(text, &end);
 
-    return (seconds >= 0 && *end == '\0') ? seconds : parse_date_time(text);
+    if (seconds != PERM_TIME_INVALID && *end == '\0') {
+        return seconds;
+    }
+
+    if (strlen(text) == DATE_ONLY - 1) {
+        snprintf(midnight, sizeof(midnight), "%sT00:00:00Z", text);
+        text = midnight;
+    }
+
+    return parse_date_time(text);
 }
 
 
@@ -148,38 +160,47 @@ perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE])
 
 
 int64_t
-perm_time_span_parse(const char *text)
+perm_time_span_parse(const char *text, int64_t plain)
 {
     char        *end;
     int64_t      sum, value, unit;
-    const char  *name;
+    const char  *name, *begin;
 
     static const char     names[] = "smhd";
     static const int64_t  units[] = { 1, 60, 3600, 86400 };
 
-    if (strcmp(text, "0") == 0) {
-        return 0;
-    }
-
     sum = 0;
+    begin = text;
 
     do {
         value = parse_number(text, &end);
 
-        if (value < 0 || *end == '\0') {
-            return -1;
+        if (value < 0) {
+            return value;
+        }
+
+        if (*end == '\0') {
+
+            /* a number without a unit stands alone */
+
+            if (text != begin || (plain == 0 && value)) {
+                return PERM_TIME_INVALID;
+            }
+
+            return (plain && value > PERM_GRANT_EXPIRES_MAX / plain)
+                   ? PERM_TIME_TOO_LARGE : value * plain;
         }
 
         name = strchr(names, *end);
 
         if (name == NULL) {
-            return -1;
+            return PERM_TIME_INVALID;
         }
 
         unit = units[name - names];
 
         if (value > (PERM_GRANT_EXPIRES_MAX - sum) / unit) {
-            return -1;
+            return PERM_TIME_TOO_LARGE;
         }
 
         sum += value * unit;

@@ -14,10 +14,17 @@
 #define PERM_TIME_TEXT_SIZE  sizeof("9999-12-31T23:59:59Z")
 
 
+/* in place of seconds */
+
+#define PERM_TIME_INVALID    (-1)   /* the text is no time, or no span */
+#define PERM_TIME_TOO_LARGE  (-2)   /* beyond PERM_GRANT_EXPIRES_MAX */
+
+
 /*
- * Reads unix seconds, or RFC 3339 as in "2027-03-01T08:00:00+08:00"; a
- * fraction of a second is dropped, a leap second is the one before it.
- * Returns 0 to PERM_GRANT_EXPIRES_MAX, or -1 when the text is neither.
+ * Reads unix seconds, a date as "2027-03-01" (its first second in UTC), or
+ * RFC 3339 as in "2027-03-01T08:00:00+08:00"; a fraction of a second is
+ * dropped, a leap second is the one before it.  Returns 0 to
+ * PERM_GRANT_EXPIRES_MAX, or one of the above.
  */
 int64_t perm_time_parse(const char *text);
 
@@ -29,9 +36,11 @@ void perm_time_format(int64_t seconds, char text[PERM_TIME_TEXT_SIZE]);
 
 /*
  * Reads a span as "180d", "36h" or "1d12h": numbers, each with its unit s, m,
- * h or d; "0" needs none.  Returns 0 to PERM_GRANT_EXPIRES_MAX seconds, or -1.
+ * h or d.  A number alone has the unit "plain", in seconds; where that is 0,
+ * only "0" needs none.  Returns 0 to PERM_GRANT_EXPIRES_MAX seconds, or one of
+ * the above.
  */
-int64_t perm_time_span_parse(const char *text);
+int64_t perm_time_span_parse(const char *text, int64_t plain);
 
 
 #endif /* _PERM_CLI_TIME_H_INCLUDED_ */
