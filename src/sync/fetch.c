@@ -4,20 +4,6 @@
 #include "core/grant_key.h"
 
 
-/*
- * A lookup is one HMGET.  Whether its answer means anything depends on whether
- * the table is loaded, which one HGET of "meta" asks for all lookups of a turn
- * of the event loop.  It is sent behind them: where the table was emptied
- * before the HMGET, the HGET finds it so.
- */
-
-typedef struct {
-    perm_fetch_t         *fetch;
-    ngx_queue_t           pendings;
-    ngx_atomic_uint_t     asked;      /* of table_state, when it was sent */
-} perm_fetch_turn_t;
-
-
 struct perm_fetch_s {
     perm_sync_conf_t     *conf;
     perm_zone_t          *zone;
@@ -27,16 +13,11 @@ struct perm_fetch_s {
     ngx_log_t            *log;
     ngx_atomic_uint_t     hung;       /* of health, when last looked at */
 
+    perm_meta_t          *meta;
     perm_pending_table_t  pendings;
-    perm_fetch_turn_t    *turn;       /* this one, NULL: nothing sent in it */
-    ngx_event_t           end;        /* of the turn, posted */
+    perm_str_t            prefix;
 
     perm_grants_reply_logged_t  logged;   /* of HMGET */
-    perm_grants_reply_logged_t  logged_meta;
-
-    perm_str_t            prefix;
-    ngx_str_t             meta;       /* its key */
-    char                  meta_key[PERM_KEY_MAX];
 };
 
 
@@ -50,12 +31,8 @@ static ngx_int_t perm_fetch_limit(perm_fetch_t *fetch, ngx_uint_t known,
     ngx_msec_t max);
 static void perm_fetch_limited(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_pending_t *pending);
-static perm_fetch_turn_t *perm_fetch_turn(perm_fetch_t *fetch);
-static void perm_fetch_send_meta(ngx_event_t *ev);
 static void perm_fetch_reply(void *data, redisReply *reply);
-static void perm_fetch_reply_meta(void *data, redisReply *reply);
-static void perm_fetch_checked(perm_pending_t *pending, redisReply *reply,
-    ngx_int_t rc);
+static void perm_fetch_checked(void *data, redisReply *reply, ngx_int_t rc);
 static void perm_fetch_finish(perm_pending_t *pending);
 static ngx_int_t perm_fetch_again(perm_pending_t *pending);
 static void perm_fetch_due(ngx_event_t *ev);
@@ -84,19 +61,19 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->hung = fetch->zone->health.hung;
 
     fetch->prefix = perm_sync_conf_prefix(conf);
-    fetch->meta.len = perm_grant_key_meta(fetch->meta_key, fetch->prefix);
-    fetch->meta.data = (u_char *) fetch->meta_key;
 
     perm_pending_init(&fetch->pendings);
-
-    fetch->end.handler = perm_fetch_send_meta;
-    fetch->end.data = fetch;
-    fetch->end.log = cycle->log;
 
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
                                             &fetch->meter, perm_fetch_link,
                                             fetch);
     if (fetch->redis == NULL) {
+        return NULL;
+    }
+
+    fetch->meta = perm_meta_create(conf, cycle, fetch->redis);
+    if (fetch->meta == NULL) {
+        perm_redis_client_destroy(fetch->redis);
         return NULL;
     }
 
@@ -107,10 +84,7 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 void
 perm_fetch_destroy(perm_fetch_t *fetch)
 {
-    if (fetch->end.posted) {
-        ngx_delete_posted_event(&fetch->end);
-    }
-
+    perm_meta_destroy(fetch->meta);
     perm_redis_client_destroy(fetch->redis);
 }
 
@@ -212,7 +186,7 @@ perm_fetch_slow(perm_fetch_t *fetch)
 void
 perm_fetch_table(perm_fetch_t *fetch)
 {
-    (void) perm_fetch_turn(fetch);
+    (void) perm_meta_ask(fetch->meta, NULL);
 }
 
 
@@ -273,6 +247,8 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     }
 
     pending->owner = fetch;
+    pending->meta.handler = perm_fetch_checked;
+    pending->meta.data = pending;
     pending->known = ((flags & PERM_FETCH_KNOWN) != 0);
 
     pending->timer.data = pending;
@@ -340,19 +316,15 @@ perm_fetch_limited(ngx_event_t *ev)
 static ngx_int_t
 perm_fetch_send(perm_pending_t *pending)
 {
-    char                key[PERM_KEY_MAX];
-    ngx_str_t           argv[4];
-    perm_tuple_t       *tuple;
-    perm_fetch_t       *fetch;
-    perm_fetch_turn_t  *turn;
+    char           key[PERM_KEY_MAX];
+    ngx_str_t      argv[4];
+    perm_tuple_t  *tuple;
+    perm_fetch_t  *fetch;
 
     fetch = pending->owner;
     tuple = &pending->tuple;
 
-    /* posted before the link posts its write, so that one write takes both */
-
-    turn = perm_fetch_turn(fetch);
-    if (turn == NULL) {
+    if (perm_meta_ask(fetch->meta, &pending->meta) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -371,11 +343,11 @@ perm_fetch_send(perm_pending_t *pending)
                                perm_fetch_reply, pending)
         == NULL)
     {
+        perm_meta_cancel(&pending->meta);
         return NGX_ERROR;
     }
 
     perm_pending_sent(&fetch->pendings, pending);
-    ngx_queue_insert_tail(&turn->pendings, &pending->turn);
 
     if (!pending->timed) {
         pending->timed = 1;
@@ -386,58 +358,6 @@ perm_fetch_send(perm_pending_t *pending)
                    "app_permission: lookup %p sent", pending);
 
     return NGX_OK;
-}
-
-
-/* NULL: memory is out */
-
-static perm_fetch_turn_t *
-perm_fetch_turn(perm_fetch_t *fetch)
-{
-    perm_fetch_turn_t  *turn;
-
-    if (fetch->turn) {
-        return fetch->turn;
-    }
-
-    turn = ngx_alloc(sizeof(perm_fetch_turn_t), fetch->log);
-    if (turn == NULL) {
-        return NULL;
-    }
-
-    turn->fetch = fetch;
-    ngx_queue_init(&turn->pendings);
-
-    ngx_post_event(&fetch->end, &ngx_posted_events);
-    fetch->turn = turn;
-
-    return turn;
-}
-
-
-static void
-perm_fetch_send_meta(ngx_event_t *ev)
-{
-    perm_fetch_t *fetch = ev->data;
-
-    ngx_str_t           argv[3];
-    perm_fetch_turn_t  *turn;
-
-    turn = fetch->turn;
-    fetch->turn = NULL;
-
-    turn->asked = perm_table_state_ask(&fetch->zone->table);
-
-    ngx_str_set(&argv[0], "HGET");
-    argv[1] = fetch->meta;
-    ngx_str_set(&argv[2], PERM_SCHEMA_FIELD);
-
-    if (perm_redis_client_send(fetch->redis, &argv[1], 3, argv,
-                               perm_fetch_reply_meta, turn)
-        == NULL)
-    {
-        perm_fetch_reply_meta(turn, NULL);
-    }
 }
 
 
@@ -488,49 +408,10 @@ perm_fetch_reply(void *data, redisReply *reply)
 
 
 static void
-perm_fetch_reply_meta(void *data, redisReply *reply)
+perm_fetch_checked(void *data, redisReply *reply, ngx_int_t rc)
 {
-    perm_fetch_turn_t *turn = data;
+    perm_pending_t *pending = data;
 
-    ngx_int_t      rc;
-    ngx_uint_t     loaded;
-    ngx_queue_t   *q;
-    perm_fetch_t  *fetch;
-
-    fetch = turn->fetch;
-    rc = perm_grants_reply_loaded(reply, &loaded);
-
-    if (reply) {
-        perm_grants_reply_log(&fetch->logged_meta, reply, rc, "HGET",
-                              fetch->log);
-    }
-
-    if (rc == NGX_OK) {
-        rc = perm_table_state_answered(&fetch->zone->table, turn->asked,
-                                       loaded, &fetch->conf->redis.prefix,
-                                       fetch->log);
-
-    } else if (rc == NGX_ERROR && reply) {
-        perm_redis_client_drop(fetch->redis);
-    }
-
-    while (!ngx_queue_empty(&turn->pendings)) {
-        q = ngx_queue_head(&turn->pendings);
-        ngx_queue_remove(q);
-        ngx_queue_init(q);
-
-        perm_fetch_checked(ngx_queue_data(q, perm_pending_t, turn), reply, rc);
-    }
-
-    ngx_free(turn);
-}
-
-
-/* rc: of perm_table_state_answered(), or of a reply that cannot be read */
-
-static void
-perm_fetch_checked(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
-{
     pending->checked = 1;
 
     switch (rc) {

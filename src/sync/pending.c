@@ -35,7 +35,7 @@ perm_pending_create(perm_pending_table_t *table, perm_tuple_t *tuple,
     perm_tuple_get(&pending->tuple, &pending->names);
 
     ngx_queue_init(&pending->sent);
-    ngx_queue_init(&pending->turn);
+    ngx_queue_init(&pending->meta.queue);
     ngx_queue_init(&pending->waiters);
     ngx_queue_insert_head(perm_pending_bucket(table, hash), &pending->link);
 
@@ -52,7 +52,7 @@ perm_pending_free(perm_pending_t *pending)
 
     ngx_queue_remove(&pending->link);
     ngx_queue_remove(&pending->sent);
-    ngx_queue_remove(&pending->turn);
+    perm_meta_cancel(&pending->meta);
 
     ngx_free(pending);
 }

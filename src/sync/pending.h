@@ -12,7 +12,7 @@
 
 #include "shm/cache.h"
 #include "shm/tuple.h"
-#include "sync/grants_reply.h"
+#include "sync/meta.h"
 
 
 #define PERM_PENDING_BUCKETS  1024
@@ -45,7 +45,7 @@ typedef struct {
 struct perm_pending_s {
     ngx_queue_t           link;        /* of its bucket, while it is shared */
     ngx_queue_t           sent;        /* of the table, once it is sent */
-    ngx_queue_t           turn;        /* of those that were sent with it */
+    perm_meta_waiter_t    meta;
     ngx_queue_t           waiters;     /* perm_pending_waiter_t */
 
     void                 *owner;
