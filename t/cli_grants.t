@@ -58,11 +58,19 @@ subtest 'a table that is not loaded is begun on purpose' => sub {
     like $err, qr/2 grants in it, of which 1 cannot be read\. From now on every app without a grant is refused/,
         'and what it means';
     is $redis->cmd('HGET', 'app_permission:meta', 'schema'), 1, 'it is marked';
+    like $redis->cmd('HGET', 'app_permission:meta', 'id'), qr/^[0-9a-f]{16}\z/,
+        'and has an id of its own';
 
     my $meta = $redis->cmd('DUMP', 'app_permission:meta');
     ($out, $err) = $t->cli_is(0, 'init again', 'init');
     like $err, qr/loaded already, nothing was changed: .*2 grants/, 'says so';
     is $redis->cmd('DUMP', 'app_permission:meta'), $meta, 'indeed';
+
+    $redis->cmd('HDEL', 'app_permission:meta', 'id');
+    ($out, $err) = $t->cli_is(0, 'init of a table without an id', 'init');
+    like $err, qr/loaded already, and has an id now/, 'says so';
+    like $redis->cmd('HGET', 'app_permission:meta', 'id'), qr/^[0-9a-f]{16}\z/,
+        'it has one';
     $redis->empty->load;
 };
 

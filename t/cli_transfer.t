@@ -190,12 +190,12 @@ subtest 'nothing in, nothing done' => sub {
 subtest 'meta comes last' => sub {
     $redis->empty;
     my $fake = $t->fake_redis(to => $redis);
-    $fake->rules({ match => qr/^HSETNX app_permission:meta/, hold => 1 });
+    $fake->rules({ match => qr/^HSETNX app_permission:meta schema/, hold => 1 });
     my $run = $t->cli_begin('import', { redis => $fake->url,
                                         stdin => lines_of(1, 3000) });
-    wait_for(sub { $fake->commands(qr/^HSETNX app_permission:meta/) });
+    wait_for(sub { $fake->commands(qr/^HSETNX app_permission:meta schema/) });
     is meta(), undef, 'not loaded yet';
-    is $redis->cmd('DBSIZE'), 3000, 'when all lines are there';
+    is $redis->cmd('DBSIZE'), 3001, 'when all lines are there, and its id';
     $fake->release;
     is +($run->end)[0], 0, 'import';
     is meta(), '1', 'and then it is';

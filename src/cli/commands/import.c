@@ -302,7 +302,7 @@ finish(perm_import_t *import)
                          remove_rows, import);
     }
 
-    if (!perm_walk_interrupted) {
+    if (!perm_walk_interrupted && !import->cli->table.loaded) {
         perm_table_mark(&import->cli->table);
     }
 

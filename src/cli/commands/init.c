@@ -31,12 +31,13 @@ const perm_command_t  perm_init_command = {
 static perm_exit_t
 run_init(perm_cli_t *cli)
 {
-    int            loaded;
+    int            loaded, named;
     perm_count_t   grants, unreadable;
     perm_table_t  *table;
 
     table = &cli->table;
     loaded = table->loaded;
+    named = table->named;
     grants = 0;
 
     unreadable = perm_walk(table, PERM_WALK_UNREADABLE, NULL, count_rows,
@@ -51,8 +52,9 @@ run_init(perm_cli_t *cli)
     }
 
     perm_output_warn("%s: there are %s in it, of which %llu cannot be read%s",
-                     loaded ? "the table is loaded already, nothing was changed"
-                            : "the table is marked as loaded",
+                     !loaded ? "the table is marked as loaded" : named
+                     ? "the table is loaded already, nothing was changed"
+                     : "the table is loaded already, and has an id now",
                      perm_output_count(grants, "grant"), unreadable,
                      loaded ? "" : ". From now on every app without a grant is "
                      "refused");

@@ -1,13 +1,16 @@
 
 #include "cli/table/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "core/grant.h"
 
 
 #define ATTEMPTS_MAX  100
+#define ID_FIELD      "id"
 
 
 /* KEYS: the hash; ARGV: field, value that was read, new value or none */
@@ -27,10 +30,11 @@ perm_table_open(perm_table_t *table)
     perm_str_t   schema;
     redisReply  *reply;
 
-    reply = perm_client_call(table->client, 0, "HGET %k " PERM_SCHEMA_FIELD,
-                             meta_key(table));
-    schema = perm_table_bytes(reply);
+    reply = perm_client_call(table->client, 0, "HMGET %k " PERM_SCHEMA_FIELD
+                             " " ID_FIELD, meta_key(table));
+    schema = perm_table_bytes(perm_table_element(reply, 0));
     table->loaded = schema.data && strcmp(schema.data, PERM_SCHEMA) == 0;
+    table->named = perm_table_bytes(perm_table_element(reply, 1)).data != NULL;
 
     if (schema.data != NULL && !table->loaded) {
         perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\": this "
@@ -45,14 +49,26 @@ perm_table_open(perm_table_t *table)
 void
 perm_table_mark(perm_table_t *table)
 {
-    if (table->loaded) {
-        return;
+    char      id[sizeof("0123456789abcdef")];
+    uint64_t  bits;
+
+    if (!table->named) {
+        if (getrandom(&bits, sizeof(bits), 0) != (ssize_t) sizeof(bits)) {
+            perm_output_fatal(PERM_EXIT_NO, "getrandom: %m");
+        }
+
+        snprintf(id, sizeof(id), "%016llx", (unsigned long long) bits);
+        freeReplyObject(perm_client_call(table->client, 0, "HSETNX %k "
+                                         ID_FIELD " %s", meta_key(table), id));
+        table->named = 1;
     }
 
-    freeReplyObject(perm_client_call(table->client, 0, "HSETNX %k "
-                                     PERM_SCHEMA_FIELD " " PERM_SCHEMA,
-                                     meta_key(table)));
-    table->loaded = 1;
+    if (!table->loaded) {
+        freeReplyObject(perm_client_call(table->client, 0, "HSETNX %k "
+                                         PERM_SCHEMA_FIELD " " PERM_SCHEMA,
+                                         meta_key(table)));
+        table->loaded = 1;
+    }
 }
 
 

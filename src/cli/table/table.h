@@ -21,16 +21,21 @@ typedef struct {
     perm_str_t            prefix;
     int64_t               now;      /* unix seconds, when the program began */
     int                   loaded;   /* "meta" has the schema known here */
+    int                   named;    /* "meta" has an id of this table */
 } perm_table_t;
 
 
 /*
- * Reads whether the table is loaded into table->loaded.  A schema that is not
+ * Reads "meta" into table->loaded and table->named.  A schema that is not
  * known here ends the program.
  */
 void perm_table_open(perm_table_t *table);
 
-/* Marks the table as loaded unless it is */
+/*
+ * Marks the table as loaded unless it is, and gives it an id unless it has one:
+ * 64 random bits in hexadecimal, by which gateways tell it from another one
+ * that is at the same place later.
+ */
 
 void perm_table_mark(perm_table_t *table);
 
