@@ -15,7 +15,17 @@ static void perm_conf_named(ngx_conf_t *cf);
 static ngx_http_core_loc_conf_t *perm_conf_checked(ngx_queue_t *locations);
 static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
+static char *perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *prev,
+    perm_loc_conf_t *conf);
+static ngx_int_t perm_conf_app_headers(ngx_conf_t *cf,
+    perm_loc_conf_t *plcf);
 static ngx_uint_t perm_conf_innermost(ngx_http_core_loc_conf_t *clcf);
+
+
+static ngx_str_t  perm_conf_bkapi_variable =
+    ngx_string("app_permission_bkapi_app_code");
+static ngx_str_t  perm_conf_bkapi_header =
+    ngx_string("x_bkapi_authorization");
 
 
 void *
@@ -138,7 +148,125 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_init_msec_value(conf->valid, PERM_VALID);
     ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
 
-    return perm_conf_names(cf, conf, own);
+    if (perm_conf_decide(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return perm_conf_names(cf, conf, own || conf->decide);
+}
+
+
+/* a location of "app_permission_decide", or an "if" in one */
+
+static char *
+perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->decide == NULL && clcf->noname) {
+        conf->decide = prev->decide;
+    }
+
+    if (conf->decide == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->policy == PERM_POLICY_OFF) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission_decide\" in location \"%V\" has "
+                      "nothing to decide: the policy is \"off\"; set "
+                      "\"app_permission required\" or a variable there",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (clcf->handler && clcf->handler != conf->decide) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission_decide\" in location \"%V\" is the "
+                      "content there: take away the other directive that "
+                      "makes content, as \"proxy_pass\" does", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (perm_conf_app_headers(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Notes the headers that the text of "app_permission_app" names: $http_NAME,
+ * and the one that $app_permission_bkapi_app_code reads.
+ */
+
+static ngx_int_t
+perm_conf_app_headers(ngx_conf_t *cf, perm_loc_conf_t *plcf)
+{
+    u_char     *p, *end;
+    ngx_str_t  *name, text;
+
+    plcf->app_headers = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (plcf->app_headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (plcf->app.complex == NULL) {
+        return NGX_OK;
+    }
+
+    text = plcf->app.complex->value;
+    end = text.data + text.len;
+
+    for (p = text.data; p < end; p++) {
+
+        if (*p != '$') {
+            continue;
+        }
+
+        p += (p + 1 < end && p[1] == '{') ? 2 : 1;
+
+        text.data = p;
+
+        while (p < end && (isalnum(*p) || *p == '_')) {
+            p++;
+        }
+
+        text.len = p - text.data;
+        p--;
+
+        name = ngx_array_push(plcf->app_headers);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (text.len == perm_conf_bkapi_variable.len
+            && ngx_strncasecmp(text.data, perm_conf_bkapi_variable.data,
+                               text.len)
+               == 0)
+        {
+            *name = perm_conf_bkapi_header;
+
+        } else if (text.len > 5
+                   && ngx_strncasecmp(text.data, (u_char *) "http_", 5) == 0)
+        {
+            name->len = text.len - 5;
+            name->data = ngx_pnalloc(cf->pool, name->len);
+            if (name->data == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_strlow(name->data, text.data + 5, name->len);
+
+        } else {
+            plcf->app_headers->nelts--;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -54,6 +54,10 @@ typedef struct {
     ngx_flag_t             expires_header;
     ngx_uint_t             log_level;
     ngx_uint_t             status;         /* app_permission_status is here */
+    ngx_http_handler_pt    decide;         /* of app_permission_decide */
+    ngx_array_t           *app_headers;    /* ngx_str_t; of a "decide" location:
+                                              lower case names of the headers
+                                              that the app comes from */
 
     ngx_msec_t             valid;          /* ms, a grant */
     ngx_msec_t             valid_denied;   /* ms, a denial */

@@ -46,6 +46,20 @@ perm_ctx_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
+perm_str_t
+perm_ctx_cache_name(perm_cache_status_t status)
+{
+    static const perm_str_t  names[PERM_CACHE_STATUSES] = {
+        perm_string(""),
+        perm_string("HIT"),
+        perm_string("MISS"),
+        perm_string("STALE")
+    };
+
+    return names[status];
+}
+
+
 perm_ctx_t *
 perm_ctx_create(ngx_http_request_t *r)
 {
@@ -74,13 +88,19 @@ perm_ctx_t *
 perm_ctx_publish(perm_ctx_t *ctx)
 {
     perm_ctx_t                 *former;
+    ngx_http_request_t         *r;
     ngx_http_variable_value_t  *v;
 
-    v = &ctx->request->variables[ctx->pmcf->ctx_index];
+    r = ctx->request;
+    v = &r->variables[ctx->pmcf->ctx_index];
     former = v->valid ? (perm_ctx_t *) v->data : NULL;
 
     v->data = (u_char *) ctx;
     v->valid = 1;
+
+    /* Lua gives its subrequests variables of their own */
+
+    r->main->variables[ctx->pmcf->ctx_index] = *v;
 
     return former;
 }

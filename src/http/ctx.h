@@ -54,7 +54,8 @@ perm_ctx_t *perm_ctx_create(ngx_http_request_t *r);
 
 
 /*
- * Makes it the context that perm_ctx_get() returns.  Returns the one before,
+ * Makes it the context that perm_ctx_get() returns, also of the main request
+ * that a subrequest is of.  Returns the one before,
  * or NULL: there is one when an internal redirect has led the request here.
  */
 perm_ctx_t *perm_ctx_publish(perm_ctx_t *ctx);
@@ -65,6 +66,11 @@ perm_ctx_t *perm_ctx_publish(perm_ctx_t *ctx);
  * internal redirect.  NULL: there is none.
  */
 perm_ctx_t *perm_ctx_get(ngx_http_request_t *r);
+
+
+/* as $app_permission_cache gives it; empty where no lookup was needed */
+
+perm_str_t perm_ctx_cache_name(perm_cache_status_t status);
 
 
 /* a line of the debug log; the names are valid, and can stand in a log */

@@ -11,7 +11,7 @@
 #define PERM_REFRESH_RETRY  5000    /* ms until another may try a refresh */
 
 
-static ngx_int_t perm_handler_begin(ngx_http_request_t *r);
+static ngx_int_t perm_handler_begin(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_resume(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_lookup(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_hit(perm_ctx_t *ctx);
@@ -43,22 +43,31 @@ perm_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_app_permission_module);
 
     if (ctx == NULL) {
-        return perm_handler_begin(r);
+
+        if (plcf->decide && plcf->decide == r->content_handler) {
+            /* the decision is the content, not what the content waits for */
+            return NGX_DECLINED;
+        }
+
+        ctx = perm_handler_open(r);
+
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
-    return ctx->decided ? NGX_DECLINED : perm_handler_resume(ctx);
+    return perm_handler_decide(ctx);
 }
 
 
-static ngx_int_t
-perm_handler_begin(ngx_http_request_t *r)
+perm_ctx_t *
+perm_handler_open(ngx_http_request_t *r)
 {
-    perm_ctx_t    *ctx;
-    perm_tuple_t  *tuple;
+    perm_ctx_t  *ctx;
 
     ctx = perm_ctx_create(r);
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     if (perm_ctx_publish(ctx)) {
@@ -67,13 +76,38 @@ perm_handler_begin(ngx_http_request_t *r)
 
     ctx->started = perm_metrics_start();
 
-    if (perm_policy_read(ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return (perm_policy_read(ctx) == NGX_OK) ? ctx : NULL;
+}
+
+
+ngx_int_t
+perm_handler_decide(perm_ctx_t *ctx)
+{
+    if (ctx->decided) {
+        return NGX_DECLINED;
     }
+
+    return ctx->suspend ? perm_handler_resume(ctx) : perm_handler_begin(ctx);
+}
+
+
+static ngx_int_t
+perm_handler_begin(perm_ctx_t *ctx)
+{
+    perm_tuple_t  *tuple;
 
     if (ctx->policy == PERM_POLICY_OFF) {
         ctx->decided = 1;
         return NGX_DECLINED;
+    }
+
+    if (ctx->pmcf->stats == NULL) {
+
+        /* a helper process that listens, as OpenResty's privileged agent */
+
+        ctx->decision = perm_decision_unavailable(0);
+
+        return perm_handler_decided(ctx);
     }
 
     tuple = &ctx->tuple;
@@ -276,6 +310,10 @@ perm_handler_decided(perm_ctx_t *ctx)
 
     perm_metrics_count(ctx);
 
+    if (ctx->content && perm_response_decision(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ctx->decision.outcome != PERM_ALLOW) {
         return plcf->dry_run ? NGX_DECLINED : perm_response_send(ctx);
     }
@@ -289,7 +327,8 @@ perm_handler_decided(perm_ctx_t *ctx)
         perm_handler_record(ctx);
     }
 
-    if (plcf->expires_header && expires < PERM_GRANT_PERMANENT
+    if ((plcf->expires_header || ctx->content)
+        && expires < PERM_GRANT_PERMANENT
         && perm_response_expires_in(r, expires - ngx_time()) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -34,6 +34,11 @@ perm_metrics_count(perm_ctx_t *ctx)
     allowed = (ctx->decision.outcome == PERM_ALLOW);
     dry_run = (!allowed && ctx->plcf->dry_run);
 
+    if (stats == NULL) {
+        perm_metrics_log_denial(ctx);
+        return;
+    }
+
     perm_stats_add(&stats->requests[dry_run][ctx->decision.outcome]
                                             [ctx->decision.reason], 1);
     perm_stats_add(&stats->cache[ctx->cache], 1);

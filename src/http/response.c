@@ -107,7 +107,13 @@ perm_response_send(perm_ctx_t *ctx)
 
     r->err_status = kind->status;
 
-    ngx_http_finalize_request(r, perm_send_body(r, kind->status, type, &w));
+    rc = perm_send_body(r, kind->status, type, &w);
+
+    if (ctx->content) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
 }
@@ -205,6 +211,42 @@ perm_response_reason(perm_ctx_t *ctx, perm_str_t *app)
     *app = (len && reason[len - 1] == '=') ? ctx->tuple.app : perm_str("");
 
     return reason;
+}
+
+
+ngx_int_t
+perm_response_decision(perm_ctx_t *ctx)
+{
+    ngx_uint_t   i;
+    perm_str_t   text;
+    ngx_str_t    value;
+
+    struct {
+        char        *name;
+        perm_str_t   text;
+    } headers[] = {
+        { "Cache-Control", perm_string("no-store") },
+        { "X-App-Permission-Decision",
+          perm_str(perm_decision_outcome_name(ctx->decision.outcome)) },
+        { "X-App-Permission-Reason",
+          perm_str(perm_decision_reason_name(ctx->decision.reason)) },
+        { "X-App-Permission-Cache", perm_ctx_cache_name(ctx->cache) }
+    };
+
+    for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        text = headers[i].text;
+        value.len = text.len;
+        value.data = (u_char *) text.data;
+
+        if (text.len
+            && perm_send_header(ctx->request, headers[i].name, &value)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

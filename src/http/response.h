@@ -20,6 +20,13 @@ ngx_int_t perm_response_send(perm_ctx_t *ctx);
 
 
 /*
+ * Adds the headers of "app_permission_decide" that tell of the decision,
+ * whatever it is.  NGX_OK, or NGX_ERROR when memory is out.
+ */
+ngx_int_t perm_response_decision(perm_ctx_t *ctx);
+
+
+/*
  * Adds X-App-Permission-Expires-In to an allowed response.  Returns NGX_OK,
  * or NGX_ERROR when memory is out.
  */

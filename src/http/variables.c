@@ -38,14 +38,6 @@ static ngx_str_t  perm_variables[PERM_VARIABLES] = {
 };
 
 
-static perm_str_t  perm_variables_cache[PERM_CACHE_STATUSES] = {
-    perm_string(""),
-    perm_string("HIT"),
-    perm_string("MISS"),
-    perm_string("STALE")
-};
-
-
 ngx_int_t
 perm_variables_add(ngx_conf_t *cf)
 {
@@ -69,19 +61,33 @@ perm_variables_add(ngx_conf_t *cf)
 }
 
 
-/* empty where the policy is "off", and before there is a decision */
+/*
+ * Empty where the policy is "off".  Not found before there is a decision: Lua
+ * code that caches variables must not keep an empty one.
+ */
 
 static ngx_int_t
 perm_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    int64_t      expires;
-    perm_str_t   text;
-    perm_ctx_t  *ctx;
+    int64_t           expires;
+    perm_str_t        text;
+    perm_ctx_t       *ctx;
+    perm_loc_conf_t  *plcf;
 
     ctx = perm_ctx_get(r);
 
-    if (ctx == NULL || !ctx->decided || ctx->policy == PERM_POLICY_OFF) {
+    if (ctx == NULL || !ctx->decided) {
+        plcf = ngx_http_get_module_loc_conf(r, ngx_http_app_permission_module);
+
+        perm_variables_set(v, "", 0);
+        v->valid = (plcf->policy == PERM_POLICY_OFF);
+        v->not_found = !v->valid;
+
+        return NGX_OK;
+    }
+
+    if (ctx->policy == PERM_POLICY_OFF) {
         perm_variables_set(v, "", 0);
         return NGX_OK;
     }
@@ -99,7 +105,7 @@ perm_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         break;
 
     case PERM_VARIABLE_CACHE:
-        text = perm_variables_cache[ctx->cache];
+        text = perm_ctx_cache_name(ctx->cache);
         break;
 
     case PERM_VARIABLE_EXPIRES:

@@ -1,7 +1,7 @@
 
 #include "module/directives.h"
 
-#include "http/conf.h"
+#include "http/decide.h"
 #include "status/status.h"
 
 
@@ -41,6 +41,8 @@ static char *perm_directives_redis(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_decide(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -127,6 +129,9 @@ ngx_command_t  perm_directives[] = {
     PERM_MAIN("app_permission_flush", TAKE1, perm_directives_flush, flush),
     PERM_MAIN("app_permission_lookup_limit", TAKE12,
               perm_directives_lookup_limit, limit),
+    { ngx_string("app_permission_decide"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      perm_directives_decide, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
     { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       perm_directives_status, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
@@ -447,6 +452,26 @@ perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     pmcf->sync.limit.rate = rate;
     pmcf->sync.limit.burst = burst;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+perm_directives_decide(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    perm_loc_conf_t *plcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (plcf->decide) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    clcf->handler = perm_decide_handler;
+    plcf->decide = perm_decide_handler;
 
     return NGX_CONF_OK;
 }
