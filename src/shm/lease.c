@@ -2,42 +2,74 @@
 #include "shm/lease.h"
 
 
-/*
- * Only the holder writes "until"; "holder" changes by compare and swap.  A
- * holder that slept through its term may go on until its next renewal: a duty
- * must do no harm if two workers have it for that long.
- */
+#define PERM_LEASE_HOLDER    (((uint64_t) 1 << PERM_PROCESS_BITS) - 1)
+#define PERM_LEASE_TIME_MAX  (UINT64_MAX >> PERM_PROCESS_BITS)    /* ms */
+
+#define perm_lease_word(holder, until)                                        \
+    ((holder) | (uint64_t) (until) << PERM_PROCESS_BITS)
+
+
+static ngx_uint_t perm_lease_live(uint64_t word, ngx_msec_t now);
 
 
 ngx_uint_t
 perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
 {
-    ngx_atomic_uint_t  holder;
+    uint64_t        word;
+    perm_process_t  self;
 
-    holder = lease->holder;
+    self = perm_process_self();
+    word = __atomic_load_n(&lease->word, __ATOMIC_ACQUIRE);
 
-    if (holder != (ngx_atomic_uint_t) ngx_pid) {
-
-        if (holder != 0
-            && (ngx_msec_int_t) (now - (ngx_msec_t) lease->until) < 0
-            && (kill((ngx_pid_t) holder, 0) == 0 || ngx_errno != NGX_ESRCH))
-        {
-            return 0;
-        }
-
-        if (!ngx_atomic_cmp_set(&lease->holder, holder, ngx_pid)) {
-            return 0;
-        }
+    if ((word & PERM_LEASE_HOLDER) != self && perm_lease_live(word, now)) {
+        return 0;
     }
 
-    lease->until = now + PERM_LEASE_TERM;
+    /* of all that saw this word, one gets through */
 
-    return 1;
+    return __atomic_compare_exchange_n(&lease->word, &word,
+                                  perm_lease_word(self, now + PERM_LEASE_TERM),
+                                  0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 
 void
 perm_lease_release(perm_lease_t *lease)
 {
-    (void) ngx_atomic_cmp_set(&lease->holder, ngx_pid, 0);
+    uint64_t  word;
+
+    word = __atomic_load_n(&lease->word, __ATOMIC_ACQUIRE);
+
+    if ((word & PERM_LEASE_HOLDER) == perm_process_self()) {
+        (void) __atomic_compare_exchange_n(&lease->word, &word, 0, 0,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+}
+
+
+ngx_uint_t
+perm_lease_held(perm_lease_t *lease, ngx_msec_t now)
+{
+    return perm_lease_live(__atomic_load_n(&lease->word, __ATOMIC_ACQUIRE),
+                           now);
+}
+
+
+/*
+ * The clock of another worker may be ahead by a little, and a lease that ended
+ * long ago is not taken for one of the future when the bits of the time wrap.
+ */
+
+static ngx_uint_t
+perm_lease_live(uint64_t word, ngx_msec_t now)
+{
+    uint64_t  left;
+
+    left = ((word >> PERM_PROCESS_BITS) - (uint64_t) now)
+           & PERM_LEASE_TIME_MAX;
+
+    return word != 0
+           && left > 0
+           && left <= 2 * PERM_LEASE_TERM
+           && !perm_process_dead(word & PERM_LEASE_HOLDER);
 }

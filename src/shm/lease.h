@@ -9,13 +9,17 @@
 #define _PERM_SHM_LEASE_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "shm/process.h"
 
+
+/*
+ * One word has the holder and the end, so that a lease is taken in one step:
+ * the lower bits are a perm_process_t, the upper ones the lower bits of the
+ * time (ms, monotonic) at which it ends.  0: nobody has it.
+ */
 
 typedef struct {
-    ngx_atomic_t    holder;    /* pid, 0: nobody */
-    ngx_atomic_t    until;     /* ms, monotonic */
+    uint64_t    word;
 } perm_lease_t;
 
 
@@ -25,11 +29,20 @@ typedef struct {
 
 /*
  * Takes or renews the lease.  Returns 1 if this process holds it.  The lease of
- * a dead holder is free at once.
+ * a dead holder is free at once.  A holder that slept through its term may go
+ * on until its next call: a duty must do no harm if two workers have it for
+ * that long.
  */
 
 ngx_uint_t perm_lease_hold(perm_lease_t *lease, ngx_msec_t now);
+
+/* if this process holds it */
+
 void perm_lease_release(perm_lease_t *lease);
+
+/* 1: a process that lives holds it */
+
+ngx_uint_t perm_lease_held(perm_lease_t *lease, ngx_msec_t now);
 
 
 #endif /* _PERM_SHM_LEASE_H_INCLUDED_ */

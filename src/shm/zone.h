@@ -22,7 +22,7 @@
 #include "shm/table_state.h"
 
 
-#define PERM_ZONE_LAYOUT 9               /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 10              /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 
 

@@ -240,7 +240,8 @@ perm_flush_hold(perm_flush_t *flush)
             flush->free_turns = 0;
         }
 
-        flush->free_turns = lease->holder ? 0 : flush->free_turns + 1;
+        flush->free_turns = perm_lease_held(lease, ngx_current_msec)
+                            ? 0 : flush->free_turns + 1;
 
         return 0;
     }

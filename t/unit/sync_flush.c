@@ -2,8 +2,8 @@
 /*
  * Pending accesses on their way to Redis, and what its replies do to them.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/recorder.c
- * sources: src/shm/lease.c src/resp/advice.c src/resp/printable.c
- * sources: src/resp/reply.c
+ * sources: src/shm/lease.c src/shm/process.c src/resp/advice.c
+ * sources: src/resp/printable.c src/resp/reply.c
  */
 
 
