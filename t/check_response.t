@@ -45,6 +45,29 @@ my $server = <<'EOT';
                                      proxy_pass %%BACKEND%%; }
         }
 
+        location /help {
+            app_permission_help
+                https://x.test/apply?gateway=smoke&app=$http_x_app&v=$arg_v;
+            proxy_pass %%BACKEND%%;
+
+            location /help/problem { app_permission_error problem;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/off     { app_permission_error off;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/dry     { app_permission_dry_run on;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/none    { app_permission_help "";
+                                     app_permission_error problem;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/bad     { app_permission_help $http_x_where;
+                                     app_permission_error problem;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/again   { app_permission_error off;
+                                     error_page 403 /help/denied;
+                                     proxy_pass %%BACKEND%%; }
+            location /help/denied  { proxy_pass %%BACKEND%%; }
+        }
+
         location /page {
             app_permission_error off;
             error_page 403 = /denied.html;
@@ -287,6 +310,58 @@ subtest 'allowed' => sub {
     my $r = $t->get('/bkapi', app => 'good');
     is $r->{body}, "backend /bkapi\n", 'the backend answers';
     ok !(grep { /bkapi/i } keys %{$r->{headers}}), '... without our headers';
+};
+
+
+
+subtest 'where to apply' => sub {
+    my $apply = 'https://x.test/apply?gateway=smoke&app=%s&v=%s';
+    my $link = sub { sprintf "<$apply>; rel=\"help\"", @_ };
+
+    for my $app ('nobody', 'gone', 'gone.resource') {
+        my $r = $t->get('/help?v=1', app => $app);
+        is $r->{headers}{link}, $link->($app, 1), "header, $app";
+        is json($r->{body})->{help}, undef, 'bkapi has its members only';
+
+        $r = $t->get('/help/problem?v=2', app => $app);
+        is $r->{headers}{link}, $link->($app, 2), 'problem has the header';
+        is json($r->{body})->{help}, sprintf($apply, $app, 2), 'and a member';
+    }
+
+    is $t->get('/help/off?v=3', app => 'nobody')->{headers}{link},
+        $link->('nobody', 3), 'a bare status has the header';
+    is $t->get('/help/dry', app => 'nobody')->{headers}{link}, undef,
+        'not in a dry run';
+    is $t->get('/help', app => 'good')->{headers}{link}, undef, 'not allowed';
+    is $t->get('/help')->{headers}{link}, undef, 'not without an app';
+    is $t->get('/help', app => 'a b')->{headers}{link}, undef,
+        'not of an invalid app';
+
+    my $r = $t->get('/help/none', app => 'nobody');
+    is $r->{headers}{link}, undef, 'nor where the value is empty';
+    is json($r->{body})->{help}, undef, 'no member either';
+
+    $r = $t->get('/help/again', app => 'nobody');
+    is scalar(grep { lc $_->[0] eq 'link' } @{$r->{fields}}), 1,
+        'once, where error_page leads to another denial';
+
+    $t->mark;
+    for my $odd ('http://a/%zz', 'http://a/%4', 'a>b', 'http://a/#b#c', '1:b',
+                 'a"b', "a\\b", "\xc3\xa9") {
+        $r = $t->get('/help/bad', app => 'nobody',
+                     headers => { 'X-Where' => $odd });
+        is $r->{headers}{link}, undef, "no header for $odd";
+        is json($r->{body})->{help}, undef, 'no member';
+    }
+    is scalar($t->new_lines(qr/"app_permission_help \$http_x_where" gave "/)), 1,
+        'logged once';
+
+    for my $good ('/a', 'a/b:c', '?q', '#f', 'mailto:a@b', 'http://[::1]/%41') {
+        $r = $t->get('/help/bad', app => 'nobody',
+                     headers => { 'X-Where' => $good });
+        is $r->{headers}{link}, "<$good>; rel=\"help\"", "header for $good";
+        is json($r->{body})->{help}, $good, 'member';
+    }
 };
 
 

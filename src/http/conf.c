@@ -81,6 +81,7 @@ perm_conf_create_loc(ngx_conf_t *cf)
     perm_complex_value_create(&plcf->app);
     perm_complex_value_create(&plcf->gateway);
     perm_complex_value_create(&plcf->resource);
+    perm_complex_value_create(&plcf->help);
 
     plcf->dry_run = NGX_CONF_UNSET;
     plcf->record = NGX_CONF_UNSET;
@@ -118,6 +119,7 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     perm_complex_value_merge(&conf->app, &prev->app);
     perm_complex_value_merge(&conf->gateway, &prev->gateway);
     perm_complex_value_merge(&conf->resource, &prev->resource);
+    perm_complex_value_merge(&conf->help, &prev->help);
 
     ngx_conf_merge_value(conf->dry_run, prev->dry_run, 0);
     ngx_conf_merge_value(conf->record, prev->record, 1);

@@ -46,6 +46,7 @@ typedef struct {
     perm_complex_value_t   app;
     perm_complex_value_t   gateway;
     perm_complex_value_t   resource;
+    perm_complex_value_t   help;           /* where to apply */
 
     ngx_flag_t             dry_run;
     ngx_flag_t             record;

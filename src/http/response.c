@@ -1,7 +1,9 @@
 
 #include "http/response.h"
 
+#include "core/uri.h"
 #include "http/send.h"
+#include "resp/printable.h"
 
 
 typedef struct {
@@ -16,7 +18,9 @@ typedef struct {
 static ngx_int_t perm_response_bkapi(perm_ctx_t *ctx,
     perm_response_kind_t *kind, perm_writer_t *w);
 static void perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
-    perm_writer_t *w);
+    perm_str_t help, perm_writer_t *w);
+static ngx_int_t perm_response_help(perm_ctx_t *ctx, perm_str_t *help);
+static void perm_response_help_invalid(perm_ctx_t *ctx, perm_str_t help);
 static char *perm_response_reason(perm_ctx_t *ctx, perm_str_t *app);
 
 
@@ -57,6 +61,7 @@ static ngx_str_t  perm_response_problem_json =
     ngx_string("application/problem+json");
 
 static char  perm_response_expires_name[] = "X-App-Permission-Expires-In";
+static char  perm_response_link_name[] = "Link";
 
 
 ngx_int_t
@@ -64,6 +69,7 @@ perm_response_send(perm_ctx_t *ctx)
 {
     ngx_int_t              rc;
     ngx_str_t             *type;
+    perm_str_t             help;
     perm_writer_t          w;
     ngx_http_request_t    *r;
     perm_response_kind_t  *kind;
@@ -74,7 +80,9 @@ perm_response_send(perm_ctx_t *ctx)
              ? &perm_response_unavailable : &perm_response_bad_config;
 
     if (ctx->plcf->error_format == PERM_ERROR_OFF) {
-        return kind->status;
+
+        return (perm_response_help(ctx, &help) == NGX_OK)
+               ? (ngx_int_t) kind->status : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     /*
@@ -89,11 +97,15 @@ perm_response_send(perm_ctx_t *ctx)
         return rc;
     }
 
+    if (perm_response_help(ctx, &help) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     perm_writer_init(&w, r->pool);
 
     if (ctx->plcf->error_format == PERM_ERROR_PROBLEM) {
         type = &perm_response_problem_json;
-        perm_response_problem(ctx, kind, &w);
+        perm_response_problem(ctx, kind, help, &w);
 
     } else {
         type = &perm_response_json;
@@ -162,7 +174,7 @@ perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
 
 static void
 perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
-    perm_writer_t *w)
+    perm_str_t help, perm_writer_t *w)
 {
     char          *reason;
     perm_str_t     app;
@@ -193,7 +205,99 @@ perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
                         tuple->app.data);
     }
 
+    if (help.len) {
+        perm_writer_put(w, ",\"help\":");
+        perm_writer_json(w, help);
+    }
+
     perm_writer_put(w, "}");
+}
+
+
+/*
+ * Where to apply, in the header https://www.rfc-editor.org/rfc/rfc8288 and for
+ * the body.  *help is empty where there is nothing to apply for, or no valid
+ * place to do so.  NGX_OK, or NGX_ERROR when memory is out.
+ */
+
+static ngx_int_t
+perm_response_help(perm_ctx_t *ctx, perm_str_t *help)
+{
+    u_char                *p;
+    ngx_str_t              value;
+    perm_complex_value_t  *text;
+
+    text = &ctx->plcf->help;
+    *help = text->text;
+
+    if (ctx->decision.reason != PERM_NO_GRANT
+        && ctx->decision.reason != PERM_GATEWAY_GRANT_EXPIRED
+        && ctx->decision.reason != PERM_RESOURCE_GRANT_EXPIRED)
+    {
+        help->len = 0;
+        return NGX_OK;
+    }
+
+    if (!text->fixed
+        && perm_complex_value_get(ctx->request, text, help) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (help->len && !perm_uri_reference_valid(*help)) {
+        perm_response_help_invalid(ctx, *help);
+        help->len = 0;
+    }
+
+    if (help->len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool,
+                    help->len + sizeof("<>; rel=\"help\"") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "<%*s>; rel=\"help\"", help->len, help->data)
+                - p;
+
+    return perm_send_header(ctx->request, perm_response_link_name, &value);
+}
+
+
+/* once for each text of the directive: a caller may choose the value */
+
+static void
+perm_response_help_invalid(perm_ctx_t *ctx, perm_str_t help)
+{
+    char          value[512];
+    uint64_t      hash;
+    ngx_str_t    *text;
+    perm_tuple_t  place;
+    perm_zone_t  *zone;
+
+    zone = ctx->pmcf->sync.zone.zone;
+    text = &ctx->plcf->help.complex->value;
+
+    place.gateway = perm_str("app_permission_help");
+    place.resource = perm_str("");
+    place.app.data = (char *) text->data;
+    place.app.len = text->len;
+
+    hash = perm_tuple_hash(&place, zone->seed);
+
+    if (!perm_health_first(&zone->health, hash)) {
+        return;
+    }
+
+    (void) perm_printable(value, sizeof(value), help, 1);
+
+    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                  "app_permission: \"app_permission_help %V\" gave \"%s\", "
+                  "which is no URI reference: the denial says nothing of "
+                  "where to apply", text, value);
 }
 
 
@@ -277,7 +381,9 @@ perm_response_forget(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.data == (u_char *) perm_response_expires_name) {
+            if (h[i].key.data == (u_char *) perm_response_expires_name
+                || h[i].key.data == (u_char *) perm_response_link_name)
+            {
                 h[i].hash = 0;
             }
         }

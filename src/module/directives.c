@@ -88,6 +88,7 @@ ngx_command_t  perm_directives[] = {
     PERM_LOC("app_permission_record", FLAG, ngx_conf_set_flag_slot, record),
     PERM_ENUM("app_permission_on_error", on_error_allow,
               perm_directives_on_error),
+    PERM_LOC("app_permission_help", TAKE1, perm_complex_value_set, help),
     PERM_ENUM("app_permission_error", error_format, perm_directives_error),
     PERM_LOC("app_permission_expires_header", FLAG,
              ngx_conf_set_flag_slot, expires_header),
