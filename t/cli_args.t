@@ -246,6 +246,19 @@ subtest 'what the environment gives' => sub {
     ($status, $out, $err) = $whoami->('unix:/nonexistent', \%env, '--redis',
         "redis://default:other\@127.0.0.1:$port");
     is $status, 0, 'and so does a URL of the command line with its own user';
+    for (1023, 1024) {
+        spew($password, 'p' x $_ . "\r\n");
+        $redis->cmd('ACL', 'SETUSER', 'env', 'resetpass', '>' . 'p' x $_);
+        ($status, $out, $err) = $whoami->($url, \%env);
+        is $status, 0, "a password of $_ bytes" or diag $err;
+    }
+    spew($password, 'p' x 1025 . "\n");
+    ($status, $out, $err) = $whoami->($url, \%env);
+    is $status, 2, 'a password that is too long is not cut: 2';
+    like $err, qr/_FILE "\Q$password\E": .* longer than a password of 1024/,
+        'says so';
+    spew($password, "secret\n");
+    $redis->cmd('ACL', 'SETUSER', 'env', 'resetpass', '>secret');
     ($status) = $whoami->($url, { %env, APP_PERMISSION_CACERT => '' });
     is $status, 0, 'a variable that is empty is none';
     $redis->cmd('ACL', 'SETUSER', 'default', 'nopass');

@@ -47,6 +47,24 @@ sub told {
     return \%apps;
 }
 
+subtest 'what a program of --notify gets of the environment' => sub {
+    my $notify = "env | grep ^APP_PERMISSION | sort > $dir/env";
+    my $url = "redis://127.0.0.1:$redis->{port}";
+    local %ENV = (%ENV, APP_PERMISSION_PASSWORD => 'sesame',
+        APP_PERMISSION_PASSWORD_FILE => '/dev/null',
+        APP_PERMISSION_PREFIX => 'app_permission:');
+
+    $t->cli('expiring', '--days', '15', '--notify', $notify,
+            { redis => $url =~ s{//}{//default:sesame@}r });
+    is slurp("$dir/env"), "APP_PERMISSION_PREFIX=app_permission:\n",
+        'no password';
+
+    $t->cli('expiring', '--days', '15', '--notify', $notify, { redis => $url });
+    like slurp("$dir/env"), qr/^APP_PERMISSION_REDIS=\Q$url\E$/m,
+        'a URL without one';
+};
+
+
 subtest 'who is told' => sub {
     is_deeply told(), { a => 'g/r0=0 g/r1=1 g/r15=15 h/-=7',
         b => 'i/-=0 i/r=3 k/r=3' }, 'what ends and is not saved';

@@ -57,6 +57,27 @@ subtest 'a Sentinel that names a replica is not believed' => sub {
 };
 
 
+# "host" without a port is how the command line names a unix socket
+
+subtest 'a Sentinel that names no valid address' => sub {
+    my $fake = $t->fake_redis;
+    my $path = "$dir/named";
+    for ([ $path, '0' ], [ $path, '65536' ], [ $path, 'x' ],
+         [ '127.0.0.1', '65536' ], [ '127.0.0.1', '0' ], [ '127.0.0.1', '-1' ],
+         [ '127.0.0.1', '4294967296' ], [ '127.0.0.1', '' ], [ '', '6379' ])
+    {
+        my ($host, $port) = @$_;
+        $fake->rules({ match => qr/^SENTINEL/, reply =>
+            "*2\r\n" . Perm::FakeRedis::bulk($host)
+                     . Perm::FakeRedis::bulk($port) });
+        my ($out, $err) = list_is(3, "\"$host\", port \"$port\": 3",
+            "redis+sentinel://127.0.0.1:$fake->{port}/mine");
+        like $err, qr/Sentinel .*: it names a master that has no valid address/,
+            'says so';
+    }
+};
+
+
 # Redis refuses one command of many, and is a master again when asked
 
 subtest 'a master that was a replica for a moment' => sub {

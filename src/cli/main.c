@@ -15,8 +15,12 @@
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
+#include "cli/util/env.h"
 #include "cli/util/similar.h"
 #include "core/version.h"
+
+
+#define PASSWORD_MAX  1024   /* bytes */
 
 
 static void take_descriptors(void);
@@ -230,6 +234,7 @@ run(const perm_command_t *command, perm_cli_t *cli)
     perm_args_check(&cli->args, command->name, command->options);
     perm_args_environment(&cli->args);
     configure(cli);
+    perm_env_drop_secrets();
 
     if (command->connects) {
         cli->table.client = perm_client_open(&cli->servers);
@@ -363,9 +368,12 @@ configure_user(perm_cli_t *cli)
 static perm_str_t
 read_password(const char *source, const char *name)
 {
-    FILE  *file;
+    FILE    *file;
+    size_t   len;
 
-    static char  password[1024];
+    /* behind the password CR, LF and NUL */
+
+    static char  password[PASSWORD_MAX + 3];
 
     file = fopen(name, "re");
 
@@ -377,7 +385,14 @@ read_password(const char *source, const char *name)
     }
 
     fclose(file);
-    password[strcspn(password, "\r\n")] = '\0';
+    len = strcspn(password, "\r\n");
+    password[len] = '\0';
+
+    if (len > PASSWORD_MAX) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": the first line is "
+                          "longer than a password of %d bytes", source,
+                          perm_output_safe_text(name), PASSWORD_MAX);
+    }
 
     return perm_str(password);
 }
