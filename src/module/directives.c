@@ -2,6 +2,7 @@
 #include "module/directives.h"
 
 #include "http/decide.h"
+#include "status/host.h"
 #include "status/status.h"
 
 
@@ -46,6 +47,7 @@ static char *perm_directives_decide(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *perm_directives_hosts(ngx_conf_t *cf, perm_loc_conf_t *plcf);
 static ngx_uint_t perm_directives_prefix(ngx_str_t *arg, char *prefix,
     ngx_str_t *rest);
 static char *perm_directives_invalid(ngx_conf_t *cf, char *what,
@@ -133,7 +135,8 @@ ngx_command_t  perm_directives[] = {
     { ngx_string("app_permission_decide"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       perm_directives_decide, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
-    { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+    { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS
+      |NGX_CONF_TAKE1,
       perm_directives_status, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
     ngx_null_command
@@ -497,6 +500,55 @@ perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->status = 1;
     clcf->handler = perm_status_handler;
     pmcf->used = 1;
+
+    return (cf->args->nelts == 2) ? perm_directives_hosts(cf, plcf)
+                                  : NGX_CONF_OK;
+}
+
+
+static char *
+perm_directives_hosts(ngx_conf_t *cf, perm_loc_conf_t *plcf)
+{
+    u_char     *p, *last;
+    ngx_str_t  *value, *name, text;
+
+    value = cf->args->elts;
+
+    if (!perm_directives_prefix(&value[1], "hosts=", &text)) {
+        return perm_directives_invalid(cf, "parameter", 1, "only \"hosts=\" is "
+                                       "known");
+    }
+
+    if (ngx_strcmp(text.data, "any") == 0) {
+        plcf->any_host = 1;
+        return NGX_CONF_OK;
+    }
+
+    plcf->hosts = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (plcf->hosts == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    last = text.data + text.len;
+
+    for (p = text.data; p <= last; p = name->data + name->len + 1) {
+
+        name = ngx_array_push(plcf->hosts);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        name->data = p;
+        p = ngx_strlchr(p, last, ',');
+        name->len = (p ? p : last) - name->data;
+
+        if (!perm_host_valid(name)) {
+            return perm_directives_invalid(cf, "parameter", 1, "\"hosts=\" "
+                                           "takes host names without ports, as "
+                                           "in \"hosts=gateway-1,gateway-2\", "
+                                           "or \"any\"");
+        }
+    }
 
     return NGX_CONF_OK;
 }

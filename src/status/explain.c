@@ -80,13 +80,24 @@ perm_explain(ngx_http_request_t *r)
 
     perm_ctx_debug(ctx, "explain");
 
-    rc = perm_suspend_fetch(ctx, PERM_FETCH_KNOWN|PERM_FETCH_PEEK, 0);
+    /* not "known": each of these counts against the limit */
 
-    if (rc == NGX_DECLINED) {
+    rc = perm_suspend_fetch(ctx, PERM_FETCH_PEEK, 0);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (perm_redis_client_state(perm_fetch_redis(ctx->pmcf->worker->fetch))
+        == PERM_REDIS_DOWN)
+    {
         return perm_explain_send(ctx, "the connection to Redis is down");
     }
 
-    return rc;
+    return perm_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                           "too many lookups at this moment: explain counts "
+                           "against app_permission_lookup_limit, which is "
+                           "reached; try again in a second");
 }
 
 

@@ -4,9 +4,17 @@
 #include "http/send.h"
 #include "status/alerts.h"
 #include "status/explain.h"
+#include "status/host.h"
 #include "status/json.h"
 #include "status/page.h"
 #include "status/prometheus.h"
+
+
+typedef enum {
+    PERM_STATUS_ITSELF = 0,
+    PERM_STATUS_EXPLAIN,
+    PERM_STATUS_NO_PAGE
+} perm_status_page_t;
 
 
 typedef enum {
@@ -24,6 +32,7 @@ typedef struct {
 } perm_status_query_t;
 
 
+static perm_status_page_t perm_status_find(ngx_http_request_t *r);
 static ngx_int_t perm_status_query(ngx_http_request_t *r,
     perm_status_query_t *query, const char **error);
 static ngx_uint_t perm_status_wants_html(ngx_http_request_t *r);
@@ -50,14 +59,28 @@ perm_status_handler(ngx_http_request_t *r)
     ngx_int_t             rc;
     const char           *error;
     perm_writer_t         w;
+    perm_loc_conf_t      *plcf;
     perm_status_query_t   query;
 
     static ngx_str_t  allow = ngx_string("GET, HEAD");
-    static ngx_str_t  explain = ngx_string("/explain");
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_app_permission_module);
+
+    if (!plcf->any_host && !perm_host_allowed(r, plcf->hosts)) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "app_permission: the status does not answer under this "
+                      "host name, see \"app_permission_status\"");
+
+        return perm_send_error(r, NGX_HTTP_FORBIDDEN,
+                               "the status answers under localhost, an address "
+                               "or a server_name of its server only; to have "
+                               "it answer under this host name, too, configure "
+                               "\"app_permission_status hosts=NAME;\" with it");
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -69,11 +92,17 @@ perm_status_handler(ngx_http_request_t *r)
                                "the status answers GET and HEAD only");
     }
 
-    if (r->uri.len > explain.len
-        && ngx_memcmp(r->uri.data + r->uri.len - explain.len, explain.data,
-                      explain.len) == 0)
-    {
+    switch (perm_status_find(r)) {
+
+    case PERM_STATUS_EXPLAIN:
         return perm_explain(r);
+
+    case PERM_STATUS_NO_PAGE:
+        return perm_send_error(r, NGX_HTTP_NOT_FOUND,
+                               "below the status there is \"explain\", and "
+                               "nothing else");
+    default:
+        break;
     }
 
     rc = perm_status_query(r, &query, &error);
@@ -90,6 +119,59 @@ perm_status_handler(ngx_http_request_t *r)
 
     return perm_send_content(r, NGX_HTTP_OK,
                              &perm_status_formats[query.format].type, &w);
+}
+
+
+/*
+ * A regular expression, a named location or a URI that was rewritten does not
+ * tell where the status begins: there every URI is the status.
+ */
+
+static perm_status_page_t
+perm_status_find(ngx_http_request_t *r)
+{
+    u_char                    *rest, *last;
+    ngx_str_t                  name;
+    perm_status_page_t         page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static ngx_str_t  explain = ngx_string("/explain");
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    name = clcf->name;
+    last = r->uri.data + r->uri.len;
+
+    page = (r->uri.len > explain.len
+            && ngx_strncmp(last - explain.len, explain.data, explain.len) == 0)
+           ? PERM_STATUS_EXPLAIN : PERM_STATUS_ITSELF;
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return page;
+    }
+#endif
+
+    if (clcf->named
+        || r->uri.len < name.len
+        || ngx_strncmp(r->uri.data, name.data, name.len) != 0)
+    {
+        return page;
+    }
+
+    if (name.len && name.data[name.len - 1] == '/') {
+        name.len--;
+    }
+
+    rest = r->uri.data + name.len;
+
+    if (rest == last || (last - rest == 1 && *rest == '/')
+        || (page == PERM_STATUS_EXPLAIN && last - rest == (ssize_t) explain.len))
+    {
+        return page;
+    }
+
+    return PERM_STATUS_NO_PAGE;
 }
 
 

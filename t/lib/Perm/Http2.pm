@@ -53,7 +53,7 @@ sub request {
         "\0" . integer(length $_->[0]) . $_->[0]
              . integer(length $_->[1]) . $_->[1]
     } [':method', $o{method} // 'GET'], [':scheme', 'http'],
-      [':path', $path], [':authority', 'localhost'],
+      [':path', $path], [':authority', $o{host} // 'localhost'],
       defined $o{app} ? ['x-app', $o{app}] : ();
 
     $self->{streams}{$id} = { body => '', block => '' };
