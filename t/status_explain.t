@@ -47,6 +47,14 @@ sub why {
 }
 
 
+sub agree {
+    my ($e, $agree, $summary) = @_;
+    is $e->{agree}, $agree, 'whether they agree: ' . ($agree // 'unknown');
+    like $e->{summary}, $summary, '... in one sentence';
+    unlike $e->{summary}, qr/\. /, '... and no more';
+}
+
+
 subtest 'not in the cache' => sub {
     my $e = why('demo');
     is "$e->{gateway} $e->{resource} $e->{app}", 'smoke get_user demo', 'whose';
@@ -58,6 +66,7 @@ subtest 'not in the cache' => sub {
         '... which allows';
     is "$e->{decision} $e->{by}", 'allow redis', 'so a call would be allowed';
     is_deeply $e->{differs}, [], 'nothing differs';
+    agree($e, JSON::PP::true, qr/no cached answer.*asks Redis: they agree/);
     is $t->status->{cache}{entries}, 0, 'asking left nothing in the cache';
     is $t->status->{requests}{allow}{resource_grant}, 0,
         '... nor in the counters';
@@ -76,6 +85,7 @@ subtest 'in the cache, and the same' => sub {
     is_deeply $e->{cache}{generation}, $e->{cache}{current_generation},
         '... of the current generation';
     is_deeply $e->{differs}, [], 'nothing differs';
+    agree($e, JSON::PP::true, qr/^This instance and Redis agree; the cached/);
 
     $e = why('whole');
     is "$e->{cache}{gateway_expires} $e->{redis}{gateway_expires}",
@@ -97,10 +107,14 @@ subtest 'changed meanwhile' => sub {
     is_deeply [sort @{$e->{differs}}], [qw(decision reason resource_expires)],
         '... and in what';
     is $e->{by}, 'cache', '... and the cache still decides';
+    agree($e, JSON::PP::false, qr/differ: the cached answer says allow, /
+        . 'Redis says deny;.* until valid_until, since Redis does not push');
 
     $redis->grant('smoke', 'get_user', 'demo', $end + 5);
-    is_deeply why('demo')->{differs}, ['resource_expires'],
+    $e = why('demo');
+    is_deeply $e->{differs}, ['resource_expires'],
         'another end differs in that alone';
+    agree($e, JSON::PP::false, qr/same decision, but differ in its reason or/);
     $redis->grant('smoke', 'get_user', 'demo', $end);
 };
 
@@ -121,10 +135,10 @@ subtest 'what Redis may answer' => sub {
         $fake->rules($rule);
         wait_for(sub { $t->status->{redis}{up} }, 5);
         my $e = why('demo');
-        ok !$e->{redis}{answered}, "no answer: $rule->{match}";
-        like $e->{redis}{error}, $error, '... why';
-        is "$e->{redis}{decision} $e->{redis}{reason}", 'fail unavailable',
-            '... what that side says';
+        ok exists $e->{redis} && !defined $e->{redis},
+            "no answer: $rule->{match}";
+        like $e->{redis_error}, $error, '... why';
+        agree($e, undef, qr/^Redis gave no answer: nobody can tell/);
         is_deeply $e->{differs}, [], '... nothing to compare with';
         $fake->rules;
     }
@@ -133,6 +147,7 @@ subtest 'what Redis may answer' => sub {
     $redis->cmd('DEL', 'app_permission:meta');
     my $e = why('nobody');
     is $e->{redis}{table_loaded}, JSON::PP::false, 'the table is not loaded';
+    agree($e, undef, qr/not loaded: there is nothing to compare with/);
     is "$e->{decision} $e->{reason} $e->{by}", 'fail unavailable on_error',
         '... which is not "no grant"';
     $redis->load;
@@ -174,8 +189,9 @@ subtest 'Redis gone' => sub {
     $fake->refuse(1);
     $t->down;
     my $e = why('demo');
-    ok !$e->{redis}{answered}, 'Redis is down';
-    like $e->{redis}{error}, qr/down|no answer/, '... and it says so';
+    is $e->{redis}, undef, 'Redis is down';
+    like $e->{redis_error}, qr/down|no answer/, '... and it says so';
+    agree($e, undef, qr/^Redis gave no answer/);
     is $e->{decision}, 'allow', 'what is known still decides';
     is why('stranger')->{decision}, 'fail', '... what is not fails';
     $fake->refuse(0);
@@ -198,6 +214,28 @@ subtest 'arguments' => sub {
     is $t->get(uri('demo'), method => 'POST', body => '')->{status}, 405, 'POST';
     is $r->{headers}{'cache-control'}, 'no-store', 'not to be stored';
     is $t->get("/exact?$ok")->{status}, 200, 'an exact location has the status';
+};
+
+# explain asks Redis, and would be a way past the limit
+
+subtest 'explain counts against the limit of lookups' => sub {
+    ok $t->config(http => 'app_permission_redis_timeout 100ms;'
+        . ' app_permission_lookup_limit 5r/s burst=10;')->reload, 'reloaded';
+    ok wait_for(sub { $t->status->{redis}{up} }), 'up';
+    $fake->forget;
+
+    my $begun = time;
+    my @r = map { $t->get(uri("limited-$_")) } 1 .. 60;
+    my $asked = $fake->commands(qr/^HMGET.*limited/);
+    my %status;
+    $status{$_->{status}}++ for @r;
+
+    cmp_ok $asked, '<=', 12 + 5 * (time - $begun), 'Redis was asked so often';
+    is $status{200}, $asked, '... and each of these was explained';
+    is $status{503}, 60 - $asked, 'the others got 503';
+    my ($over) = grep { $_->{status} == 503 } @r;
+    like json($over->{body})->{error}, qr/app_permission_lookup_limit/,
+        '... in words';
 };
 
 done_testing;

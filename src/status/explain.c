@@ -26,7 +26,8 @@ static void perm_explain_compare(perm_explain_t *e);
 static void perm_explain_now(perm_writer_t *w, perm_explain_t *e);
 static void perm_explain_cache(perm_writer_t *w, perm_explain_t *e);
 static void perm_explain_redis(perm_writer_t *w, perm_explain_t *e);
-static void perm_explain_differs(perm_writer_t *w, perm_explain_t *e);
+static void perm_explain_agree(perm_writer_t *w, perm_explain_t *e);
+static const char *perm_explain_ignored(perm_explain_t *e);
 static void perm_explain_expires(perm_writer_t *w, const char *member,
     int64_t expires);
 static void perm_explain_decision(perm_writer_t *w,
@@ -132,7 +133,7 @@ perm_explain_send(perm_ctx_t *ctx, const char *error)
     perm_explain_now(&w, &e);
     perm_explain_cache(&w, &e);
     perm_explain_redis(&w, &e);
-    perm_explain_differs(&w, &e);
+    perm_explain_agree(&w, &e);
 
     perm_writer_put(&w, "}" CRLF);
 
@@ -231,30 +232,34 @@ perm_explain_cache(perm_writer_t *w, perm_explain_t *e)
 static void
 perm_explain_redis(perm_writer_t *w, perm_explain_t *e)
 {
-    perm_writer_put(w, ",\"redis\":{\"answered\":%s",
-                    perm_writer_bool(e->error == NULL));
+    perm_writer_put(w, ",\"redis_error\":");
 
     if (e->error) {
-        perm_writer_put(w, ",\"error\":");
         perm_writer_json(w, perm_str(e->error));
-
-    } else {
-        perm_writer_put(w, ",\"took_ms\":%M,\"table_loaded\":%s",
-                        ngx_current_msec - e->ctx->suspend->since,
-                        perm_writer_bool(e->loaded));
-        perm_explain_expires(w, "gateway_expires", e->reply->grants.gateway);
-        perm_explain_expires(w, "resource_expires", e->reply->grants.resource);
+        perm_writer_put(w, ",\"redis\":null");
+        return;
     }
 
+    perm_writer_put(w, "null,\"redis\":{\"answered\":true,\"took_ms\":%M,"
+                    "\"table_loaded\":%s",
+                    ngx_current_msec - e->ctx->suspend->since,
+                    perm_writer_bool(e->loaded));
+
+    perm_explain_expires(w, "gateway_expires", e->reply->grants.gateway);
+    perm_explain_expires(w, "resource_expires", e->reply->grants.resource);
     perm_explain_decision(w, &e->redis);
+
     perm_writer_put(w, "}");
 }
 
 
-/* the members in which the two sides differ, when there are both */
+/*
+ * The members in which the two sides differ, when there are both, whether they
+ * agree (null: nobody can tell), and one sentence about it.
+ */
 
 static void
-perm_explain_differs(perm_writer_t *w, perm_explain_t *e)
+perm_explain_agree(perm_writer_t *w, perm_explain_t *e)
 {
     ngx_uint_t        i, n, differs[4];
     perm_grants_t    *cached, *now;
@@ -264,26 +269,85 @@ perm_explain_differs(perm_writer_t *w, perm_explain_t *e)
         "gateway_expires", "resource_expires", "decision", "reason"
     };
 
+    n = 0;
+    decision = &e->ctx->decision;
+
     perm_writer_put(w, ",\"differs\":[");
 
     if (e->found && e->error == NULL) {
         cached = &e->ctx->entry.grants;
         now = &e->reply->grants;
-        decision = &e->ctx->decision;
 
         differs[0] = (cached->gateway != now->gateway);
         differs[1] = (cached->resource != now->resource);
         differs[2] = (decision->outcome != e->redis.outcome);
         differs[3] = (decision->reason != e->redis.reason);
 
-        for (i = 0, n = 0; i < 4; i++) {
+        for (i = 0; i < 4; i++) {
             if (differs[i]) {
                 perm_writer_put(w, "%s\"%s\"", n++ ? "," : "", members[i]);
             }
         }
     }
 
-    perm_writer_put(w, "]");
+    perm_writer_put(w, "],\"agree\":%s,\"summary\":\"",
+                    !e->loaded ? "null" : perm_writer_bool(n == 0));
+
+    if (e->error) {
+        perm_writer_put(w, "Redis gave no answer: nobody can tell whether this "
+                        "instance agrees with it.");
+
+    } else if (!e->loaded) {
+        perm_writer_put(w, "Redis answers, but its grant table is not loaded: "
+                        "there is nothing to compare with.");
+
+    } else if (!e->found) {
+        perm_writer_put(w, "This instance has no cached answer, so the next "
+                        "call asks Redis: they agree.");
+
+    } else if (n == 0) {
+        perm_writer_put(w, "This instance and Redis agree%s.",
+                        perm_explain_ignored(e));
+
+    } else if (decision->outcome == e->redis.outcome) {
+        perm_writer_put(w, "This instance and Redis come to the same decision, "
+                        "but differ in its reason or end%s.",
+                        perm_explain_ignored(e));
+
+    } else {
+        perm_writer_put(w, "This instance and Redis differ: the cached answer "
+                        "says %s, Redis says %s%s.",
+                        perm_decision_outcome_name(decision->outcome),
+                        perm_decision_outcome_name(e->redis.outcome),
+                        perm_explain_ignored(e));
+    }
+
+    perm_writer_put(w, "\"");
+}
+
+
+/* the end of the sentence: why the cached answer counts, or does not */
+
+static const char *
+perm_explain_ignored(perm_explain_t *e)
+{
+    perm_cache_entry_t  *entry;
+
+    entry = &e->ctx->entry;
+
+    if (e->fresh) {
+        return e->ctx->pmcf->sync.zone.zone->health.tracking
+               ? "; the cached answer decides, since no change of it has been "
+                 "reported"
+               : "; the cached answer decides until valid_until, since Redis "
+                 "does not push changes";
+    }
+
+    return !entry->unchanged ? "; the next call asks Redis, since a change of "
+                               "the grant was reported"
+           : entry->trusted  ? "; the next call asks Redis, since the cached "
+                               "answer is older than app_permission_cache_valid"
+           : "; the next call asks Redis, since changes may have been missed";
 }
 
 

@@ -341,6 +341,24 @@ function expiring(d) {
 
 // ---- why a call is allowed or denied
 
+const STATES = {
+  fresh: 'It may decide the next call.',
+  aged: 'It is older than app_permission_cache_valid: the next call asks '
+    + 'Redis.',
+  changed: 'A change of the grant was reported since: the next call asks '
+    + 'Redis.',
+  distrusted: 'Changes may have been missed since, as after a lost '
+    + 'connection: the next call asks Redis.',
+};
+
+const SIDES = {
+  cache: 'by the cached answer',
+  redis: 'by the answer of Redis, which the call would wait for',
+  stale: 'by the cached answer, as Redis does not give one',
+  on_error: 'by app_permission_on_error: nothing is known, and Redis does not '
+    + 'answer',
+};
+
 function explanation(e) {
   const c = e.cache, r = e.redis;
   const mark = (member, text) =>
@@ -348,26 +366,32 @@ function explanation(e) {
   const decision = (side) =>
     mark('decision', side.decision + ', ' + words(side.reason));
   const end = (side, member) => {
-    const time = side[member];
+    const time = side ? side[member] : undefined;
     if (time === undefined) return '-';
     return mark(member, time === null ? 'none' : time === 'unreadable' ? time
       : time >= PERMANENT ? 'permanent'
-        : date(time, 19) + (time > e.now ? ` (in ${span(time - e.now)})`
+        : date(time, 19) + ' UTC' + (time > e.now ? ` (in ${span(time - e.now)})`
           : ` (${span(e.now - time)} ago)`));
   };
+  const hint = (text) => h('span', { class: 'hint' }, ' ' + text);
 
   table('because', { '': '', 'Cache here': 'name', 'Redis now': 'name' }, [
-    ['Decision', c.found ? decision(c) : '-', decision(r)],
+    ['Decision', c.found ? decision(c) : '-', r ? decision(r) : '-'],
     ['Grant on the gateway ends', end(c, 'gateway_expires'),
       end(r, 'gateway_expires')],
     ['Grant on the resource ends', end(c, 'resource_expires'),
       end(r, 'resource_expires')],
-    ['State', c.found ? c.state + ', ' + span(c.age_ms / 1000) + ' old'
-      : 'not in the cache', !r.answered ? r.error
+    ['State', c.found ? [c.state + ', ' + span(c.age_ms / 1000) + ' old.',
+      hint(STATES[c.state])] : 'not in the cache',
+    !r ? ['no answer: ', e.redis_error]
       : r.table_loaded ? 'table loaded' : 'table not loaded'],
-    ['A required call now', h('b', {}, `${e.decision}, ${words(e.reason)} `
-      + `(by ${words(e.by)})`), ''],
+    ['A required call now', [h('b', {}, `${e.decision}, ${words(e.reason)}`),
+      hint(SIDES[e.by])], ''],
   ], '');
+  $('because').prepend(h('p', { class: e.agree === false ? 'warning'
+    : e.agree ? 'good' : 'unknown' }, tag(e.agree === false ? 'warning' : '',
+    e.agree === null ? 'unknown' : e.agree ? 'agree' : 'differ'), ' ',
+  e.summary));
 }
 
 $('explain').addEventListener('submit', async (event) => {
