@@ -177,6 +177,19 @@ subtest 'taken' => sub {
 };
 
 
+# a status is not checked, so nothing else may be the content there
+
+subtest 'a status and other content' => sub {
+    my $two = qr/"app_permission_status" in location "\/x".*"proxy_pass"/;
+    $t->refuses($_->[0], $two, server => "location /x { $_->[1] }") for
+        ['status first', 'app_permission_status; proxy_pass %%BACKEND%%;'],
+        ['in an "if"', 'app_permission_status;'
+         . ' if ($arg_x) { proxy_pass %%BACKEND%%; }'],
+        ['in a "limit_except"', 'app_permission_status;'
+         . ' limit_except GET { proxy_pass %%BACKEND%%; }'];
+};
+
+
 # "@x" is reached by name alone, past the policy of the others
 
 subtest 'a named location without a policy' => sub {
@@ -317,7 +330,7 @@ subtest 'nothing the client says picks policy, gateway or resource' => sub {
 # a status is not checked itself, and changes nothing for what is inside
 
 my $around = 'location /status { app_permission_status;'
-    . ' location /status/in { %s proxy_pass %%%%BACKEND%%%%; } }';
+    . ' if ($arg_set) { set $x 1; } location /status/in { %s proxy_pass %%%%BACKEND%%%%; } }';
 
 for (['http', 'http', '%s'], ['server', 'server', "%s $around"],
      ['variable', 'http', '%s', '$arg_policy'])
@@ -334,7 +347,8 @@ for (['http', 'http', '%s'], ['server', 'server', "%s $around"],
 
         is $own->get('/status/in?policy=required', app => $_->[0])->{status},
             $_->[1], "$_->[0]: $_->[1]" for ['nobody', 403], ['demo', 200];
-        is $own->get('/status')->{status}, 200, 'the status itself is not checked';
+        is $own->get("/status$_")->{status}, 200,
+            "the status itself is not checked: \"$_\"" for '', '?set=1';
     };
 }
 

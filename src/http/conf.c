@@ -15,8 +15,9 @@ static void perm_conf_named(ngx_conf_t *cf);
 static ngx_http_core_loc_conf_t *perm_conf_checked(ngx_queue_t *locations);
 static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
-static char *perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *prev,
+static char *perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev,
     perm_loc_conf_t *conf);
+static char *perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *conf);
 static ngx_int_t perm_conf_app_headers(ngx_conf_t *cf,
     perm_loc_conf_t *plcf);
 static ngx_uint_t perm_conf_innermost(ngx_http_core_loc_conf_t *clcf);
@@ -103,14 +104,21 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     perm_loc_conf_t *prev = parent;
     perm_loc_conf_t *conf = child;
 
-    ngx_uint_t         own;
-    perm_main_conf_t  *pmcf;
+    ngx_uint_t                 own;
+    perm_main_conf_t          *pmcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     own = (conf->policy_value.complex != NULL);
 
     perm_complex_value_merge(&conf->policy_value, &prev->policy_value);
 
-    conf->policy = perm_conf_policy(conf, own);
+    if (perm_conf_content(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    conf->policy = clcf->noname ? prev->policy : perm_conf_policy(conf, own);
 
     if (conf->policy == PERM_POLICY_OFF) {
         perm_conf_named(cf);
@@ -150,7 +158,7 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_init_msec_value(conf->valid, PERM_VALID);
     ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
 
-    if (perm_conf_decide(cf, prev, conf) != NGX_CONF_OK) {
+    if (perm_conf_decide(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -158,18 +166,58 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* a location of "app_permission_decide", or an "if" in one */
+/*
+ * Our content handlers change the policy of a location, which must have no
+ * other content then.  They are those of an "if" or "limit_except" in it, too.
+ */
 
 static char *
-perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
+perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
 {
+    ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->decide == NULL && clcf->noname) {
+    if (clcf->noname) {
         conf->decide = prev->decide;
+        conf->status = prev->status;
+        conf->any_host = prev->any_host;
+        conf->hosts = prev->hosts;
     }
+
+    struct {
+        ngx_http_handler_pt    handler;
+        char                  *directive;
+    } ours[] = {
+        { conf->decide, "app_permission_decide" },
+        { conf->status, "app_permission_status" }
+    };
+
+    for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+
+        if (ours[i].handler && clcf->handler
+            && clcf->handler != ours[i].handler)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%s\" in location \"%V\" is the content there: "
+                          "take away the other directive that makes content, "
+                          "as \"proxy_pass\" does", ours[i].directive,
+                          &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (conf->decide == NULL) {
         return NGX_CONF_OK;
@@ -181,14 +229,6 @@ perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
                       "nothing to decide: the policy is \"off\"; set "
                       "\"app_permission required\" or a variable there",
                       &clcf->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (clcf->handler && clcf->handler != conf->decide) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"app_permission_decide\" in location \"%V\" is the "
-                      "content there: take away the other directive that "
-                      "makes content, as \"proxy_pass\" does", &clcf->name);
         return NGX_CONF_ERROR;
     }
 

@@ -54,7 +54,7 @@ typedef struct {
     ngx_uint_t             error_format;   /* perm_error_format_t */
     ngx_flag_t             expires_header;
     ngx_uint_t             log_level;
-    ngx_uint_t             status;         /* app_permission_status is here */
+    ngx_http_handler_pt    status;         /* of app_permission_status */
     ngx_http_handler_pt    decide;         /* of app_permission_decide */
     ngx_array_t           *app_headers;    /* ngx_str_t; of a "decide" location:
                                               lower case names of the headers

@@ -497,8 +497,8 @@ perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    plcf->status = 1;
     clcf->handler = perm_status_handler;
+    plcf->status = perm_status_handler;
     pmcf->used = 1;
 
     return (cf->args->nelts == 2) ? perm_directives_hosts(cf, plcf)

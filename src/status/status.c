@@ -165,13 +165,12 @@ perm_status_find(ngx_http_request_t *r)
 
     rest = r->uri.data + name.len;
 
-    if (rest == last || (last - rest == 1 && *rest == '/')
-        || (page == PERM_STATUS_EXPLAIN && last - rest == (ssize_t) explain.len))
-    {
+    if (rest == last || (last - rest == 1 && *rest == '/')) {
         return page;
     }
 
-    return PERM_STATUS_NO_PAGE;
+    return (page == PERM_STATUS_EXPLAIN && rest == last - explain.len)
+           ? page : PERM_STATUS_NO_PAGE;
 }
 
 
