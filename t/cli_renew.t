@@ -48,19 +48,21 @@ subtest 'the table' => sub {
     $redis->used('g', 'number', 'a', $now);
 
     my $before = dump_table();
-    my ($out, $err) = $t->cli_is(0, 'dry run', 'renew', '--dry-run');
+    my ($out, $err) = $t->cli_is(1, 'dry run', 'renew', '--dry-run');
     is scalar(() = $out =~ /->/g), 4, 'says what would be renewed';
     is dump_table(), $before, 'and changes nothing';
 
     my %would = map { $_->{resource} => $_->{result} } json_lines(
-        $t->cli_is(0, 'as JSON', '--json', 'renew', '--dry-run'));
+        $t->cli_is(1, 'as JSON', '--json', 'renew', '--dry-run'));
     is_deeply \%would, { number => 'would_renew', map { $_->[0] =>
         $_->[3] eq 'renewed' ? 'would_renew' : $_->[3] } @rows },
         'nor does it say that it did';
     is dump_table(), $before, 'for it did not';
 
-    ($out, $err) = $t->cli_is(0, 'renew', '--json', 'renew');
+    ($out, $err) = $t->cli_is(1, 'one grant is unreadable: 1', '--json', 'renew');
     like $err, qr/renewed 4 of 10 grants/, 'says how many';
+    like $err, qr/1 grant could not be read, and 0 keys of another type/,
+        'and how many not';
     my %result = map { $_->{resource} => $_ } json_lines($out);
 
     for (@rows) {
@@ -77,7 +79,7 @@ subtest 'the table' => sub {
     like $err, qr/field "unreadable": unreadable grant/, 'and is named';
 
     my $after = dump_table();
-    ($out, $err) = $t->cli_is(0, 'renew', 'renew');
+    ($out, $err) = $t->cli_is(1, 'renew', 'renew');
     like $err, qr/renewed 0 of 10/, 'twice is as once';
     is dump_table(), $after, 'nothing changed';
 };
@@ -88,7 +90,9 @@ subtest 'accesses of another type are none, and stop nothing' => sub {
         ->grant('g', 'r', 'b', $now + 5)->grant('g', undef, 'b', $now + 5);
     $redis->used('g', 'r', 'a', $now);
     $redis->cmd('SET', 'app_permission:access:{g:b}', 'x');
-    my ($out, $err) = $t->cli_is(0, 'renew', 'renew');
+    my ($out, $err) = $t->cli_is(1, 'one key is of another type: 1', 'renew');
+    like $err, qr/0 grants could not be read, and 1 key of another type/,
+        'counted once';
     like $err, qr/renewed 1 of 3/, 'the others are renewed';
     like $err, qr/access:\{g:b\}" is of another type/, 'and it is named';
 };

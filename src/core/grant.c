@@ -8,6 +8,11 @@
 #include "core/json.h"
 
 
+static perm_grant_t read_json(const cJSON *json);
+static void copy_text(char text[PERM_GRANT_TEXT_SIZE], const cJSON *item);
+static char *put_text(char *p, const char *name, const char *text);
+
+
 int64_t
 perm_grant_seconds(const cJSON *number)
 {
@@ -25,69 +30,103 @@ perm_grant_seconds(const cJSON *number)
 int64_t
 perm_grant_expires(perm_str_t value)
 {
-    cJSON    *json;
-    int64_t   expires;
+    return perm_grant_read(value).expires;
+}
 
-    json = perm_json_parse(value);
 
-    expires = perm_grant_seconds(cJSON_IsObject(json)
-                        ? cJSON_GetObjectItemCaseSensitive(json, "expires")
-                        : json);
-    cJSON_Delete(json);
+perm_grant_t
+perm_grant_read(perm_str_t value)
+{
+    perm_grant_details_t  details;
 
-    return expires;
+    perm_grant_details(value, &details);
+
+    return details.grant;
 }
 
 
 void
-perm_grant_details(perm_str_t value, char *type, size_t size,
-    int64_t *granted)
+perm_grant_details(perm_str_t value, perm_grant_details_t *details)
 {
-    cJSON  *json, *item;
+    cJSON  *json;
 
-    json = perm_json_parse(value);
-    item = cJSON_GetObjectItemCaseSensitive(json, "type");
+    json = (value.len <= PERM_GRANT_VALUE_MAX) ? perm_json_parse(value) : NULL;
+    details->grant = read_json(json);
 
-    type[0] = '\0';
-
-    if (cJSON_IsString(item) && strlen(item->valuestring) < size) {
-        strcpy(type, item->valuestring);
+    if (value.data == NULL) {
+        details->grant.expires = PERM_GRANT_ABSENT;
     }
 
-    item = cJSON_GetObjectItemCaseSensitive(json, "granted");
-    *granted = perm_grant_seconds(item);
-
-    if (*granted < 0) {
-        *granted = PERM_GRANT_ABSENT;
-    }
-
+    copy_text(details->type, cJSON_GetObjectItemCaseSensitive(json, "type"));
+    copy_text(details->by, cJSON_GetObjectItemCaseSensitive(json, "by"));
     cJSON_Delete(json);
 }
 
 
+static perm_grant_t
+read_json(const cJSON *json)
+{
+    perm_grant_t  grant;
+
+    grant.expires = perm_grant_seconds(cJSON_IsObject(json)
+                        ? cJSON_GetObjectItemCaseSensitive(json, "expires")
+                        : json);
+    grant.granted = perm_grant_seconds(
+                        cJSON_GetObjectItemCaseSensitive(json, "granted"));
+    grant.renew = !cJSON_IsFalse(
+                        cJSON_GetObjectItemCaseSensitive(json, "renew"));
+
+    if (grant.granted < 0) {
+        grant.granted = PERM_GRANT_ABSENT;
+    }
+
+    return grant;
+}
+
+
+static void
+copy_text(char text[PERM_GRANT_TEXT_SIZE], const cJSON *item)
+{
+    text[0] = '\0';
+
+    if (cJSON_IsString(item)
+        && strlen(item->valuestring) < PERM_GRANT_TEXT_SIZE)
+    {
+        strcpy(text, item->valuestring);
+    }
+}
+
+
 char *
-perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
-    int64_t granted)
+perm_grant_rewrite(perm_str_t old, const perm_grant_change_t *change)
 {
     char        *p, *value;
     perm_str_t   changes;
 
-    p = malloc((type ? strlen(type) * PERM_JSON_ESCAPE : 0) + 128);
+    p = malloc(((change->type ? strlen(change->type) : 0)
+                + (change->by ? strlen(change->by) : 0)) * PERM_JSON_ESCAPE
+               + 192);
     if (p == NULL) {
         return NULL;
     }
 
     changes.data = p;
-    p += sprintf(p, "{\"expires\":%lld", (long long) expires);
+    p += sprintf(p, "{\"expires\":%lld", (long long) change->expires);
+    p = put_text(p, "type", change->type);
 
-    if (type != NULL) {
-        p += sprintf(p, ",\"type\":\"");
-        p += perm_json_escape(p, perm_str(type));
-        *p++ = '"';
+    if (change->granted >= 0) {
+        p += sprintf(p, ",\"granted\":%lld", (long long) change->granted);
     }
 
-    if (granted >= 0) {
-        p += sprintf(p, ",\"granted\":%lld", (long long) granted);
+    if (change->by != NULL && change->by[0] == '\0') {
+        p += sprintf(p, ",\"by\":null");
+
+    } else {
+        p = put_text(p, "by", change->by);
+    }
+
+    if (change->no_renew) {
+        p += sprintf(p, ",\"renew\":false");
     }
 
     *p++ = '}';
@@ -101,4 +140,19 @@ perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
     free((char *) changes.data);
 
     return value;
+}
+
+
+static char *
+put_text(char *p, const char *name, const char *text)
+{
+    if (text == NULL) {
+        return p;
+    }
+
+    p += sprintf(p, ",\"%s\":\"", name);
+    p += perm_json_escape(p, perm_str(text));
+    *p++ = '"';
+
+    return p;
 }

@@ -29,6 +29,10 @@ struct cJSON;
 
 #define PERM_GRANT_EXPIRES_MAX  INT64_C(253402300799)
 
+/* bytes: a longer value is unreadable */
+
+#define PERM_GRANT_VALUE_MAX    65536
+
 
 /* 1 when a grant with this expiry allows at "now": expires > now, strictly */
 
@@ -39,12 +43,53 @@ perm_grant_live(int64_t expires, int64_t now)
 }
 
 
+/* what the rules need of a grant */
+
+typedef struct {
+    int64_t      expires;    /* unix seconds, PERM_GRANT_ABSENT, _UNREADABLE */
+    int64_t      granted;    /* unix seconds, or PERM_GRANT_ABSENT */
+    int          renew;      /* 0: the value says "renew": false */
+} perm_grant_t;
+
+
+/* what people want to know of it besides */
+
+#define PERM_GRANT_TEXT_SIZE  132
+
+typedef struct {
+    perm_grant_t grant;
+
+    /* "": there is none, it is no string, or it is too long */
+
+    char         type[PERM_GRANT_TEXT_SIZE];
+    char         by[PERM_GRANT_TEXT_SIZE];
+} perm_grant_details_t;
+
+
+/* what a rewrite sets: below 0, NULL and 0 leave a member as it was */
+
+typedef struct {
+    int64_t      expires;    /* needed */
+    int64_t      granted;
+    const char  *type;
+    const char  *by;         /* "": nobody knows any more */
+    int          no_renew;   /* 1: "renew": false */
+} perm_grant_change_t;
+
+
 /*
- * Reads the expiry out of a grant value as it is in Redis: a JSON number, or
- * an object with a number "expires".  Returns unix seconds from 0 to
- * PERM_GRANT_EXPIRES_MAX, a fraction rounded up so that "expires > now" stays
- * true for the same whole seconds, or PERM_GRANT_UNREADABLE.
+ * Reads a grant's value as it is in Redis: a JSON number, the expiry, or an
+ * object with a number "expires".  The expiry is 0 to PERM_GRANT_EXPIRES_MAX,
+ * a fraction rounded up so that "expires > now" stays true for the same whole
+ * seconds.  Else, and for a value of more than PERM_GRANT_VALUE_MAX bytes, it
+ * is PERM_GRANT_UNREADABLE.  Where value.data is NULL the grant is absent.
  */
+perm_grant_t perm_grant_read(perm_str_t value);
+void perm_grant_details(perm_str_t value, perm_grant_details_t *details);
+
+
+/* the expiry alone */
+
 int64_t perm_grant_expires(perm_str_t value);
 
 
@@ -54,22 +99,12 @@ int64_t perm_grant_seconds(const struct cJSON *number);
 
 
 /*
- * Writes into "type", of "size" bytes and NUL-terminated, the "type" member
- * of a grant value, and into *granted its "granted" in unix seconds.  What is
- * absent, not of its kind or too long becomes "" and PERM_GRANT_ABSENT.
- */
-void perm_grant_details(perm_str_t value, char *type, size_t size,
-    int64_t *granted);
-
-
-/*
  * Returns a new value, NUL-terminated and to be freed by the caller, or NULL
- * when memory is out.  It is "old" with "expires" set, "type" and "granted"
- * set where not NULL and not negative, and every other member as it was.  An
- * "old" that is not a readable object is replaced.
+ * when memory is out.  It is "old" with the change, and with every other member
+ * as it was.  An "old" that is not a readable object is replaced.  The new
+ * value may be longer than PERM_GRANT_VALUE_MAX: nobody may write it then.
  */
-char *perm_grant_rewrite(perm_str_t old, int64_t expires, const char *type,
-    int64_t granted);
+char *perm_grant_rewrite(perm_str_t old, const perm_grant_change_t *change);
 
 
 #endif /* _PERM_CORE_GRANT_H_INCLUDED_ */

@@ -5,7 +5,13 @@
 #include <string.h>
 
 
-static const char *const  kind_words[] = { "grants:{", "access:{" };
+static const char *const  kind_words[] = {
+    "grants:{",
+    "access:{",
+    "requests:{",
+    "notices:{",
+    "history:{"
+};
 
 
 int

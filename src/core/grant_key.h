@@ -17,7 +17,7 @@
 /* the longest key, with its terminating NUL */
 
 #define PERM_KEY_MAX                                                          \
-    (PERM_PREFIX_MAX + sizeof("grants:{:}") + PERM_GATEWAY_MAX + PERM_APP_MAX)
+    (PERM_PREFIX_MAX + sizeof("requests:{:}") + PERM_GATEWAY_MAX + PERM_APP_MAX)
 
 /* the field of a grant on the whole gateway, and the schema this code knows */
 
@@ -30,7 +30,10 @@
 
 typedef enum {
     PERM_KEY_GRANTS = 0,   /* hash: field -> grant value */
-    PERM_KEY_ACCESS        /* sorted set: resource -> last access */
+    PERM_KEY_ACCESS,       /* sorted set: resource -> last access */
+    PERM_KEY_REQUESTS,     /* hash: field -> request */
+    PERM_KEY_NOTICES,      /* hash: field -> the last notice of its end */
+    PERM_KEY_HISTORY       /* stream: who changed what, when and why */
 } perm_key_kind_t;
 
 

@@ -151,6 +151,8 @@ deep(void *data)
     unsigned     levels;
     perm_str_t   v;
 
+    static const perm_grant_change_t  change = { 2, -1, NULL, NULL, 0 };
+
     levels = *(unsigned *) data;
     text = malloc(2 * levels + 64);
     v.data = text;
@@ -161,7 +163,7 @@ deep(void *data)
     text[v.len++] = '}';
 
     if (perm_grant_expires(v) == 1) {
-        value = perm_grant_rewrite(v, 2, NULL, -1);
+        value = perm_grant_rewrite(v, &change);
         text[sizeof("{\"expires\":") - 1] = '2';
         *(unsigned *) data = strncmp(value, text, v.len) == 0
                              && value[v.len] == '\0'
@@ -200,9 +202,10 @@ static void
 rewritten(const char *old, int64_t expires, const char *type,
     int64_t granted, const char *expected)
 {
-    char  *value;
+    char                 *value;
+    perm_grant_change_t   change = { expires, granted, type, NULL, 0 };
 
-    value = perm_grant_rewrite(str(old), expires, type, granted);
+    value = perm_grant_rewrite(str(old), &change);
 
     ok(strcmp(value, expected) == 0, "rewritten: %s", value);
     ok(perm_grant_expires(str(value)) == expires, "and readable");
@@ -214,12 +217,80 @@ rewritten(const char *old, int64_t expires, const char *type,
 static void
 details(const char *value, const char *type, int64_t granted)
 {
-    char     text[8];
-    int64_t  seconds;
+    perm_grant_details_t  got;
 
-    perm_grant_details(str(value), text, sizeof(text), &seconds);
+    perm_grant_details(str(value), &got);
 
-    ok(strcmp(text, type) == 0 && seconds == granted, "details of %s", value);
+    ok(strcmp(got.type, type) == 0 && got.grant.granted == granted,
+       "details of %s", value);
+}
+
+
+/* what the rules and people read besides the end */
+
+static void
+members(void)
+{
+    char                  text[PERM_GRANT_TEXT_SIZE + 64], *value;
+    perm_str_t            none = { 0, NULL };
+    perm_grant_details_t  got;
+    perm_grant_change_t   change = { 5, 3, "apply", "x \"y\"", 1 };
+
+    ok(perm_grant_read(none).expires == PERM_GRANT_ABSENT, "absent");
+    ok(perm_grant_read(str("")).expires == PERM_GRANT_UNREADABLE, "empty");
+    ok(perm_grant_read(str("7")).renew == 1, "a number is renewed");
+    ok(perm_grant_read(str("{\"expires\":1,\"renew\":false}")).renew == 0,
+       "renew false");
+    ok(perm_grant_read(str("{\"expires\":1,\"renew\":true}")).renew == 1,
+       "renew true");
+    ok(perm_grant_read(str("{\"expires\":1,\"renew\":0}")).renew == 1
+       && perm_grant_read(str("{\"expires\":1,\"renew\":\"false\"}")).renew
+          == 1, "only false is false");
+
+    value = perm_grant_rewrite(str("{\"expires\":1,\"by\":7,\"n\":1}"),
+                               &change);
+    ok(strcmp(value, "{\"expires\":5,\"by\":\"x \\\"y\\\"\",\"n\":1,"
+                     "\"type\":\"apply\",\"granted\":3,\"renew\":false}")
+       == 0, "%s", value);
+    perm_grant_details(str(value), &got);
+    ok(strcmp(got.by, "x \"y\"") == 0 && !got.grant.renew
+       && got.grant.granted == 3 && got.grant.expires == 5, "read again");
+
+    change.by = "";
+    free(value);
+    value = perm_grant_rewrite(str("{\"expires\":1,\"by\":\"me\"}"), &change);
+    perm_grant_details(str(value), &got);
+    ok(got.by[0] == '\0', "nobody: %s", value);
+    free(value);
+
+    sprintf(text, "{\"expires\":1,\"by\":\"%0*d\"}",
+            (int) PERM_GRANT_TEXT_SIZE - 1, 0);
+    perm_grant_details(str(text), &got);
+    ok(strlen(got.by) == PERM_GRANT_TEXT_SIZE - 1, "the longest");
+    sprintf(text, "{\"expires\":1,\"by\":\"%0*d\"}",
+            (int) PERM_GRANT_TEXT_SIZE, 0);
+    perm_grant_details(str(text), &got);
+    ok(got.by[0] == '\0' && got.grant.expires == 1, "one byte more");
+}
+
+
+static void
+longest(void)
+{
+    char        *text;
+    perm_str_t   value;
+
+    text = malloc(PERM_GRANT_VALUE_MAX + 1);
+    memset(text, ' ', PERM_GRANT_VALUE_MAX + 1);
+    text[0] = '7';
+    value.data = text;
+
+    value.len = PERM_GRANT_VALUE_MAX;
+    ok(perm_grant_expires(value) == 7, "64 KiB are readable");
+    value.len++;
+    ok(perm_grant_expires(value) == PERM_GRANT_UNREADABLE, "a byte more is not");
+
+    free(text);
 }
 
 
@@ -227,6 +298,8 @@ int
 main(void)
 {
     readable();
+    members();
+    longest();
 
     depth(64, 1);
     depth(CJSON_NESTING_LIMIT, 1);
@@ -260,7 +333,8 @@ main(void)
               "{\"expires\":5,\"type\":\"q\\\"\\\\\\u000a\"}");
 
     details("{\"expires\":1,\"type\":\"apply\",\"granted\":9}", "apply", 9);
-    details("{\"expires\":1,\"type\":\"toolong!\",\"granted\":-9}", "", -1);
+    details("{\"expires\":1,\"type\":\"allright\",\"granted\":-9}", "allright",
+            -1);
     details("{\"expires\":1,\"type\":\"exactly\",\"granted\":1.5}", "exactly",
             2);
     details("{\"expires\":1,\"granted\":\"9\"}", "", -1);

@@ -9,11 +9,9 @@
 
 
 typedef struct {
-    perm_str_t       value;         /* data NULL: absent */
-    int64_t          expires;
-    const char      *state;
-    char             type[PERM_TYPE_SIZE];
-    int64_t          granted;
+    perm_str_t              value;      /* data NULL: absent */
+    const char             *state;
+    perm_grant_details_t    details;
 } perm_check_grant_t;
 
 
@@ -62,7 +60,8 @@ run_check(perm_cli_t *cli)
     const perm_tuple_t  *tuple;
 
     static const perm_check_grant_t  absent = {
-        { 0, NULL }, PERM_GRANT_ABSENT, "absent", "", PERM_GRANT_ABSENT
+        { 0, NULL }, "absent",
+        { { PERM_GRANT_ABSENT, PERM_GRANT_ABSENT, 1 }, "", "" }
     };
 
     check.gateway = absent;
@@ -125,8 +124,8 @@ look_up(perm_cli_t *cli, perm_check_t *check)
 
     perm_table_open(table);
 
-    grants.gateway = check->gateway.expires;
-    grants.resource = check->resource.expires;
+    grants.gateway = check->gateway.details.grant.expires;
+    grants.resource = check->resource.details.grant.expires;
     check->decision = table->loaded ? perm_decision_make(grants, table->now)
                                     : perm_decision_unavailable(0);
 }
@@ -135,17 +134,18 @@ look_up(perm_cli_t *cli, perm_check_t *check)
 static void
 read_grant(const redisReply *reply, int64_t now, perm_check_grant_t *grant)
 {
+    int64_t  expires;
+
     grant->value = perm_table_bytes(reply);
 
     if (grant->value.data == NULL) {
         return;
     }
 
-    grant->expires = perm_grant_expires(grant->value);
-    grant->state = (grant->expires < 0) ? "unreadable"
-                   : perm_grant_live(grant->expires, now) ? "live" : "expired";
-    perm_grant_details(grant->value, grant->type, sizeof(grant->type),
-                       &grant->granted);
+    perm_grant_details(grant->value, &grant->details);
+    expires = grant->details.grant.expires;
+    grant->state = (expires < 0) ? "unreadable"
+                   : perm_grant_live(expires, now) ? "live" : "expired";
 }
 
 
@@ -167,10 +167,11 @@ print(const perm_cli_t *cli, const perm_check_t *check)
                          "'last_access':%n,'gateway_last_access':%n}\n",
                          tuple->gateway, tuple->resource, tuple->app, outcome,
                          reason, check->decision.expires,
-                         check->gateway.state, check->gateway.expires,
-                         check->gateway.type, check->gateway.granted,
-                         check->resource.state, check->resource.expires,
-                         check->resource.type, check->resource.granted,
+                         check->gateway.state,
+                         check->gateway.details.grant.expires,
+                         &check->gateway.details, check->resource.state,
+                         check->resource.details.grant.expires,
+                         &check->resource.details,
                          check->last, check->gateway_last);
         return;
     }
@@ -188,22 +189,36 @@ print(const perm_cli_t *cli, const perm_check_t *check)
 static void
 print_grant(const char *name, const perm_check_grant_t *grant)
 {
+    int64_t                      expires;
+    const perm_grant_details_t  *details;
+
+    details = &grant->details;
+    expires = details->grant.expires;
+
     printf("%-16s%s", name, grant->state);
 
-    if (grant->expires >= 0) {
-        printf(grant->expires >= PERM_GRANT_PERMANENT ? ", %s" : ", until %s",
-               perm_output_time(grant->expires));
+    if (expires >= 0) {
+        printf(expires >= PERM_GRANT_PERMANENT ? ", %s" : ", until %s",
+               perm_output_time(expires));
     }
 
-    if (grant->type[0] != '\0') {
-        printf(", type %s", perm_output_safe_text(grant->type));
+    if (details->type[0] != '\0') {
+        printf(", type %s", perm_output_safe_text(details->type));
     }
 
-    if (grant->granted >= 0) {
-        printf(", granted %s", perm_output_time(grant->granted));
+    if (details->grant.granted >= 0) {
+        printf(", granted %s", perm_output_time(details->grant.granted));
     }
 
-    if (grant->expires == PERM_GRANT_UNREADABLE) {
+    if (details->by[0] != '\0') {
+        printf(", by %s", perm_output_safe_text(details->by));
+    }
+
+    if (!details->grant.renew) {
+        printf(", never renewed");
+    }
+
+    if (expires == PERM_GRANT_UNREADABLE) {
         printf(", counts as absent: %s", perm_output_safe(grant->value));
     }
 

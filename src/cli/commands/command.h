@@ -12,9 +12,6 @@
 #include "cli/util/args.h"
 
 
-#define PERM_TYPE_SIZE  128   /* of a grant's type: a longer one is not shown */
-
-
 typedef struct {
     perm_args_t            args;
     perm_table_t           table;

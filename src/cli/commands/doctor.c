@@ -598,10 +598,10 @@ check_types(perm_doctor_t *doctor)
     table = &doctor->cli->table;
 
     doctor->kind = PERM_KEY_GRANTS;
-    perm_walk_keys(table, doctor->kind, NULL, look_at_keys, doctor);
+    perm_walk_keys(table, doctor->kind, 0, NULL, look_at_keys, doctor);
 
     doctor->kind = PERM_KEY_ACCESS;
-    perm_walk_keys(table, doctor->kind, NULL, look_at_keys, doctor);
+    perm_walk_keys(table, doctor->kind, 0, NULL, look_at_keys, doctor);
 
     if (doctor->wrong_types > NAMED) {
         report(doctor, ERROR, "types", "%llu keys are of a wrong type, of "

@@ -40,7 +40,8 @@ typedef struct {
 static perm_exit_t run_expiring(perm_cli_t *cli);
 static void read_rows(void *data, perm_row_t *rows, size_t n);
 static int is_due(const perm_cli_t *cli, const perm_row_t *row);
-static int64_t end_of(const perm_cli_t *cli, int64_t expires, int64_t last);
+static int64_t end_of(const perm_cli_t *cli, const perm_grant_t *grant,
+    int64_t last);
 static void keep(perm_expiring_t *expiring, const perm_row_t *row);
 static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
@@ -138,17 +139,18 @@ is_due(const perm_cli_t *cli, const perm_row_t *row)
 
     static const perm_days_t  defaults = { 5, { 0, 1, 3, 7, 15 } };
 
-    if (!perm_grant_live(row->expires, cli->table.now)
-        || row->expires >= PERM_GRANT_PERMANENT
-        || end_of(cli, row->expires, row->last) != row->expires
-        || (row->tuple.resource.len && row->gateway >= 0
-            && end_of(cli, row->gateway, row->gateway_last) > row->expires))
+    if (!perm_grant_live(row->grant.expires, cli->table.now)
+        || row->grant.expires >= PERM_GRANT_PERMANENT
+        || end_of(cli, &row->grant, row->last) != row->grant.expires
+        || (row->tuple.resource.len && row->gateway.expires >= 0
+            && end_of(cli, &row->gateway, row->gateway_last)
+               > row->grant.expires))
     {
         return 0;
     }
 
     list = cli->args.day_list.n ? &cli->args.day_list : &defaults;
-    left = (row->expires - cli->table.now) / DAY;
+    left = (row->grant.expires - cli->table.now) / DAY;
 
     for (i = 0; i < list->n && list->days[i] != left; i++) { /* void */ }
 
@@ -159,11 +161,12 @@ is_due(const perm_cli_t *cli, const perm_row_t *row)
 /* when the grant ends after the next renewal */
 
 static int64_t
-end_of(const perm_cli_t *cli, int64_t expires, int64_t last)
+end_of(const perm_cli_t *cli, const perm_grant_t *grant, int64_t last)
 {
     int64_t  renewed;
 
-    (void) perm_renewal_decide(expires, last, cli->args.term, &renewed);
+    (void) perm_renewal_decide(grant, last, cli->table.now, cli->args.term,
+                               &renewed);
 
     return renewed;
 }
@@ -179,7 +182,7 @@ keep(perm_expiring_t *expiring, const perm_row_t *row)
 
     ending = &expiring->list[expiring->n++];
     ending->tuple = row->tuple;
-    ending->expires = row->expires;
+    ending->expires = row->grant.expires;
     ending->last = row->last;
 
     copy(&ending->tuple.app);

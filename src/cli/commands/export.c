@@ -74,7 +74,8 @@ run_export(perm_cli_t *cli)
     perm_output_at_fatal(remove_temporary, &export);
     open_file(&export, cli->args.file);
 
-    unreadable = perm_walk(&cli->table, 0, NULL, write_rows, &export);
+    unreadable = perm_walk(&cli->table, 0, NULL, write_rows, &export)
+                 .unreadable;
 
     if (perm_walk_interrupted) {
         remove_temporary(&export);

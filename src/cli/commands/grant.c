@@ -162,11 +162,15 @@ check_type(const char *type)
 static char *
 change(void *data, perm_str_t old)
 {
-    const perm_cli_t  *cli = data;
+    perm_grant_change_t   change;
+    const perm_cli_t     *cli = data;
 
-    return perm_alloc_check(perm_grant_rewrite(old, cli->args.expires,
-                                               cli->args.type,
-                                               cli->table.now));
+    memset(&change, 0, sizeof(perm_grant_change_t));
+    change.expires = cli->args.expires;
+    change.type = cli->args.type;
+    change.granted = cli->table.now;
+
+    return perm_alloc_check(perm_grant_rewrite(old, &change));
 }
 
 

@@ -298,7 +298,8 @@ finish(perm_import_t *import)
                   compare);
         }
 
-        (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE, NULL,
+        (void) perm_walk(&import->cli->table,
+                         PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
                          remove_rows, import);
     }
 

@@ -41,7 +41,7 @@ run_init(perm_cli_t *cli)
     grants = 0;
 
     unreadable = perm_walk(table, PERM_WALK_UNREADABLE, NULL, count_rows,
-                           &grants);
+                           &grants).unreadable;
     perm_table_mark(table);
 
     if (cli->args.json) {

@@ -97,7 +97,7 @@ list_rows(void *data, perm_row_t *rows, size_t n)
     for (i = 0; i < n; i++) {
 
         if ((args->expired
-             && perm_grant_live(rows[i].expires, list->cli->table.now))
+             && perm_grant_live(rows[i].grant.expires, list->cli->table.now))
             || (args->unused_since >= 0 && rows[i].last >= args->unused_since))
         {
             continue;
@@ -114,14 +114,13 @@ list_rows(void *data, perm_row_t *rows, size_t n)
 static void
 print_grant(const perm_list_t *list, const perm_row_t *row)
 {
-    char     type[PERM_TYPE_SIZE];
-    int64_t  granted;
+    perm_grant_details_t  details;
 
-    perm_grant_details(row->value, type, sizeof(type), &granted);
+    perm_grant_details(row->value, &details);
 
     if (list->cli->args.json) {
         perm_output_json(stdout, "{%t,'expires':%n%d,'last_access':%n}\n",
-                         &row->tuple, row->expires, type, granted, row->last);
+                         &row->tuple, row->grant.expires, &details, row->last);
         return;
     }
 
@@ -134,8 +133,8 @@ print_grant(const perm_list_t *list, const perm_row_t *row)
            (int) row->tuple.gateway.len, row->tuple.gateway.data,
            (int) row->field.len, row->field.data,
            (int) row->tuple.app.len, row->tuple.app.data,
-           perm_output_time(row->expires), perm_output_time(row->last),
-           perm_output_safe_text(type));
+           perm_output_time(row->grant.expires), perm_output_time(row->last),
+           perm_output_safe_text(details.type));
 }
 
 

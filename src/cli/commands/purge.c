@@ -99,7 +99,7 @@ purge_grants(void *data, perm_row_t *rows, size_t n)
     none.len = 0;
 
     for (i = 0; i < n; i++) {
-        if (rows[i].expires <= purge->before) {
+        if (rows[i].grant.expires <= purge->before) {
             perm_table_write(purge->table, rows[i].key, rows[i].field,
                              rows[i].value, none, &purge->grants);
         }

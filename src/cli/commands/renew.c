@@ -25,6 +25,7 @@ typedef struct {
     int64_t            last;
     int64_t            renewed;     /* expires afterwards */
     int                renews;
+    int                too_long;    /* its value would be */
     char              *value;       /* with that end */
     perm_count_t       written;
     const char        *result;
@@ -35,6 +36,7 @@ typedef struct {
     perm_cli_t         *cli;
     perm_count_t        considered;
     perm_count_t        renewed;
+    perm_count_t        too_long;
     int                 gone;       /* grants were revoked meanwhile */
     perm_renew_item_t  *items;
     size_t              size;
@@ -43,8 +45,9 @@ typedef struct {
 
 static perm_exit_t run_renew(perm_cli_t *cli);
 static void renew_rows(void *data, perm_row_t *rows, size_t n);
-static void decide(perm_renew_item_t *item, int64_t expires, int64_t last);
-static char *new_value(const perm_renew_item_t *item, perm_str_t old);
+static void decide(perm_renew_item_t *item, const perm_grant_t *grant,
+    int64_t last);
+static char *new_value(perm_renew_item_t *item, perm_str_t old);
 static char *change(void *data, perm_str_t old);
 static void print_item(const perm_renew_item_t *item);
 
@@ -65,10 +68,12 @@ const perm_command_t  perm_renew_command = {
     "give grants in use a new term",
     "A grant whose last access came before its end, and less than a term\n"
     "ago counted from there, ends a term after that access. The last access\n"
-    "of a grant on a whole gateway is the newest over its resources.\n"
-    "Permanent and unused grants stay as they are, and so does what is\n"
-    "revoked or changed while this runs. The result does not depend on when\n"
-    "or how often it runs.",
+    "of a grant on a whole gateway is the newest over its resources. An\n"
+    "access from before the grant was given does not count.\n"
+    "Permanent and unused grants stay as they are, those with --no-renew as\n"
+    "well, and so does what is revoked or changed while this runs. The\n"
+    "result does not depend on when or how often it runs. Exit status 1:\n"
+    "grants or keys could not be read; the others are done.",
     renew_options, 1, run_renew
 };
 
@@ -76,7 +81,8 @@ const perm_command_t  perm_renew_command = {
 static perm_exit_t
 run_renew(perm_cli_t *cli)
 {
-    perm_renew_run_t  run;
+    perm_renew_run_t     run;
+    perm_walk_skipped_t  skipped;
 
     perm_table_warn_unloaded(&cli->table);
     perm_walk_catch_interrupt();
@@ -84,7 +90,8 @@ run_renew(perm_cli_t *cli)
     memset(&run, 0, sizeof(perm_renew_run_t));
     run.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST, NULL, renew_rows, &run);
+    skipped = perm_walk(&cli->table, PERM_WALK_LAST, NULL, renew_rows, &run);
+    skipped.unreadable += run.too_long;
     free(run.items);
 
     perm_output_warn("%s%s %llu of %llu grants%s",
@@ -93,7 +100,8 @@ run_renew(perm_cli_t *cli)
                      run.renewed, run.considered,
                      run.gone ? "; some were revoked meanwhile" : "");
 
-    return perm_table_found(&cli->table, run.considered);
+    return perm_walk_status(skipped,
+                            perm_table_found(&cli->table, run.considered));
 }
 
 
@@ -122,10 +130,10 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
         memset(item, 0, sizeof(perm_renew_item_t));
         item->cli = run->cli;
         item->row = &rows[i];
-        decide(item, rows[i].expires, rows[i].last);
+        decide(item, &rows[i].grant, rows[i].last);
+        item->value = item->renews ? new_value(item, rows[i].value) : NULL;
 
         if (item->renews && !run->cli->args.dry_run) {
-            item->value = new_value(item, rows[i].value);
             perm_table_write(table, rows[i].key, rows[i].field, rows[i].value,
                              perm_str(item->value), &item->written);
         }
@@ -146,6 +154,7 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
 
         run->considered++;
         run->renewed += item->renews;
+        run->too_long += item->too_long;
         run->gone |= item->expires < 0;
         print_item(item);
     }
@@ -155,38 +164,64 @@ renew_rows(void *data, perm_row_t *rows, size_t n)
 
 
 static void
-decide(perm_renew_item_t *item, int64_t expires, int64_t last)
+decide(perm_renew_item_t *item, const perm_grant_t *grant, int64_t last)
 {
-    perm_renewal_t  renewal;
+    perm_renewal_t     renewal;
+    const perm_cli_t  *cli;
 
-    renewal = perm_renewal_decide(expires, last, item->cli->args.term,
+    cli = item->cli;
+    renewal = perm_renewal_decide(grant, last, cli->table.now, cli->args.term,
                                   &item->renewed);
 
-    item->expires = expires;
+    item->expires = grant->expires;
     item->last = last;
     item->renews = (renewal == PERM_RENEWED);
     item->result = perm_renewal_name(renewal);
 }
 
 
+/* NULL: it would be too long to be read, and stays as it is */
+
 static char *
-new_value(const perm_renew_item_t *item, perm_str_t old)
+new_value(perm_renew_item_t *item, perm_str_t old)
 {
-    return perm_alloc_check(perm_grant_rewrite(old, item->renewed,
-                                               "auto_renew",
-                                               PERM_GRANT_ABSENT));
+    char                *value;
+    perm_grant_change_t  change;
+
+    memset(&change, 0, sizeof(perm_grant_change_t));
+    change.expires = item->renewed;
+    change.granted = PERM_GRANT_ABSENT;
+    change.type = "auto_renew";
+
+    value = perm_alloc_check(perm_grant_rewrite(old, &change));
+
+    if (strlen(value) > PERM_GRANT_VALUE_MAX) {
+        perm_output_warn("\"%s\", field \"%s\": not renewed, its value would "
+                         "be longer than 64 KiB",
+                         perm_output_safe(item->row->key),
+                         perm_output_safe(item->row->field));
+        free(value);
+        value = NULL;
+
+        item->result = "too_long";
+        item->renewed = item->expires;
+        item->renews = 0;
+        item->too_long = 1;
+    }
+
+    return value;
 }
 
 
 static char *
 change(void *data, perm_str_t old)
 {
-    int64_t             expires;
+    perm_grant_t        grant;
     perm_renew_item_t  *item = data;
 
-    expires = old.data ? perm_grant_expires(old) : PERM_GRANT_ABSENT;
+    grant = perm_grant_read(old);
 
-    if (expires < 0) {
+    if (grant.expires < 0) {
         item->result = old.data ? "unreadable" : "gone";
         item->expires = PERM_GRANT_ABSENT;
         item->renewed = PERM_GRANT_ABSENT;
@@ -194,8 +229,7 @@ change(void *data, perm_str_t old)
         return NULL;
     }
 
-    decide(item, expires,
-           perm_table_last(&item->cli->table, &item->row->tuple));
+    decide(item, &grant, perm_table_last(&item->cli->table, &item->row->tuple));
 
     return item->renews ? new_value(item, old) : NULL;
 }

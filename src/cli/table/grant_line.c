@@ -145,7 +145,8 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         return -1;
     }
 
-    perm_output_json(file, "{%t,'expires':%n", &row->tuple, row->expires);
+    perm_output_json(file, "{%t,'expires':%n", &row->tuple,
+                     row->grant.expires);
 
     for (member = perm_json_members(json, row->value);
          perm_json_next(&member); )

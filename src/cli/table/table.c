@@ -1,12 +1,14 @@
 
 #include "cli/table/table.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "core/grant.h"
+#include "core/renewal.h"
 
 
 #define ATTEMPTS_MAX  100
@@ -21,6 +23,7 @@ static const char  change_script[] =
     "else redis.call('HDEL',KEYS[1],ARGV[1]) end return 1";
 
 
+static void read_time(perm_table_t *table);
 static perm_str_t meta_key(const perm_table_t *table);
 
 
@@ -40,6 +43,31 @@ perm_table_open(perm_table_t *table)
         perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\": this "
                           "program knows \"%s\" only", meta_key(table).data,
                           perm_output_safe(schema), PERM_SCHEMA);
+    }
+
+    freeReplyObject(reply);
+    read_time(table);
+}
+
+
+/* the user may lack the right: then the clock of this machine has to do */
+
+static void
+read_time(perm_table_t *table)
+{
+    perm_str_t   seconds;
+    redisReply  *reply;
+
+    reply = perm_client_call(table->client, PERM_ERRORS_TOO, "TIME");
+    seconds = perm_table_bytes(perm_table_element(reply, 0));
+
+    if (seconds.data != NULL) {
+        table->now = strtoll(seconds.data, NULL, 10);
+
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        perm_output_warn("Redis does not tell its time (%s): the clock of this "
+                         "machine is used",
+                         perm_output_safe_text(reply->str));
     }
 
     freeReplyObject(reply);
@@ -209,8 +237,11 @@ perm_table_score(const redisReply *score)
 
     seconds = strtod(score->str, NULL);
 
-    return (seconds >= 0 && seconds < 9007199254740992.0)
-           ? (int64_t) seconds : PERM_GRANT_ABSENT;
+    if (!(seconds >= 0) || isinf(seconds)) {
+        return PERM_GRANT_ABSENT;
+    }
+
+    return (seconds < (double) INT64_MAX) ? (int64_t) seconds : INT64_MAX;
 }
 
 
@@ -235,7 +266,7 @@ perm_table_last(perm_table_t *table, const perm_tuple_t *tuple)
                             ? reply : perm_table_element(reply, 1));
     freeReplyObject(reply);
 
-    return last;
+    return perm_renewal_last(last, table->now);
 }
 
 

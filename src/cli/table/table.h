@@ -19,15 +19,15 @@
 typedef struct {
     perm_client_t        *client;
     perm_str_t            prefix;
-    int64_t               now;      /* unix seconds, when the program began */
+    int64_t               now;      /* unix seconds, of Redis once opened */
     int                   loaded;   /* "meta" has the schema known here */
     int                   named;    /* "meta" has an id of this table */
 } perm_table_t;
 
 
 /*
- * Reads "meta" into table->loaded and table->named.  A schema that is not
- * known here ends the program.
+ * Reads "meta" into table->loaded and table->named, and Redis's time into
+ * table->now.  A schema that is not known here ends the program.
  */
 void perm_table_open(perm_table_t *table);
 
@@ -87,12 +87,18 @@ perm_str_t perm_table_bytes(const redisReply *reply);
 
 const redisReply *perm_table_element(const redisReply *reply, size_t i);
 
-/* A score as unix seconds, or PERM_GRANT_ABSENT; score may be NULL */
+/*
+ * A score as unix seconds up to INT64_MAX, or PERM_GRANT_ABSENT; score may be
+ * NULL.  It may be in the future: see perm_renewal_last().
+ */
 
 int64_t perm_table_score(const redisReply *score);
 
 
-/* Reads the last access; resource.len 0: the newest of the gateway */
+/*
+ * Reads the last access, as perm_renewal_last() has it; resource.len 0: the
+ * newest of the gateway.
+ */
 
 int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 

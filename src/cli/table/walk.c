@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/table/seen.h"
 #include "cli/util/alloc.h"
-#include "core/grant.h"
+#include "core/renewal.h"
 
 
 #define CURSOR_SIZE  32
@@ -27,6 +28,8 @@ typedef struct {
     perm_str_t           key;
     perm_tuple_t         tuple;       /* without the resource */
     char                 cursor[CURSOR_SIZE];
+    int                  parted;      /* it comes in more than one part */
+    int                  wrong_type;  /* that of its accesses */
     int                  done;
     redisReply          *replies[REPLIES];
     size_t               first;       /* of its rows */
@@ -40,9 +43,10 @@ typedef struct {
     unsigned             flags;
     perm_walk_rows_pt    handler;
     void                *data;
-    perm_count_t         unreadable;
-    perm_count_t         wrong_types;       /* keys of another type */
-    char                 wrong_type[512];   /* the first of them */
+    perm_walk_skipped_t  skipped;
+    perm_count_t         wrong_accesses;    /* keys of another type, named */
+    char                 wrong_type[512];   /* the first of other keys */
+    perm_seen_t          fields;            /* of keys in more than one part */
     perm_row_t          *rows;
     size_t               nrows;
     size_t               size;
@@ -52,7 +56,8 @@ typedef struct {
 
 
 static void scan_node(perm_table_t *table, perm_node_t *node,
-    const char *pattern, perm_walk_keys_pt keys, void *data);
+    const char *pattern, perm_seen_t *seen, perm_walk_keys_pt keys,
+    void *data);
 static const redisReply *take_cursor(const redisReply *reply,
     char cursor[CURSOR_SIZE]);
 static void take_keys(void *data, perm_str_t *keys, size_t n);
@@ -69,7 +74,7 @@ static void interrupt(int signo);
 volatile sig_atomic_t  perm_walk_interrupted;
 
 
-perm_count_t
+perm_walk_skipped_t
 perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
     perm_walk_rows_pt rows, void *data)
 {
@@ -83,31 +88,50 @@ perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
     walker.handler = rows;
     walker.data = data;
 
-    perm_walk_keys(table, walker.kind, only, take_keys, &walker);
+    perm_walk_keys(table, walker.kind, flags, only, take_keys, &walker);
+    perm_seen_free(&walker.fields);
     free(walker.rows);
 
-    if (walker.wrong_types == 1) {
+    if (walker.skipped.wrong_types == 1) {
         perm_output_warn("\"%s\" is of another type than the table's keys: "
                          "skipped", walker.wrong_type);
 
-    } else if (walker.wrong_types) {
+    } else if (walker.skipped.wrong_types) {
         perm_output_warn("%llu keys, as \"%s\", are of another type than the "
                          "table's: skipped; \"doctor\" names them",
-                         walker.wrong_types, walker.wrong_type);
+                         walker.skipped.wrong_types, walker.wrong_type);
     }
 
-    return walker.unreadable;
+    walker.skipped.wrong_types += walker.wrong_accesses;
+
+    return walker.skipped;
+}
+
+
+perm_exit_t
+perm_walk_status(perm_walk_skipped_t skipped, perm_exit_t status)
+{
+    if (skipped.unreadable == 0 && skipped.wrong_types == 0) {
+        return status;
+    }
+
+    perm_output_warn("%s could not be read, and %s of another type: see above",
+                     perm_output_count(skipped.unreadable, "grant"),
+                     perm_output_count(skipped.wrong_types, "key"));
+
+    return PERM_EXIT_NO;
 }
 
 
 void
-perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
+perm_walk_keys(perm_table_t *table, perm_key_kind_t kind, unsigned flags,
     const perm_tuple_t *only, perm_walk_keys_pt keys, void *data)
 {
     int           one;
     char          pattern[PERM_KEY_MAX];
     perm_str_t    key;
     perm_node_t  *node;
+    perm_seen_t   seen;
     perm_tuple_t  tuple;
 
     static const perm_tuple_t  all;
@@ -124,21 +148,26 @@ perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
         return;
     }
 
+    memset(&seen, 0, sizeof(perm_seen_t));
+
     for (node = perm_client_next(table->client, NULL);
          node != NULL && !perm_walk_interrupted;
          node = perm_client_next(table->client, node))
     {
-        scan_node(table, node, pattern, keys, data);
+        scan_node(table, node, pattern,
+                  flags & PERM_WALK_REPEATS ? NULL : &seen, keys, data);
     }
+
+    perm_seen_free(&seen);
 }
 
 
 static void
 scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
-    perm_walk_keys_pt keys, void *data)
+    perm_seen_t *seen, perm_walk_keys_pt keys, void *data)
 {
     char               cursor[CURSOR_SIZE];
-    size_t             i;
+    size_t             i, n;
     perm_str_t        *list;
     redisReply        *reply;
     const redisReply  *items;
@@ -155,11 +184,13 @@ scan_node(perm_table_t *table, perm_node_t *node, const char *pattern,
         items = take_cursor(reply, cursor);
         list = perm_alloc(items->elements * sizeof(perm_str_t));
 
-        for (i = 0; i < items->elements; i++) {
-            list[i] = perm_table_bytes(items->element[i]);
+        for (i = 0, n = 0; i < items->elements; i++) {
+            list[n] = perm_table_bytes(items->element[i]);
+            n += seen == NULL
+                 || perm_seen_add(seen, list[n], perm_str(""));
         }
 
-        keys(data, list, items->elements);
+        keys(data, list, n);
 
         free(list);
         freeReplyObject(reply);
@@ -300,7 +331,7 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
     if (perm_table_wrong_type(page->replies[PART], NULL)) {
         page->done = 1;
 
-        if (walker->wrong_types++ == 0) {
+        if (walker->skipped.wrong_types++ == 0) {
             snprintf(walker->wrong_type, sizeof(walker->wrong_type), "%s",
                      perm_output_safe(page->key));
         }
@@ -310,6 +341,7 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
 
     items = take_cursor(page->replies[PART], page->cursor);
     page->done = strcmp(page->cursor, "0") == 0;
+    page->parted |= !page->done;
     walker->rows = perm_alloc_room(walker->rows, &walker->size,
                                    walker->nrows + items->elements / 2,
                                    sizeof(perm_row_t));
@@ -321,8 +353,13 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
         row->value = perm_table_bytes(items->element[i + 1]);
         row->tuple = page->tuple;
         row->tuple.resource = row->field;
-        row->expires = PERM_GRANT_ABSENT;
         row->last = PERM_GRANT_ABSENT;
+
+        if (page->parted && !(walker->flags & PERM_WALK_REPEATS)
+            && !perm_seen_add(&walker->fields, row->key, row->field))
+        {
+            continue;
+        }
 
         if (walker->kind == PERM_KEY_GRANTS
             ? read_grant(walker, row)
@@ -350,13 +387,13 @@ read_grant(perm_walker_t *walker, perm_row_t *row)
         return 0;
     }
 
-    row->expires = perm_grant_expires(row->value);
+    row->grant = perm_grant_read(row->value);
 
-    if (row->expires >= 0) {
+    if (row->grant.expires >= 0) {
         return 1;
     }
 
-    walker->unreadable++;
+    walker->skipped.unreadable++;
 
     if (walker->flags & PERM_WALK_UNREADABLE) {
         return 1;
@@ -373,7 +410,8 @@ read_grant(perm_walker_t *walker, perm_row_t *row)
 static int
 read_access(perm_walker_t *walker, perm_row_t *row, const redisReply *score)
 {
-    row->last = perm_table_score(score);
+    row->last = perm_renewal_last(perm_table_score(score),
+                                  walker->table->now);
 
     if ((walker->flags & PERM_WALK_UNREADABLE)
         || (row->last >= 0 && perm_name_resource_valid(row->field)))
@@ -428,9 +466,10 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
 {
     char          text[PERM_KEY_MAX];
     size_t        i;
-    int64_t       newest, gateway;
+    int64_t       now, newest;
     perm_row_t   *row;
-    perm_str_t    key, value;
+    perm_str_t    key;
+    perm_grant_t  gateway;
     redisReply  **replies;
 
     replies = page->replies;
@@ -440,16 +479,27 @@ take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page)
     }
 
     key = perm_table_key(walker->table, text, PERM_KEY_ACCESS, &page->tuple);
-    (void) perm_table_wrong_type(replies[SCORES], &key);
 
-    newest = perm_table_score(perm_table_element(replies[NEWEST], 1));
-    value = perm_table_bytes(replies[GATEWAY]);
-    gateway = value.data ? perm_grant_expires(value) : PERM_GRANT_ABSENT;
+    if (perm_table_wrong_type(replies[SCORES],
+                              page->wrong_type ? NULL : &key)
+        && !page->wrong_type)
+    {
+        page->wrong_type = 1;
+        walker->wrong_accesses++;
+    }
+
+    now = walker->table->now;
+    newest = perm_renewal_last(
+                 perm_table_score(perm_table_element(replies[NEWEST], 1)),
+                 now);
+    gateway = perm_grant_read(perm_table_bytes(replies[GATEWAY]));
 
     for (i = 0; i < page->n; i++) {
         row = &walker->rows[page->first + i];
         row->last = row->tuple.resource.len
-                    ? perm_table_score(perm_table_element(replies[SCORES], i))
+                    ? perm_renewal_last(
+                          perm_table_score(
+                              perm_table_element(replies[SCORES], i)), now)
                     : newest;
         row->gateway = gateway;
         row->gateway_last = newest;

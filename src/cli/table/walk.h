@@ -11,11 +11,14 @@
 #include <signal.h>
 
 #include "cli/table/table.h"
+#include "core/grant.h"
 
 
 #define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
 #define PERM_WALK_LAST        2   /* of grants: fill in what is marked LAST */
 #define PERM_WALK_UNREADABLE  4   /* those that cannot be read as well */
+#define PERM_WALK_REPEATS     8   /* some may come twice, which takes less
+                                     memory than to remember all keys */
 
 
 typedef struct {
@@ -23,11 +26,22 @@ typedef struct {
     perm_str_t    field;     /* or member */
     perm_str_t    value;     /* or score, as it is in Redis */
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
-    int64_t       expires;   /* unix seconds, or PERM_GRANT_UNREADABLE */
-    int64_t       last;      /* LAST: last access, or PERM_GRANT_ABSENT */
-    int64_t       gateway;   /* LAST: of the gateway's grant, as expires */
-    int64_t       gateway_last;   /* LAST: newest access of the gateway */
+    perm_grant_t  grant;
+
+    /* LAST: last accesses, as perm_renewal_last() has them */
+
+    int64_t       last;           /* of a gateway's grant the newest */
+    perm_grant_t  gateway;        /* the grant on the gateway of a resource */
+    int64_t       gateway_last;
 } perm_row_t;
+
+
+/* what a walk could not make use of */
+
+typedef struct {
+    perm_count_t  unreadable;    /* grants */
+    perm_count_t  wrong_types;   /* keys of grants and accesses */
+} perm_walk_skipped_t;
 
 
 /*
@@ -41,25 +55,30 @@ typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
 /*
  * Visits all grants or accesses, or only those of a gateway or an app or both:
  * NULL and a name of len 0 stand for all.  flags: the sum of those above.
- * Returns how many grants were unreadable.
  *
- * A grant that exists during the whole walk is visited.  One that is added or
- * removed meanwhile may be missing.  A grant may come twice while Redis resizes
- * its key.  Without PERM_WALK_UNREADABLE, a row that cannot be read is named on
- * standard error and left out.
+ * A grant that exists during the whole walk is visited once.  One that is added
+ * or removed meanwhile may be missing.  Without PERM_WALK_UNREADABLE, a row
+ * that cannot be read is named on standard error and left out.
  */
-perm_count_t perm_walk(perm_table_t *table, unsigned flags,
+perm_walk_skipped_t perm_walk(perm_table_t *table, unsigned flags,
     const perm_tuple_t *only, perm_walk_rows_pt rows, void *data);
 
 
 /*
+ * Says how many were skipped.  Returns PERM_EXIT_NO when there were any, else
+ * the status.
+ */
+perm_exit_t perm_walk_status(perm_walk_skipped_t skipped, perm_exit_t status);
+
+
+/*
  * Visits the keys with the names of a kind, of any type, on every master;
- * "keys" is called with some at a time.  When "only" has both names, it gets
- * the one key, which may not exist.
+ * "keys" is called with some at a time.  flags: PERM_WALK_REPEATS or 0.  When
+ * "only" has both names, it gets the one key, which may not exist.
  */
 typedef void (*perm_walk_keys_pt)(void *data, perm_str_t *keys, size_t n);
 
-void perm_walk_keys(perm_table_t *table, perm_key_kind_t kind,
+void perm_walk_keys(perm_table_t *table, perm_key_kind_t kind, unsigned flags,
     const perm_tuple_t *only, perm_walk_keys_pt keys, void *data);
 
 

@@ -226,9 +226,9 @@ perm_output_json(FILE *file, const char *template, ...)
 static void
 put_value(FILE *file, int kind, va_list *args)
 {
-    int64_t              number;
-    const char          *type;
-    const perm_tuple_t  *tuple;
+    int64_t                      number;
+    const perm_tuple_t          *tuple;
+    const perm_grant_details_t  *details;
 
     switch (kind) {
 
@@ -254,10 +254,13 @@ put_value(FILE *file, int kind, va_list *args)
         break;
 
     default:
-        type = va_arg(*args, const char *);
-        number = va_arg(*args, int64_t);
-        perm_output_json(file, *type ? ",'type':%s" : "", type);
+        details = va_arg(*args, const perm_grant_details_t *);
+        number = details->grant.granted;
+        perm_output_json(file, details->type[0] ? ",'type':%s" : "",
+                         details->type);
         perm_output_json(file, number < 0 ? "" : ",'granted':%n", number);
+        perm_output_json(file, details->by[0] ? ",'by':%s" : "", details->by);
+        perm_output_json(file, details->grant.renew ? "" : ",'renew':false");
     }
 }
 

@@ -79,8 +79,8 @@ const char *perm_output_time(int64_t seconds);
  *   %n  int64_t: a number, or null when it is below 0
  *   %t  const perm_tuple_t *: the members "gateway", "resource" (null for the
  *       whole gateway) and, unless it is empty, "app"
- *   %d  const char *, int64_t: a comma and the member "type" unless that is
- *       empty, a comma and the member "granted" unless that is below 0
+ *   %d  const perm_grant_details_t *: of the members "type", "granted", "by"
+ *       and "renew" (false) those that there are, each after a comma
  * Strings are escaped; bytes that are not UTF-8 become U+FFFD.
  */
 void perm_output_json(FILE *file, const char *template, ...);
