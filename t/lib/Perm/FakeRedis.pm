@@ -15,6 +15,7 @@ package Perm::FakeRedis;
 #       { match => qr/^PING/i, close => 1 },
 #   );
 #   $fake->rules;                  # none: as the real one
+#   $fake->time($second);          # the only rule: what it says the time is
 #   $fake->release;                # what is held or delayed goes on at once
 #   $fake->refuse(1);              # closes what is open and accepts nothing
 #   $fake->commands(qr/^HMGET/i);  # those seen so far, words with blanks
@@ -39,7 +40,6 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
 use Storable qw(freeze thaw);
-use Time::HiRes qw(time);
 
 use Perm::Util qw(free_port reap);
 
@@ -101,6 +101,12 @@ sub rules {
     my ($self, @rules) = @_;
     $self->ask('rules', [map { { %$_, match => "$_->{match}" } } @rules]);
     return $self;
+}
+
+sub time {
+    my ($self, $second) = @_;
+    return $self->rules({ match => qr/^TIME$/,
+        reply => "*2\r\n" . bulk(int $second) . bulk(0) });
 }
 
 sub release     { $_[0]->ask('release') }
