@@ -16,6 +16,10 @@ static const char *perm_redis_client_accept(void *data,
     perm_redis_endpoint_t *endpoint, perm_role_t role);
 static void perm_redis_client_changed(void *data,
     perm_redis_endpoint_t *endpoint, const char *reason);
+static void perm_redis_client_loss(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason);
+static void perm_redis_client_failed(perm_redis_client_t *redis,
+    const char *address, const char *reason);
 static void perm_redis_client_set_state(perm_redis_client_t *redis,
     perm_redis_client_state_t state);
 static ngx_uint_t perm_redis_client_log_once(perm_redis_logged_t *logged,
@@ -83,6 +87,15 @@ perm_redis_client_destroy(perm_redis_client_t *redis)
 }
 
 
+void
+perm_redis_client_watch(perm_redis_client_t *redis,
+    perm_redis_client_watch_t *watch, void *data)
+{
+    redis->watch = watch;
+    redis->watch_data = data;
+}
+
+
 perm_redis_client_state_t
 perm_redis_client_state(perm_redis_client_t *redis)
 {
@@ -135,10 +148,21 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
 ngx_uint_t
 perm_redis_client_tracked(perm_redis_client_t *redis)
 {
+    if (perm_redis_client_replica(redis)) {
+        return 0;
+    }
+
     return !redis->cluster
            || perm_redis_discovery_is_master(redis->discovery,
                                              &redis->answering->node,
                                              PERM_REDIS_DISCOVERY_SETTLED);
+}
+
+
+ngx_uint_t
+perm_redis_client_replica(perm_redis_client_t *redis)
+{
+    return perm_redis_endpoint_replica(redis->answering);
 }
 
 
@@ -323,6 +347,10 @@ perm_redis_client_lost(void *data, const char *reason)
                       reason);
     }
 
+    perm_redis_client_failed(redis, redis->cluster ? "the nodes of the cluster"
+                                                   : "the Sentinels",
+                             reason);
+
     perm_redis_parked_fail(&redis->parked);
 
     /* the master known before serves on */
@@ -333,7 +361,7 @@ perm_redis_client_lost(void *data, const char *reason)
 }
 
 
-/* a single server is used although it is no master, but the log says so */
+/* a single server may be used although it is no master */
 
 static const char *
 perm_redis_client_accept(void *data, perm_redis_endpoint_t *endpoint,
@@ -344,7 +372,7 @@ perm_redis_client_accept(void *data, perm_redis_endpoint_t *endpoint,
 
     refused = !perm_redis_discovery_accept(redis->discovery, role);
 
-    if (!refused && (role == PERM_ROLE_MASTER || redis->role_logged)) {
+    if (!refused && (role != PERM_ROLE_UNKNOWN || redis->role_logged)) {
         return NULL;
     }
 
@@ -355,18 +383,7 @@ perm_redis_client_accept(void *data, perm_redis_endpoint_t *endpoint,
                "\"redis+sentinel://\"";
 
     case PERM_ROLE_REPLICA:
-
-        if (refused) {
-            return "the server says that it is a replica, which is not "
-                   "trusted";
-        }
-
-        ngx_log_error(NGX_LOG_WARN, redis->log, 0,
-                      "app_permission: Redis %s says that it is a replica: "
-                      "revocations come late and last accesses cannot be "
-                      "written; name the master in \"app_permission_redis\"",
-                      endpoint->node.label);
-        break;
+        return "the server says that it is a replica, which is not trusted";
 
     default: /* PERM_ROLE_UNKNOWN */
 
@@ -393,7 +410,6 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
 {
     perm_redis_client_t  *redis = data;
     ngx_uint_t            master;
-    perm_redis_logged_t  *logged;
 
     static const perm_redis_client_state_t  states[] = {
         PERM_REDIS_CONNECTING,   /* PERM_REDIS_ENDPOINT_CONNECTING */
@@ -413,6 +429,59 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
                                                &endpoint->node, 0);
 
     if (reason != NULL) {
+        perm_redis_client_loss(redis, endpoint, master, reason);
+
+    } else if (endpoint->state == PERM_REDIS_ENDPOINT_UP
+               && redis->watch != NULL && redis->watch->up != NULL)
+    {
+        redis->watch->up(redis->watch_data, (char *) endpoint->node.label,
+                         perm_redis_endpoint_replica(endpoint));
+    }
+
+    if (redis->cluster) {
+        if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !master) {
+            perm_redis_client_remove(redis, endpoint);
+        }
+
+        return;
+    }
+
+    perm_redis_client_set_state(redis, states[endpoint->state]);
+}
+
+
+static void
+perm_redis_client_loss(perm_redis_client_t *redis,
+    perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason)
+{
+    u_char               *label;
+    perm_redis_logged_t  *logged;
+
+    label = endpoint->node.label;
+
+    switch (endpoint->loss) {
+
+    case PERM_REDIS_LOSS_MOVED:
+        ngx_log_error(NGX_LOG_NOTICE, redis->log, 0,
+                      "app_permission: Redis %s: %s; connecting anew", label,
+                      reason);
+
+        if (redis->watch != NULL && redis->watch->moved != NULL) {
+            redis->watch->moved(redis->watch_data);
+        }
+
+        break;
+
+    case PERM_REDIS_LOSS_IDLE:
+
+        /* as a server with a "timeout" does; no error, unless it goes on */
+
+        ngx_log_error(NGX_LOG_INFO, redis->log, 0,
+                      "app_permission: Redis %s: the idle connection ended: "
+                      "%s", label, reason);
+        break;
+
+    default: /* PERM_REDIS_LOSS_ERROR */
 
         /* again, unless the connection ended as soon as it was up */
 
@@ -428,24 +497,25 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
 
         logged = master ? &endpoint->logged : &redis->strays;
 
-        if (perm_redis_client_log_once(logged, endpoint->node.label, reason)) {
+        if (perm_redis_client_log_once(logged, label, reason)) {
             ngx_log_error(NGX_LOG_ERR, redis->log, 0,
-                          "app_permission: Redis %s: %s",
-                          endpoint->node.label, reason);
+                          "app_permission: Redis %s: %s", label, reason);
         }
 
-        perm_redis_discovery_refresh(redis->discovery);
+        perm_redis_client_failed(redis, (char *) label, reason);
     }
 
-    if (redis->cluster) {
-        if (endpoint->state == PERM_REDIS_ENDPOINT_DOWN && !master) {
-            perm_redis_client_remove(redis, endpoint);
-        }
+    perm_redis_discovery_refresh(redis->discovery);
+}
 
-        return;
+
+static void
+perm_redis_client_failed(perm_redis_client_t *redis, const char *address,
+    const char *reason)
+{
+    if (redis->watch != NULL && redis->watch->failed != NULL) {
+        redis->watch->failed(redis->watch_data, address, reason);
     }
-
-    perm_redis_client_set_state(redis, states[endpoint->state]);
 }
 
 

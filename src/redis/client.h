@@ -34,6 +34,24 @@ typedef void (*perm_redis_client_state_pt)(void *data, ngx_uint_t up);
 
 
 /*
+ * What its links meet.  Each may be NULL.  Never called on the stack of a
+ * function below.
+ */
+typedef struct {
+    /* a link ended, or cannot be made; both texts are printable */
+    void  (*failed)(void *data, const char *address, const char *reason);
+
+    /* a link is up; "replica": the server says that it is one, and no master
+       can be reached */
+    void  (*up)(void *data, const char *address, ngx_uint_t replica);
+
+    /* its server is no master any more, or was replaced: replies of the last
+       second or two may be out of date */
+    void  (*moved)(void *data);
+} perm_redis_client_watch_t;
+
+
+/*
  * Starts connecting.  The client is freed by perm_redis_client_destroy(), which
  * calls no handler any more; "conf", "log" and "meter" have to last.  Returns
  * NULL when memory is out.
@@ -42,6 +60,10 @@ perm_redis_client_t *perm_redis_client_create(perm_redis_conf_t *conf,
     ngx_log_t *log, perm_redis_meter_t *meter,
     perm_redis_client_state_pt handler, void *data);
 void perm_redis_client_destroy(perm_redis_client_t *redis);
+
+/* for a client that was just created; "watch" has to last */
+void perm_redis_client_watch(perm_redis_client_t *redis,
+    perm_redis_client_watch_t *watch, void *data);
 
 perm_redis_client_state_t perm_redis_client_state(perm_redis_client_t *redis);
 
@@ -71,11 +93,17 @@ void perm_redis_client_drop(perm_redis_client_t *redis);
 /*
  * Called by a handler of a reply.  1: it is from a server that is tracked; the
  * reply may be cached until perm_redis_tracking_t reports a change.  0: it is
- * from a node of a cluster that is not tracked, or not for long enough to be
- * sure.  ASK or MOVED led there, or it became a master just now.  Changes
- * there are not reported: the reply is used as stale only.
+ * from a replica, or from a node of a cluster that is not tracked, or not for
+ * long enough to be sure.  ASK or MOVED led there, or it became a master just
+ * now.  Changes there are not reported: the reply is used as stale only.
  */
 ngx_uint_t perm_redis_client_tracked(perm_redis_client_t *redis);
+
+/*
+ * Likewise.  1: it is from a replica, which nobody can ask for how old its
+ * data are.
+ */
+ngx_uint_t perm_redis_client_replica(perm_redis_client_t *redis);
 
 
 /*

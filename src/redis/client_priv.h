@@ -19,6 +19,8 @@ struct perm_redis_client_s {
     perm_redis_meter_t         *meter;
     perm_redis_client_state_pt  handler;
     void                       *data;
+    perm_redis_client_watch_t  *watch;      /* or NULL */
+    void                       *watch_data;
 
     perm_redis_discovery_t     *discovery;
     perm_redis_endpoint_t      *endpoints;  /* retired ones, too */

@@ -9,13 +9,15 @@
 #include "resp/cluster.h"
 
 
-#define PERM_REDIS_TRIES_MAX  6
+#define PERM_REDIS_TRIES_MAX       6
+#define PERM_REDIS_READONLY_APART  10000   /* ms */
 
 
 static ngx_int_t perm_redis_client_redirect_lost(perm_redis_client_t *redis,
     perm_redis_command_t *command);
 static ngx_int_t perm_redis_client_redirect_error(perm_redis_client_t *redis,
     perm_redis_command_t *command, redisReply *reply);
+static void perm_redis_client_redirect_readonly(perm_redis_endpoint_t *via);
 static ngx_uint_t perm_redis_client_redirect_worth(
     perm_redis_command_t *command);
 
@@ -98,13 +100,8 @@ perm_redis_client_redirect_error(perm_redis_client_t *redis,
 
     via = command->via;
 
-    if (redis->conf->url->kind == PERM_REDIS_SENTINEL
-        && perm_reply_error(reply, "READONLY"))
-    {
-        /* a master no more: neither to write to nor to trust */
-
-        perm_redis_endpoint_drop(via, "the server became a replica");
-        perm_redis_discovery_refresh(redis->discovery);
+    if (perm_reply_error(reply, "READONLY")) {
+        perm_redis_client_redirect_readonly(via);
         return NGX_OK;
     }
 
@@ -144,6 +141,32 @@ perm_redis_client_redirect_error(perm_redis_client_t *redis,
 
     return (perm_redis_endpoint_send(endpoint, command) == NGX_OK) ? NGX_DONE
                                                                    : NGX_OK;
+}
+
+
+/*
+ * A master no more: neither to write to nor to trust.  It was a replica before
+ * where no master is reached.  A server that is not asked for its role may be
+ * one for long.
+ */
+
+static void
+perm_redis_client_redirect_readonly(perm_redis_endpoint_t *via)
+{
+    ngx_msec_t  settled;
+
+    if (via->state != PERM_REDIS_ENDPOINT_UP
+        || via->connection->role == PERM_ROLE_REPLICA)
+    {
+        return;
+    }
+
+    settled = (via->connection->role == PERM_ROLE_UNKNOWN)
+              ? PERM_REDIS_READONLY_APART : 0;
+
+    if (ngx_current_msec - via->since >= settled) {
+        perm_redis_endpoint_moved(via, "the server became a replica");
+    }
 }
 
 

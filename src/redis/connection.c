@@ -56,6 +56,16 @@ perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_node_t *node,
     connection->timer.handler = perm_redis_connection_socket_timer;
     connection->timer.log = &connection->log;
 
+    connection->watch.data = connection;
+    connection->watch.handler = perm_redis_connection_watch_timer;
+    connection->watch.log = &connection->log;
+    connection->watch.cancelable = 1;
+
+    connection->named = (conf->resolver != NULL && node->port != 0
+                         && ngx_strchr(node->name, ':') == NULL
+                         && ngx_inet_addr(node->name, ngx_strlen(node->name))
+                            == INADDR_NONE);
+
     connection->log.log_level = ngx_max(log->log_level, NGX_LOG_INFO);
     connection->log.file = log->file;
     connection->log.writer = perm_redis_connection_socket_log;
@@ -70,6 +80,7 @@ perm_redis_connection_open(perm_redis_conf_t *conf, perm_redis_node_t *node,
         perm_redis_connection_address_find(connection);
 
     } else {
+        connection->final = 1;
         perm_redis_connection_address_add(connection, beside->peer.sockaddr,
                                           beside->peer.socklen);
         ngx_post_event(&connection->post, &ngx_posted_events);
@@ -129,6 +140,10 @@ perm_redis_connection_disconnect(perm_redis_connection_t *connection)
         ngx_del_timer(&connection->timer);
     }
 
+    if (connection->watch.timer_set) {
+        ngx_del_timer(&connection->watch);
+    }
+
     c = connection->peer.connection;
 
     if (c == NULL) {
@@ -162,6 +177,7 @@ perm_redis_connection_fail(perm_redis_connection_t *connection,
     /* no other address is tried */
 
     connection->tried = connection->addrs.nelts;
+    connection->final = 1;
 
     perm_redis_connection_error(connection, "%s", reason);
     perm_redis_connection_abort(connection);
@@ -233,6 +249,16 @@ perm_redis_connection_lost(perm_redis_connection_t *connection)
             connection->failed = 0;
             perm_redis_connection_pipeline_done(connection);
             ngx_post_event(&connection->post, &ngx_posted_events);
+            return;
+        }
+
+        if (perm_redis_connection_watch_search(connection)) {
+            ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
+                           "app_permission: redis %s: no master yet: %s",
+                           connection->node->label, reason);
+
+            connection->failed = 0;
+            perm_redis_connection_pipeline_done(connection);
             return;
         }
     }

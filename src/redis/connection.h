@@ -63,7 +63,13 @@ struct perm_redis_connection_s {
     ngx_uint_t                         outstanding;  /* in the pipeline,
                                                         cancelled ones, too */
     unsigned                           begun:1; /* was ready, ever */
-    unsigned                           hung:1;  /* it ends for no answer */
+    unsigned                           hung:1;  /* it ends for no answer, and
+                                                   not to the watch alone */
+    unsigned                           moved:1; /* it ends: the server is no
+                                                   master any more, or its name
+                                                   leads elsewhere */
+    unsigned                           replica_ok:1; /* by the owner, once it
+                                                        is opened */
 
     /* the rest is for the files of a connection */
 
@@ -78,6 +84,15 @@ struct perm_redis_connection_s {
     ngx_peer_connection_t              peer;
     ngx_event_t                        post;    /* connect, write or fail */
     ngx_event_t                        timer;   /* cancelable while idle */
+
+    ngx_event_t                        watch;   /* cancelable */
+    ngx_msec_t                         beat;    /* the last one sent */
+    ngx_msec_t                         lame;    /* the resolver, until then */
+    ngx_msec_t                         search;  /* its begin */
+    ngx_msec_t                         round;   /* of the search: its begin */
+    ngx_uint_t                         best;    /* node->next of the replica */
+    ngx_uint_t                         met;     /* 0: no replica, 1: one that
+                                                   has lost its master, 2 */
 
     u_char                            *out;     /* pos to last is unsent */
     u_char                            *pos;
@@ -98,6 +113,11 @@ struct perm_redis_connection_s {
     unsigned                           ready:1;
     unsigned                           failed:1;     /* posted to be lost */
     unsigned                           gone:1;       /* to be freed */
+    unsigned                           named:1;      /* for the resolver */
+    unsigned                           probing:1;    /* a beat is unanswered */
+    unsigned                           settling:1;   /* for a replica */
+    unsigned                           final:1;      /* no search follows */
+    unsigned                           explained:1;  /* "error" stays */
 };
 
 
@@ -108,6 +128,13 @@ struct perm_redis_connection_s {
  * address.  TCP connect, TLS, AUTH, SELECT and ROLE at one address have
  * conf->connect_timeout.  Node, log and handlers have to last.  Returns NULL
  * when memory is out.
+ *
+ * With a URL of a single server a replica is passed over.  Where all addresses
+ * were tried, and one has a replica, the connection is "ready" with that if
+ * "replica_ok" is set, and else goes on looking for a master for some seconds.
+ *
+ * While it is ready it is watched: a server that gives no answer, whose role
+ * changes, or that its name does not lead to any more, ends it.
  */
 perm_redis_connection_t *perm_redis_connection_open(perm_redis_conf_t *conf,
     perm_redis_node_t *node, perm_redis_connection_t *beside, ngx_log_t *log,

@@ -8,9 +8,7 @@
 #include "redis/connection_priv.h"
 
 
-static ngx_int_t perm_redis_address_resolve(
-    perm_redis_connection_t *connection);
-static void perm_redis_address_resolved(ngx_resolver_ctx_t *ctx);
+static void perm_redis_address_found(ngx_resolver_ctx_t *ctx);
 static void perm_redis_address_known(perm_redis_connection_t *connection);
 
 
@@ -30,8 +28,10 @@ perm_redis_connection_address_find(perm_redis_connection_t *connection)
         perm_redis_connection_address_add(connection, addr.sockaddr,
                                           addr.socklen);
 
-    } else if (node->port != 0 && connection->conf->resolver != NULL
-               && perm_redis_address_resolve(connection) == NGX_OK)
+    } else if (connection->named
+               && perm_redis_connection_address_resolve(connection,
+                                                    perm_redis_address_found)
+                  == NGX_OK)
     {
         return;
 
@@ -77,8 +77,9 @@ perm_redis_connection_address_add(perm_redis_connection_t *connection,
 }
 
 
-static ngx_int_t
-perm_redis_address_resolve(perm_redis_connection_t *connection)
+ngx_int_t
+perm_redis_connection_address_resolve(perm_redis_connection_t *connection,
+    ngx_resolver_handler_pt handler)
 {
     ngx_resolver_ctx_t  *ctx;
 
@@ -90,7 +91,7 @@ perm_redis_address_resolve(perm_redis_connection_t *connection)
 
     ctx->name.data = connection->node->name;
     ctx->name.len = ngx_strlen(connection->node->name);
-    ctx->handler = perm_redis_address_resolved;
+    ctx->handler = handler;
     ctx->data = connection;
     ctx->timeout = ngx_min(connection->conf->resolver_timeout,
                            connection->conf->connect_timeout);
@@ -117,7 +118,7 @@ perm_redis_address_resolve(perm_redis_connection_t *connection)
 /* may be called within ngx_resolve_name() */
 
 static void
-perm_redis_address_resolved(ngx_resolver_ctx_t *ctx)
+perm_redis_address_found(ngx_resolver_ctx_t *ctx)
 {
     ngx_uint_t                i;
     perm_redis_connection_t  *connection;
@@ -138,10 +139,17 @@ perm_redis_address_resolved(ngx_resolver_ctx_t *ctx)
                                           ctx->addrs[i].socklen);
     }
 
-    ngx_resolve_name_done(ctx);
-    connection->resolving = NULL;
+    perm_redis_connection_address_resolved(connection);
 
     ngx_post_event(&connection->post, &ngx_posted_events);
+}
+
+
+void
+perm_redis_connection_address_resolved(perm_redis_connection_t *connection)
+{
+    ngx_resolve_name_done(connection->resolving);
+    connection->resolving = NULL;
 }
 
 

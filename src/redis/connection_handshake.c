@@ -176,6 +176,13 @@ perm_redis_handshake_role(void *data, redisReply *reply)
         return;
     }
 
+    if (connection->role == PERM_ROLE_REPLICA
+        && perm_redis_connection_watch_refuse(connection, reply))
+    {
+        perm_redis_connection_abort(connection);
+        return;
+    }
+
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, connection->base, 0,
                    "app_permission: redis %s: ready, role %d",
                    connection->node->label, (int) connection->role);
@@ -185,6 +192,8 @@ perm_redis_handshake_role(void *data, redisReply *reply)
     connection->error_len = 0;
 
     ngx_del_timer(&connection->timer);
+
+    perm_redis_connection_watch_start(connection);
 
     connection->handlers->ready(connection->data, connection);
 }

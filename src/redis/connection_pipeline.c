@@ -372,7 +372,10 @@ perm_redis_connection_pipeline_expire(perm_redis_connection_t *connection)
     next = command->sent + timeout;
 
     if ((ngx_msec_int_t) (next - now) <= 0) {
-        connection->hung = 1;
+        /* nobody waits for the answer to a beat */
+
+        connection->hung = !(connection->probing
+                             && connection->outstanding == 1);
         perm_redis_connection_error(connection,
                                     "no answer to a command within %M ms",
                                     timeout);

@@ -1,11 +1,12 @@
 
 /*
  * Shared by the files of a connection: connection.c (its life), _address.c,
- * _socket.c, _tls.c, _handshake.c and _pipeline.c.
+ * _socket.c, _tls.c, _handshake.c, _watch.c and _pipeline.c.
  *
  *   open -> addresses -> socket -> TLS -> handshake -> ready -> closed
- *                          ^                 |
- *                          +-- next address--+
+ *              ^           ^                 |
+ *              |           +-- next address--+
+ *              +----- search for a master ---+
  */
 
 
@@ -45,6 +46,15 @@ void perm_redis_connection_socket_log(ngx_log_t *log, ngx_uint_t level,
 /* finds addresses, now or later, and posts the event to connect */
 void perm_redis_connection_address_find(perm_redis_connection_t *connection);
 
+/*
+ * Asks the resolver.  The handler may be called within; it ends "resolving"
+ * with perm_redis_connection_address_resolved().
+ */
+ngx_int_t perm_redis_connection_address_resolve(
+    perm_redis_connection_t *connection, ngx_resolver_handler_pt handler);
+void perm_redis_connection_address_resolved(
+    perm_redis_connection_t *connection);
+
 /* with no address, and "error" set, when memory is out */
 void perm_redis_connection_address_add(perm_redis_connection_t *connection,
     struct sockaddr *sockaddr, socklen_t socklen);
@@ -73,6 +83,21 @@ ngx_int_t perm_redis_connection_pipeline_read(
 /* expires commands, and sets the timer anew for the others */
 ngx_int_t perm_redis_connection_pipeline_expire(
     perm_redis_connection_t *connection);
+
+
+/* it is ready from now on */
+void perm_redis_connection_watch_start(perm_redis_connection_t *connection);
+
+/* a replica answered ROLE.  1: it is passed over, for the reason in "error" */
+ngx_uint_t perm_redis_connection_watch_refuse(
+    perm_redis_connection_t *connection, redisReply *reply);
+
+/* no address is left.  1: the search for a master goes on */
+ngx_uint_t perm_redis_connection_watch_search(
+    perm_redis_connection_t *connection);
+
+/* the handler of its timer */
+void perm_redis_connection_watch_timer(ngx_event_t *ev);
 
 
 #endif /* _PERM_REDIS_CONNECTION_PRIV_H_INCLUDED_ */

@@ -5,6 +5,9 @@
 /* a connection that ends sooner counts as a failure */
 #define PERM_REDIS_ENDPOINT_SETTLED  1000   /* ms */
 
+/* at a replica: from one search for a master to the next */
+#define PERM_REDIS_ENDPOINT_SEARCH   1000   /* ms */
+
 /* an answer that takes longer may never come */
 #define PERM_REDIS_ENDPOINT_SLOW     100    /* ms */
 
@@ -14,6 +17,10 @@ static void perm_redis_endpoint_ready(void *data,
 static void perm_redis_endpoint_closed(void *data,
     perm_redis_connection_t *connection, const char *reason);
 static void perm_redis_endpoint_connect(perm_redis_endpoint_t *endpoint);
+static void perm_redis_endpoint_adopt(perm_redis_endpoint_t *endpoint);
+static void perm_redis_endpoint_up(perm_redis_endpoint_t *endpoint);
+static void perm_redis_endpoint_search(perm_redis_endpoint_t *endpoint);
+static void perm_redis_endpoint_search_end(perm_redis_endpoint_t *endpoint);
 static void perm_redis_endpoint_failed(perm_redis_endpoint_t *endpoint,
     const char *reason);
 static void perm_redis_endpoint_asked(void *data, redisReply *reply);
@@ -61,6 +68,8 @@ perm_redis_endpoint_create(perm_redis_conf_t *conf, perm_redis_node_t *node,
 void
 perm_redis_endpoint_destroy(perm_redis_endpoint_t *endpoint)
 {
+    perm_redis_endpoint_search_end(endpoint);
+
     if (endpoint->connection != NULL) {
         perm_redis_connection_close(endpoint->connection);
     }
@@ -82,7 +91,10 @@ perm_redis_endpoint_connect(perm_redis_endpoint_t *endpoint)
                                    endpoint->log,
                                    &perm_redis_endpoint_handlers, endpoint);
 
-    if (endpoint->connection == NULL) {
+    if (endpoint->connection != NULL) {
+        endpoint->connection->replica_ok = 1;
+
+    } else {
 
         /* memory is out; commands that are parked have a deadline */
 
@@ -98,7 +110,16 @@ perm_redis_endpoint_ready(void *data, perm_redis_connection_t *connection)
 {
     const char             *refusal;
     perm_redis_endpoint_t  *endpoint = data;
-    perm_redis_command_t   *command;
+
+    if (connection == endpoint->successor) {
+
+        /* it takes over when the commands of the former one have failed */
+
+        endpoint->state = PERM_REDIS_ENDPOINT_CONNECTING;
+        perm_redis_connection_fail(endpoint->connection,
+                                   "a master is reached again");
+        return;
+    }
 
     refusal = endpoint->handlers->accept(endpoint->data, endpoint,
                                          connection->role);
@@ -111,11 +132,24 @@ perm_redis_endpoint_ready(void *data, perm_redis_connection_t *connection)
         return;
     }
 
+    perm_redis_endpoint_up(endpoint);
+}
+
+
+static void
+perm_redis_endpoint_up(perm_redis_endpoint_t *endpoint)
+{
+    perm_redis_command_t  *command;
+
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, endpoint->log, 0,
                    "app_permission: redis %s: up", endpoint->node.label);
 
     endpoint->state = PERM_REDIS_ENDPOINT_UP;
     endpoint->since = ngx_current_msec;
+
+    if (perm_redis_endpoint_replica(endpoint)) {
+        ngx_add_timer(&endpoint->retry, PERM_REDIS_ENDPOINT_SEARCH);
+    }
 
     while ((command = perm_redis_parked_take(&endpoint->parked)) != NULL) {
 
@@ -135,20 +169,47 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
     ngx_uint_t              settled;
     perm_redis_endpoint_t  *endpoint = data;
 
+    if (connection == endpoint->successor) {
+        endpoint->successor = NULL;
+
+        if (endpoint->state == PERM_REDIS_ENDPOINT_UP) {
+            ngx_add_timer(&endpoint->retry, PERM_REDIS_ENDPOINT_SEARCH);
+        }
+
+        return;
+    }
+
+    if (endpoint->successor != NULL && endpoint->successor->ready
+        && endpoint->state == PERM_REDIS_ENDPOINT_CONNECTING)
+    {
+        perm_redis_endpoint_adopt(endpoint);
+        return;
+    }
+
+    perm_redis_endpoint_search_end(endpoint);
+
     settled = endpoint->since
               && ngx_current_msec - endpoint->since
                  >= PERM_REDIS_ENDPOINT_SETTLED;
 
     endpoint->connection = NULL;
     endpoint->since = 0;
+    endpoint->loss = PERM_REDIS_LOSS_ERROR;
 
-    if (settled) {
+    if (settled || connection->moved) {
         endpoint->failures = 0;
 
         if (endpoint->state == PERM_REDIS_ENDPOINT_UP
             && !connection->hung)
         {
             /* it may well be back at once */
+
+            if (connection->moved) {
+                endpoint->loss = PERM_REDIS_LOSS_MOVED;
+
+            } else if (connection->outstanding == connection->probing) {
+                endpoint->loss = PERM_REDIS_LOSS_IDLE;
+            }
 
             endpoint->state = PERM_REDIS_ENDPOINT_CONNECTING;
             perm_redis_endpoint_connect(endpoint);
@@ -162,12 +223,64 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
 }
 
 
+static void
+perm_redis_endpoint_adopt(perm_redis_endpoint_t *endpoint)
+{
+    const char  *refusal;
+
+    endpoint->connection = endpoint->successor;
+    endpoint->successor = NULL;
+
+    refusal = endpoint->handlers->accept(endpoint->data, endpoint,
+                                         endpoint->connection->role);
+
+    if (refusal != NULL) {
+        perm_redis_endpoint_drop(endpoint, refusal);
+        return;
+    }
+
+    perm_redis_endpoint_up(endpoint);
+}
+
+
+/* the replica serves on meanwhile */
+
+static void
+perm_redis_endpoint_search(perm_redis_endpoint_t *endpoint)
+{
+    endpoint->successor =
+        perm_redis_connection_open(endpoint->conf, &endpoint->node, NULL,
+                                   endpoint->log,
+                                   &perm_redis_endpoint_handlers, endpoint);
+
+    if (endpoint->successor == NULL) {
+        ngx_add_timer(&endpoint->retry, PERM_REDIS_ENDPOINT_SEARCH);
+    }
+}
+
+
+static void
+perm_redis_endpoint_search_end(perm_redis_endpoint_t *endpoint)
+{
+    if (endpoint->successor != NULL) {
+        perm_redis_connection_close(endpoint->successor);
+        endpoint->successor = NULL;
+    }
+
+    if (endpoint->retry.timer_set) {
+        ngx_del_timer(&endpoint->retry);
+    }
+}
+
+
 /* from the event loop: an attempt, or the connection, failed */
 
 static void
 perm_redis_endpoint_failed(perm_redis_endpoint_t *endpoint, const char *reason)
 {
     ngx_msec_t  delay;
+
+    endpoint->loss = PERM_REDIS_LOSS_ERROR;
 
     if (endpoint->state != PERM_REDIS_ENDPOINT_RETIRED) {
         endpoint->state = PERM_REDIS_ENDPOINT_DOWN;
@@ -199,6 +312,11 @@ perm_redis_endpoint_retry_handler(ngx_event_t *ev)
 
     if (endpoint->connection == NULL) {
         perm_redis_endpoint_connect(endpoint);
+
+    } else if (endpoint->successor == NULL
+               && perm_redis_endpoint_replica(endpoint))
+    {
+        perm_redis_endpoint_search(endpoint);
     }
 }
 
@@ -267,6 +385,24 @@ perm_redis_endpoint_drop(perm_redis_endpoint_t *endpoint, const char *reason)
         endpoint->state = PERM_REDIS_ENDPOINT_DOWN;
         perm_redis_connection_fail(endpoint->connection, reason);
     }
+}
+
+
+void
+perm_redis_endpoint_moved(perm_redis_endpoint_t *endpoint, const char *reason)
+{
+    if (endpoint->state == PERM_REDIS_ENDPOINT_UP) {
+        endpoint->connection->moved = 1;
+        perm_redis_connection_fail(endpoint->connection, reason);
+    }
+}
+
+
+ngx_uint_t
+perm_redis_endpoint_replica(perm_redis_endpoint_t *endpoint)
+{
+    return endpoint->state == PERM_REDIS_ENDPOINT_UP
+           && endpoint->connection->role == PERM_ROLE_REPLICA;
 }
 
 

@@ -24,6 +24,14 @@ typedef enum {
 } perm_redis_endpoint_state_t;
 
 
+typedef enum {
+    PERM_REDIS_LOSS_ERROR = 0,
+    PERM_REDIS_LOSS_IDLE,             /* nobody waited for an answer */
+    PERM_REDIS_LOSS_MOVED             /* the server is no master any more, or
+                                         its name leads elsewhere */
+} perm_redis_loss_t;
+
+
 typedef struct {
     /* NULL, or the reason why a server with this role cannot be used */
     const char  *(*accept)(void *data, perm_redis_endpoint_t *endpoint,
@@ -31,8 +39,9 @@ typedef struct {
 
     /*
      * The state changed, or an attempt failed again: "reason" then, else NULL.
-     * Never on the stack of a function below.  The endpoint may be destroyed,
-     * and is to be when it is retired.
+     * A connection that ended without harm, and is made again at once, has a
+     * "loss" of its own.  Never on the stack of a function below.  The
+     * endpoint may be destroyed, and is to be when it is retired.
      */
     void         (*changed)(void *data, perm_redis_endpoint_t *endpoint,
         const char *reason);
@@ -61,9 +70,12 @@ struct perm_redis_endpoint_s {
     void                            *data;
 
     perm_redis_connection_t         *connection;  /* or NULL */
+    perm_redis_connection_t         *successor;   /* of a replica: looks for a
+                                                     master; or NULL */
     perm_redis_parked_t              parked;
     ngx_event_t                      retry;
     ngx_uint_t                       failures;    /* since it was up */
+    perm_redis_loss_t                loss;        /* of the last reason */
     ngx_msec_t                       since;       /* it is up; 0: it is not */
 
     perm_redis_logged_t              logged;      /* by the owner */
@@ -89,6 +101,13 @@ ngx_int_t perm_redis_endpoint_send(perm_redis_endpoint_t *endpoint,
 /* closes; all commands fail, from the event loop; it is DOWN for now */
 void perm_redis_endpoint_drop(perm_redis_endpoint_t *endpoint,
     const char *reason);
+
+/* connects anew: the server is a master no more */
+void perm_redis_endpoint_moved(perm_redis_endpoint_t *endpoint,
+    const char *reason);
+
+/* is it up at a replica? */
+ngx_uint_t perm_redis_endpoint_replica(perm_redis_endpoint_t *endpoint);
 
 /* drops it if an answer is overdue, else asks for one */
 void perm_redis_endpoint_probe(perm_redis_endpoint_t *endpoint,

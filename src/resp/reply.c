@@ -124,6 +124,15 @@ perm_reply_role(const redisReply *reply, perm_role_t *role)
 }
 
 
+int
+perm_reply_role_linked(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 3
+           && perm_str_equal(perm_reply_text(reply->element[3]),
+                             perm_str("connected"));
+}
+
+
 const char *
 perm_reply_sentinel(const redisReply *reply, const char *unknown,
     perm_reply_address_t *master)

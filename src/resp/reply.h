@@ -62,6 +62,9 @@ int perm_reply_address(perm_str_t host, long long port, perm_str_t asked,
  */
 int perm_reply_role(const redisReply *reply, perm_role_t *role);
 
+/* of a replica's reply to ROLE; 1: its link to its master is up */
+int perm_reply_role_linked(const redisReply *reply);
+
 /*
  * SENTINEL get-master-addr-by-name,
  * https://redis.io/docs/latest/develop/reference/sentinel-clients/: NULL with

@@ -5,9 +5,6 @@
 /* a worker that swaps a state writes its line, so that there is one for all */
 
 
-static ngx_uint_t perm_health_all_up(perm_health_t *health);
-
-
 void
 perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
     ngx_log_t *log)
@@ -24,7 +21,7 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
     /* of two workers that come here the later one has seen both stores */
 
     for ( ;; ) {
-        all_up = perm_health_all_up(health);
+        all_up = !perm_health_any(health->down);
         before = (time_t) health->redis_since;
 
         if (health->redis_up == all_up) {
@@ -59,8 +56,8 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
 
 /* workers of a former configuration that had more of them do not count */
 
-static ngx_uint_t
-perm_health_all_up(perm_health_t *health)
+ngx_uint_t
+perm_health_any(u_char *workers)
 {
     ngx_uint_t        i, n;
     ngx_core_conf_t  *ccf;
@@ -72,12 +69,12 @@ perm_health_all_up(perm_health_t *health)
                 PERM_HEALTH_WORKERS);
 
     for (i = 0; i < n; i++) {
-        if (__atomic_load_n(&health->down[i], __ATOMIC_SEQ_CST)) {
-            return 0;
+        if (__atomic_load_n(&workers[i], __ATOMIC_SEQ_CST)) {
+            return 1;
         }
     }
 
-    return 1;
+    return 0;
 }
 
 
@@ -117,7 +114,7 @@ perm_health_log_good(char *what, ngx_uint_t level, time_t before,
         return;
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+    ngx_log_error(NGX_LOG_ERR, log, 0,
                   "app_permission: %s again after %T s", what,
                   ngx_max(ngx_time() - before, 0));
 }

@@ -45,9 +45,15 @@ void perm_health_redis(perm_health_t *health, ngx_uint_t worker,
 void perm_health_tracking(perm_health_t *health, ngx_uint_t active,
     ngx_log_t *log);
 
+/* 1: any worker has its flag set, of PERM_HEALTH_WORKERS */
+
+ngx_uint_t perm_health_any(u_char *workers);
+
+
 /*
- * Logs "what" at that level, or at "notice" that it is so again.  before: unix
- * seconds when the state before began, 0: there was none.
+ * Logs "what" at that level, or at "error", which is the level of its loss,
+ * that it is so again.  before: unix seconds when the state before began, 0:
+ * there was none.
  */
 
 void perm_health_log_good(char *what, ngx_uint_t level, time_t before,

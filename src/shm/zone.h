@@ -15,6 +15,7 @@
 #include "shm/heavy_hitters.h"
 #include "shm/history.h"
 #include "shm/lease.h"
+#include "shm/link_state.h"
 #include "shm/rate_limit.h"
 #include "shm/recorder.h"
 #include "shm/resources.h"
@@ -44,6 +45,7 @@ typedef struct {
     perm_lease_t           flushing;
     perm_lease_t           tracking;
     perm_health_t          health;
+    perm_link_state_t      link;
     perm_table_state_t     table;
     perm_history_t         history;
     perm_stats_t           stats;

@@ -123,6 +123,19 @@ perm_alerts_redis(perm_snapshot_t *s)
         return;
     }
 
+    if (s->replica) {
+        perm_alerts_add(s, PERM_ALERT_ERROR, "redis_replica",
+                        "Its answers decide as stale ones, for at most "
+                        "app_permission_cache_stale, and last accesses wait. "
+                        "A master is looked for all the time. Name the master "
+                        "in app_permission_redis, a host name together with "
+                        "resolver, or Sentinels.",
+                        "Redis has been a replica, with no master in reach, "
+                        "for %s",
+                        perm_alerts_duration(buf, s->now
+                                             - (time_t) s->replica_since));
+    }
+
     if (s->table == PERM_TABLE_NOT_LOADED) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "table_not_loaded",
                         "Redis answers, but its meta key is missing. This "

@@ -35,6 +35,8 @@ const perm_number_t  perm_numbers[] = {
     { PERM_NUMBER(FLAG, health.redis_up), "redis", "up", "redis_up",
       "1 while every worker has its link to Redis." },
     { PERM_NUMBER(PLAIN, health.redis_since), "redis", "since", NULL, NULL },
+    { PERM_NUMBER(FLAG, replica), "redis", "replica", "redis_replica",
+      "1 while some worker reaches a replica only, whose answers are stale." },
     { PERM_NUMBER(PLAIN, stats.redis.commands), "redis", "commands",
       "redis_commands_total",
       "Commands that Redis answered, errors included." },

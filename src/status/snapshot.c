@@ -41,6 +41,9 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     }
 
     s->health = zone->health;
+    s->replica = zone->link.replica;
+    s->replica_since = zone->link.since;
+    perm_link_state_error(&zone->link, &s->link_error);
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
 

@@ -2,6 +2,7 @@
 #include "sync/fetch.h"
 
 #include "core/grant_key.h"
+#include "sync/link.h"
 
 
 struct perm_fetch_s {
@@ -70,6 +71,8 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     if (fetch->redis == NULL) {
         return NULL;
     }
+
+    perm_link_watch(fetch->zone, fetch->redis);
 
     fetch->meta = perm_meta_create(conf, cycle, fetch->redis);
     if (fetch->meta == NULL) {
@@ -378,6 +381,7 @@ perm_fetch_reply(void *data, redisReply *reply)
     if (reply) {
         pending->generation.untracked =
                                     !perm_redis_client_tracked(fetch->redis);
+        pending->replica = perm_redis_client_replica(fetch->redis);
 
         if (perm_reply_error(reply, "WRONGTYPE")) {
             perm_grants_reply_log_grant(fetch->conf, &pending->tuple,
@@ -446,6 +450,16 @@ perm_fetch_finish(perm_pending_t *pending)
 
     if (pending->reply.result == PERM_FETCHED && pending->store) {
         perm_fetch_store(pending);
+    }
+
+    if (pending->replica && pending->reply.result == PERM_FETCHED) {
+
+        /* the cache decides, as long as it may */
+
+        pending->reply.result = PERM_FETCH_IMPOSSIBLE;
+        (void) ngx_cpystrn((u_char *) pending->reply.error,
+                           (u_char *) "a replica alone can be asked",
+                           PERM_GRANTS_REPLY_ERROR);
     }
 
     perm_pending_unshare(pending);
@@ -517,6 +531,7 @@ perm_fetch_due(ngx_event_t *ev)
 static void
 perm_fetch_store(perm_pending_t *pending)
 {
+    int64_t         fetched;
     perm_fetch_t   *fetch;
     perm_grants_t  *grants;
 
@@ -531,9 +546,14 @@ perm_fetch_store(perm_pending_t *pending)
         perm_fetch_unreadable(pending, pending->tuple.resource);
     }
 
+    /* a replica's data count as of when a master was reached last */
+
+    fetched = (int64_t) (pending->replica ? fetch->zone->link.master
+                                          : pending->fetched);
+
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
                      *grants, perm_decision_allows(*grants, ngx_time()),
-                     (int64_t) pending->fetched, pending->generation);
+                     fetched, pending->generation);
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, fetch->log, 0,
                    "app_permission: lookup %p cached, gateway:%L resource:%L "

@@ -639,7 +639,7 @@ perm_flush_batch_end(perm_flush_t *flush)
 
     if (flush->failed_logged && !flush->failed) {
         flush->failed_logged = 0;
-        ngx_log_error(NGX_LOG_NOTICE, flush->log, 0,
+        ngx_log_error(NGX_LOG_ERR, flush->log, 0,
                       "app_permission: Redis takes last accesses again");
     }
 

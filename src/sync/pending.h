@@ -63,6 +63,7 @@ struct perm_pending_s {
     unsigned              answered:1;  /* the grants are here */
     unsigned              checked:1;   /* so is "meta", or it does not matter */
     unsigned              again:1;     /* to be sent once more */
+    unsigned              replica:1;   /* a replica answered */
 
     ngx_event_t           timer;       /* while it is limited, and from when it
                                           is sent again until it is due */

@@ -1,0 +1,126 @@
+
+#include "shm/link_state.h"
+
+
+static void perm_link_state_copy(char *to, size_t size, const char *from);
+
+
+void
+perm_link_state_failed(perm_link_state_t *state, const char *address,
+    const char *cause)
+{
+    ngx_uint_t         same;
+    perm_link_error_t  error;
+
+    if (!perm_trylock_enter(&state->lock)) {
+
+        /* another worker writes the error that it met in this moment */
+
+        return;
+    }
+
+    error = state->error;
+
+    perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, address);
+    perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
+
+    same = !error.over
+           && ngx_strcmp(error.address, state->error.address) == 0
+           && ngx_strcmp(error.cause, state->error.cause) == 0;
+
+    if (error.over && !state->replica) {
+        state->master = ngx_current_msec;
+    }
+
+    error.last = ngx_time();
+    error.over = 0;
+
+    if (!same) {
+        error.since = error.last;
+    }
+
+    perm_trylock_write(&state->sequence);
+    state->error = error;
+    perm_trylock_written(&state->sequence);
+
+    perm_trylock_leave(&state->lock);
+}
+
+
+static void
+perm_link_state_copy(char *to, size_t size, const char *from)
+{
+    (void) ngx_cpystrn((u_char *) to, (u_char *) from, size);
+}
+
+
+void
+perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
+    ngx_uint_t replica, const char *address, ngx_log_t *log)
+{
+    time_t      before;
+    ngx_uint_t  any, over;
+
+    over = state->error.over;
+
+    /* a word: no reader sees a torn one */
+
+    state->error.over = 1;
+
+    if (worker >= PERM_HEALTH_WORKERS) {
+        return;
+    }
+
+    __atomic_store_n(&state->replicas[worker], (u_char) replica,
+                     __ATOMIC_SEQ_CST);
+
+    /* of two workers that come here the later one has seen both stores */
+
+    any = perm_health_any(state->replicas);
+
+    if (any && !state->replica && (over || state->master == 0)) {
+
+        /* no error told of the master's end before */
+
+        state->master = ngx_current_msec;
+    }
+
+    if (!ngx_atomic_cmp_set(&state->replica, !any, any)) {
+        return;
+    }
+
+    before = (time_t) state->since;
+    state->since = ngx_time();
+
+    if (any) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: Redis %s says that it is a replica, "
+                      "and no master is reached: its answers decide as stale "
+                      "ones, for \"app_permission_cache_stale\" at most, and "
+                      "last accesses are kept.  Name the master in "
+                      "\"app_permission_redis\"; a host name is followed with "
+                      "\"resolver\" in the http block, Sentinels with "
+                      "\"redis+sentinel://\"", address);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: Redis %s is a master: no replica is "
+                      "asked any more, after %T s", address,
+                      ngx_max(ngx_time() - before, 0));
+    }
+}
+
+
+void
+perm_link_state_error(perm_link_state_t *state, perm_link_error_t *error)
+{
+    if (perm_trylock_read(error, &state->error, sizeof(perm_link_error_t),
+                          &state->sequence)
+        != NGX_OK)
+    {
+        ngx_memzero(error, sizeof(perm_link_error_t));
+    }
+
+    error->address[PERM_LINK_ADDRESS_MAX - 1] = '\0';
+    error->cause[PERM_LINK_CAUSE_MAX - 1] = '\0';
+}
