@@ -22,14 +22,14 @@ subtest 'export, and back' => sub {
     my ($out, $err) = $t->cli_is(0, 'export', 'export');
     is sorted($out), join("\n", sort +(
         '{"gateway":"g","resource":"r1","app":"a","expires":1800000000}',
-        '{"gateway":"g","resource":null,"app":"a","expires":1800000000,"type":"apply","x":{"a": 1.10}}',
+        '{"gateway":"g","app":"a","expires":1800000000,"type":"apply","x":{"a": 1.10}}',
         '{"gateway":"g","resource":"r2","app":"b","expires":5,"note":"\u0000\"\\\\"}',
         '{"gateway":"g","resource":"r3","app":"b","expires":6,"n":"a\"\n\r","m":[1e400 ,0.1]}')),
         'lines, with all members, never more than one a grant';
     like $err, qr/field "bad": unreadable/, 'what is unreadable is named';
-    like $err, qr/: 1 grants have members named "gateway".*left out$/m,
+    like $err, qr/: 1 grant has members named "gateway".*left out$/m,
         'and what a line cannot have';
-    like $err, qr/: exported 4 grants, skipped 1 unreadable ones$/m, 'counted';
+    like $err, qr/: exported 4 grants, skipped 1 that cannot be read$/m, 'counted';
 
     my $file = "$dir/table.jsonl";
     spew($file, 'old');
@@ -66,7 +66,7 @@ subtest 'types that are none' => sub {
     my ($out, $err) = $t->cli_is(1, 'a grant that import would not take: 1',
         'export');
     like $err, qr/field "r4": .*skipped/, 'it is named';
-    like $err, qr/: 1 grants are not in the output .*\n.* skipped 0 unreadable/,
+    like $err, qr/: 1 grant is not in the output.*\n.* skipped 0 that cannot/,
         'and not said to be unreadable';
     is sorted($out), join("\n",
         '{"gateway":"g","resource":"r1","app":"a","expires":5,"n":1}',

@@ -32,7 +32,7 @@ sub counts { return { grants => 0, new => 0, changed => 0, unchanged => 0,
 subtest 'good lines' => sub {
     my ($out, $err) = import_is(0, 'import', <<'EOT');
 {"gateway":"g","resource":"r1","app":"a","expires":1800000000,"type":"apply"}
-{"gateway":"g","resource":null,"app":"a","expires":1800000000.5}
+{"gateway":"g","app":"a","expires":1800000000.5}
 {"app":"b","gateway":"g","expires":"2027-01-15T08:00:00Z","type":null}
 
   { "gateway" : "g" , "resource" : "\u0072\u0032" , "app" : "a" , "expires" : 1.8e9 , "ticket" : [ 1, 12345678901234567890 ] }
@@ -41,7 +41,7 @@ subtest 'good lines' => sub {
 EOT
     like $err, qr/imported 6 grants: .* 0 lines refused/, 'says how many';
     is $redis->value('g', 'r1', 'a'), '{"expires":1800000000,"type":"apply"}', 'a grant';
-    is $redis->value('g', undef, 'a'), '{"expires":1800000001}', 'null: the gateway';
+    is $redis->value('g', undef, 'a'), '{"expires":1800000001}', 'the gateway';
     is $redis->value('g', undef, 'b'), '{"expires":1800000000}', 'none: the gateway';
     is $redis->value('g', 'r2', 'a'),
         '{"expires":1800000000,"ticket":[ 1, 12345678901234567890 ]}',
@@ -112,6 +112,14 @@ subtest 'bad lines' => sub {
         '{"gateway":"g","resource":"-","app":"a","expires":1}',
         '{"gateway":"g","resource":"","app":"a","expires":1}',
         '{"gateway":"g","resource":7,"app":"a","expires":1}',
+        '{"gateway":"g","resource":null,"app":"a","expires":1}',
+        '{"gateway":"g","resource":"*","app":"a","expires":1}',
+        '{"gateway_name":"g","resource_name":null,"bk_app_code":"a","expires":1}',
+        '{"gateway_name":"g","resource_name":"-","bk_app_code":"a","expires":1}',
+        '{"gateway_name":"g","bk_app_code":"a","expires":1}',
+        '{"gateway_name":"g","resource_name":"r","resource":"s","bk_app_code":"a","expires":1}',
+        '{"gateway_name":"g","resource_name":"r","app":"a","expires":1}',
+        '{"gateway":"g","app":"a","expires":1800000000000}',
         '{"gateway":"g","app":"a","app":"b","expires":1}',
         '{"gateway":"g","app":"a","expires":1,"type":7}',
         '{"gateway":"' . 'g' x 65 . '","app":"a","expires":1}',
@@ -120,6 +128,7 @@ subtest 'bad lines' => sub {
         '{"gateway":"g","app":"a","expires":1,' . join(',', map { "\"m$_\":1" }
             1 .. 70) . '}',
         '{"gateway":"g","app":"a","x":"' . 'x' x 1100000 . '","expires":1}',
+        '{"gateway":"g","app":"a","x":"' . 'x' x 65536 . '","expires":1}',
     );
     $redis->empty;
 
@@ -127,17 +136,22 @@ subtest 'bad lines' => sub {
     my ($out, $err) = import_is(1, 'bad lines: 1', join '', map {
         sprintf("$good\n", $_) . "$bad[$_]\n" } 0 .. $#bad);
 
-    is_deeply [$err =~ /^app-permission: line (\d+): /mg],
-        [map { 2 * $_ + 2 } 0 .. $#bad], 'each named by its number';
+    is_deeply [$err =~ /^app-permission: standard input: line (\d+), column \d+: .*: refused$/mg],
+        [map { 2 * $_ + 2 } 0 .. 19], 'the first twenty are named by number';
+    my ($more) = $err =~ /: (\d+) lines more refused, by kind:$/m;
+    is $more, @bad - 20, '... and the others counted';
+    my $sum = 0;
+    $sum += $_ for $err =~ /^app-permission: +(\d+)  \S/mg;
+    is $sum, $more, '... by kind';
     is $redis->cmd('DBSIZE'), @bad + 1, 'the rest is done';
     is meta(), '1', 'and the table loaded';
 
     ($out, $err) = import_is(1, 'a bad line without its end', $bad[0]);
-    like $err, qr/line 1: not a JSON object: refused/, 'is refused as well';
+    like $err, qr/line 1, column 1: not a JSON object: refused/, 'is refused as well';
 
     ($out, $err) = import_is(1, 'a byte order mark',
                              "\xef\xbb\xbf" . sprintf("$good\n", 1) x 2);
-    like $err, qr/line 1: a byte order mark .*\n.*imported 1 grants/,
+    like $err, qr/line 1, column 1: a byte order mark .*\n.*imported 1 grant:/,
         'is named, and spoils its line only';
 };
 
@@ -168,9 +182,9 @@ subtest 'a key of another type spoils its own line only' => sub {
     $redis->cmd('SET', key('grants', 'odd', 'g'), 'x');
     my ($out, $err) = import_is(1, 'a key of another type: 1', join '', map {
         qq({"gateway":"g","app":"$_","expires":1}\n) } qw(a odd b));
-    like $err, qr/\{g:odd\}" is of another type.*\n.*line 2: refused/,
+    like $err, qr/\{g:odd\}" is of another type.*\n.*line 2: its key is of another type: refused/,
         'its line is named';
-    like $err, qr/imported 2 grants: 2 new.* 1 lines refused/, 'the rest is done';
+    like $err, qr/imported 2 grants: 2 new.* 1 line refused/, 'the rest is done';
 };
 
 
@@ -214,7 +228,8 @@ subtest 'replace' => sub {
     # a reader looks all the time at grants that are in both
 
     spew("$dir/new.jsonl", lines_of(1001, 3000));
-    my $run = $t->cli_begin('import', '--replace', "$dir/new.jsonl");
+    my $run = $t->cli_begin('import', '--replace', '--max-removals', '100%',
+                            "$dir/new.jsonl");
     my ($rounds, $missing, $client) = (0, 0, $redis->connect);
     do {
         my @got = $client->pipeline(map { ['HGET',
@@ -282,7 +297,7 @@ subtest 'Redis fails half-way' => sub {
     $fake->rules({ match => qr/^HDEL \S+ 2$/, close => 1 });
     ($out, $err) = import_is(3, 'while grants are removed: 3',
         lines_of(1, 2048), '--replace', { redis => $fake->url });
-    like $err, qr/all lines to 2048 are done, 1 grants were removed/,
+    like $err, qr/all lines to 2048 are done, 1 grant was removed/,
         'says how many were';
     $redis->cmd('DEL', key('grants', 'a', 'old'));
 

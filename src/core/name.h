@@ -58,6 +58,15 @@ typedef struct {
 #define PERM_TUPLE_MAX  (PERM_GATEWAY_MAX + PERM_RESOURCE_MAX + PERM_APP_MAX)
 
 
+/* what a name has to be, for messages */
+
+#define PERM_NAME_BYTES     "A-Z a-z 0-9 . _ ~ @ / + -"
+#define PERM_NAME_GATEWAY   "not 1 to 64 bytes of " PERM_NAME_BYTES
+#define PERM_NAME_RESOURCE  "not 1 to 256 bytes of " PERM_NAME_BYTES          \
+                            ", nor may it be \"-\" alone"
+#define PERM_NAME_APP       "not 1 to 128 bytes of " PERM_NAME_BYTES
+
+
 /*
  * Each returns 1 for a valid name and 0 for any other: 1 to PERM_*_MAX bytes
  * of A-Z a-z 0-9 . _ ~ @ / + -.  These bytes need no escaping in a Redis key,

@@ -49,14 +49,15 @@ const perm_command_t  perm_export_command = {
     "Writes a line for each grant, as import takes them, to FILE or to\n"
     "standard output:\n"
     "\n"
-    "  {\"gateway\":\"g\",\"resource\":null,\"app\":\"a\","
+    "  {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
     "\"expires\":1800000000,\n"
     "   \"type\":\"apply\"}\n"
     "\n"
-    "(on one line) with every other member of the value in Redis. FILE\n"
-    "appears when all of it is written. Unreadable values are named and\n"
-    "left out, and so is what a line cannot hold; the exit status is then 1\n"
-    "if a readable grant is missing.",
+    "(on one line), without \"resource\" for the whole gateway, and with\n"
+    "every other member of the value in Redis. FILE appears when all of it\n"
+    "is written. Unreadable values are named and left out, and so is what a\n"
+    "line cannot hold; the exit status is then 1 if a readable grant is\n"
+    "missing.",
     export_options, 1, run_export
 };
 
@@ -79,27 +80,29 @@ run_export(perm_cli_t *cli)
 
     if (perm_walk_interrupted) {
         remove_temporary(&export);
-        perm_output_warn("interrupted after %llu grants; no file was written",
-                         export.written);
+        perm_output_warn("interrupted after %s; no file was written",
+                         perm_output_count(export.written, "grant"));
         return PERM_EXIT_NO;
     }
 
     commit(&export);
 
     if (export.cut) {
-        perm_output_warn("%llu grants have members named \"gateway\", "
-                         "\"resource\" or \"app\", which a line cannot have: "
-                         "they are left out", export.cut);
+        perm_output_warn("%s members named \"gateway\", \"resource\" or "
+                         "\"app\", which a line cannot have: they are left "
+                         "out", perm_output_plural(export.cut, "grant has",
+                                                   "grants have"));
     }
 
     if (export.skipped) {
-        perm_output_warn("%llu grants are not in the output as they are too "
-                         "long for a line; \"import --replace\" of it would "
-                         "remove them", export.skipped);
+        perm_output_warn("%s not in the output, too long for a line: \"import "
+                         "--replace\" of it would remove them",
+                         perm_output_plural(export.skipped, "grant is",
+                                            "grants are"));
     }
 
-    perm_output_warn("exported %llu grants, skipped %llu unreadable ones",
-                     export.written, unreadable);
+    perm_output_warn("exported %s, skipped %llu that cannot be read",
+                     perm_output_count(export.written, "grant"), unreadable);
 
     return export.skipped ? PERM_EXIT_NO
                           : perm_table_found(&cli->table,

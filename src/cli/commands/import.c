@@ -6,54 +6,56 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <openssl/evp.h>
 
 #include "cli/commands/command.h"
+#include "cli/table/bad_lines.h"
 #include "cli/table/batch.h"
+#include "cli/table/grant_file.h"
+#include "cli/table/grant_set.h"
 #include "cli/util/alloc.h"
+#include "core/grant.h"
 
 
-#define FINGERPRINT_SIZE  16   /* bytes of SHA-256 that stand for a grant */
-
-
-typedef struct {
-    unsigned char          bytes[FINGERPRINT_SIZE];
-} perm_fingerprint_t;
+#define REMOVALS_PERCENT  20    /* of --max-removals, when it is absent */
+#define REMOVALS_LEAST    100
 
 
 typedef struct {
     perm_cli_t            *cli;
-    FILE                  *file;
-    perm_count_t           size;        /* of the file, or 0 */
-    perm_count_t           offset;      /* bytes read */
-    perm_count_t           number;      /* of the line, from 1 */
-    perm_count_t           settled;     /* lines done for good */
+    perm_grant_file_t     *file;
+    perm_grant_item_t      item;
+    perm_bad_lines_t       bad;
+    perm_count_t           settled;     /* the line until which all is done */
     perm_count_t           good;        /* lines */
-    perm_count_t           bad;
     perm_count_t           compared;    /* grants of the table */
+    perm_count_t           absent;      /* of them: not in the file */
+    perm_count_t           before;      /* grants before the import */
     perm_count_t           removed;
+    perm_count_t           removals;    /* that may be */
+    int                    cut;         /* the file is not whole */
     perm_batch_counts_t    counts;
+    perm_batch_conf_t      conf;
     perm_batch_t          *batch;
-    perm_fingerprint_t    *grants;      /* of the file, with --replace */
-    size_t                 ngrants;
-    size_t                 room;        /* for grants */
-    char                   line[PERM_LINE_MAX + 1];
+    perm_grant_set_t      *grants;      /* of the file */
 } perm_import_t;
 
 
 static perm_exit_t run_import(perm_cli_t *cli);
-static void open_file(perm_import_t *import, const char *name);
-static void take_lines(perm_import_t *import);
-static int read_line(perm_import_t *import, size_t *len);
-static void take_line(perm_import_t *import, perm_str_t text);
-static void refuse_line(perm_import_t *import, const char *wrong);
+static void take_items(perm_import_t *import);
+static void take_item(perm_import_t *import);
+static void refuse_item(perm_import_t *import,
+    const perm_grant_line_error_t *error);
+static void refuse_written(void *data, perm_count_t number, const char *wrong);
+static void print_changed(void *data, const perm_tuple_t *grant,
+    perm_str_t old, perm_str_t value);
 static void write_batch(perm_import_t *import, perm_count_t last);
 static perm_exit_t finish(perm_import_t *import);
+static void report_repeats(perm_import_t *import);
+static int replace(perm_import_t *import);
+static void count_absent(perm_import_t *import, unsigned flags);
+static void refuse_removals(const perm_import_t *import);
+static void count_rows(void *data, perm_row_t *rows, size_t n);
 static void remove_rows(void *data, perm_row_t *rows, size_t n);
-static perm_fingerprint_t fingerprint(const perm_tuple_t *grant);
-static int compare(const void *a, const void *b);
 static void warn_stopped(void *data);
 static void report(const perm_import_t *import);
 
@@ -61,8 +63,14 @@ static void report(const perm_import_t *import);
 static const perm_option_t  import_options[] = {
     { "--replace", NULL, "remove every grant that is not in the file",
       PERM_OPTION(FLAG, replace) },
+    { "--max-bad", "N", "remove none when more lines were refused, 0",
+      PERM_OPTION(NUMBER, max_bad) },
+    { "--max-removals", "N|P%", "remove none when more would go, 20% and at "
+      "least 100", PERM_OPTION(LIMIT, max_removals) },
     { "--allow-empty", NULL, "take a file without a grant for a table without "
       "one", PERM_OPTION(FLAG, allow_empty) },
+    { "--dry-run", NULL, "write nothing, and say what would be",
+      PERM_OPTION(FLAG, dry_run) },
     PERM_OPTION_END
 };
 
@@ -76,13 +84,16 @@ const perm_command_t  perm_import_command = {
     "\"expires\":1800000000,\n"
     "   \"type\":\"apply\"}\n"
     "\n"
-    "(on one line). Without \"resource\", or with null, it is for the whole\n"
-    "gateway; \"expires\" may be RFC 3339 in a string; \"type\" may be\n"
-    "absent; any other member is kept with the grant. A bad line is\n"
-    "reported with its number and refused, and the rest is done; the exit\n"
-    "status is then 1. With --replace, when every line was good, the\n"
-    "grants that are not in the file are removed after all of it is\n"
-    "written.",
+    "(on one line). Without \"resource\" it is for the whole gateway; null is\n"
+    "refused. \"expires\" may be a date or RFC 3339 in a string; \"type\" may "
+    "be\n"
+    "absent; any other member is kept with the grant. The JSON array that\n"
+    "the dashboard of the BlueKing gateway exports is taken, too. A bad\n"
+    "line is reported with its number and refused, and the rest is done;\n"
+    "the exit status is then 1. With --replace the grants that are not in\n"
+    "the file are removed after all of it is written. With --dry-run and\n"
+    "--json there is a line for each grant that would be added, changed or\n"
+    "removed.",
     import_options, 1, run_import
 };
 
@@ -97,13 +108,24 @@ run_import(perm_cli_t *cli)
     memset(import, 0, sizeof(perm_import_t));
     import->cli = cli;
 
-    open_file(import, cli->args.file);
-    import->batch = perm_batch_new();
+    import->conf.dry_run = cli->args.dry_run;
+    import->conf.data = import;
+    import->conf.refused = refuse_written;
+
+    if (cli->args.dry_run && cli->args.json) {
+        import->conf.changed = print_changed;
+    }
+
+    import->file = perm_grant_file_open(cli->args.file);
+    import->bad.file = import->file->name;
+    import->batch = perm_batch_new(&import->conf);
+    import->grants = perm_grant_set_new();
 
     perm_walk_catch_interrupt();
     perm_output_at_fatal(warn_stopped, import);
 
-    take_lines(import);
+    take_items(import);
+    perm_bad_lines_report(&import->bad);
 
     if (perm_walk_interrupted) {
         warn_stopped(import);
@@ -116,8 +138,9 @@ run_import(perm_cli_t *cli)
     perm_output_at_fatal(NULL, NULL);
     report(import);
 
+    perm_grant_set_free(import->grants);
+    perm_grant_file_close(import->file);
     free(import->batch);
-    free(import->grants);
     free(import);
 
     return status;
@@ -125,135 +148,102 @@ run_import(perm_cli_t *cli)
 
 
 static void
-open_file(perm_import_t *import, const char *name)
+take_items(perm_import_t *import)
 {
-    struct stat  st;
+    perm_grant_line_error_t  error;
 
-    import->file = (name == NULL || strcmp(name, "-") == 0)
-                   ? stdin : fopen(name, "re");
+    while (perm_grant_file_next(import->file, &import->item)) {
 
-    if (import->file == NULL) {
-        perm_output_fatal(PERM_EXIT_USAGE, "cannot open \"%s\": %m",
-                          perm_output_safe_text(name));
-    }
-
-    if (fstat(fileno(import->file), &st) != 0) {
-        return;
-    }
-
-    if (S_ISDIR(st.st_mode)) {
-        perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" is a directory",
-                          name ? perm_output_safe_text(name)
-                               : "standard input");
-    }
-
-    if (S_ISREG(st.st_mode)) {
-        import->size = (perm_count_t) st.st_size;
-    }
-}
-
-
-static void
-take_lines(perm_import_t *import)
-{
-    size_t      len;
-    perm_str_t  line;
-
-    while (!perm_walk_interrupted && read_line(import, &len)) {
-
-        if (len > PERM_LINE_MAX) {
-            refuse_line(import, "longer than 1 MiB");
+        if (import->item.wrong == NULL) {
+            take_item(import);
             continue;
         }
 
-        line.data = import->line;
-        line.len = len;
-        import->line[len] = '\0';
-
-        if (strspn(line.data, " \t\r") != len) {
-            take_line(import, line);
-        }
+        memset(&error, 0, sizeof(error));
+        error.wrong = import->item.wrong;
+        refuse_item(import, &error);
     }
 
-    write_batch(import, import->number);
-}
-
-
-/*
- * Reads the next line, and at most PERM_LINE_MAX bytes of it into
- * import->line; *len is its length.  Returns 0 at the end of the file and
- * after an interrupt.
- */
-
-static int
-read_line(perm_import_t *import, size_t *len)
-{
-    int  c;
-
-    *len = 0;
-
-    while ((c = getc_unlocked(import->file)) != EOF && c != '\n') {
-        if (*len < PERM_LINE_MAX) {
-            import->line[*len] = (char) c;
-        }
-
-        (*len)++;
-    }
-
-    if (c == EOF && ferror(import->file)) {
-        if (!perm_walk_interrupted) {
-            perm_output_fatal(PERM_EXIT_NO, "cannot read the file: %m");
-        }
-
-        return 0;
-    }
-
-    if (c == EOF && *len == 0) {
-        return 0;
-    }
-
-    import->offset += *len + 1;
-    import->number++;
-
-    return 1;
+    write_batch(import, import->item.line);
 }
 
 
 static void
-take_line(perm_import_t *import, perm_str_t text)
+take_item(perm_import_t *import)
 {
-    const char         *wrong;
-    perm_grant_line_t   line;
+    perm_grant_line_t         line;
+    const perm_grant_item_t  *item;
+    perm_grant_line_error_t   error;
 
-    wrong = perm_grant_line_parse(text, &line);
+    item = &import->item;
 
-    if (wrong != NULL) {
-        refuse_line(import, wrong);
+    if (perm_grant_line_parse(item->text, &line, &error) != 0) {
+        refuse_item(import, &error);
         return;
     }
 
     import->good++;
 
     while (!perm_batch_add(&import->cli->table, import->batch, &line,
-                           import->number))
+                           item->line))
     {
-        write_batch(import, import->number - 1);
+        write_batch(import, item->line - 1);
     }
 
-    if (import->cli->args.replace) {
-        import->grants = perm_alloc_room(import->grants, &import->room,
-                                         import->ngrants + 1,
-                                         sizeof(perm_fingerprint_t));
-        import->grants[import->ngrants++] = fingerprint(&line.tuple);
+    perm_grant_set_add(import->grants, &line.tuple, line.expires, item->line);
+}
+
+
+/* the place of the error is in the text of the item, which may have lines */
+
+static void
+refuse_item(perm_import_t *import, const perm_grant_line_error_t *error)
+{
+    size_t                    i, column;
+    perm_count_t              line;
+    const perm_grant_item_t  *item;
+
+    item = &import->item;
+    line = item->line;
+    column = item->column;
+
+    for (i = 0; i < error->at; i++, column++) {
+        if (item->text.data[i] == '\n') {
+            line++;
+            column = 0;
+        }
     }
+
+    import->cut |= import->file->open;
+    perm_bad_lines_add(&import->bad, line, column, error);
 }
 
 
 static void
-refuse_line(perm_import_t *import, const char *wrong)
+refuse_written(void *data, perm_count_t number, const char *wrong)
 {
-    import->bad++;
-    perm_output_warn("line %llu: %s: refused", import->number, wrong);
+    perm_import_t            *import = data;
+    perm_grant_line_error_t   error;
+
+    memset(&error, 0, sizeof(error));
+    error.wrong = wrong;
+
+    import->good--;
+    perm_bad_lines_add(&import->bad, number, 0, &error);
+}
+
+
+static void
+print_changed(void *data, const perm_tuple_t *grant, perm_str_t old,
+    perm_str_t value)
+{
+    (void) data;
+
+    perm_output_json(stdout, "{'result':%s,%g,'expires':%n",
+                     old.data ? "changed" : "new", grant,
+                     perm_grant_expires(value));
+    perm_output_json(stdout, old.data ? ",'was':%n}\n" : "}\n",
+                     old.data ? perm_grant_expires(old) : 0);
 }
 
 
@@ -262,15 +252,15 @@ refuse_line(perm_import_t *import, const char *wrong)
 static void
 write_batch(perm_import_t *import, perm_count_t last)
 {
+    perm_grant_file_t  *file;
+
+    file = import->file;
     perm_batch_write(&import->cli->table, import->batch, &import->counts);
 
-    import->good -= import->counts.refused;
-    import->bad += import->counts.refused;
-    import->counts.refused = 0;
-
     import->settled = last;
-    perm_output_progress("imported", last, import->offset
-                         ? (double) last * import->size / import->offset : 0);
+    perm_output_progress("imported", import->good, file->offset
+                         ? (double) import->good * file->size / file->offset
+                         : 0);
 }
 
 
@@ -279,9 +269,12 @@ write_batch(perm_import_t *import, perm_count_t last)
 static perm_exit_t
 finish(perm_import_t *import)
 {
+    int                 done;
+    perm_table_t       *table;
     const perm_args_t  *args;
 
     args = &import->cli->args;
+    table = &import->cli->table;
 
     if (import->good == 0 && !args->allow_empty) {
         perm_output_warn("the file holds no grant: nothing was done; "
@@ -289,43 +282,192 @@ finish(perm_import_t *import)
         return PERM_EXIT_NO;
     }
 
-    if (args->replace && import->bad) {
-        perm_output_warn("nothing was removed, as lines were refused");
+    report_repeats(import);
+    done = args->replace ? replace(import) : 1;
 
-    } else if (args->replace) {
-        if (import->ngrants) {
-            qsort(import->grants, import->ngrants, sizeof(perm_fingerprint_t),
-                  compare);
-        }
+    if (table->loaded || perm_walk_interrupted) {
+        /* it is, or stays as it is */
 
-        (void) perm_walk(&import->cli->table,
-                         PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
-                         remove_rows, import);
+    } else if (import->cut) {
+        perm_output_warn("the table is not marked as loaded: the file ends "
+                         "within a line, so that grants may be missing");
+        done = 0;
+
+    } else if (args->dry_run) {
+        perm_output_warn("the table would be marked as loaded");
+
+    } else {
+        perm_table_mark(table);
     }
 
-    if (!perm_walk_interrupted && !import->cli->table.loaded) {
-        perm_table_mark(&import->cli->table);
-    }
-
-    return import->bad ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return (import->bad.n || !done) ? PERM_EXIT_NO : PERM_EXIT_DONE;
 }
 
 
 static void
+report_repeats(perm_import_t *import)
+{
+    perm_grant_set_repeats_t  repeats;
+
+    perm_grant_set_sort(import->grants, &repeats);
+
+    if (repeats.other_ends) {
+        perm_output_warn("%s: %s a grant of an earlier line with another end, "
+                         "as line %u does that of line %u: the last one counts",
+                         perm_output_safe_text(import->file->name),
+                         perm_output_plural(repeats.other_ends, "line repeats",
+                                            "lines repeat"),
+                         repeats.second, repeats.first);
+    }
+}
+
+
+/* 0: it refuses to */
+
+static int
+replace(perm_import_t *import)
+{
+    perm_table_t  *table;
+
+    table = &import->cli->table;
+
+    if (import->cut) {
+        perm_output_warn("nothing was removed: the file ends within a line, so "
+                         "that grants may be missing");
+        return 0;
+    }
+
+    if (import->bad.n > (perm_count_t) import->cli->args.max_bad) {
+        perm_output_warn("nothing was removed, as %s refused, and --max-bad is "
+                         "%lld", perm_output_plural(import->bad.n, "line was",
+                                                    "lines were"),
+                         (long long) import->cli->args.max_bad);
+        return 0;
+    }
+
+    /* grants that come twice may only make it too careful: look again then */
+
+    count_absent(import, import->conf.changed ? 0 : PERM_WALK_REPEATS);
+
+    if (import->absent > import->removals && import->conf.changed == NULL) {
+        count_absent(import, 0);
+    }
+
+    if (perm_walk_interrupted) {
+        return 1;
+    }
+
+    if (import->absent > import->removals) {
+        refuse_removals(import);
+        return 0;
+    }
+
+    if (!import->conf.dry_run) {
+        import->compared = 0;
+        (void) perm_walk(table, PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
+                         remove_rows, import);
+    }
+
+    return 1;
+}
+
+
+/* ... and how many of them may go: a share of the grants before the import */
+
+static void
+count_absent(perm_import_t *import, unsigned flags)
+{
+    perm_count_t         least, percent;
+    const perm_limit_t  *limit;
+
+    import->compared = 0;
+    import->absent = 0;
+
+    (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE | flags, NULL,
+                     count_rows, import);
+
+    import->before = import->compared;
+
+    if (!import->conf.dry_run && import->before > import->counts.added) {
+        import->before -= import->counts.added;
+    }
+
+    limit = &import->cli->args.max_removals;
+    least = (limit->n < 0) ? REMOVALS_LEAST : 0;
+    percent = (limit->n < 0) ? REMOVALS_PERCENT : (perm_count_t) limit->n;
+
+    import->removals = (limit->n >= 0 && !limit->percent)
+                       ? (perm_count_t) limit->n
+                       : import->before * percent / 100;
+
+    if (import->removals < least) {
+        import->removals = least;
+    }
+}
+
+
+static void
+refuse_removals(const perm_import_t *import)
+{
+    char                 allowed[64];
+    const perm_limit_t  *limit;
+
+    limit = &import->cli->args.max_removals;
+
+    snprintf(allowed, sizeof(allowed), limit->n < 0
+             ? "20 %% and at least 100" : limit->percent ? "%lld %%" : "%lld",
+             (long long) limit->n);
+
+    perm_output_warn("nothing was removed: %llu of %s would go, and "
+                     "--max-removals allows %s; is the file whole?",
+                     import->absent, perm_output_count(import->before, "grant"),
+                     allowed);
+}
+
+
+static void
+count_rows(void *data, perm_row_t *rows, size_t n)
+{
+    size_t          i;
+    perm_import_t  *import = data;
+
+    for (i = 0; i < n; i++) {
+
+        if (perm_grant_set_has(import->grants, &rows[i].tuple)) {
+            continue;
+        }
+
+        import->absent++;
+
+        if (import->conf.changed != NULL) {
+            perm_output_json(stdout, "{'result':'removed',%g,'was':%n}\n",
+                             &rows[i].tuple, rows[i].grant.expires);
+        }
+    }
+
+    import->compared += n;
+    perm_output_progress("compared", import->compared, 0);
+}
+
+
+/* grants may have come since they were counted: the limit holds for them */
+
+static void
 remove_rows(void *data, perm_row_t *rows, size_t n)
 {
-    size_t               i;
-    perm_import_t       *import = data;
-    perm_table_t        *table = &import->cli->table;
-    perm_fingerprint_t   wanted;
+    size_t          i;
+    perm_count_t    sent;
+    perm_import_t  *import = data;
+    perm_table_t   *table = &import->cli->table;
+
+    sent = import->removed;
 
     for (i = 0; i < n && !perm_walk_interrupted; i++) {
-        wanted = fingerprint(&rows[i].tuple);
 
-        if (import->ngrants == 0
-            || bsearch(&wanted, import->grants, import->ngrants,
-                       sizeof(perm_fingerprint_t), compare) == NULL)
+        if (sent < import->removals
+            && !perm_grant_set_has(import->grants, &rows[i].tuple))
         {
+            sent++;
             perm_client_command(table->client, "HDEL %k %b", rows[i].key,
                                 rows[i].field);
             perm_client_send(table->client, NULL, 0, perm_table_count,
@@ -340,68 +482,43 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
 }
 
 
-/* of the names with a NUL between them, as no name holds one */
-
-static perm_fingerprint_t
-fingerprint(const perm_tuple_t *grant)
-{
-    char                text[PERM_TUPLE_MAX + 3];
-    size_t              len;
-    unsigned char       digest[EVP_MAX_MD_SIZE];
-    perm_fingerprint_t  print;
-
-    len = (size_t) snprintf(text, sizeof(text), "%.*s%c%.*s%c%.*s",
-                            (int) grant->gateway.len, grant->gateway.data, 0,
-                            (int) grant->app.len, grant->app.data, 0,
-                            (int) grant->resource.len, grant->resource.data);
-
-    if (EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL) != 1) {
-        perm_output_fatal(PERM_EXIT_NO, "OpenSSL cannot compute SHA-256");
-    }
-
-    memcpy(print.bytes, digest, FINGERPRINT_SIZE);
-
-    return print;
-}
-
-
-static int
-compare(const void *a, const void *b)
-{
-    return memcmp(a, b, FINGERPRINT_SIZE);
-}
-
-
 static void
 warn_stopped(void *data)
 {
-    char                  removed[64];
     const perm_import_t  *import = data;
 
-    snprintf(removed, sizeof(removed), "%llu grants were", import->removed);
     perm_output_warn("the import stopped: all lines to %llu are done, %s "
                      "removed; it can be run again", import->settled,
-                     import->removed ? removed : "nothing was");
+                     import->removed
+                     ? perm_output_plural(import->removed, "grant was",
+                                          "grants were") : "nothing was");
 }
 
 
 static void
 report(const perm_import_t *import)
 {
+    perm_count_t                removed;
     const perm_batch_counts_t  *counts;
 
     counts = &import->counts;
+    removed = import->conf.dry_run && import->removals >= import->absent
+              ? import->absent : import->removed;
 
-    perm_output_warn("%simported %llu grants: %llu new, %llu changed, %llu as "
-                     "they were; %llu lines refused, %llu grants removed",
+    perm_output_warn("%s%s%s: %llu new, %llu changed, %llu as they were; %s "
+                     "refused, %s removed",
                      perm_walk_interrupted ? "interrupted: " : "",
-                     import->good, counts->added, counts->changed,
-                     counts->unchanged, import->bad, import->removed);
+                     import->conf.dry_run ? "dry run, nothing was written: "
+                                          : "imported ",
+                     perm_output_count(import->good, "grant"), counts->added,
+                     counts->changed, counts->unchanged,
+                     perm_output_count(import->bad.n, "line"),
+                     perm_output_count(removed, "grant"));
 
     if (import->cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'new':%n,'changed':%n,"
                          "'unchanged':%n,'refused':%n,'removed':%n}\n",
                          import->good, counts->added, counts->changed,
-                         counts->unchanged, import->bad, import->removed);
+                         counts->unchanged, import->bad.n, removed);
     }
 }

@@ -32,10 +32,12 @@ struct perm_batch_item_s {
     redisReply         *old;
     char               *value;
     perm_count_t        written;
+    int                 too_long;  /* the new value would be */
 };
 
 
 struct perm_batch_s {
+    const perm_batch_conf_t *conf;
     size_t             n;
     size_t             used;
     perm_batch_item_t  items[GRANTS];
@@ -47,15 +49,25 @@ struct perm_batch_s {
 static perm_str_t put(perm_batch_t *batch, perm_str_t text);
 static void link_item(perm_batch_t *batch, perm_batch_item_t *item);
 static uint32_t hash(uint32_t value, perm_str_t text);
-static void write_item(perm_table_t *table, perm_batch_item_t *item,
-    perm_batch_counts_t *counts);
+static void write_item(perm_table_t *table, perm_batch_t *batch,
+    perm_batch_item_t *item, perm_batch_counts_t *counts);
+static void write_again(perm_table_t *table, perm_batch_t *batch,
+    perm_batch_item_t *item, perm_batch_counts_t *counts);
+static void tell_changed(const perm_table_t *table,
+    const perm_batch_conf_t *conf, const perm_batch_item_t *item,
+    perm_str_t old);
 static char *new_value(void *data, perm_str_t old);
 
 
 perm_batch_t *
-perm_batch_new(void)
+perm_batch_new(const perm_batch_conf_t *conf)
 {
-    return perm_alloc_check(calloc(1, sizeof(perm_batch_t)));
+    perm_batch_t  *batch;
+
+    batch = perm_alloc_check(calloc(1, sizeof(perm_batch_t)));
+    batch->conf = conf;
+
+    return batch;
 }
 
 
@@ -161,7 +173,7 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     perm_client_wait(table->client);
 
     for (i = 0; i < batch->n; i++) {
-        write_item(table, &batch->items[i], counts);
+        write_item(table, batch, &batch->items[i], counts);
     }
 
     perm_client_wait(table->client);
@@ -169,10 +181,8 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
     for (i = 0; i < batch->n; i++) {
         item = &batch->items[i];
 
-        /* another writer came between the reading and the writing */
-
         if (!item->written) {
-            perm_table_change(table, item->key, item->field, new_value, item);
+            write_again(table, batch, item, counts);
         }
 
         free(item->value);
@@ -188,17 +198,19 @@ perm_batch_write(perm_table_t *table, perm_batch_t *batch,
 /* sends what has to change, now that the old value is known */
 
 static void
-write_item(perm_table_t *table, perm_batch_item_t *item,
+write_item(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
     perm_batch_counts_t *counts)
 {
-    perm_str_t  old;
+    perm_str_t                old;
+    const perm_batch_conf_t  *conf;
 
+    conf = batch->conf;
     item->value = NULL;
     item->written = 1;
+    item->too_long = 0;
 
     if (perm_table_wrong_type(item->old, &item->key)) {
-        perm_output_warn("line %llu: refused for that", item->number);
-        counts->refused++;
+        conf->refused(conf->data, item->number, "its key is of another type");
         return;
     }
 
@@ -208,6 +220,11 @@ write_item(perm_table_t *table, perm_batch_item_t *item,
         item->value = new_value(item, old);
     }
 
+    if (item->too_long) {
+        conf->refused(conf->data, item->number, PERM_LINE_TOO_LONG);
+        return;
+    }
+
     if (item->value == NULL) {
         counts->unchanged++;
         return;
@@ -215,10 +232,51 @@ write_item(perm_table_t *table, perm_batch_item_t *item,
 
     counts->added += (old.data == NULL);
     counts->changed += (old.data != NULL);
-    item->written = 0;
 
-    perm_table_write(table, item->key, item->field, old,
-                     perm_str(item->value), &item->written);
+    if (conf->changed != NULL) {
+        tell_changed(table, conf, item, old);
+    }
+
+    if (!conf->dry_run) {
+        item->written = 0;
+        perm_table_write(table, item->key, item->field, old,
+                         perm_str(item->value), &item->written);
+    }
+}
+
+
+static void
+tell_changed(const perm_table_t *table, const perm_batch_conf_t *conf,
+    const perm_batch_item_t *item, perm_str_t old)
+{
+    perm_tuple_t  grant;
+
+    (void) perm_grant_key_parse(item->key, PERM_KEY_GRANTS, table->prefix,
+                                &grant.gateway, &grant.app);
+    grant.resource = item->field;
+
+    if (perm_str_equal(item->field, perm_str(PERM_GATEWAY_FIELD))) {
+        grant.resource.len = 0;
+    }
+
+    conf->changed(conf->data, &grant, old, perm_str(item->value));
+}
+
+
+/* another writer came between the reading and the writing */
+
+static void
+write_again(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
+    perm_batch_counts_t *counts)
+{
+    perm_table_change(table, item->key, item->field, new_value, item);
+
+    if (item->too_long) {
+        counts->added -= (item->old->type == REDIS_REPLY_NIL);
+        counts->changed -= (item->old->type != REDIS_REPLY_NIL);
+        batch->conf->refused(batch->conf->data, item->number,
+                             PERM_LINE_TOO_LONG);
+    }
 }
 
 
@@ -232,7 +290,7 @@ new_value(void *data, perm_str_t old)
 {
     char               *value, *next;
     perm_str_t          merged;
-    perm_batch_item_t  *item = data;
+    perm_batch_item_t  *last = data, *item;
 
     merged = old;
     value = NULL;
@@ -241,7 +299,7 @@ new_value(void *data, perm_str_t old)
         merged.len = 0;
     }
 
-    for (item = item->first; item != NULL; item = item->later) {
+    for (item = last->first; item != NULL; item = item->later) {
         next = perm_alloc_check(perm_json_merge(merged, item->object));
         free(value);
         value = next;
@@ -249,6 +307,12 @@ new_value(void *data, perm_str_t old)
     }
 
     if (old.data != NULL && perm_str_equal(old, merged)) {
+        free(value);
+        return NULL;
+    }
+
+    if (merged.len > PERM_GRANT_VALUE_MAX) {
+        last->too_long = 1;
         free(value);
         return NULL;
     }

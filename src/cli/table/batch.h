@@ -19,13 +19,25 @@ typedef struct {
     perm_count_t  added;
     perm_count_t  changed;
     perm_count_t  unchanged;
-    perm_count_t  refused;      /* their key is of another type */
 } perm_batch_counts_t;
 
 
-/* An empty batch, for the caller to free */
+typedef struct {
+    int    dry_run;     /* nothing is written */
+    void  *data;        /* for the handlers */
 
-perm_batch_t *perm_batch_new(void);
+    /* a line is not written; wrong stays */
+    void (*refused)(void *data, perm_count_t number, const char *wrong);
+
+    /* a grant gets another value; old.data NULL: it is new.  NULL: untold */
+    void (*changed)(void *data, const perm_tuple_t *grant, perm_str_t old,
+        perm_str_t value);
+} perm_batch_conf_t;
+
+
+/* An empty batch, for the caller to free.  *conf stays. */
+
+perm_batch_t *perm_batch_new(const perm_batch_conf_t *conf);
 
 
 /*

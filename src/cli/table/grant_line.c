@@ -12,78 +12,192 @@
 
 enum { GATEWAY = 0, RESOURCE, APP, EXPIRES, TYPE, KNOWN };
 
+/* under our names, and under the dashboard's */
+
+enum { PLAIN = 0, DASHBOARD };
+
+static const char *const  names[][KNOWN] = {
+    { "gateway", "resource", "app", "expires", "type" },
+    { "gateway_name", "resource_name", "bk_app_code", "expires", "type" }
+};
+
 static const struct {
-    const char  *name;
     const char  *wrong;
-    const char  *missing;                     /* NULL: absent or null will do */
     int        (*valid)(perm_str_t name);     /* NULL: it is no name */
     size_t       offset;                      /* of it in perm_grant_line_t */
 } known_members[KNOWN] = {
-    { "gateway", "\"gateway\" is no name of a gateway", "no \"gateway\"",
-      perm_name_gateway_valid, offsetof(perm_grant_line_t, tuple.gateway) },
-    { "resource", "\"resource\" is no name of a resource; null or none is the "
-      "whole gateway", NULL,
-      perm_name_resource_valid, offsetof(perm_grant_line_t, tuple.resource) },
-    { "app", "\"app\" is no name of an app", "no \"app\"",
-      perm_name_app_valid, offsetof(perm_grant_line_t, tuple.app) },
-    { "expires", "\"expires\" is neither unix seconds nor RFC 3339",
-      "no \"expires\"", NULL, 0 },
-    { "type", "\"type\" is no string", NULL, NULL, 0 }
+    { PERM_NAME_GATEWAY, perm_name_gateway_valid,
+      offsetof(perm_grant_line_t, tuple.gateway) },
+    { PERM_NAME_RESOURCE, perm_name_resource_valid,
+      offsetof(perm_grant_line_t, tuple.resource) },
+    { PERM_NAME_APP, perm_name_app_valid,
+      offsetof(perm_grant_line_t, tuple.app) },
+    { PERM_TIME_WRONG, NULL, 0 },
+    { "no string", NULL, 0 }
 };
 
 
-static unsigned find_known(const cJSON *item);
-static int read_known(perm_grant_line_t *line, unsigned known,
+static cJSON *parse_object(perm_str_t text, perm_grant_line_error_t *error);
+static int form_of(const cJSON *json);
+static int parse_members(const cJSON *json, perm_str_t text,
+    perm_grant_line_t *line, perm_grant_line_error_t *error);
+static int fail(perm_grant_line_error_t *error, const char *member,
+    const char *wrong);
+static unsigned find_known(const cJSON *item, int form);
+static const char *read_known(perm_grant_line_t *line, int form,
+    unsigned known, perm_json_member_t *member);
+static const char *read_expires(perm_grant_line_t *line,
     perm_json_member_t *member);
 static void put_raw(FILE *file, perm_str_t text);
 
 
-const char *
-perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
+int
+perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line,
+    perm_grant_line_error_t *error)
 {
+    static cJSON  *json;
+
+    memset(error, 0, sizeof(perm_grant_line_error_t));
+
+    cJSON_Delete(json);
+    json = parse_object(text, error);
+
+    return (json == NULL) ? -1 : parse_members(json, text, line, error);
+}
+
+
+static cJSON *
+parse_object(perm_str_t text, perm_grant_line_error_t *error)
+{
+    cJSON       *json;
+    size_t       separators;
+    const char  *p;
+
+    if (text.len > PERM_LINE_MAX) {
+        (void) fail(error, NULL, "longer than 1 MiB");
+        return NULL;
+    }
+
+    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
+        (void) fail(error, NULL, "a byte order mark (UTF-8 BOM) stands before "
+                    "the JSON object: save the file without it");
+        return NULL;
+    }
+
+    p = memchr(text.data, '\0', text.len);
+
+    if (p != NULL) {
+        error->at = (size_t) (p - text.data);
+        (void) fail(error, NULL, "a NUL byte");
+        return NULL;
+    }
+
+    json = perm_json_parse(text);
+
+    if (cJSON_IsObject(json)) {
+        return json;
+    }
+
+    /* where cJSON stopped; it keeps no place of an end that comes too late */
+
+    p = cJSON_GetErrorPtr();
+
+    if (text.data[text.len - 1] == ',') {
+        error->at = text.len - 1;
+
+    } else if (json == NULL && p != NULL && p > text.data
+               && p < text.data + text.len)
+    {
+        error->at = (size_t) (p - text.data);
+    }
+
+    cJSON_Delete(json);
+    separators = 0;
+
+    for (p = text.data; p < text.data + text.len; p++) {
+        separators += (*p != '\0' && strchr(",;\t", *p) != NULL);
+    }
+
+    error->once = (separators >= 2 && strchr("{[", text.data[0]) == NULL);
+
+    (void) fail(error, NULL, !error->once ? "not a JSON object"
+                : "not a JSON object; it looks like CSV, and has to be lines "
+                  "as {\"gateway\":\"g\",\"resource\":\"r\",\"app\":\"a\","
+                  "\"expires\":1800000000}");
+    return NULL;
+}
+
+
+static int
+fail(perm_grant_line_error_t *error, const char *member, const char *wrong)
+{
+    error->member = member;
+    error->wrong = wrong;
+
+    return -1;
+}
+
+
+/* the dashboard's names count only where none of ours is needed */
+
+static int
+form_of(const cJSON *json)
+{
+    int  i, ours, theirs;
+
+    ours = 0;
+    theirs = 0;
+
+    for (i = GATEWAY; i <= APP; i += APP - GATEWAY) {
+        ours |= cJSON_GetObjectItemCaseSensitive(json, names[PLAIN][i]) != NULL;
+        theirs |= cJSON_GetObjectItemCaseSensitive(json, names[DASHBOARD][i])
+                  != NULL;
+    }
+
+    return (theirs && !ours) ? DASHBOARD : PLAIN;
+}
+
+
+static int
+parse_members(const cJSON *json, perm_str_t text, perm_grant_line_t *line,
+    perm_grant_line_error_t *error)
+{
+    int                  form;
     char                *p;
     unsigned             i, n, seen;
+    const char          *wrong;
     perm_json_member_t   member;
-
-    static cJSON  *json;
 
     /* only "expires" can grow, as 1e9 does */
 
     static char  value[PERM_LINE_MAX + 32];
 
-    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
-        return "a byte order mark (UTF-8 BOM) stands before the JSON object: "
-               "save the file without it";
-    }
-
-    if (text.len > PERM_LINE_MAX) {
-        return "longer than 1 MiB";
-    }
-
-    cJSON_Delete(json);
-    json = perm_json_parse(text);
-
-    if (!cJSON_IsObject(json)) {
-        return "not a JSON object";
-    }
-
+    form = form_of(json);
     line->tuple.resource = perm_str("");
     p = value;
     n = 0;
     seen = 0;
 
     for (member = perm_json_members(json, text); perm_json_next(&member); ) {
-        i = find_known(member.item);
+        i = find_known(member.item, form);
+        error->at = (size_t) (member.value.data - text.data);
+        error->value = member.value;
+
+        if (form == DASHBOARD && find_known(member.item, PLAIN) == RESOURCE) {
+            return fail(error, "resource", "beside \"gateway_name\" the "
+                        "resource is called \"resource_name\"");
+        }
 
         if (i < KNOWN) {
             if (seen & (1u << i)) {
-                return "a member stands twice";
+                return fail(error, names[form][i], "this member stands twice");
             }
 
             seen |= 1u << i;
+            wrong = read_known(line, form, i, &member);
 
-            if (!read_known(line, i, &member)) {
-                return known_members[i].wrong;
+            if (wrong != NULL) {
+                return fail(error, names[form][i], wrong);
             }
         }
 
@@ -92,15 +206,19 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
         }
 
         if (n == PERM_LINE_MEMBERS_MAX) {
-            return "more than 64 members";
+            return fail(error, NULL, "more than 64 members");
         }
 
         p = perm_json_put(p, (n++ == 0) ? '{' : ',', &member);
     }
 
-    for (i = 0; i < KNOWN; i++) {
-        if (!(seen & (1u << i)) && known_members[i].missing != NULL) {
-            return known_members[i].missing;
+    error->at = 0;
+    error->value.len = 0;
+
+    for (i = GATEWAY; i <= EXPIRES; i++) {
+        if (!(seen & (1u << i)) && !(form == PLAIN && i == RESOURCE)) {
+            return fail(error, names[form][i], i == RESOURCE
+                        ? "missing; \"*\" is the whole gateway" : "missing");
         }
     }
 
@@ -108,7 +226,8 @@ perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line)
     line->value.data = value;
     line->value.len = (size_t) (p - value);
 
-    return NULL;
+    return (line->value.len > PERM_GRANT_VALUE_MAX)
+           ? fail(error, NULL, PERM_LINE_TOO_LONG) : 0;
 }
 
 
@@ -129,7 +248,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
     for (member = perm_json_members(json, row->value);
          perm_json_next(&member); )
     {
-        i = find_known(member.item);
+        i = find_known(member.item, PLAIN);
         n += (i >= TYPE);
         lost |= (i < EXPIRES);
 
@@ -145,13 +264,13 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
         return -1;
     }
 
-    perm_output_json(file, "{%t,'expires':%n", &row->tuple,
+    perm_output_json(file, "{%g,'expires':%n", &row->tuple,
                      row->grant.expires);
 
     for (member = perm_json_members(json, row->value);
          perm_json_next(&member); )
     {
-        if (find_known(member.item) == KNOWN || member.item == type) {
+        if (find_known(member.item, PLAIN) == KNOWN || member.item == type) {
             fputc(',', file);
             put_raw(file, member.name);
             fputc(':', file);
@@ -167,12 +286,12 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
 
 
 static unsigned
-find_known(const cJSON *item)
+find_known(const cJSON *item, int form)
 {
     unsigned  i;
 
     for (i = 0; i < KNOWN; i++) {
-        if (strcmp(item->string, known_members[i].name) == 0) {
+        if (strcmp(item->string, names[form][i]) == 0) {
             break;
         }
     }
@@ -182,51 +301,89 @@ find_known(const cJSON *item)
 
 
 /*
- * Reads a known member.  Returns 1 with the text that the grant's value gets in
- * its place, of len 0 for none, or 0 when the member is wrong.
+ * Reads a known member.  Returns NULL with the text that the grant's value gets
+ * in its place, of len 0 for none, or what is wrong.
  */
 
-static int
-read_known(perm_grant_line_t *line, unsigned known, perm_json_member_t *member)
+static const char *
+read_known(perm_grant_line_t *line, int form, unsigned known,
+    perm_json_member_t *member)
 {
-    int64_t       expires;
     perm_str_t    name;
     const cJSON  *item;
-
-    static char  seconds[32];
 
     item = member->item;
 
     if (known == EXPIRES) {
-        expires = cJSON_IsString(item) ? perm_time_parse(item->valuestring)
-                                       : perm_grant_seconds(item);
-
-        snprintf(seconds, sizeof(seconds), "%lld", (long long) expires);
-        member->value = perm_str(seconds);
-
-        return expires >= 0;
+        return read_expires(line, member);
     }
 
-    if (cJSON_IsNull(item) && known_members[known].missing == NULL) {
-        member->value.len = 0;
-        return 1;
+    if (known == TYPE) {
+        if (cJSON_IsNull(item)) {
+            member->value.len = 0;
+        }
+
+        return (cJSON_IsNull(item) || cJSON_IsString(item))
+               ? NULL : known_members[known].wrong;
     }
 
-    if (known == TYPE || !cJSON_IsString(item)) {
-        return cJSON_IsString(item);
+    /* a NULL of some database must not become the widest grant */
+
+    if (known == RESOURCE && cJSON_IsNull(item)) {
+        return (form == PLAIN)
+               ? "null is no resource; without this member the grant is for "
+                 "the whole gateway"
+               : "null is no resource; \"*\" is the whole gateway";
+    }
+
+    if (!cJSON_IsString(item)) {
+        return known_members[known].wrong;
     }
 
     name = perm_str(item->valuestring);
 
-    if (perm_json_has_nul(member->value) || !known_members[known].valid(name))
+    if (known == RESOURCE && form == DASHBOARD && strcmp(name.data, "*") == 0
+        && !perm_json_has_nul(member->value))
     {
-        return 0;
+        name.len = 0;
+
+    } else if (perm_json_has_nul(member->value)
+               || !known_members[known].valid(name))
+    {
+        return known_members[known].wrong;
     }
 
     *(perm_str_t *) ((char *) line + known_members[known].offset) = name;
     member->value.len = 0;
 
-    return 1;
+    return NULL;
+}
+
+
+static const char *
+read_expires(perm_grant_line_t *line, perm_json_member_t *member)
+{
+    const cJSON  *item;
+
+    static char  seconds[32];
+
+    item = member->item;
+    line->expires = cJSON_IsString(item) ? perm_time_parse(item->valuestring)
+                                         : perm_grant_seconds(item);
+
+    if (line->expires < 0) {
+        return (cJSON_IsNumber(item) && item->valuedouble < 0)
+               ? PERM_TIME_WRONG_NEGATIVE
+               : (cJSON_IsNumber(item)
+                  || (cJSON_IsString(item)
+                      && line->expires == PERM_TIME_TOO_LARGE))
+               ? PERM_TIME_WRONG_TOO_LARGE : known_members[EXPIRES].wrong;
+    }
+
+    snprintf(seconds, sizeof(seconds), "%lld", (long long) line->expires);
+    member->value = perm_str(seconds);
+
+    return NULL;
 }
 
 

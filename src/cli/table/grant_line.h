@@ -2,10 +2,14 @@
 /*
  * A grant as a line of JSON, as import takes it and export writes it:
  *
- *   {"gateway":"g","resource":null,"app":"a","expires":1800000000,"type":"t"}
+ *   {"gateway":"g","resource":"r","app":"a","expires":1800000000,"type":"t"}
  *
- * Every other member is one of the value in Redis, so that export and import
- * lose nothing.
+ * Without "resource" it is for the whole gateway.  Every other member is one of
+ * the value in Redis, so that export and import lose nothing.  Import also
+ * takes the names that the dashboard of the BlueKing gateway has:
+ *
+ *   {"gateway_name":"g","resource_name":"*","bk_app_code":"a",
+ *    "expires":"2027-03-06T20:40:46.123456+00:00"}
  */
 
 
@@ -20,19 +24,34 @@
 
 #define PERM_LINE_MAX          (1024 * 1024)   /* bytes */
 #define PERM_LINE_MEMBERS_MAX  64
+#define PERM_LINE_TOO_LONG     "the value is longer than 64 KiB: no gateway "  \
+                               "would read it"
 
 
 typedef struct {
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
     perm_str_t    value;     /* the members of the value, as an object */
+    int64_t       expires;
 } perm_grant_line_t;
 
 
+/* why a line is refused; the texts last, the value does not */
+
+typedef struct {
+    const char   *member;    /* which is wrong, or NULL */
+    const char   *wrong;
+    perm_str_t    value;     /* of the member, as it stands in the text */
+    size_t        at;        /* where in the text, in bytes */
+    int           once;      /* one of the kind says it all */
+} perm_grant_line_error_t;
+
+
 /*
- * Returns NULL with *line filled, or what is wrong with the text.  The names
- * and the value are gone with the next call.
+ * Returns 0 with *line filled, or -1 with *error filled.  The names and the
+ * value are gone with the next call.
  */
-const char *perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line);
+int perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line,
+    perm_grant_line_error_t *error);
 
 
 /*

@@ -8,11 +8,9 @@
 #include "cli/util/output.h"
 #include "cli/util/similar.h"
 #include "cli/util/time.h"
-#include "core/grant.h"
 #include "core/renewal.h"
 
 
-#define NAME_BYTES      "A-Z a-z 0-9 . _ ~ @ / + -"
 #define DAY             86400
 #define NUMBER_DIGITS   15
 
@@ -41,13 +39,9 @@ static const struct {
     const char  *wrong;
 } names[] = {
     [PERM_ARG_NAME] = { NULL, NULL },
-    [PERM_ARG_GATEWAY] = { perm_name_gateway_valid,
-                           "not 1 to 64 bytes of " NAME_BYTES },
-    [PERM_ARG_RESOURCE] = { perm_name_resource_valid,
-                            "not 1 to 256 bytes of " NAME_BYTES
-                            ", nor may it be \"-\" alone" },
-    [PERM_ARG_APP] = { perm_name_app_valid,
-                       "not 1 to 128 bytes of " NAME_BYTES }
+    [PERM_ARG_GATEWAY] = { perm_name_gateway_valid, PERM_NAME_GATEWAY },
+    [PERM_ARG_RESOURCE] = { perm_name_resource_valid, PERM_NAME_RESOURCE },
+    [PERM_ARG_APP] = { perm_name_app_valid, PERM_NAME_APP }
 };
 
 
@@ -215,12 +209,8 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     case PERM_ARG_TIME:
         *seconds = perm_time_parse(value);
         return (*seconds >= 0) ? NULL
-               : (*seconds == PERM_TIME_TOO_LARGE)
-               ? "too large: at most 253402300799, which is the end of the "
-                 "year 9999"
-               : (*value == '-') ? "a time before 1970"
-               : "neither unix seconds, nor a date as 2027-03-01, nor RFC "
-                 "3339 as in 2027-03-01T00:00:00Z";
+               : (*seconds == PERM_TIME_TOO_LARGE) ? PERM_TIME_WRONG_TOO_LARGE
+               : (*value == '-') ? PERM_TIME_WRONG_NEGATIVE : PERM_TIME_WRONG;
 
     case PERM_ARG_SPAN:
     case PERM_ARG_TERM:

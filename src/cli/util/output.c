@@ -168,13 +168,24 @@ perm_output_safe_text(const char *text)
 const char *
 perm_output_count(perm_count_t n, const char *noun)
 {
+    char  many[48];
+
+    snprintf(many, sizeof(many), "%ss", noun);
+
+    return perm_output_plural(n, noun, many);
+}
+
+
+const char *
+perm_output_plural(perm_count_t n, const char *one, const char *many)
+{
     char  *text;
 
-    static char      texts[COUNTS][64];
+    static char      texts[COUNTS][80];
     static unsigned  turn;
 
     text = texts[turn++ % COUNTS];
-    snprintf(text, sizeof(texts[0]), "%llu %s%s", n, noun, n == 1 ? "" : "s");
+    snprintf(text, sizeof(texts[0]), "%llu %s", n, n == 1 ? one : many);
 
     return text;
 }
@@ -246,9 +257,11 @@ put_value(FILE *file, int kind, va_list *args)
         break;
 
     case 't':
+    case 'g':
         tuple = va_arg(*args, const perm_tuple_t *);
-        perm_output_json(file, "'gateway':%b,'resource':", tuple->gateway);
-        perm_output_json(file, tuple->resource.len ? "%b" : "null",
+        perm_output_json(file, "'gateway':%b", tuple->gateway);
+        perm_output_json(file, tuple->resource.len ? ",'resource':%b"
+                         : kind == 't' ? ",'resource':null" : "",
                          tuple->resource);
         perm_output_json(file, tuple->app.len ? ",'app':%b" : "", tuple->app);
         break;

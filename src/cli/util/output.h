@@ -58,10 +58,12 @@ const char *perm_output_safe_text(const char *text);
 
 
 /*
- * "1 grant", "2 grants": the noun in the singular, whose plural ends with "s".
- * The result is good until the eighth call after it.
+ * "1 grant", "2 grants": the noun in the singular, whose plural ends with "s";
+ * and with any other words.  The result is good until the eighth call after it.
  */
 const char *perm_output_count(perm_count_t n, const char *noun);
+const char *perm_output_plural(perm_count_t n, const char *one,
+    const char *many);
 
 
 /*
@@ -79,6 +81,7 @@ const char *perm_output_time(int64_t seconds);
  *   %n  int64_t: a number, or null when it is below 0
  *   %t  const perm_tuple_t *: the members "gateway", "resource" (null for the
  *       whole gateway) and, unless it is empty, "app"
+ *   %g  the same without "resource" for the whole gateway, as import takes it
  *   %d  const perm_grant_details_t *: of the members "type", "granted", "by"
  *       and "renew" (false) those that there are, each after a comma
  * Strings are escaped; bytes that are not UTF-8 become U+FFFD.

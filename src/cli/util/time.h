@@ -20,6 +20,17 @@
 #define PERM_TIME_TOO_LARGE  (-2)   /* beyond PERM_GRANT_EXPIRES_MAX */
 
 
+/* what is wrong with a time, for messages */
+
+#define PERM_TIME_WRONG                                                       \
+    "neither unix seconds, nor a date as 2027-03-01, nor RFC 3339 as in "     \
+    "2027-03-01T00:00:00Z"
+#define PERM_TIME_WRONG_NEGATIVE   "a time before 1970"
+#define PERM_TIME_WRONG_TOO_LARGE                                             \
+    "too large: at most 253402300799, which is the end of the year 9999, in " \
+    "seconds"
+
+
 /*
  * Reads unix seconds, a date as "2027-03-01" (its first second in UTC), or
  * RFC 3339 as in "2027-03-01T08:00:00+08:00"; a fraction of a second is
