@@ -171,18 +171,39 @@ failing 'closed instead of a reply', [{ match => $lookup, close => 1 }],
     log => qr/closed|Broken pipe|reset|Redis is down/, told => 3;
 
 failing 'garbage', [{ match => $lookup, reply => "HTTP/1.1 400 no\r\n\r\n" }],
-    log => qr/protocol/i;
+    log => qr/no answer of a Redis server/;
+
+failing 'a type of RESP3', [{ match => $lookup, reply => "~1\r\n:1\r\n" }],
+    log => qr/no answer of a Redis server|Redis is down/, told => 3;
 
 failing 'a huge reply',
+    [{ match => $lookup, reply => "*100\r\n"
+                                  . Perm::FakeRedis::bulk('x' x 60000) x 100 }],
+    log => qr/a reply is too long/;
+
+failing 'a string without an end',
     [{ match => $lookup, reply => "*2\r\n\$99999999\r\n" . 'x' x 2_000_000 }],
-    log => qr/too (?:large|long|big)|larger|protocol/i;
+    log => qr/no answer/;
+
+failing 'a string longer than Redis has',
+    [{ match => $lookup, reply => "*2\r\n\$999999999\r\n" }],
+    log => qr/no valid length/;
+
+failing 'an array without an end',
+    [{ match => $lookup, reply => "*1000000000\r\n" }],
+    log => qr/too many elements/;
 
 failing 'an endless array',
     [{ match => $lookup, reply => "*1000000\r\n" . "\$-1\r\n" x 1_000_000 }],
-    log => qr/too (?:large|long|big)|larger|protocol|elements/i;
+    log => qr/too many elements|Redis is down/, told => 3;
+
+failing 'wide arrays in each other',
+    [{ match => $lookup, reply => "*100000\r\n" x 7 }],
+    log => qr/too many elements|Redis is down/, told => 3;
 
 failing 'deeply nested arrays',
-    [{ match => $lookup, reply => "*1\r\n" x 50 }], log => qr/nested|protocol/i;
+    [{ match => $lookup, reply => "*1\r\n" x 300_000 }],
+    log => qr/nested too deeply/;
 
 for my $reply ("+OK\r\n", ":1\r\n", "\$-1\r\n", "*-1\r\n", "*0\r\n",
     "*1\r\n\$-1\r\n", "*3\r\n\$-1\r\n\$-1\r\n\$-1\r\n", "*2\r\n:1\r\n:1\r\n",

@@ -18,6 +18,7 @@
 
 #include "redis/command.h"
 #include "redis/conf.h"
+#include "resp/reader.h"
 #include "resp/reply.h"
 
 
@@ -99,11 +100,7 @@ struct perm_redis_connection_s {
     u_char                            *last;
     u_char                            *end;
 
-    redisReader                       *reader;
-    redisReplyObjectFunctions          functions;    /* of the reader */
-    redisReplyObjectFunctions         *defaults;     /* hiredis' own */
-    size_t                             bytes;   /* of the reply being read */
-    size_t                             elements;     /* of its arrays */
+    perm_reader_t                     *reader;
 
     size_t                             error_len;
     u_char                             error[PERM_REDIS_ERROR_MAX];

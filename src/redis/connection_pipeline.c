@@ -1,8 +1,6 @@
 
 /*
- * Commands out in one write, replies in, each to its command.  hiredis is the
- * codec, with bounds on what one reply may cost: the reader of hiredis 0.14
- * has none.
+ * Commands out in one write, replies in, each to its command.
  */
 
 
@@ -13,19 +11,9 @@
 #define PERM_REDIS_OUT_KEEP  (64 * 1024)        /* not freed when empty */
 #define PERM_REDIS_OUT_MAX   (16 * 1024 * 1024)
 
-#define PERM_REDIS_REPLY_MAX    (1024 * 1024)   /* bytes of one reply */
-#define PERM_REDIS_ELEMENT_MIN  4               /* bytes: ":1" CRLF */
+#define PERM_REDIS_REPLY_MAX  (1024 * 1024)   /* bytes of one reply */
 
 
-#if (HIREDIS_MAJOR >= 1)
-typedef size_t  perm_redis_elements_t;
-#else
-typedef int     perm_redis_elements_t;
-#endif
-
-
-static void *perm_redis_pipeline_create_array(const redisReadTask *task,
-    perm_redis_elements_t elements);
 static ngx_int_t perm_redis_pipeline_room(perm_redis_connection_t *connection,
     size_t len);
 static ngx_int_t perm_redis_pipeline_dispatch(
@@ -36,26 +24,10 @@ static ngx_uint_t perm_redis_pipeline_is_push(redisReply *reply);
 ngx_int_t
 perm_redis_connection_pipeline_init(perm_redis_connection_t *connection)
 {
-    redisReader  *reader;
-
-    reader = redisReaderCreate();
-    if (reader == NULL) {
-        return NGX_ERROR;
-    }
-
-    connection->defaults = reader->fn;
-    connection->functions = *reader->fn;
-    connection->functions.createArray = perm_redis_pipeline_create_array;
-
-    reader->fn = &connection->functions;
-    reader->privdata = connection;
-
-    connection->reader = reader;
-    connection->bytes = 0;
-    connection->elements = 0;
+    connection->reader = perm_reader_create(PERM_REDIS_REPLY_MAX);
     connection->outstanding = 0;
 
-    return NGX_OK;
+    return (connection->reader != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -65,7 +37,7 @@ perm_redis_connection_pipeline_done(perm_redis_connection_t *connection)
     perm_redis_command_free_all(&connection->pipeline);
 
     if (connection->reader != NULL) {
-        redisReaderFree(connection->reader);
+        perm_reader_free(connection->reader);
         connection->reader = NULL;
     }
 
@@ -75,35 +47,6 @@ perm_redis_connection_pipeline_done(perm_redis_connection_t *connection)
     connection->pos = NULL;
     connection->last = NULL;
     connection->end = NULL;
-}
-
-
-/*
- * An array is allocated when its header is read.  More elements than the bytes
- * of a reply can hold never come, so that they get no room.
- */
-
-static void *
-perm_redis_pipeline_create_array(const redisReadTask *task,
-    perm_redis_elements_t elements)
-{
-    size_t                    n;
-    perm_redis_connection_t  *connection;
-
-    connection = task->privdata;
-    n = (size_t) elements;
-
-    if (n > PERM_REDIS_REPLY_MAX / PERM_REDIS_ELEMENT_MIN
-            - connection->elements)
-    {
-        perm_redis_connection_error(connection,
-                                    "a reply has too many elements");
-        return NULL;
-    }
-
-    connection->elements += n;
-
-    return connection->defaults->createArray(task, elements);
 }
 
 
@@ -240,45 +183,21 @@ ngx_int_t
 perm_redis_connection_pipeline_read(perm_redis_connection_t *connection,
     u_char *buf, size_t len)
 {
-    void         *reply;
-    ngx_int_t     rc;
-    redisReader  *reader;
+    ngx_int_t    rc;
+    redisReply  *reply;
 
-    reader = connection->reader;
-    connection->bytes += len;
-
-    if (redisReaderFeed(reader, (char *) buf, len) != REDIS_OK) {
-        perm_redis_connection_error(connection, "out of memory for a reply");
-        return NGX_ERROR;
-    }
+    perm_reader_feed(connection->reader, (char *) buf, len);
 
     do {
-        reply = NULL;
-
-        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-
-            if (connection->error_len == 0) {
-                perm_redis_connection_error(connection,
-                        "what came is no answer of a Redis server: %s",
-                        (reader->err == REDIS_ERR_OOM)
-                        ? "out of memory" : reader->errstr);
-            }
-
+        if (perm_reader_next(connection->reader, &reply) != 0) {
+            perm_redis_connection_error(connection, "%s",
+                                        perm_reader_error(connection->reader));
             return NGX_ERROR;
         }
 
         if (reply == NULL) {
-
-            if (connection->bytes <= PERM_REDIS_REPLY_MAX) {
-                return NGX_OK;
-            }
-
-            perm_redis_connection_error(connection, "a reply is too long");
-            return NGX_ERROR;
+            return NGX_OK;
         }
-
-        connection->elements = 0;
-        connection->bytes = reader->len - reader->pos;
 
         rc = perm_redis_pipeline_dispatch(connection, reply);
         freeReplyObject(reply);

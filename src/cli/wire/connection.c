@@ -18,6 +18,7 @@
 #include <openssl/x509v3.h>
 
 #include "cli/util/alloc.h"
+#include "resp/reader.h"
 
 
 #define ERROR_SIZE  512
@@ -32,8 +33,7 @@ struct perm_connection_s {
     const perm_connection_conf_t  *conf;
     int                            fd;
     SSL                           *ssl;
-    redisReader                   *reader;
-    size_t                         fed;   /* bytes of the reply being read */
+    perm_reader_t                 *reader;
     size_t                         out_len;
     char                           name[sizeof(perm_address_t) + 8];
     char                           out[OUT_SIZE];
@@ -95,7 +95,7 @@ perm_connection_open(const perm_connection_conf_t *conf,
     perm_connection_t  *connection;
 
     connection = perm_alloc_check(calloc(1, sizeof(perm_connection_t)));
-    connection->reader = perm_alloc_check(redisReaderCreate());
+    connection->reader = perm_alloc_check(perm_reader_create(REPLY_MAX));
     connection->conf = conf;
     connection->fd = -1;
 
@@ -119,7 +119,7 @@ void
 perm_connection_close(perm_connection_t *connection)
 {
     close_socket(connection);
-    redisReaderFree(connection->reader);
+    perm_reader_free(connection->reader);
     free(connection);
 }
 
@@ -482,25 +482,22 @@ perm_connection_write(perm_connection_t *connection, const char *command,
 redisReply *
 perm_connection_read(perm_connection_t *connection)
 {
-    int    n;
-    char   buf[IN_SIZE];
-    void  *reply;
+    int          n;
+    char         buf[IN_SIZE];
+    redisReply  *reply;
 
     if (flush(connection) != 0) {
         return NULL;
     }
 
     for ( ;; ) {
-        reply = NULL;
-
-        if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK) {
-            (void) perm_connection_fail("this is not Redis: %s",
-                                        connection->reader->errstr);
+        if (perm_reader_next(connection->reader, &reply) != 0) {
+            (void) perm_connection_fail("%s",
+                                        perm_reader_error(connection->reader));
             return NULL;
         }
 
         if (reply != NULL) {
-            connection->fed = 0;
             return reply;
         }
 
@@ -510,17 +507,7 @@ perm_connection_read(perm_connection_t *connection)
             return NULL;
         }
 
-        /* the reader of hiredis 0.14 bounds nothing itself */
-
-        connection->fed += (size_t) n;
-
-        if (connection->fed > REPLY_MAX) {
-            (void) perm_connection_fail("a reply is longer than %d bytes",
-                                        REPLY_MAX);
-            return NULL;
-        }
-
-        redisReaderFeed(connection->reader, buf, (size_t) n);
+        perm_reader_feed(connection->reader, buf, (size_t) n);
     }
 }
 
