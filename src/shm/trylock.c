@@ -6,44 +6,49 @@
 #define PERM_TRYLOCK_READS  8
 
 
-static ngx_uint_t perm_trylock_dead(ngx_atomic_uint_t holder);
+static ngx_uint_t perm_trylock_take(perm_trylock_t *lock,
+    perm_process_t before);
+static ngx_uint_t perm_trylock_dead(perm_process_t holder);
 
 
 ngx_uint_t
 perm_trylock_enter(perm_trylock_t *lock)
 {
-    ngx_uint_t         i;
-    ngx_atomic_uint_t  holder;
+    ngx_uint_t      i;
+    perm_process_t  holder;
 
     for (i = 0; i < PERM_TRYLOCK_SPINS; i++) {
 
-        if (lock->holder == 0
-            && ngx_atomic_cmp_set(&lock->holder, 0, ngx_pid))
-        {
+        holder = __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
+
+        if (holder == 0 && perm_trylock_take(lock, 0)) {
             return 1;
         }
 
         ngx_cpu_pause();
     }
 
-    holder = lock->holder;
+    /* this process does not hold it: a dead one was just like it */
 
-    /* own pid: that of a dead process, since this one does not hold it */
-
-    if (holder == (ngx_atomic_uint_t) ngx_pid
-        || (holder != 0 && perm_trylock_dead(holder)))
-    {
-        return ngx_atomic_cmp_set(&lock->holder, holder, ngx_pid);
-    }
-
-    return 0;
+    return holder != 0
+           && (holder == perm_process_self() || perm_trylock_dead(holder))
+           && perm_trylock_take(lock, holder);
 }
 
 
-/* a system call: at most one a second for a worker that is turned away */
+static ngx_uint_t
+perm_trylock_take(perm_trylock_t *lock, perm_process_t before)
+{
+    return __atomic_compare_exchange_n(&lock->holder, &before,
+                                       perm_process_self(), 0,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+
+/* system calls: at most once a second for a worker that is turned away */
 
 static ngx_uint_t
-perm_trylock_dead(ngx_atomic_uint_t holder)
+perm_trylock_dead(perm_process_t holder)
 {
     static time_t  asked;
 
@@ -53,14 +58,19 @@ perm_trylock_dead(ngx_atomic_uint_t holder)
 
     asked = ngx_time();
 
-    return kill((ngx_pid_t) holder, 0) == -1 && ngx_errno == NGX_ESRCH;
+    return perm_process_dead(holder);
 }
 
 
 void
 perm_trylock_leave(perm_trylock_t *lock)
 {
-    (void) ngx_atomic_cmp_set(&lock->holder, ngx_pid, 0);
+    perm_process_t  self;
+
+    self = perm_process_self();
+
+    (void) __atomic_compare_exchange_n(&lock->holder, &self, 0, 0,
+                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 

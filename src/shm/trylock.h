@@ -12,16 +12,18 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "shm/process.h"
+
 
 typedef struct {
-    ngx_atomic_t    holder;    /* pid of the worker that writes, or 0 */
+    perm_process_t  holder;    /* the worker that writes, or 0; atomic */
 } perm_trylock_t;
 
 
 /*
  * Returns 1 when the caller may write, 0 when another worker has the lock and
  * keeps it for more than about a microsecond.  The lock of a dead worker is
- * taken over.
+ * taken over, also when another process has its pid.
  */
 
 ngx_uint_t perm_trylock_enter(perm_trylock_t *lock);

@@ -3,6 +3,7 @@
  * The counters and the lists for operators: bounds, errors, dead writers.
  * sources: src/shm/stats.c src/shm/heavy_hitters.c src/shm/expiring.c
  * sources: src/shm/resources.c src/shm/history.c src/shm/trylock.c
+ * sources: src/shm/process.c
  * sources: src/shm/records.c src/shm/tuple.c
  */
 
@@ -236,9 +237,19 @@ test_trylock(void)
     ok(perm_trylock_enter(lock) == 1, "taken over from a dead one");
     perm_trylock_leave(lock);
 
-    lock->holder = ngx_pid;
-    ok(perm_trylock_enter(lock) == 1, "left by one that had the same pid");
+    lock->holder = perm_process_self();
+    ok(perm_trylock_enter(lock) == 1, "left by one that was just like this one");
     perm_trylock_leave(lock);
+
+    /* the process of this pid runs, but it is another one by its start */
+
+    lock->holder = perm_process_self()
+                   ^ ((perm_process_t) 1 << PERM_PROCESS_PID_BITS);
+    ngx_cached_time->sec++;
+    ok(perm_trylock_enter(lock) == 1,
+       "taken over from a dead one whose pid another process has");
+    perm_trylock_leave(lock);
+    ok(lock->holder == 0, "and given back");
 }
 
 

@@ -4,6 +4,7 @@
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
  * sources: src/shm/table_state.c src/shm/health.c src/shm/zone.c src/shm/stats.c
  * sources: src/shm/heavy_hitters.c src/shm/expiring.c src/shm/trylock.c
+ * sources: src/shm/process.c
  * sources: src/shm/resources.c src/shm/history.c src/shm/records.c
  */
 
