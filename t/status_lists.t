@@ -31,6 +31,8 @@ $t->nginx(workers => 2, http => 'keepalive_requests 1000000;',
                            app_permission_resource get_report_2; empty_gif; }
         location = /fire { app_permission_gateway fire;
                            app_permission_resource put_out; empty_gif; }
+        location = /dry_fire { app_permission_dry_run on;
+                           app_permission_gateway fire; empty_gif; }
         location = /any  { app_permission_resource $arg_r; empty_gif; }
 EOT
 
@@ -88,6 +90,81 @@ subtest 'would be refused' => sub {
 };
 
 
+# whoever grants what a list shows must not lock the rest out
+
+sub rows {                               # of CSV, as hashes; notes apart
+    my ($text) = @_;
+    my ($head, @lines) = split /\r\n/, $text;
+    my @names = split /,/, $head;
+    my (@rows, @notes);
+    for (@lines) {
+        my @cells = map { s/^"|"$//gr =~ s/""/"/gr } /("(?:[^"]|"")*"|[^,]*)(?:,|$)/g;
+        my %row;
+        @row{@names} = @cells;
+        push @{$row{count} eq '' ? \@notes : \@rows}, \%row;
+    }
+    return (\@rows, map { $_->{reason} } @notes);
+}
+
+subtest '60 apps that dry run let through: all of them' => sub {
+    my $of = 'would_deny=1&gateway=fire';
+    repeat(1, '/dry_fire', app => sprintf('app%02d', $_)) for 1 .. 60;
+    my @all = map { sprintf 'app%02d', $_ } 1 .. 60;
+
+    my $s = $t->status("?$of");
+    my $l = $s->{lists}{would_deny};
+    is scalar @{$s->{would_deny}}, 50, 'a page of 50';
+    ok !$l->{complete}, '... says that it is not complete';
+    is "$l->{shown} $l->{matching} $l->{missing}", '50 60 0', '... by how much';
+    is "$l->{distinct} $l->{distinct_exact}", '63 1', '... of how many seen';
+    like $l->{note}, qr/^50 of 60 are shown.*limit= and offset=\.$/,
+        '... and how to get the rest';
+
+    my $rest = $t->status("?$of&offset=50");
+    is scalar @{$rest->{would_deny}}, 10, 'the page after that';
+    is_deeply [sort map { $_->{app} } @{$s->{would_deny}},
+                                      @{$rest->{would_deny}}], \@all,
+        '... and together they have each app once';
+
+    $s = $t->status("?$of&limit=60");
+    is scalar @{$s->{would_deny}}, 60, 'or all of them on a page';
+    ok $s->{lists}{would_deny}{complete}, '... which says that it is complete';
+    is $s->{lists}{would_deny}{note}, undef, '... without a note';
+
+    my $r = $t->get("/status?format=csv&$of");
+    like $r->{headers}{'content-type'}, qr{^text/csv}, 'CSV';
+    my ($rows, @notes) = rows($r->{body});
+    is_deeply [sort map { $_->{app} } @$rows], \@all, '... has all of them';
+    is_deeply \@notes, [], '... and no note';
+    is "$rows->[0]{list} $rows->[0]{gateway} $rows->[0]{reason} $rows->[0]{count}",
+        'would_deny fire no_grant 1', '... with what the JSON has';
+    like $rows->[0]{last}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, '... and times';
+
+    ($rows, @notes) = rows($t->get("/status?format=csv&$of&limit=10&offset=55")
+                             ->{body});
+    is scalar @$rows, 5, 'a page of CSV';
+    like "@notes", qr/^5 of 60 are shown, from offset 55 on/,
+        '... says so in its last line';
+
+    is $t->get("/status?$_")->{status}, 400, "refused: $_" for
+        'offset=-1', 'offset=x', 'offset=', 'offset=1000001';
+    is_deeply $t->status("?$of&offset=1000")->{would_deny}, [],
+        'behind the end there is nothing';
+};
+
+
+subtest 'CSV: no cell is a formula' => sub {
+    my @apps = ('=1+1', '@SUM', '+1', '-1', "\t=1", '"a",b');
+    $t->get('/a', app => $_) for @apps;
+    my ($rows) = rows($t->get('/status?format=csv&refused=1')->{body});
+    is_deeply [grep { $_->{app} =~ /^[^'\w]/ } @$rows], [],
+        'each such app begins with an apostrophe';
+    is scalar(grep { $_->{app} =~ /^'(?:\@SUM|\+1|-1)$/ } @$rows), 3,
+        '... and is there';
+    is_deeply [grep { $_->{list} ne 'refused' } @$rows], [], '... of that list';
+};
+
+
 subtest 'resources' => sub {
     repeat(6, '/open');
 
@@ -96,7 +173,7 @@ subtest 'resources' => sub {
         [qw(get_report get_report_2 get_user list_status)], 'resources seen';
 
     my $r = $resources{get_user};
-    is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 21 0',
+    is "$r->{policy} $r->{denied} $r->{would_deny}", 'required 27 0',
         'required';
     ok !$r->{dry_run}, '... in earnest';
     ok $r->{allowed} >= 1, '... and somebody was allowed';
@@ -152,9 +229,22 @@ subtest 'made-up apps: the list stays as long as it was, and useful' => sub {
 
     my $s = $t->status('?limit=256');
     is $s->{requests}{deny}{no_grant} + $s->{requests}{dry_run_denied},
-        5 + 9 + $attack + 3 * $attack / 100 + 1, 'the counters have them all'
+        5 + 9 + 60 + 3 + $attack + 3 * $attack / 100 + 1, 'the counters have them all'
         or diag explain $s->{requests};
     cmp_ok scalar @{$s->{refused}}, '<=', 256, 'the list is as long as it was';
+
+    my $l = $s->{lists}{refused};
+    ok !$l->{complete} && !$l->{distinct_exact}, 'it says what it does not have';
+    cmp_ok abs($l->{distinct} - $attack - 8), '<', 0.1 * $attack,
+        '... about how many were seen' or diag explain $l;
+    is $l->{missing}, $l->{distinct} - $l->{kept}, '... how many are missing';
+    like $l->{note}, qr/About $l->{distinct} were seen.*about $l->{missing} of /,
+        '... in words';
+    like $l->{note}, qr/are missing: the list keeps $l->{capacity},/,
+        '... and why';
+    my ($rows, @notes) = rows($t->get('/status?format=csv&refused=1')->{body});
+    is scalar @$rows, $l->{kept}, 'CSV has what is kept';
+    like "@notes", qr/^About \d+ were seen/, '... and says what is not';
 
     my ($nobody) = grep { ($_->{app} // '') eq 'nobody' } @{$s->{refused}};
     ok $nobody, 'who is refused again and again is in it';

@@ -41,7 +41,18 @@ perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
 
     hash = perm_records_hash(records, &valid, reason);
 
+    perm_distinct_add(&records->distinct, hash);
+
     if (!perm_trylock_enter(&records->lock)) {
+
+        /* without the lock that is a hint */
+
+        if (perm_records_find(records, &valid, reason, hash, first, end)
+            == PERM_RECORDS_NONE)
+        {
+            (void) ngx_atomic_fetch_add(&records->busy, 1);
+        }
+
         return;
     }
 
@@ -57,6 +68,10 @@ perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
             if (records->keys[k].weight < records->keys[i].weight) {
                 i = k;
             }
+        }
+
+        if (records->keys[i].weight) {
+            records->left_out++;
         }
 
         entry = perm_records_write(records, i, &valid, reason, now);
@@ -81,7 +96,14 @@ perm_heavy_hitters_order(const void *one, const void *two)
     a = first->count - first->error;
     b = second->count - second->error;
 
-    return (a < b) - (a > b);
+    if (a != b) {
+        return (a < b) - (a > b);
+    }
+
+    /* the order stays from one page of the list to the next */
+
+    return ngx_memcmp(&first->record.names, &second->record.names,
+                      sizeof(perm_tuple_names_t));
 }
 
 
@@ -90,4 +112,28 @@ perm_heavy_hitters_list(perm_records_t *records,
     perm_heavy_hitters_entry_t *entries)
 {
     return perm_records_list(records, entries, 1, perm_heavy_hitters_order);
+}
+
+
+/* every request was noted, and no record made room for another: an exact one */
+
+void
+perm_heavy_hitters_stat(perm_records_t *records,
+    perm_heavy_hitters_stat_t *stat)
+{
+    ngx_uint_t  i;
+
+    stat->kept = 0;
+
+    for (i = 0; i < records->n; i++) {
+        stat->kept += (records->keys[i].weight != 0);
+    }
+
+    stat->capacity = records->n;
+    stat->busy = records->busy;
+    stat->exact = (records->busy == 0 && records->left_out == 0);
+    stat->distinct = stat->exact ? stat->kept
+                                 : ngx_max(perm_distinct_count(
+                                                          &records->distinct),
+                                           stat->kept);
 }

@@ -18,7 +18,7 @@
 #include "shm/records.h"
 
 
-#define PERM_HEAVY_HITTERS_MAX  256   /* records */
+#define PERM_HEAVY_HITTERS_MAX  512   /* records */
 
 
 typedef struct {
@@ -28,6 +28,18 @@ typedef struct {
                                   worker held the lock */
     ngx_uint_t      error;     /* by how much it may be too large */
 } perm_heavy_hitters_entry_t;
+
+
+/* how complete the list is, since start */
+
+typedef struct {
+    ngx_uint_t      kept;      /* records in it */
+    ngx_uint_t      capacity;  /* records at the most */
+    ngx_uint_t      distinct;  /* keys seen */
+    ngx_uint_t      exact;     /* 1: that is counted, 0: estimated */
+    ngx_uint_t      busy;      /* requests of keys that may not be in it, left
+                                  out as another worker held the lock */
+} perm_heavy_hitters_stat_t;
 
 
 /*
@@ -45,6 +57,9 @@ void perm_heavy_hitters_add(perm_records_t *records, perm_tuple_t *tuple,
 
 ngx_uint_t perm_heavy_hitters_list(perm_records_t *records,
     perm_heavy_hitters_entry_t *entries);
+
+void perm_heavy_hitters_stat(perm_records_t *records,
+    perm_heavy_hitters_stat_t *stat);
 
 
 #endif /* _PERM_SHM_HEAVY_HITTERS_H_INCLUDED_ */

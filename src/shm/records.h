@@ -15,6 +15,7 @@
 #define _PERM_SHM_RECORDS_H_INCLUDED_
 
 
+#include "shm/distinct.h"
 #include "shm/trylock.h"
 #include "shm/tuple.h"
 
@@ -48,6 +49,8 @@ typedef struct {
     size_t                size;       /* bytes of a record */
     uint64_t              seed;
     ngx_atomic_t          left_out;   /* for want of room, since start */
+    ngx_atomic_t          busy;       /* new keys, for want of the lock */
+    perm_distinct_t       distinct;   /* of heavy_hitters */
     perm_records_key_t   *keys;
     u_char               *records;
 } perm_records_t;

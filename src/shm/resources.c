@@ -84,6 +84,7 @@ perm_resources_add(perm_records_t *records, perm_tuple_t *tuple,
             perm_records_written(records, i, hash, 1);
 
         } else {
+            records->left_out++;
             i = PERM_RECORDS_NONE;
         }
     }

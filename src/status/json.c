@@ -5,9 +5,6 @@
 #include "status/numbers.h"
 
 
-typedef void (*perm_status_json_entry_pt)(perm_writer_t *w, void *entry);
-
-
 static void perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_decisions(perm_writer_t *w,
     ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first);
@@ -15,31 +12,12 @@ static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s);
 static uint64_t perm_status_json_quantile(perm_histogram_cell_t *h,
     double wanted);
-static void perm_status_json_lists(perm_writer_t *w, perm_snapshot_t *s,
-    perm_status_lists_t *lists);
-static void perm_status_json_hitters(perm_writer_t *w, const char *member,
-    perm_records_t *records, perm_status_lists_t *lists);
-static void perm_status_json_list(perm_writer_t *w, const char *member,
-    ngx_uint_t n, size_t size, perm_status_lists_t *lists,
-    perm_status_json_entry_pt entry);
-static void perm_status_json_grant(perm_writer_t *w, void *entry);
-static void perm_status_json_hitter(perm_writer_t *w, void *entry);
-static void perm_status_json_resource(perm_writer_t *w, void *entry);
 static void perm_status_json_history(perm_writer_t *w, perm_snapshot_t *s);
-
-
-/* the list that is being written, copied out of shared memory */
-
-static union {
-    perm_expiring_entry_t       grants[PERM_EXPIRING_MAX];
-    perm_heavy_hitters_entry_t  hitters[PERM_HEAVY_HITTERS_MAX];
-    perm_resource_entry_t       resources[PERM_RESOURCES_MAX];
-} perm_status_json_entries;
 
 
 void
 perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
-    perm_status_lists_t *lists)
+    perm_lists_query_t *lists)
 {
     perm_writer_put(w, "{\"now\":%T,\"uptime_seconds\":%T,\"nginx\":\"%s\"",
                     s->now, ngx_max(s->now - (time_t) s->started, 0),
@@ -56,19 +34,9 @@ perm_status_json(perm_writer_t *w, perm_snapshot_t *s,
 
     perm_status_json_numbers(w, s);
     perm_status_json_latency(w, s);
-    perm_status_json_lists(w, s, lists);
+    perm_lists_json(w, s, lists);
     perm_status_json_history(w, s);
 
-    perm_writer_put(w, "}" CRLF);
-}
-
-
-void
-perm_status_json_would_deny(perm_writer_t *w, perm_zone_t *zone,
-    perm_status_lists_t *lists)
-{
-    perm_writer_put(w, "{\"now\":%T", ngx_time());
-    perm_status_json_hitters(w, "would_deny", zone->would_deny, lists);
     perm_writer_put(w, "}" CRLF);
 }
 
@@ -239,133 +207,6 @@ perm_status_json_quantile(perm_histogram_cell_t *h, double wanted)
     }
 
     return wanted > 0 ? (uint64_t) 1 << i : 0;
-}
-
-
-static void
-perm_status_json_lists(perm_writer_t *w, perm_snapshot_t *s,
-    perm_status_lists_t *lists)
-{
-    ngx_uint_t  i, n;
-
-    perm_writer_put(w, ",\"expiring\":{\"within_days\":{");
-
-    for (i = 0; i < PERM_EXPIRING_WINDOWS; i++) {
-        perm_writer_put(w, "%s\"%ui\":%ui", i ? "," : "",
-                        perm_expiring_days[i], s->expiring[i]);
-    }
-
-    perm_writer_put(w, "},\"left_out\":%ui", s->expiring_missed);
-
-    n = perm_expiring_list(s->zone->expiring, s->now,
-                           perm_status_json_entries.grants);
-    perm_status_json_list(w, "grants", n, sizeof(perm_expiring_entry_t),
-                          lists, perm_status_json_grant);
-
-    perm_writer_put(w, "}");
-
-    perm_status_json_hitters(w, "refused", s->zone->refused, lists);
-    perm_status_json_hitters(w, "would_deny", s->zone->would_deny, lists);
-
-    n = perm_resources_list(s->zone->resources,
-                            perm_status_json_entries.resources);
-    perm_status_json_list(w, "resources", n, sizeof(perm_resource_entry_t),
-                          lists, perm_status_json_resource);
-}
-
-
-static void
-perm_status_json_hitters(perm_writer_t *w, const char *member,
-    perm_records_t *records, perm_status_lists_t *lists)
-{
-    ngx_uint_t  n;
-
-    n = perm_heavy_hitters_list(records, perm_status_json_entries.hitters);
-    perm_status_json_list(w, member, n, sizeof(perm_heavy_hitters_entry_t),
-                          lists, perm_status_json_hitter);
-}
-
-
-/* the first "n" of perm_status_json_entries, which have "size" bytes each */
-
-static void
-perm_status_json_list(perm_writer_t *w, const char *member, ngx_uint_t n,
-    size_t size, perm_status_lists_t *lists, perm_status_json_entry_pt entry)
-{
-    u_char        *p;
-    ngx_uint_t     listed;
-    perm_tuple_t  *tuple;
-
-    perm_writer_put(w, ",\"%s\":[", member);
-
-    listed = 0;
-    p = (u_char *) &perm_status_json_entries;
-
-    for ( /* void */ ; n && listed < lists->limit; n--, p += size) {
-        tuple = &((perm_record_t *) p)->tuple;
-
-        if ((lists->gateway.len
-             && !perm_str_equal(lists->gateway, tuple->gateway))
-            || (lists->resource.len
-                && !perm_str_equal(lists->resource, tuple->resource)))
-        {
-            continue;
-        }
-
-        perm_writer_put(w, "%s{\"gateway\":\"%*s\",\"resource\":\"%*s\"",
-                        listed++ ? "," : "",
-                        tuple->gateway.len, tuple->gateway.data,
-                        tuple->resource.len, tuple->resource.data);
-        entry(w, p);
-        perm_writer_put(w, "}");
-    }
-
-    perm_writer_put(w, "]");
-}
-
-
-static void
-perm_status_json_grant(perm_writer_t *w, void *entry)
-{
-    perm_expiring_entry_t *e = entry;
-
-    perm_writer_put(w, ",\"app\":\"%*s\",\"expires\":%L,\"seen\":%T",
-                    e->record.tuple.app.len, e->record.tuple.app.data,
-                    e->expires, e->record.last);
-}
-
-
-static void
-perm_status_json_hitter(perm_writer_t *w, void *entry)
-{
-    perm_heavy_hitters_entry_t *e = entry;
-
-    if (e->record.tuple.app.len) {
-        perm_writer_put(w, ",\"app\":\"%*s\"", e->record.tuple.app.len,
-                        e->record.tuple.app.data);
-    } else {
-        perm_writer_put(w, ",\"app\":null");
-    }
-
-    perm_writer_put(w, ",\"reason\":\"%s\",\"count\":%ui,\"error\":%ui,"
-                    "\"first\":%T,\"last\":%T",
-                    perm_decision_reason_name(e->record.kind), e->count,
-                    e->error, e->record.first, e->record.last);
-}
-
-
-static void
-perm_status_json_resource(perm_writer_t *w, void *entry)
-{
-    perm_resource_entry_t *e = entry;
-
-    perm_writer_put(w, ",\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%uA,"
-                    "\"denied\":%uA,\"failed\":%uA,\"would_deny\":%uA,"
-                    "\"first\":%T,\"last\":%T",
-                    e->policy == PERM_POLICY_OPEN ? "open" : "required",
-                    perm_writer_bool(e->dry_run), e->allowed, e->denied,
-                    e->failed, e->would_deny, e->record.first,
-                    e->record.last);
 }
 
 

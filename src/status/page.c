@@ -34,7 +34,7 @@ static void perm_page_list(perm_writer_t *w, perm_snapshot_t *s,
 
 ngx_int_t
 perm_status_page(ngx_http_request_t *r, perm_writer_t *w, perm_snapshot_t *s,
-    perm_status_lists_t *lists)
+    perm_lists_query_t *lists)
 {
     ngx_uint_t     serious, level;
     perm_str_t     nonce, host, severity, mark, headline, advice, redis,

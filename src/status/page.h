@@ -16,7 +16,7 @@
  * own script and ask for its own status.  NGX_OK or NGX_ERROR.
  */
 ngx_int_t perm_status_page(ngx_http_request_t *r, perm_writer_t *w,
-    perm_snapshot_t *s, perm_status_lists_t *lists);
+    perm_snapshot_t *s, perm_lists_query_t *lists);
 
 
 #endif /* _PERM_STATUS_PAGE_H_INCLUDED_ */

@@ -10,6 +10,9 @@
 #include "status/prometheus.h"
 
 
+#define PERM_STATUS_OFFSET_MAX  1000000
+
+
 typedef enum {
     PERM_STATUS_ITSELF = 0,
     PERM_STATUS_EXPLAIN,
@@ -19,6 +22,7 @@ typedef enum {
 
 typedef enum {
     PERM_STATUS_JSON = 0,
+    PERM_STATUS_CSV,
     PERM_STATUS_PROMETHEUS,
     PERM_STATUS_HTML,
     PERM_STATUS_FORMATS
@@ -27,14 +31,15 @@ typedef enum {
 
 typedef struct {
     perm_status_format_t   format;
-    ngx_uint_t             would_deny;    /* that list and nothing else */
-    perm_status_lists_t    lists;
+    perm_lists_query_t    lists;
 } perm_status_query_t;
 
 
 static perm_status_page_t perm_status_find(ngx_http_request_t *r);
 static ngx_int_t perm_status_query(ngx_http_request_t *r,
     perm_status_query_t *query, const char **error);
+static ngx_int_t perm_status_number(perm_str_t argument, ngx_int_t min,
+    ngx_int_t max, ngx_uint_t *number);
 static ngx_uint_t perm_status_wants_html(ngx_http_request_t *r);
 static ngx_uint_t perm_status_quality(ngx_http_variable_value_t *accept,
     char *type);
@@ -48,6 +53,7 @@ static struct {
     ngx_str_t              type;
 } perm_status_formats[] = {
     { "json", ngx_string("application/json") },
+    { "csv", ngx_string("text/csv; charset=utf-8") },
     { "prometheus", ngx_string("text/plain; version=0.0.4; charset=utf-8") },
     { "html", ngx_string("text/html; charset=utf-8") }
 };
@@ -180,18 +186,21 @@ static ngx_int_t
 perm_status_query(ngx_http_request_t *r, perm_status_query_t *query,
     const char **error)
 {
-    ngx_int_t             limit;
-    ngx_uint_t            i;
-    perm_str_t            format, would_deny, number;
-    perm_status_lists_t  *lists;
+    ngx_uint_t           i;
+    perm_str_t           format, refused, would_deny, limit, offset;
+    perm_lists_query_t  *lists;
+
+    static perm_str_t  none = { 1, "0" };
 
     lists = &query->lists;
 
     if (perm_send_argument(r, "format", &format) != NGX_OK
+        || perm_send_argument(r, "refused", &refused) != NGX_OK
         || perm_send_argument(r, "would_deny", &would_deny) != NGX_OK
         || perm_send_argument(r, "gateway", &lists->gateway) != NGX_OK
         || perm_send_argument(r, "resource", &lists->resource) != NGX_OK
-        || perm_send_argument(r, "limit", &number) != NGX_OK)
+        || perm_send_argument(r, "limit", &limit) != NGX_OK
+        || perm_send_argument(r, "offset", &offset) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -208,26 +217,62 @@ perm_status_query(ngx_http_request_t *r, perm_status_query_t *query,
     }
 
     if (i == PERM_STATUS_FORMATS) {
-        *error = "unknown format: use json, prometheus or html";
-        return NGX_DECLINED;
-    }
-
-    limit = number.data ? ngx_atoi((u_char *) number.data, number.len)
-                        : PERM_STATUS_LIMIT;
-
-    if (limit < 1 || limit > PERM_STATUS_LIMIT_MAX
-        || (lists->gateway.len && !perm_name_gateway_valid(lists->gateway))
-        || (lists->resource.len && !perm_name_resource_valid(lists->resource)))
-    {
-        *error = "gateway and resource take a valid name, limit a number from "
-                 "1 to 256";
+        *error = "unknown format: use json, csv, prometheus or html";
         return NGX_DECLINED;
     }
 
     query->format = i;
-    query->would_deny = would_deny.len
-                        && !perm_str_equal(would_deny, perm_str("0"));
-    lists->limit = limit;
+
+    lists->limit = (i == PERM_STATUS_CSV) ? PERM_HEAVY_HITTERS_MAX
+                                          : PERM_LISTS_LIMIT;
+    lists->offset = 0;
+
+    if (perm_status_number(limit, 1, PERM_LISTS_LIMIT_MAX, &lists->limit)
+        != NGX_OK
+        || perm_status_number(offset, 0, PERM_STATUS_OFFSET_MAX,
+                              &lists->offset)
+           != NGX_OK
+        || (lists->gateway.len && !perm_name_gateway_valid(lists->gateway))
+        || (lists->resource.len && !perm_name_resource_valid(lists->resource)))
+    {
+        *error = "gateway and resource take a valid name, limit a number from "
+                 "1 to 256, offset a number from 0 to 1000000";
+        return NGX_DECLINED;
+    }
+
+    lists->only = 0;
+
+    if (refused.len && !perm_str_equal(refused, none)) {
+        lists->only |= PERM_LISTS_REFUSED;
+    }
+
+    if (would_deny.len && !perm_str_equal(would_deny, none)) {
+        lists->only |= PERM_LISTS_WOULD_DENY;
+    }
+
+    return NGX_OK;
+}
+
+
+/* "number" stays as it is where the argument is absent */
+
+static ngx_int_t
+perm_status_number(perm_str_t argument, ngx_int_t min, ngx_int_t max,
+    ngx_uint_t *number)
+{
+    ngx_int_t  n;
+
+    if (argument.data == NULL) {
+        return NGX_OK;
+    }
+
+    n = ngx_atoi((u_char *) argument.data, argument.len);
+
+    if (n < min || n > max) {
+        return NGX_ERROR;
+    }
+
+    *number = n;
 
     return NGX_OK;
 }
@@ -323,12 +368,20 @@ perm_status_write(ngx_http_request_t *r, perm_writer_t *w,
     perm_snapshot_t   *s;
     perm_main_conf_t  *pmcf;
 
+    static ngx_str_t  file =
+                       ngx_string("attachment; filename=\"app-permission.csv\"");
+
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
     perm_snapshot_note(pmcf->sync.zone.zone);
 
-    if (query->would_deny && query->format == PERM_STATUS_JSON) {
-        perm_status_json_would_deny(w, pmcf->sync.zone.zone, &query->lists);
+    if (query->format == PERM_STATUS_CSV) {
+        perm_lists_csv(w, pmcf->sync.zone.zone, &query->lists);
+        return perm_send_header(r, "Content-Disposition", &file);
+    }
+
+    if (query->lists.only && query->format == PERM_STATUS_JSON) {
+        perm_lists_json_only(w, pmcf->sync.zone.zone, &query->lists);
         return NGX_OK;
     }
 

@@ -5,6 +5,7 @@
  * sources: src/shm/table_state.c src/shm/health.c src/state/state.c
  * sources: src/state/state_read.c src/state/state_write.c src/shm/zone.c
  * sources: src/shm/records.c src/shm/trylock.c
+ * sources: src/shm/distinct.c
  * sources: src/shm/process.c
  */
 

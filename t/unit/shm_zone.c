@@ -6,6 +6,7 @@
  * sources: src/shm/heavy_hitters.c src/shm/expiring.c src/shm/trylock.c
  * sources: src/shm/process.c
  * sources: src/shm/resources.c src/shm/history.c src/shm/records.c
+ * sources: src/shm/distinct.c
  */
 
 
