@@ -161,6 +161,26 @@ subtest 'check: every row of the decision' => sub {
     check_is('', 'a', 'fail bad_config', 'no gateway');
 };
 
+subtest 'check: a key that ends by itself' => sub {
+    my @ends = qw(--gateway smoke --resource get_user --app ends);
+    $redis->grant('smoke', undef, 'ends', 4102444800);
+    my ($out) = $t->cli_is(0, 'check', 'check', @ends);
+    unlike $out, qr/^key /m, 'it does not';
+    is json($t->cli_is(0, 'check', '--json', 'check', @ends))->{key_expires},
+        undef, 'nor in JSON';
+
+    $redis->cmd('EXPIRE', key('grants', 'ends'), 1000);
+    my $answer = json($t->cli_is(0, 'check', '--json', 'check', @ends));
+    ok near($answer->{key_expires}, time + 1000), 'when its key ends';
+    is $answer->{expires}, $answer->{key_expires}, '... its grants do';
+    is $answer->{gateway_grant}{expires}, 4102444800, 'whatever they say';
+    ($out) = $t->cli_is(0, 'check', 'check', @ends);
+    like $out, qr/^key +gone at 20\d\d-\S+Z by its time to live/m, 'said so';
+    like $out, qr/^last access +\S+\n\.\.\. of gateway +\S+, the newest of any/m,
+        'both accesses have a label';
+};
+
+
 subtest 'check: last accesses' => sub {
     $redis->used('smoke', 'get_user', 'demo', 1700000000);
     $redis->used('smoke', 'other', 'demo', 1700000100);

@@ -20,6 +20,7 @@ typedef struct {
     perm_check_grant_t   resource;
     int64_t              last;          /* of the resource */
     int64_t              gateway_last;
+    int64_t              gone;          /* the key, at that time, or ABSENT */
     perm_decision_t      decision;
     redisReply          *reply;         /* owns the values */
 } perm_check_t;
@@ -27,6 +28,9 @@ typedef struct {
 
 static perm_exit_t run_check(perm_cli_t *cli);
 static void look_up(perm_cli_t *cli, perm_check_t *check);
+static void read_ttl(const redisReply *reply, perm_str_t key, int64_t now,
+    perm_check_t *check);
+static int64_t bounded(const perm_check_grant_t *grant, int64_t gone);
 static void read_grant(const redisReply *reply, int64_t now,
     perm_check_grant_t *grant);
 static void print(const perm_cli_t *cli, const perm_check_t *check);
@@ -68,6 +72,7 @@ run_check(perm_cli_t *cli)
     check.resource = absent;
     check.last = PERM_GRANT_ABSENT;
     check.gateway_last = PERM_GRANT_ABSENT;
+    check.gone = PERM_GRANT_ABSENT;
     check.reply = NULL;
 
     tuple = &cli->args.tuple;
@@ -97,17 +102,24 @@ look_up(perm_cli_t *cli, perm_check_t *check)
 {
     char           text[PERM_KEY_MAX];
     perm_str_t     key;
-    redisReply    *reply;
+    redisReply    *reply, *ttl;
     perm_table_t  *table;
     perm_tuple_t   tuple;
     perm_grants_t  grants;
 
     table = &cli->table;
     tuple = cli->args.tuple;
+    reply = NULL;
+    ttl = NULL;
 
     key = perm_table_key(table, text, PERM_KEY_GRANTS, &tuple);
-    reply = perm_client_call(table->client, 0, "HMGET %k - %b", key,
-                             tuple.resource);
+
+    perm_client_command(table->client, "HMGET %k - %b", key, tuple.resource);
+    perm_client_send(table->client, NULL, 0, perm_client_keep, &reply);
+    perm_client_command(table->client, "PTTL %k", key);
+    perm_client_send(table->client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                     &ttl);
+    perm_client_wait(table->client);
     check->reply = reply;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
@@ -115,19 +127,49 @@ look_up(perm_cli_t *cli, perm_check_t *check)
                           "something else");
     }
 
-    read_grant(reply->element[0], table->now, &check->gateway);
-    read_grant(reply->element[1], table->now, &check->resource);
-
     check->last = perm_table_last(table, &tuple);
     tuple.resource.len = 0;
     check->gateway_last = perm_table_last(table, &tuple);
 
     perm_table_open(table);
 
-    grants.gateway = check->gateway.details.grant.expires;
-    grants.resource = check->resource.details.grant.expires;
+    read_grant(reply->element[0], table->now, &check->gateway);
+    read_grant(reply->element[1], table->now, &check->resource);
+    read_ttl(ttl, key, table->now, check);
+    freeReplyObject(ttl);
+
+    grants.gateway = bounded(&check->gateway, check->gone);
+    grants.resource = bounded(&check->resource, check->gone);
     check->decision = table->loaded ? perm_decision_make(grants, table->now)
                                     : perm_decision_unavailable(0);
+}
+
+
+/* when the key ends, all of its grants do */
+
+static void
+read_ttl(const redisReply *reply, perm_str_t key, int64_t now,
+    perm_check_t *check)
+{
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0) {
+        check->gone = now + (reply->integer + 999) / 1000;
+
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        perm_output_warn("whether \"%s\" ends by itself cannot be seen: %s; "
+                         "give the user +pttl", perm_output_safe(key),
+                         perm_output_safe_text(reply->str));
+    }
+}
+
+
+static int64_t
+bounded(const perm_check_grant_t *grant, int64_t gone)
+{
+    int64_t  expires;
+
+    expires = grant->details.grant.expires;
+
+    return (gone >= 0 && expires > gone) ? gone : expires;
 }
 
 
@@ -164,6 +206,7 @@ print(const perm_cli_t *cli, const perm_check_t *check)
                          "'decision':%s,'reason':%s,'expires':%n,"
                          "'gateway_grant':{'state':%s,'expires':%n%d},"
                          "'resource_grant':{'state':%s,'expires':%n%d},"
+                         "'key_expires':%n,"
                          "'last_access':%n,'gateway_last_access':%n}\n",
                          tuple->gateway, tuple->resource, tuple->app, outcome,
                          reason, check->decision.expires,
@@ -172,7 +215,7 @@ print(const perm_cli_t *cli, const perm_check_t *check)
                          &check->gateway.details, check->resource.state,
                          check->resource.details.grant.expires,
                          &check->resource.details,
-                         check->last, check->gateway_last);
+                         check->gone, check->last, check->gateway_last);
         return;
     }
 
@@ -180,8 +223,14 @@ print(const perm_cli_t *cli, const perm_check_t *check)
     print_grant("gateway grant", &check->gateway);
     print_grant("resource grant", &check->resource);
 
-    printf("%-16s%s\n%-16s%s, of any resource\n", "last access",
-           perm_output_time(check->last), "",
+    if (check->gone >= 0) {
+        printf("%-16sgone at %s by its time to live (EXPIRE), and all grants of "
+               "the app on this gateway with it\n", "key",
+               perm_output_time(check->gone));
+    }
+
+    printf("%-16s%s\n%-16s%s, the newest of any resource\n",
+           "last access", perm_output_time(check->last), "... of gateway",
            perm_output_time(check->gateway_last));
 }
 
