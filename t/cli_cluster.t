@@ -100,7 +100,8 @@ subtest 'resharding while an import runs' => sub {
 
 
 subtest 'replace and purge everywhere' => sub {
-    cli_is(0, 'replace', 'import', '--replace', { stdin => join '', map {
+    cli_is(0, 'replace', 'import', '--replace',
+           '--max-removals', '100%', { stdin => join '', map {
         qq({"gateway":"n","app":"c$_","expires":5}\n) } 1 .. 300 });
     is lines(cli_is(0, 'list', '--json', 'list')), 300, 'on every master';
 

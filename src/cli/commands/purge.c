@@ -11,7 +11,9 @@
 
 
 typedef struct {
+    perm_cli_t    *cli;
     perm_table_t  *table;
+    int            dry_run;
     int64_t        before;     /* grants that ended until then go */
     perm_count_t   seen;
     perm_count_t   grants;     /* removed */
@@ -22,7 +24,10 @@ typedef struct {
 static perm_exit_t run_purge(perm_cli_t *cli);
 static void purge_grants(void *data, perm_row_t *rows, size_t n);
 static void purge_accesses(void *data, perm_row_t *rows, size_t n);
-static int count_accesses(void *data, redisReply *reply);
+static int count_removed(void *data, redisReply *reply);
+static void print_grant(const perm_purge_t *purge, const perm_row_t *row);
+static void count_accesses(void *data, perm_row_t *rows, size_t n);
+static int remains(const perm_purge_t *purge, const redisReply *grant);
 
 
 /* KEYS: accesses, grants; ARGV: resources.  Removes those without a grant. */
@@ -37,6 +42,8 @@ static const char  orphans_script[] =
 static const perm_option_t  purge_options[] = {
     { "--expired-for", "SPAN", "grants that ended that long ago, 365d",
       PERM_OPTION(SPAN, expired_for) },
+    { "--dry-run", NULL, "remove nothing, and say what would be removed",
+      PERM_OPTION(FLAG, dry_run) },
     PERM_OPTION_END
 };
 
@@ -64,7 +71,9 @@ run_purge(perm_cli_t *cli)
     }
 
     memset(&purge, 0, sizeof(perm_purge_t));
+    purge.cli = cli;
     purge.table = &cli->table;
+    purge.dry_run = cli->args.dry_run;
     purge.before = cli->table.now - cli->args.expired_for;
 
     perm_walk_catch_interrupt();
@@ -73,11 +82,15 @@ run_purge(perm_cli_t *cli)
 
     purge.seen = 0;
     (void) perm_walk(&cli->table, PERM_WALK_ACCESSES | PERM_WALK_UNREADABLE,
-                     NULL, purge_accesses, &purge);
+                     NULL, purge.dry_run ? count_accesses : purge_accesses,
+                     &purge);
 
-    perm_output_warn("%spurged %llu grants and %llu accesses",
+    perm_output_warn("%s%s %s and %s",
                      perm_walk_interrupted ? "interrupted: " : "",
-                     purge.grants, purge.accesses);
+                     purge.dry_run ? "dry run, nothing was removed: would purge"
+                                   : "purged",
+                     perm_output_count(purge.grants, "grant"),
+                     perm_output_plural(purge.accesses, "access", "accesses"));
 
     if (cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'accesses':%n}\n",
@@ -99,7 +112,15 @@ purge_grants(void *data, perm_row_t *rows, size_t n)
     none.len = 0;
 
     for (i = 0; i < n; i++) {
-        if (rows[i].grant.expires <= purge->before) {
+        if (rows[i].grant.expires > purge->before) {
+            continue;
+        }
+
+        if (purge->dry_run) {
+            purge->grants++;
+            print_grant(purge, &rows[i]);
+
+        } else {
             perm_table_write(purge->table, rows[i].key, rows[i].field,
                              rows[i].value, none, &purge->grants);
         }
@@ -134,7 +155,7 @@ purge_accesses(void *data, perm_row_t *rows, size_t n)
 
         if (i + 1 == n || rows[i].key.data != rows[i + 1].key.data) {
             perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
-                             count_accesses, &purge->accesses);
+                             count_removed, &purge->accesses);
         }
     }
 
@@ -148,8 +169,74 @@ purge_accesses(void *data, perm_row_t *rows, size_t n)
 /* accesses stay where the grants are of another type */
 
 static int
-count_accesses(void *data, redisReply *reply)
+count_removed(void *data, redisReply *reply)
 {
     return perm_table_wrong_type(reply, NULL) ? 0
                                               : perm_table_count(data, reply);
+}
+
+
+static void
+print_grant(const perm_purge_t *purge, const perm_row_t *row)
+{
+    if (purge->cli->args.json) {
+        perm_output_json(stdout, "{'result':'removed',%g,'was':%n}\n",
+                         &row->tuple, row->grant.expires);
+        perm_output_check();
+    }
+}
+
+
+/* dry run: the grants that would be purged are still there */
+
+static void
+count_accesses(void *data, perm_row_t *rows, size_t n)
+{
+    char           text[PERM_KEY_MAX];
+    size_t         i, j, first;
+    perm_str_t     grants;
+    redisReply    *reply;
+    perm_purge_t  *purge = data;
+    perm_table_t  *table = purge->table;
+
+    for (first = 0; first < n; first = i) {
+        grants = perm_table_key(table, text, PERM_KEY_GRANTS,
+                                &rows[first].tuple);
+        perm_client_command(table->client, "HMGET %k " PERM_GATEWAY_FIELD,
+                            grants);
+
+        for (i = first; i < n && rows[i].key.data == rows[first].key.data; i++)
+        {
+            perm_client_word(table->client, rows[i].field);
+        }
+
+        reply = NULL;
+        perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                         perm_client_keep, &reply);
+        perm_client_wait(table->client);
+
+        if (!perm_table_wrong_type(reply, NULL)
+            && !remains(purge, perm_table_element(reply, 0)))
+        {
+            for (j = 1; j <= i - first; j++) {
+                purge->accesses += !remains(purge,
+                                            perm_table_element(reply, j));
+            }
+        }
+
+        freeReplyObject(reply);
+    }
+}
+
+
+static int
+remains(const perm_purge_t *purge, const redisReply *grant)
+{
+    perm_str_t  value;
+    int64_t     expires;
+
+    value = perm_table_bytes(grant);
+    expires = value.data ? perm_grant_expires(value) : PERM_GRANT_UNREADABLE;
+
+    return value.data != NULL && (expires < 0 || expires > purge->before);
 }
