@@ -224,8 +224,8 @@ print(const perm_cli_t *cli, const perm_check_t *check)
     print_grant("resource grant", &check->resource);
 
     if (check->gone >= 0) {
-        printf("%-16sgone at %s by its time to live (EXPIRE), and all grants of "
-               "the app on this gateway with it\n", "key",
+        printf("%-16sgone at %s by its time to live (EXPIRE), and all grants "
+               "of the app on this gateway with it\n", "key",
                perm_output_time(check->gone));
     }
 
