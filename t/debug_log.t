@@ -124,7 +124,7 @@ subtest 'the table is emptied' => sub {
 subtest 'the link that pushes is lost' => sub {
     ok $t->settled, 'ready';
     $t->mark;
-    $redis->kill_listener;
+    $redis->kill_listeners;
     in_order 'a gap', 'gap:1, active:0', 'gap:0, active:1',
         'table state: suspect, was loaded', 'table state: loaded, was suspect';
 };

@@ -120,7 +120,7 @@ subtest 'asked for again as soon as a gap is over' => sub {
     my $took = 1;
     for (my $turn = 1; $turn <= 20 && $took >= 0.1; $turn++) {
         my $before = $t->status->{cache}{refreshes};
-        $redis->kill_listener;
+        $redis->kill_listeners;
         wait_for(sub { $t->status->{cache}{refreshes} > $before })
             or last;
         $redis->cmd('ECHO', "end $turn");
@@ -149,7 +149,7 @@ subtest 'no storm after a gap' => sub {
 
     my $before = $t->status->{cache}{refreshes};
     my $begun = time;
-    $redis->kill_listener;
+    $redis->kill_listeners;
     ok wait_for(sub { $t->status->{cache}{refreshes} >= $before + 3000 }, 30),
         'all are asked for again';
     my $took = time - $begun;
@@ -209,7 +209,7 @@ subtest 'revoked while changes are not pushed' => sub {
     start(fake => 1, http => 'app_permission_redis_timeout 5s;');
     $t->{fake}->rules({ match => qr/^CLIENT TRACKING/,
                         reply => "-BUSY a script\r\n" });
-    $redis->kill_listener;
+    $redis->kill_listeners;
     ok wait_for(sub { !$t->status->{invalidation}{active} }), 'not pushed';
     for my $app (map { "x$_" } 1 .. 5) {
         like outcome($app), qr/^$ALLOW/, "$app: known";

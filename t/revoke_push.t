@@ -61,7 +61,7 @@ sub pairs {
 
 subtest 'whatever the command' => sub {
     start;
-    is pairs(), '1 and 1', 'one pair for all workers';
+    ok wait_for(sub { pairs() eq '2 and 2' }), 'a pair for each of two';
     my $n = 0;
 
     for my $case (
@@ -249,7 +249,7 @@ subtest 'a reload, again and again' => sub {
         $redis->allow('demo');
         $t->within('demo', $ALLOW, 1, 'a grant');
         ok $t->up, 'pushed again';
-        ok wait_for(sub { pairs() eq '1 and 1' }), '... by one pair';
+        ok wait_for(sub { pairs() eq '2 and 2' }), '... by two';
     }
     is scalar($t->log_lines(qr/does not push changes/)), 0,
         'a hand-over is no loss';

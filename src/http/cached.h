@@ -17,8 +17,14 @@
 static ngx_inline ngx_uint_t
 perm_cached_find(perm_ctx_t *ctx)
 {
-    if (perm_cache_lookup(ctx->pmcf->sync.zone.zone->cache, &ctx->tuple,
-                          ctx->hash, ngx_current_msec, &ctx->entry)
+    perm_zone_t  *zone;
+
+    zone = ctx->pmcf->sync.zone.zone;
+
+    ctx->pushed = perm_trackers_valid(&zone->trackers, ngx_current_msec);
+
+    if (perm_cache_lookup(zone->cache, &ctx->tuple, ctx->hash,
+                          ngx_current_msec, &ctx->entry)
         != NGX_OK)
     {
         return 0;
@@ -54,7 +60,9 @@ perm_cached_valid(perm_ctx_t *ctx)
 static ngx_inline ngx_uint_t
 perm_cached_fresh(perm_ctx_t *ctx)
 {
-    return ctx->entry.trusted && perm_cached_age(ctx) < perm_cached_valid(ctx);
+    return ctx->entry.trusted
+           && perm_cached_age(ctx) < ngx_min(perm_cached_valid(ctx),
+                                             ctx->pushed);
 }
 
 

@@ -34,6 +34,8 @@ typedef struct {
     perm_tuple_t           tuple;      /* of the request's pool; set with the
                                           policy, unless that is "off" */
     perm_cache_entry_t     entry;      /* that decided: of HIT and STALE */
+    int64_t                pushed;     /* ms, of perm_trackers_valid() before
+                                          the entry was found */
 } perm_ctx_t;
 
 

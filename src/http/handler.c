@@ -157,6 +157,7 @@ perm_handler_lookup(perm_ctx_t *ctx)
          */
 
         slow_ok = ctx->entry.trusted
+                  && ctx->pushed == INT64_MAX
                   && ctx->pmcf->sync.zone.zone->health.tracking
                   && perm_cached_valid(ctx) > 0
                   && perm_cached_stale_ok(ctx);

@@ -148,3 +148,26 @@ perm_redis_tracking_update(perm_redis_tracking_t *tracking)
     tracking->active = active;
     tracking->handlers->active(tracking->data, active);
 }
+
+
+void
+perm_redis_tracking_heard(perm_redis_tracking_t *tracking)
+{
+    ngx_msec_t          heard;
+    perm_redis_pair_t  *pair;
+
+    if (!tracking->active) {
+        return;
+    }
+
+    heard = ngx_current_msec;
+
+    for (pair = tracking->pairs; pair != NULL; pair = pair->next) {
+
+        if ((ngx_msec_int_t) (heard - pair->heard) > 0) {
+            heard = pair->heard;
+        }
+    }
+
+    tracking->handlers->heard(tracking->data, heard);
+}

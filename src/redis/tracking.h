@@ -28,7 +28,13 @@ typedef struct {
      */
     void  (*active)(void *data, ngx_uint_t active);
 
-    /* round trip of a heartbeat, ms, every second: a report takes as long */
+    /*
+     * All changes that were made before "sent" (ms, monotonic) and after the
+     * last active(1) were reported, those of all masters.  About every 100 ms.
+     */
+    void  (*heard)(void *data, ngx_msec_t sent);
+
+    /* round trip of a heartbeat, ms, likewise: a report takes as long */
     void  (*lag)(void *data, ngx_msec_t msec);
 
     /*
@@ -37,8 +43,11 @@ typedef struct {
      */
     void  (*moved)(void *data);
 
-    /* not allowed, as the log says; lasts until active(1) */
-    void  (*refused)(void *data);
+    /*
+     * A server refuses to track, and for good where "lasting" is 1; that ends
+     * with active(1).  Returns 1 if the log is to say so.
+     */
+    ngx_uint_t  (*refused)(void *data, ngx_uint_t lasting);
 
     /* a connected server does not answer; active(0) follows if it was active */
     void  (*hung)(void *data);
@@ -48,8 +57,8 @@ typedef struct {
 /*
  * Keeps tracking the keys that begin with any of the prefixes, whatever
  * happens to connections, until stopped.  A heartbeat finds out a server that
- * hangs.  Where the server or its rights do not allow tracking, the log says so
- * once, and it is tried again every 10 seconds.  "conf", "prefixes" and
+ * hangs.  Where the server or its rights do not allow tracking, it is tried
+ * again every 10 seconds.  "conf", "prefixes" and
  * "handlers" must live as long as it does.  Returns NULL when memory is out.
  */
 perm_redis_tracking_t *perm_redis_tracking_start(perm_redis_conf_t *conf,

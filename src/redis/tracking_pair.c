@@ -15,7 +15,8 @@
 #include "resp/printable.h"
 
 
-#define PERM_TRACKING_BEAT      1000    /* ms between heartbeats */
+#define PERM_TRACKING_BEAT      100     /* ms between PINGs of the listener */
+#define PERM_TRACKING_PROBE     1000    /* ms, likewise, of the source */
 #define PERM_TRACKING_REFUSED   10000   /* ms until asked again */
 #define PERM_TRACKING_REFUSALS  2       /* in a row, before the log says so */
 #define PERM_TRACKING_KEY_MAX   1024    /* bytes; longer keys are not ours */
@@ -41,7 +42,10 @@ static void perm_redis_pair_reply(void *data, redisReply *reply);
 static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
-static void perm_redis_pair_pong(void *data, redisReply *reply);
+static void perm_redis_pair_beat(perm_redis_pair_t *pair);
+static void perm_redis_pair_heard(void *data, redisReply *reply);
+static void perm_redis_pair_probed(void *data, redisReply *reply);
+static void perm_redis_pair_pong(perm_redis_pair_t *pair, redisReply *reply);
 static void perm_redis_pair_push(void *data,
     perm_redis_connection_t *connection, redisReply *reply);
 static void perm_redis_pair_key(perm_redis_tracking_t *tracking,
@@ -128,6 +132,7 @@ perm_redis_pair_drop(perm_redis_pair_t *pair)
     }
 
     pair->beats = 0;
+    pair->probing = 0;
 }
 
 
@@ -167,37 +172,18 @@ perm_redis_pair_timer(ngx_event_t *ev)
 {
     perm_redis_pair_t *pair = ev->data;
 
-    static ngx_str_t  ping = ngx_string("PING");
-
-    if (!pair->active) {
-        pair->listener =
-            perm_redis_connection_open(pair->tracking->conf, &pair->node, NULL,
-                                       pair->tracking->log,
-                                       &perm_redis_tracking_listener, pair);
-        if (pair->listener == NULL) {
-            perm_redis_pair_retry(pair);
-        }
-
+    if (pair->active) {
+        ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
+        perm_redis_pair_beat(pair);
         return;
     }
 
-    ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
-
-    if (pair->beats) {
-
-        /* the time-out of a command may be longer than a beat */
-
-        return;
-    }
-
-    pair->beat = ngx_current_msec;
-    pair->beats = 2;
-
-    perm_redis_pair_send(pair, pair->listener, 1, &ping, perm_redis_pair_pong);
-
-    if (pair->source != NULL) {
-        perm_redis_pair_send(pair, pair->source, 1, &ping,
-                             perm_redis_pair_pong);
+    pair->listener =
+        perm_redis_connection_open(pair->tracking->conf, &pair->node, NULL,
+                                   pair->tracking->log,
+                                   &perm_redis_tracking_listener, pair);
+    if (pair->listener == NULL) {
+        perm_redis_pair_retry(pair);
     }
 }
 
@@ -223,9 +209,7 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
                   "app_permission: a connection for tracking to Redis %s "
                   "ended: %s", pair->node.label, reason);
 
-    if (pair->beats
-        && ngx_current_msec - pair->beat >= tracking->conf->timeout)
-    {
+    if (pair->active && connection->hung) {
         tracking->handlers->hung(tracking->data);
     }
 
@@ -346,8 +330,9 @@ perm_redis_pair_reply(void *data, redisReply *reply)
                        pair->node.label, (int64_t) pair->id);
 
         pair->active = 1;
-        pair->refused_logged = 0;
         pair->refusals = 0;
+        pair->heard = ngx_current_msec;
+        pair->probed = ngx_current_msec;
 
         ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
 
@@ -389,7 +374,8 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
         /* the first one may be over with the next try */
 
         if (pair->refusals < PERM_TRACKING_REFUSALS
-            && ++pair->refusals == PERM_TRACKING_REFUSALS)
+            && ++pair->refusals == PERM_TRACKING_REFUSALS
+            && tracking->handlers->refused(tracking->data, 0))
         {
             level = NGX_LOG_ERR;
         }
@@ -402,9 +388,9 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
         return;
     }
 
-    if (!pair->refused_logged) {
-        pair->refused_logged = 1;
+    perm_redis_pair_lose(pair, PERM_TRACKING_REFUSED);
 
+    if (tracking->handlers->refused(tracking->data, 1)) {
         ngx_log_error(NGX_LOG_ERR, tracking->log, 0,
                       "app_permission: Redis %s does not push changes of "
                       "grants: \"%s\" was answered with \"%s\"; it needs "
@@ -414,49 +400,92 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
                       "effect within \"app_permission_cache_valid\"",
                       pair->node.label, command, text);
     }
-
-    perm_redis_pair_lose(pair, PERM_TRACKING_REFUSED);
-
-    tracking->handlers->refused(tracking->data);
 }
 
 
 /*
- * Of either connection.  A refusal of PING is as good an answer, but each one
- * gets into the server's ACL LOG.
+ * The answer to a PING of the listener comes behind all changes that were made
+ * before it.  The next one does not wait for it: how old the newest answer is
+ * must not double with the round trip.
  */
 
 static void
-perm_redis_pair_pong(void *data, redisReply *reply)
+perm_redis_pair_beat(perm_redis_pair_t *pair)
+{
+    static ngx_str_t  ping = ngx_string("PING");
+
+    if (pair->beats < PERM_TRACKING_BEATS_MAX) {
+        pair->sent[(pair->first + pair->beats++) % PERM_TRACKING_BEATS_MAX] =
+                                                              ngx_current_msec;
+        perm_redis_pair_send(pair, pair->listener, 1, &ping,
+                             perm_redis_pair_heard);
+    }
+
+    if (pair->source != NULL && !pair->probing
+        && ngx_current_msec - pair->probed >= PERM_TRACKING_PROBE)
+    {
+        pair->probed = ngx_current_msec;
+        pair->probing = 1;
+        perm_redis_pair_send(pair, pair->source, 1, &ping,
+                             perm_redis_pair_probed);
+    }
+}
+
+
+static void
+perm_redis_pair_heard(void *data, redisReply *reply)
 {
     perm_redis_pair_t *pair = data;
-
-    perm_redis_tracking_t  *tracking;
 
     if (reply == NULL) {
         return;
     }
 
-    tracking = pair->tracking;
+    perm_redis_pair_pong(pair, reply);
 
-    if (!pair->ping_logged && perm_reply_error(reply, "NOPERM")) {
-        pair->ping_logged = 1;
+    pair->heard = pair->sent[pair->first];
+    pair->first = (pair->first + 1) % PERM_TRACKING_BEATS_MAX;
+    pair->beats--;
 
-        ngx_log_error(NGX_LOG_WARN, tracking->log, 0,
-                      "app_permission: Redis %s: the user has no right to "
-                      "PING: it works without, but ACL LOG fills; it should "
-                      "have \"+ping\"", pair->node.label);
+    /* not before: a server that takes connections to drop them would be asked
+       without a pause */
+
+    pair->failures = 0;
+
+    pair->tracking->handlers->lag(pair->tracking->data,
+                                  ngx_current_msec - pair->heard);
+
+    perm_redis_tracking_heard(pair->tracking);
+}
+
+
+static void
+perm_redis_pair_probed(void *data, redisReply *reply)
+{
+    perm_redis_pair_t *pair = data;
+
+    if (reply != NULL) {
+        pair->probing = 0;
+        perm_redis_pair_pong(pair, reply);
+    }
+}
+
+
+/* a refusal is as good an answer, but each one gets into the ACL LOG */
+
+static void
+perm_redis_pair_pong(perm_redis_pair_t *pair, redisReply *reply)
+{
+    if (pair->ping_logged || !perm_reply_error(reply, "NOPERM")) {
+        return;
     }
 
-    if (--pair->beats == 0) {
+    pair->ping_logged = 1;
 
-        /* not before: a server that takes connections to drop them would be
-           asked without a pause */
-
-        pair->failures = 0;
-
-        tracking->handlers->lag(tracking->data, ngx_current_msec - pair->beat);
-    }
+    ngx_log_error(NGX_LOG_WARN, pair->tracking->log, 0,
+                  "app_permission: Redis %s: the user has no right to PING: it "
+                  "works without, but ACL LOG fills; it should have \"+ping\"",
+                  pair->node.label);
 }
 
 

@@ -14,6 +14,7 @@
 
 
 #define PERM_TRACKING_PREFIXES_MAX  4
+#define PERM_TRACKING_BEATS_MAX     16   /* PINGs of a listener on their way */
 
 
 struct perm_redis_tracking_s {
@@ -44,11 +45,17 @@ typedef struct perm_redis_pair_s {
     ngx_event_t                      timer;     /* next try or heartbeat */
     ngx_uint_t                       failures;  /* in a row */
     ngx_uint_t                       refusals;  /* since it was active */
-    ngx_msec_t                       beat;      /* the last one sent */
-    ngx_uint_t                       beats;     /* PINGs unanswered */
+
+    /* of the listener: times in ms, monotonic */
+    ngx_msec_t                       sent[PERM_TRACKING_BEATS_MAX];
+    ngx_uint_t                       first;     /* unanswered, in "sent" */
+    ngx_uint_t                       beats;     /* unanswered */
+    ngx_msec_t                       heard;     /* the last one answered */
+
+    ngx_msec_t                       probed;    /* the source's last PING */
 
     unsigned                         active:1;
-    unsigned                         refused_logged:1;
+    unsigned                         probing:1; /* that one is unanswered */
     unsigned                         ping_logged:1;
 } perm_redis_pair_t;
 
@@ -68,6 +75,9 @@ void perm_redis_tracking_pair_destroy(perm_redis_pair_t *pair);
 
 /* "active" of a pair changed */
 void perm_redis_tracking_update(perm_redis_tracking_t *tracking);
+
+/* "heard" of a pair changed */
+void perm_redis_tracking_heard(perm_redis_tracking_t *tracking);
 
 
 #endif /* _PERM_REDIS_TRACKING_PRIV_H_INCLUDED_ */

@@ -35,6 +35,10 @@ perm_process_dead(perm_process_t process)
     ngx_pid_t       pid;
     perm_process_t  now;
 
+    if (process == perm_process_self()) {
+        return 0;
+    }
+
     pid = (ngx_pid_t) (process & (((perm_process_t) 1 << PERM_PROCESS_PID_BITS)
                                   - 1));
 

@@ -138,6 +138,7 @@ perm_zone_create(ngx_slab_pool_t *shpool)
     zone->recorder = perm_recorder_create(shpool, left * PERM_ZONE_RECORDER);
 
     perm_table_state_init(&zone->table, zone->cache);
+    perm_trackers_init(&zone->trackers, zone->cache);
 
     return (zone->refused && zone->would_deny && zone->expiring
             && zone->resources && zone->cache && zone->recorder) ? zone : NULL;

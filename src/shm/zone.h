@@ -14,13 +14,13 @@
 #include "shm/health.h"
 #include "shm/heavy_hitters.h"
 #include "shm/history.h"
-#include "shm/lease.h"
 #include "shm/link_state.h"
 #include "shm/rate_limit.h"
 #include "shm/recorder.h"
 #include "shm/resources.h"
 #include "shm/stats.h"
 #include "shm/table_state.h"
+#include "shm/trackers.h"
 
 
 #define PERM_ZONE_LAYOUT 10              /* of everything in the zone */
@@ -43,7 +43,8 @@ typedef struct {
 
     perm_rate_limit_t      limit;        /* of lookups of unknown keys */
     perm_lease_t           flushing;
-    perm_lease_t           tracking;
+    perm_lease_t           revalidating;
+    perm_trackers_t        trackers;
     perm_health_t          health;
     perm_link_state_t      link;
     perm_table_state_t     table;

@@ -189,6 +189,7 @@ static void
 perm_explain_cache(perm_writer_t *w, perm_explain_t *e)
 {
     int64_t              age;
+    ngx_uint_t           trusted;
     perm_ctx_t          *ctx;
     perm_generation_t    now;
     perm_cache_entry_t  *entry;
@@ -200,6 +201,7 @@ perm_explain_cache(perm_writer_t *w, perm_explain_t *e)
 
     if (e->found) {
         age = perm_cached_age(ctx);
+        trusted = entry->trusted && age < ctx->pushed;
 
         perm_writer_put(w, ",\"state\":\"%s\",\"trusted\":%s,\"unchanged\":%s,"
                         "\"stale_allowed\":%s,\"age_ms\":%L,"
@@ -207,8 +209,8 @@ perm_explain_cache(perm_writer_t *w, perm_explain_t *e)
                         "{\"epoch\":%uD,\"change\":[%uD,%uD]}",
                         e->fresh ? "fresh"
                         : !entry->unchanged ? "changed"
-                        : entry->trusted ? "aged" : "distrusted",
-                        perm_writer_bool(entry->trusted),
+                        : trusted ? "aged" : "distrusted",
+                        perm_writer_bool(trusted),
                         perm_writer_bool(entry->unchanged),
                         perm_writer_bool(e->stale_ok), age,
                         ngx_time() + (perm_cached_valid(ctx) - age) / 1000,

@@ -44,6 +44,11 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->replica = zone->link.replica;
     s->replica_since = zone->link.since;
     perm_link_state_error(&zone->link, &s->link_error);
+
+    if (perm_trackers_stopped(&zone->trackers, ngx_current_msec)) {
+        s->health.tracking = 0;
+    }
+
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
 

@@ -7,22 +7,23 @@
 
 
 /*
- * A gap is a time in which changes may be missed.  An entry that is fetched in
- * a gap must not be trusted for all of "app_permission_cache_valid".  So the
- * whole cache is distrusted again and again, less often in a long gap.
+ * A worker that tracks looks that often for those of a newer configuration:
+ * nginx tells it to exit 100 ms after they were started.
  */
 
-#define PERM_INVALIDATOR_GAP        50      /* ms from one time to the next */
-#define PERM_INVALIDATOR_GAP_LONG   1000    /* ms, likewise, in a long gap */
-#define PERM_INVALIDATOR_LONG       10000   /* ms: a gap is long from then on */
+#define PERM_INVALIDATOR_LOOK       50      /* ms */
 
-/* a new holder of the lease has that long before a loss is logged */
+/* a worker that has begun to track has that long before a loss is logged */
 
 #define PERM_INVALIDATOR_TAKEOVER   1000    /* ms */
 
 /* all workers know the new masters that long after a move */
 
 #define PERM_INVALIDATOR_MOVE       3000    /* ms */
+
+/* a worker that exits waits that long for a new one that tracks */
+
+#define PERM_INVALIDATOR_EXIT       2000    /* ms */
 
 
 struct perm_invalidator_s {
@@ -32,16 +33,17 @@ struct perm_invalidator_s {
     perm_revalidate_t      *revalidate;
     perm_stats_cell_t      *stats;
     ngx_log_t              *log;
-    ngx_event_t             timer;      /* of the lease, and of a gap */
+    ngx_event_t             timer;
 
-    perm_redis_tracking_t  *tracking;   /* NULL: another worker has the lease */
+    perm_tracker_t          tracker;    /* what the other workers know of it */
+    perm_redis_tracking_t  *tracking;   /* NULL: others track */
     ngx_msec_t              since;      /* monotonic: last change of "active" */
-    ngx_msec_t              distrusted; /* monotonic: in the gap, last */
-    ngx_msec_t              moved;      /* monotonic: last move */
+    ngx_msec_t              turned;     /* monotonic: last turn */
+    ngx_msec_t              exiting;    /* monotonic: seen first, 0: is not */
+    uint32_t                epoch;      /* of the cache, seen last */
     unsigned                active:1;   /* every change is pushed */
-    unsigned                moving:1;
-    unsigned                refused:1;  /* changes will not be pushed */
-    unsigned                gap:1;
+    unsigned                leads:1;    /* has the lease "revalidating" */
+    unsigned                gap:1;      /* nothing is trusted, seen last */
 
     perm_str_t              prefix;
     ngx_str_t               tracked[2]; /* the prefix of grants, and "meta" */
@@ -50,24 +52,30 @@ struct perm_invalidator_s {
 
 
 static void perm_invalidator_timer(ngx_event_t *ev);
+static ngx_uint_t perm_invalidator_tracks(perm_invalidator_t *invalidator);
 static void perm_invalidator_begin(perm_invalidator_t *invalidator);
 static void perm_invalidator_end(perm_invalidator_t *invalidator);
-static ngx_msec_t perm_invalidator_turn(perm_invalidator_t *invalidator);
-static void perm_invalidator_gap(perm_invalidator_t *invalidator);
-static void perm_invalidator_hasten(perm_invalidator_t *invalidator);
+static void perm_invalidator_turn(perm_invalidator_t *invalidator);
+static void perm_invalidator_lead(perm_invalidator_t *invalidator);
+static void perm_invalidator_look(perm_invalidator_t *invalidator);
+static void perm_invalidator_walk(perm_invalidator_t *invalidator,
+    ngx_msec_t delay);
+static void perm_invalidator_distrusted(perm_invalidator_t *invalidator);
 static void perm_invalidator_changed(void *data, ngx_str_t *key);
 static void perm_invalidator_table(perm_invalidator_t *invalidator,
     perm_table_event_t event);
 static void perm_invalidator_active(void *data, ngx_uint_t active);
+static void perm_invalidator_heard(void *data, ngx_msec_t sent);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
 static void perm_invalidator_moved(void *data);
-static void perm_invalidator_refused(void *data);
+static ngx_uint_t perm_invalidator_refused(void *data, ngx_uint_t lasting);
 static void perm_invalidator_hung(void *data);
 
 
 static perm_redis_tracking_handlers_t  perm_invalidator_handlers = {
     perm_invalidator_changed,
     perm_invalidator_active,
+    perm_invalidator_heard,
     perm_invalidator_lag,
     perm_invalidator_moved,
     perm_invalidator_refused,
@@ -93,6 +101,8 @@ perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     invalidator->stats = perm_stats_cell(&invalidator->zone->stats, ngx_worker);
     invalidator->log = cycle->log;
     invalidator->prefix = perm_sync_conf_prefix(conf);
+    invalidator->tracker.trackers = &invalidator->zone->trackers;
+    invalidator->tracker.generation = conf->generation;
 
     p = (u_char *) invalidator->names[0];
     invalidator->tracked[0].data = p;
@@ -132,36 +142,76 @@ perm_invalidator_destroy(perm_invalidator_t *invalidator)
 }
 
 
+/*
+ * While a newer configuration's workers do not track yet, nginx waits for this
+ * timer before the worker exits.
+ */
+
 static void
 perm_invalidator_timer(ngx_event_t *ev)
 {
     perm_invalidator_t *invalidator = ev->data;
 
-    ngx_msec_t  delay;
-
-    if (ngx_exiting) {
+    if (!perm_invalidator_tracks(invalidator)) {
         perm_invalidator_end(invalidator);
+
+        if (!ngx_exiting) {
+            ev->cancelable = 1;
+            ngx_add_timer(ev, PERM_LEASE_RENEW);
+        }
+
         return;
     }
 
-    delay = PERM_LEASE_RENEW;
-
-    if (!perm_lease_hold(&invalidator->zone->tracking, ngx_current_msec)) {
-        perm_invalidator_end(invalidator);
-
-    } else if (invalidator->tracking == NULL) {
+    if (invalidator->tracking == NULL) {
         perm_invalidator_begin(invalidator);
-        delay = PERM_INVALIDATOR_GAP;
-
-    } else {
-        delay = perm_invalidator_turn(invalidator);
     }
 
-    ngx_add_timer(&invalidator->timer, delay);
+    if (ngx_current_msec - invalidator->turned >= PERM_LEASE_RENEW) {
+        invalidator->turned = ngx_current_msec;
+        perm_invalidator_turn(invalidator);
+    }
+
+    perm_invalidator_look(invalidator);
+
+    ev->cancelable = !(invalidator->active
+                       && perm_trackers_former(&invalidator->tracker));
+
+    ngx_add_timer(ev, PERM_INVALIDATOR_LOOK);
 }
 
 
-/* changes between the end of the last holder and now were not pushed */
+static ngx_uint_t
+perm_invalidator_tracks(perm_invalidator_t *invalidator)
+{
+    ngx_msec_t       now;
+    perm_tracker_t  *tracker;
+
+    now = ngx_current_msec;
+    tracker = &invalidator->tracker;
+
+    if (perm_trackers_relieved(tracker, now)) {
+        return 0;
+    }
+
+    if (!ngx_exiting) {
+        return perm_trackers_hold(tracker, now);
+    }
+
+    /* there is nobody to wait for when nginx quits */
+
+    if (!invalidator->active || !perm_trackers_former(tracker)) {
+        return 0;
+    }
+
+    if (invalidator->exiting == 0) {
+        invalidator->exiting = now;
+    }
+
+    return now - invalidator->exiting < PERM_INVALIDATOR_EXIT
+           && perm_trackers_hold(tracker, now);
+}
+
 
 static void
 perm_invalidator_begin(perm_invalidator_t *invalidator)
@@ -169,29 +219,16 @@ perm_invalidator_begin(perm_invalidator_t *invalidator)
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
                    "app_permission: tracking lease taken");
 
-    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
-                           invalidator->log);
-
     invalidator->active = 0;
-    invalidator->moving = 0;
-    invalidator->refused = 0;
     invalidator->since = ngx_current_msec;
-    invalidator->distrusted = ngx_current_msec;
+
+    /* NULL: memory is out, and the next turn tries again */
 
     invalidator->tracking = perm_redis_tracking_start(&invalidator->conf->redis,
                                                     invalidator->log,
                                                     invalidator->tracked, 2,
                                                     &perm_invalidator_handlers,
                                                     invalidator);
-    if (invalidator->tracking == NULL) {
-        perm_lease_release(&invalidator->zone->tracking);
-        return;
-    }
-
-    /* the last holder may not have finished its walk */
-
-    perm_invalidator_gap(invalidator);
-    perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
 }
 
 
@@ -205,95 +242,131 @@ perm_invalidator_end(perm_invalidator_t *invalidator)
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
                    "app_permission: tracking lease lost");
 
-    perm_revalidate_stop(invalidator->revalidate);
-
     perm_redis_tracking_stop(invalidator->tracking);
     invalidator->tracking = NULL;
     invalidator->active = 0;
 
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_lease_release(&invalidator->zone->tracking);
+    if (perm_trackers_release(&invalidator->tracker, ngx_current_msec)) {
+        perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                               invalidator->log);
+    }
+
+    perm_invalidator_lead(invalidator);
 }
 
 
-/* for the holder of the lease; returns ms to the next turn */
-
-static ngx_msec_t
+static void
 perm_invalidator_turn(perm_invalidator_t *invalidator)
 {
-    ngx_msec_t  lasts, delay;
+    ngx_uint_t  pushed;
 
-    if (invalidator->moving
-        && ngx_current_msec - invalidator->moved >= PERM_INVALIDATOR_MOVE)
+    pushed = perm_trackers_active(&invalidator->zone->trackers,
+                                  ngx_current_msec);
+
+    /* said in each turn: another worker may have been wrong just now */
+
+    if (pushed || (!ngx_exiting
+                   && ngx_current_msec - invalidator->since
+                      >= PERM_INVALIDATOR_TAKEOVER))
     {
-        invalidator->moving = 0;
-        perm_invalidator_gap(invalidator);
+        perm_health_tracking(&invalidator->zone->health, pushed,
+                             invalidator->log);
     }
 
-    lasts = ngx_current_msec - invalidator->since;
-
-    if (!invalidator->active && lasts >= PERM_INVALIDATOR_TAKEOVER) {
-
-        /* logs the loss, unless another worker has logged it */
-
-        perm_health_tracking(&invalidator->zone->health, 0, invalidator->log);
-    }
-
-    if (invalidator->active ? !invalidator->moving : invalidator->refused) {
-        return PERM_LEASE_RENEW;
-    }
-
-    delay = (invalidator->active || lasts < PERM_INVALIDATOR_LONG)
-            ? PERM_INVALIDATOR_GAP : PERM_INVALIDATOR_GAP_LONG;
-
-    if (ngx_current_msec - invalidator->distrusted >= delay) {
-        perm_cache_distrust(invalidator->zone->cache);
-        invalidator->distrusted = ngx_current_msec;
-    }
-
-    return ngx_min(delay, PERM_LEASE_RENEW);
+    perm_invalidator_lead(invalidator);
 }
 
 
-/* a gap may have begun or ended */
+/*
+ * All that track hear of each change.  One of them revalidates, and counts what
+ * was received.
+ */
 
 static void
-perm_invalidator_gap(perm_invalidator_t *invalidator)
+perm_invalidator_lead(perm_invalidator_t *invalidator)
 {
-    ngx_uint_t  before;
+    ngx_uint_t    may;
+    perm_zone_t  *zone;
 
+    zone = invalidator->zone;
+
+    may = invalidator->tracking
+          && (invalidator->active
+              || !perm_trackers_active(&zone->trackers, ngx_current_msec));
+
+    if (may && perm_lease_hold(&zone->revalidating, ngx_current_msec)) {
+
+        if (!invalidator->leads) {
+            invalidator->leads = 1;
+
+            /* the worker before may not have finished its walk */
+
+            perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
+        }
+
+        return;
+    }
+
+    if (invalidator->leads) {
+        invalidator->leads = 0;
+        perm_revalidate_stop(invalidator->revalidate);
+        perm_lease_release(&zone->revalidating);
+    }
+}
+
+
+/*
+ * Any worker may have distrusted the cache, or ended a gap.  The walk comes
+ * soon: Redis may be gone again, or empty, in a moment.
+ */
+
+static void
+perm_invalidator_look(perm_invalidator_t *invalidator)
+{
+    uint32_t      epoch;
+    ngx_uint_t    gap, before;
+    perm_zone_t  *zone;
+
+    zone = invalidator->zone;
+    epoch = perm_cache_epoch(zone->cache);
     before = invalidator->gap;
-    invalidator->gap = invalidator->moving
-                       || !(invalidator->active || invalidator->refused);
 
-    perm_revalidate_gap(invalidator->revalidate, invalidator->gap);
+    gap = (perm_trackers_valid(&zone->trackers, ngx_current_msec)
+           != INT64_MAX);
 
-    ngx_log_debug4(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
-                   "app_permission: gap:%d, active:%d moving:%d refused:%d",
-                   invalidator->gap, invalidator->active, invalidator->moving,
-                   invalidator->refused);
+    if (gap != before) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, invalidator->log, 0,
+                       "app_permission: gap:%ui, active:%d", gap,
+                       invalidator->active);
 
-    if (before && !invalidator->gap) {
-        /* at once: Redis may be gone again, or empty, in a moment */
-        perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_SOON);
+        invalidator->gap = gap;
+        perm_revalidate_gap(invalidator->revalidate, gap);
+    }
+
+    if (epoch != invalidator->epoch || (before && !gap)) {
+        invalidator->epoch = epoch;
+        perm_invalidator_walk(invalidator, PERM_REVALIDATE_SOON);
     }
 }
 
 
-/* the cache was distrusted just now; the next turn comes soon */
+static void
+perm_invalidator_walk(perm_invalidator_t *invalidator, ngx_msec_t delay)
+{
+    if (invalidator->leads) {
+        perm_revalidate_start(invalidator->revalidate, delay);
+    }
+}
+
+
+/* changes up to now may be missed: those of "meta", too */
 
 static void
-perm_invalidator_hasten(perm_invalidator_t *invalidator)
+perm_invalidator_distrusted(perm_invalidator_t *invalidator)
 {
-    invalidator->distrusted = ngx_current_msec;
-
-    /* deleted first: nginx does not bring a timer forward by so little */
-
-    if (invalidator->timer.timer_set) {
-        ngx_del_timer(&invalidator->timer);
-    }
-
-    ngx_add_timer(&invalidator->timer, PERM_INVALIDATOR_GAP);
+    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
+                           invalidator->log);
+    perm_invalidator_table(invalidator, PERM_TABLE_META);
 }
 
 
@@ -330,10 +403,10 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
                        app.len, app.data, gateway.len, gateway.data);
 
         perm_cache_invalidate(invalidator->zone->cache, gateway, app);
-        perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
+        perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
     }
 
-    perm_stats_add(&invalidator->stats->invalidations, 1);
+    perm_stats_add(&invalidator->stats->invalidations, invalidator->leads);
 }
 
 
@@ -345,47 +418,61 @@ perm_invalidator_table(perm_invalidator_t *invalidator,
 {
     perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
     perm_fetch_table(invalidator->fetch);
-    perm_revalidate_start(invalidator->revalidate, PERM_REVALIDATE_DELAY);
+    perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
 }
 
-
-/*
- * Changes may have been missed, either way.  An entry that is fetched from now
- * on may be trusted when tracking is active: so the cache is distrusted first.
- */
 
 static void
 perm_invalidator_active(void *data, ngx_uint_t active)
 {
     perm_invalidator_t *invalidator = data;
 
+    ngx_uint_t       gap;
+    perm_zone_t     *zone;
+    perm_tracker_t  *tracker;
+
+    zone = invalidator->zone;
+    tracker = &invalidator->tracker;
+
+    /* it began after what the clock of this turn says */
+
+    ngx_time_update();
+
     invalidator->active = (active != 0);
-    invalidator->refused = 0;
     invalidator->since = ngx_current_msec;
 
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_gap(invalidator);
-
     if (active) {
-        perm_invalidator_table(invalidator, PERM_TABLE_META);
+        gap = perm_trackers_begin(tracker, ngx_current_msec);
 
     } else {
-        perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
-                               invalidator->log);
+        gap = perm_trackers_lost(tracker, ngx_current_msec);
     }
 
-    if (ngx_exiting) {
+    perm_invalidator_look(invalidator);
 
-        /* no loss: a worker of the new configuration takes over */
+    if (gap && active) {
+        perm_invalidator_distrusted(invalidator);
 
-        perm_lease_release(&invalidator->zone->tracking);
-        return;
+    } else if (gap) {
+        perm_table_state_event(&zone->table, PERM_TABLE_GAP, invalidator->log);
     }
 
-    perm_health_tracking(&invalidator->zone->health, active, invalidator->log);
+    if (!ngx_exiting) {
+        perm_health_tracking(&zone->health,
+                             perm_trackers_active(&zone->trackers,
+                                                  ngx_current_msec),
+                             invalidator->log);
+    }
+}
 
-    if (!active) {
-        perm_invalidator_hasten(invalidator);
+
+static void
+perm_invalidator_heard(void *data, ngx_msec_t sent)
+{
+    perm_invalidator_t *invalidator = data;
+
+    if (perm_trackers_heard(&invalidator->tracker, sent, ngx_current_msec)) {
+        perm_invalidator_distrusted(invalidator);
     }
 }
 
@@ -406,24 +493,22 @@ perm_invalidator_moved(void *data)
 {
     perm_invalidator_t *invalidator = data;
 
-    invalidator->moving = 1;
-    invalidator->moved = ngx_current_msec;
-
-    perm_cache_distrust(invalidator->zone->cache);
-    perm_invalidator_gap(invalidator);
-    perm_invalidator_hasten(invalidator);
+    perm_trackers_moved(&invalidator->zone->trackers,
+                        ngx_current_msec + PERM_INVALIDATOR_MOVE,
+                        ngx_current_msec);
 }
 
 
-/* from then on "app_permission_cache_valid" alone bounds an entry's age */
+/* for good: from then on "app_permission_cache_valid" bounds an entry's age */
 
-static void
-perm_invalidator_refused(void *data)
+static ngx_uint_t
+perm_invalidator_refused(void *data, ngx_uint_t lasting)
 {
     perm_invalidator_t *invalidator = data;
 
-    invalidator->refused = 1;
-    perm_invalidator_gap(invalidator);
+    return perm_trackers_refuse(&invalidator->zone->trackers,
+                                lasting ? PERM_TRACKERS_REFUSED
+                                        : PERM_TRACKERS_FAILING);
 }
 
 

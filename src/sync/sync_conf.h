@@ -21,6 +21,7 @@ typedef struct {
     perm_redis_conf_t       redis;       /* redis.url NULL: none configured */
     perm_zone_conf_t        zone;
     perm_rate_limit_conf_t  limit;       /* lookups of keys not known here */
+    ngx_uint_t              generation;  /* of perm_trackers_configured() */
     ngx_msec_t              flush;       /* ms between flushes of accesses */
     ngx_uint_t              stale;       /* 1: a location uses stale answers */
     perm_state_files_t     *state;       /* NULL: no state= */

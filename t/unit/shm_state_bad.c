@@ -2,6 +2,7 @@
 /*
  * State files that are damaged, foreign or somewhere else: what is not used.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
+ * sources: src/shm/trackers.c src/shm/lease.c src/shm/process.c
  * sources: src/shm/table_state.c src/shm/health.c src/state/state.c
  * sources: src/state/state_read.c src/state/state_write.c src/shm/zone.c
  * sources: src/shm/records.c src/shm/trylock.c

@@ -2,6 +2,7 @@
 /*
  * The zone as a whole: what a reload takes over, and what it does not.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
+ * sources: src/shm/trackers.c src/shm/lease.c src/shm/process.c
  * sources: src/shm/table_state.c src/shm/health.c src/shm/zone.c src/shm/stats.c
  * sources: src/shm/heavy_hitters.c src/shm/expiring.c src/shm/trylock.c
  * sources: src/shm/process.c

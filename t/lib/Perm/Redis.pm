@@ -8,9 +8,9 @@ package Perm::Redis;
 #   $redis->load->grant(...)               # what is in it: see Perm::Table
 #   $redis->empty                          # of everything
 #   $redis->calls('hmget');                # how often it was asked that
-#   $redis->listener;                      # the id of the connection that hears
+#   $redis->listeners;                     # ids of the connections that hear
 #                                          #   of changes
-#   $redis->kill_listener;                 # ends it
+#   $redis->kill_listeners;                # ends them
 #   $redis->untold('HDEL', ...);           # ... and makes a change, in one
 #                                          #   step: nobody is told of it
 #   $redis->stop;  $redis->kill;  $redis->pause;  $redis->resume;
@@ -129,20 +129,19 @@ sub calls {
 }
 
 
-sub listener {
+sub listeners {
     my ($self) = @_;
-    return (map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
-                split /\n/, $self->cmd('CLIENT', 'LIST'))[0];
+    return map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
+        split /\n/, $self->cmd('CLIENT', 'LIST');
 }
 
-sub kill_listener {
-    my ($self) = @_;
-    $self->cmd('CLIENT', 'KILL', 'ID', $self->listener);
-}
+my @KILL = qw(CLIENT KILL TYPE pubsub);
+
+sub kill_listeners { $_[0]->cmd(@KILL) }
 
 sub untold {
     my ($self, @change) = @_;
-    $self->together(['CLIENT', 'KILL', 'ID', $self->listener], \@change);
+    $self->together(\@KILL, \@change);
 }
 
 
