@@ -128,4 +128,37 @@ subtest 'more unknown ones than room' => sub {
         '... and are hits' or diag explain $held->{outcome};
 };
 
+# more calls than the limit must not open what a down Redis would
+
+subtest 'a flood lets nobody in' => sub {
+    my @http = (http => $nginx{http} =~ s/200r\/s burst=50/200r\/s burst=5/r,
+                server => $nginx{server} .
+                          '        app_permission_on_error allow;');
+    $t->config(%nginx, @http);
+    ok $t->reload, '200 a second, on_error allow';
+    $t->settled;
+    $t->once(\@known);
+
+    my $some = sub { my $n = shift; map { "$n-$_" } 1 .. 300 };
+    my $seen = $t->load([$some->('up')], pass => 1, rate => 1e9,
+                        connections => 300)->wait;
+    my %outcome = %{$seen->{outcome}};
+    ok delete $outcome{$UNKNOWN}, 'over the limit: 503';
+    ok delete $outcome{"$DENY MISS"}, 'within it: denied';
+    is_deeply \%outcome, {}, '... and nothing else' or diag explain \%outcome;
+
+    $redis->stop;
+    ok $t->down, 'Redis is down';
+    like outcome('one'), qr/^200 allow\/unavailable/, 'on_error allow allows';
+    $seen = $t->load([$some->('down')], pass => 1, rate => 1e9,
+                     connections => 100)->wait;
+    ok $seen->{outcome}{$UNKNOWN}, 'but not what is over the limit'
+        or diag explain $seen->{outcome};
+    my $stale = $t->load(\@known, pass => 1, connections => 40, rate => 1e9)
+        ->wait;
+    is join(' ', grep { !/^\Q$ALLOW\E / } keys %{$stale->{outcome}}), '',
+        'known ones do not notice';
+};
+
+
 done_testing;

@@ -84,17 +84,24 @@ perm_decision_early(perm_policy_t policy, perm_str_t gateway,
 perm_decision_t
 perm_decision_make(perm_grants_t grants, int64_t now)
 {
+    int64_t          end;
     perm_decision_t  d;
+
+    if (grants.left <= 0) {
+        return decision(PERM_DENY, PERM_NO_GRANT);
+    }
+
+    end = now + (grants.left + 999) / 1000;
 
     if (perm_grant_live(grants.gateway, now)) {
         d = decision(PERM_ALLOW, PERM_GATEWAY_GRANT);
-        d.expires = grants.gateway;
+        d.expires = (grants.gateway < end) ? grants.gateway : end;
         return d;
     }
 
     if (perm_grant_live(grants.resource, now)) {
         d = decision(PERM_ALLOW, PERM_RESOURCE_GRANT);
-        d.expires = grants.resource;
+        d.expires = (grants.resource < end) ? grants.resource : end;
         return d;
     }
 

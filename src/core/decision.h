@@ -43,18 +43,30 @@ typedef enum {
 } perm_reason_t;
 
 
-/* expiries in unix seconds, or PERM_GRANT_ABSENT, PERM_GRANT_UNREADABLE */
+/* in place of "left": further than any expiry, now or later */
+
+#define PERM_GRANTS_ENDLESS  (INT64_C(1) << 50)
+
+
+/*
+ * Expiries in unix seconds, or PERM_GRANT_ABSENT, PERM_GRANT_UNREADABLE.  Both
+ * are in one key, whose time to live bounds them: they are absent from when
+ * "left" is 0 or less.  It counts from "now" of the functions below, not from
+ * a time of the clock, which may have been wrong or set back since.
+ */
 
 typedef struct {
     int64_t         gateway;
     int64_t         resource;
+    int64_t         left;      /* ms, or PERM_GRANTS_ENDLESS */
 } perm_grants_t;
 
 
 typedef struct {
     perm_outcome_t  outcome;
     perm_reason_t   reason;
-    int64_t         expires;   /* of the grant that allowed, else ABSENT */
+    int64_t         expires;   /* of the grant that allowed, or of its key
+                                  where that ends sooner; else ABSENT */
 } perm_decision_t;
 
 
@@ -82,8 +94,9 @@ perm_decision_t perm_decision_make(perm_grants_t grants, int64_t now);
 static inline int
 perm_decision_allows(perm_grants_t grants, int64_t now)
 {
-    return perm_grant_live(grants.gateway, now)
-           || perm_grant_live(grants.resource, now);
+    return grants.left > 0
+           && (perm_grant_live(grants.gateway, now)
+               || perm_grant_live(grants.resource, now));
 }
 
 

@@ -45,13 +45,24 @@ perm_cached_age(perm_ctx_t *ctx)
 }
 
 
-/* ms of app_permission_cache_valid */
+/*
+ * ms of app_permission_cache_valid.  An unreadable value may have been damaged
+ * on its way, or be mended at once by whoever wrote it.
+ */
+
+#define PERM_CACHED_UNREADABLE  1000
 
 static ngx_inline int64_t
 perm_cached_valid(perm_ctx_t *ctx)
 {
-    return (ctx->decision.outcome == PERM_ALLOW) ? ctx->plcf->valid
-                                                 : ctx->plcf->valid_denied;
+    if (ctx->decision.outcome == PERM_ALLOW) {
+        return ctx->plcf->valid;
+    }
+
+    return (ctx->entry.grants.gateway == PERM_GRANT_UNREADABLE
+            || ctx->entry.grants.resource == PERM_GRANT_UNREADABLE)
+           ? ngx_min(ctx->plcf->valid_denied, PERM_CACHED_UNREADABLE)
+           : ctx->plcf->valid_denied;
 }
 
 

@@ -18,7 +18,8 @@ static ngx_int_t perm_handler_hit(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known,
     ngx_uint_t slow_ok);
 static ngx_int_t perm_handler_stale(perm_ctx_t *ctx);
-static ngx_int_t perm_handler_unavailable(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_unavailable(perm_ctx_t *ctx,
+    ngx_uint_t limited);
 static void perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known);
 static ngx_int_t perm_handler_decided(perm_ctx_t *ctx);
 static void perm_handler_record(perm_ctx_t *ctx);
@@ -218,7 +219,8 @@ perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known, ngx_uint_t slow_ok)
 
     rc = perm_suspend_fetch(ctx, known ? PERM_FETCH_KNOWN : 0, slow_ok);
 
-    return (rc == NGX_DECLINED) ? perm_handler_unavailable(ctx) : rc;
+    return (rc == NGX_DECLINED || rc == NGX_BUSY)
+           ? perm_handler_unavailable(ctx, rc == NGX_BUSY) : rc;
 }
 
 
@@ -240,7 +242,8 @@ perm_handler_resume(perm_ctx_t *ctx)
     }
 
     if (reply->result != PERM_FETCHED) {
-        return perm_handler_unavailable(ctx);
+        return perm_handler_unavailable(ctx,
+                                        reply->result == PERM_FETCH_LIMITED);
     }
 
     ctx->cache = PERM_CACHE_MISS;
@@ -250,10 +253,13 @@ perm_handler_resume(perm_ctx_t *ctx)
 }
 
 
-/* the entry is found again, since its key may have changed meanwhile */
+/*
+ * The entry is found again, since its key may have changed meanwhile.
+ * "limited": too many calls brought it about, which lets nobody in.
+ */
 
 static ngx_int_t
-perm_handler_unavailable(perm_ctx_t *ctx)
+perm_handler_unavailable(perm_ctx_t *ctx, ngx_uint_t limited)
 {
     if (perm_cached_find(ctx) && perm_cached_stale_ok(ctx)) {
         return perm_handler_stale(ctx);
@@ -262,7 +268,8 @@ perm_handler_unavailable(perm_ctx_t *ctx)
     perm_ctx_debug(ctx, "unavailable");
 
     ctx->cache = PERM_CACHE_MISS;
-    ctx->decision = perm_decision_unavailable(ctx->plcf->on_error_allow);
+    ctx->decision = perm_decision_unavailable(ctx->plcf->on_error_allow
+                                              && !limited);
 
     return perm_handler_decided(ctx);
 }

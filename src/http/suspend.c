@@ -13,6 +13,7 @@ static void perm_suspend_cancel(void *data);
 ngx_int_t
 perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
 {
+    ngx_int_t        rc;
     perm_suspend_t  *suspend;
 
     suspend = perm_suspend_create(ctx);
@@ -21,11 +22,10 @@ perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
-                   &suspend->waiter)
-        != NGX_OK)
-    {
-        return NGX_DECLINED;
+    rc = perm_fetch(ctx->pmcf->worker->fetch, &ctx->tuple, ctx->hash, flags,
+                    &suspend->waiter);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     perm_ctx_debug(ctx, "suspended");

@@ -32,7 +32,7 @@ struct perm_suspend_s {
 /*
  * Looks ctx->tuple up in Redis and has the request wait.  "flags": those of
  * perm_fetch().  "slow": resume without an answer after PERM_FETCH_SLOW ms.
- * Returns NGX_DECLINED when Redis cannot be asked.  Otherwise returns what the
+ * Returns NGX_DECLINED or NGX_BUSY of perm_fetch().  Otherwise returns what the
  * handler has to return: NGX_AGAIN in the phase, NGX_DONE in a content handler,
  * or NGX_HTTP_INTERNAL_SERVER_ERROR.
  */

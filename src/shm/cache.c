@@ -31,6 +31,8 @@ struct perm_cache_slot_s {
     uint32_t             change[2];
     uint32_t             change_slot[2];
     uint32_t             used;           /* seconds, monotonic */
+    uint32_t             ttl;            /* of the key, seconds from "fetched";
+                                            UINT32_MAX: it has none */
     uint8_t              live:1;
     uint8_t              untracked:1;    /* see perm_generation_t */
     perm_tuple_names_t   names;          /* up to the end of the slot */
@@ -97,8 +99,11 @@ static void perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple,
 static const perm_slots_size_t  perm_cache_sizes[PERM_SLOTS_CLASSES] = {
     { 128, 128 - PERM_CACHE_HEADER, 0 },
     { 184, 184 - PERM_CACHE_HEADER, 35 },
-    { 520, PERM_TUPLE_MAX, 12 }
+    { 528, PERM_TUPLE_MAX, 12 }
 };
+
+
+_Static_assert(PERM_CACHE_HEADER + PERM_TUPLE_MAX <= 528, "the longest names");
 
 
 perm_cache_t *
@@ -204,6 +209,19 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 }
 
 
+/* ms; the clock of another worker may be a little ahead */
+
+static ngx_inline int64_t
+perm_cache_age(int64_t fetched)
+{
+    int64_t  age;
+
+    age = (int64_t) ngx_current_msec - fetched;
+
+    return ngx_max(age, 0);
+}
+
+
 static ngx_inline void
 perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     perm_cache_entry_t *entry)
@@ -212,6 +230,13 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
 
     entry->grants.gateway = slot->gateway;
     entry->grants.resource = slot->resource;
+    entry->grants.left = PERM_GRANTS_ENDLESS;
+
+    if (slot->ttl != UINT32_MAX) {
+        entry->grants.left = (int64_t) slot->ttl * 1000
+                             - perm_cache_age(slot->fetched);
+    }
+
     entry->fetched = slot->fetched;
     entry->generation.epoch = slot->epoch;
     entry->generation.change[0] = slot->change[0];
@@ -298,6 +323,7 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     perm_grants_t grants, ngx_uint_t live, int64_t fetched,
     perm_generation_t generation)
 {
+    int64_t              ttl;
     ngx_uint_t           own;
     perm_cache_slot_t   *slot, values;
     perm_slots_class_t  *natural;
@@ -312,6 +338,14 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     values.gateway = grants.gateway;
     values.resource = grants.resource;
     values.fetched = fetched;
+    values.ttl = UINT32_MAX;
+
+    ttl = (ngx_max(grants.left, 0) + perm_cache_age(fetched)) / 1000;
+
+    if (ttl < UINT32_MAX) {
+        values.ttl = (uint32_t) ttl;
+    }
+
     values.epoch = generation.epoch;
     values.change[0] = generation.change[0];
     values.change[1] = generation.change[1];

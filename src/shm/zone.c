@@ -259,6 +259,7 @@ perm_zone_next_grant(perm_zone_t *zone, ngx_uint_t *cursor,
 
     if (rc == NGX_OK
         && ((entry->grants.gateway < 0 && entry->grants.resource < 0)
+            || entry->grants.left <= 0
             || !perm_table_state_stale_ok(&zone->table, tuple, entry)))
     {
         return NGX_DECLINED;

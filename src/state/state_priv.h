@@ -21,6 +21,7 @@
 
 #define PERM_STATE_GRANT       1
 #define PERM_STATE_ACCESS      2
+#define PERM_STATE_BOUNDED     3   /* a grant whose key has a time to live */
 
 #define PERM_STATE_EXPIRES_MAX (INT64_C(1) << 53)   /* unix seconds */
 
@@ -49,13 +50,19 @@ typedef struct {
     int64_t     time;         /* fetched, unix ms; last access, unix s */
     int64_t     gateway;      /* expiries; 0 of an access */
     int64_t     resource;
+    int64_t     ttl;          /* seconds from "time", of PERM_STATE_BOUNDED
+                                 only: the others do not have the member */
 } perm_state_record_t;        /* names follow: gateway, app, resource */
 
 
+#define perm_state_fixed_size(kind)                                           \
+    ((kind) == PERM_STATE_BOUNDED ? sizeof(perm_state_record_t)               \
+                                  : offsetof(perm_state_record_t, ttl))
+
 /* bytes of a record with names of "len" bytes */
 
-#define perm_state_record_size(len)                                           \
-    ((sizeof(perm_state_record_t) + (len) + 7) & ~(size_t) 7)
+#define perm_state_record_size(kind, len)                                     \
+    ((perm_state_fixed_size(kind) + (len) + 7) & ~(size_t) 7)
 
 
 /* of whole words; each step is invertible, so it detects any wrong word */
@@ -123,7 +130,8 @@ typedef struct {
 
     /* room for all records of a step */
     u_char                   buffer[PERM_STATE_ENTRIES
-                                    * perm_state_record_size(PERM_TUPLE_MAX)];
+                                    * perm_state_record_size(PERM_STATE_BOUNDED,
+                                                             PERM_TUPLE_MAX)];
 } perm_state_write_t;
 
 

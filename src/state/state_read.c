@@ -282,14 +282,14 @@ perm_state_walk(perm_state_file_t *file, perm_state_loader_t *loader)
             return reason;
         }
 
-        grants += (record.kind == PERM_STATE_GRANT);
+        grants += (record.kind != PERM_STATE_ACCESS);
         accesses += (record.kind == PERM_STATE_ACCESS);
 
         if (loader) {
             perm_state_apply(loader, &record, &tuple);
         }
 
-        size = perm_state_record_size(perm_tuple_len(&tuple));
+        size = perm_state_record_size(record.kind, perm_tuple_len(&tuple));
         p += size;
     }
 
@@ -305,14 +305,19 @@ static char *
 perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
     perm_tuple_t *tuple)
 {
-    if (left < sizeof(perm_state_record_t)) {
+    size_t  size;
+
+    size = perm_state_fixed_size(*p);
+
+    if (left < size) {
         return "a record is cut short";
     }
 
-    ngx_memcpy(record, p, sizeof(perm_state_record_t));
+    ngx_memzero(record, sizeof(perm_state_record_t));
+    ngx_memcpy(record, p, size);
 
-    if (record->kind != PERM_STATE_GRANT
-        && record->kind != PERM_STATE_ACCESS)
+    if (record->kind < PERM_STATE_GRANT
+        || record->kind > PERM_STATE_BOUNDED)
     {
         return "a record is of an unknown kind";
     }
@@ -321,11 +326,11 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
     tuple->app.len = record->app_len;
     tuple->resource.len = record->resource_len;
 
-    if (left < perm_state_record_size(perm_tuple_len(tuple))) {
+    if (left < perm_state_record_size(record->kind, perm_tuple_len(tuple))) {
         return "a record is cut short";
     }
 
-    perm_tuple_point(tuple, (char *) p + sizeof(perm_state_record_t));
+    perm_tuple_point(tuple, (char *) p + size);
 
     if (!perm_name_gateway_valid(tuple->gateway)
         || !perm_name_app_valid(tuple->app)
@@ -340,6 +345,10 @@ perm_state_parse(u_char *p, size_t left, perm_state_record_t *record,
         || record->resource > PERM_STATE_EXPIRES_MAX)
     {
         return "an expiry in it is out of range";
+    }
+
+    if (record->ttl < 0 || record->ttl > UINT32_MAX) {
+        return "a time to live in it is out of range";
     }
 
     if (record->time <= 0
@@ -387,6 +396,11 @@ perm_state_apply(perm_state_loader_t *loader, perm_state_record_t *record,
 
     grants.gateway = record->gateway;
     grants.resource = record->resource;
+    grants.left = PERM_GRANTS_ENDLESS;
+
+    if (record->kind == PERM_STATE_BOUNDED) {
+        grants.left = record->ttl * 1000 - ngx_max(age, 0);
+    }
 
     perm_cache_restore(zone->cache, tuple, grants,
                        (int64_t) ngx_current_msec - ngx_max(age, 0));

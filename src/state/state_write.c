@@ -77,7 +77,7 @@ perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
     char                names[PERM_TUPLE_MAX];
     int64_t             age;
     ngx_int_t           rc;
-    ngx_uint_t          i;
+    ngx_uint_t          i, kind;
     perm_tuple_t        tuple;
     perm_cache_entry_t  entry;
 
@@ -95,9 +95,17 @@ perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
         }
 
         age = (int64_t) ngx_current_msec - entry.fetched;
+        age = ngx_max(age, 0);
 
-        perm_state_put(writer, PERM_STATE_GRANT, &tuple,
-                       perm_state_now() - ngx_max(age, 0), entry.grants);
+        kind = PERM_STATE_GRANT;
+
+        if (entry.grants.left != PERM_GRANTS_ENDLESS) {
+            kind = PERM_STATE_BOUNDED;
+            entry.grants.left = (entry.grants.left + age) / 1000;
+        }
+
+        perm_state_put(writer, kind, &tuple, perm_state_now() - age,
+                       entry.grants);
         writer->header.grants++;
     }
 
@@ -109,7 +117,7 @@ static ngx_int_t
 perm_state_write_accesses(perm_state_write_t *writer, perm_zone_t *zone)
 {
     ngx_uint_t     i, n;
-    perm_grants_t  none = { 0, 0 };
+    perm_grants_t  none = { 0, 0, 0 };
 
     n = perm_recorder_take(zone->recorder, &writer->cursor, writer->accesses,
                            PERM_STATE_BATCH);
@@ -142,14 +150,15 @@ perm_state_put(perm_state_write_t *writer, uint8_t kind, perm_tuple_t *tuple,
     record.time = time;
     record.gateway = grants.gateway;
     record.resource = grants.resource;
+    record.ttl = grants.left;
 
-    size = perm_state_record_size(perm_tuple_len(tuple));
+    size = perm_state_record_size(kind, perm_tuple_len(tuple));
 
     p = writer->buffer + writer->used;
     writer->used += size;
 
     ngx_memzero(p + size - 8, 8);
-    p = ngx_cpymem(p, &record, sizeof(perm_state_record_t));
+    p = ngx_cpymem(p, &record, perm_state_fixed_size(kind));
     perm_tuple_write(tuple, (char *) p);
 }
 

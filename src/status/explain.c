@@ -85,14 +85,12 @@ perm_explain(ngx_http_request_t *r)
 
     rc = perm_suspend_fetch(ctx, PERM_FETCH_PEEK, 0);
 
-    if (rc != NGX_DECLINED) {
-        return rc;
+    if (rc == NGX_DECLINED) {
+        return perm_explain_send(ctx, "the connection to Redis is down");
     }
 
-    if (perm_redis_client_state(perm_fetch_redis(ctx->pmcf->worker->fetch))
-        == PERM_REDIS_DOWN)
-    {
-        return perm_explain_send(ctx, "the connection to Redis is down");
+    if (rc != NGX_BUSY) {
+        return rc;
     }
 
     return perm_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -156,12 +154,12 @@ perm_explain_compare(perm_explain_t *e)
 
     e->reply = &e->ctx->suspend->reply;
 
-    if (e->reply->result == PERM_FETCH_IMPOSSIBLE) {
-        e->error = e->reply->error;
-
-    } else if (e->reply->result == PERM_FETCHED) {
+    if (e->reply->result == PERM_FETCHED) {
         e->loaded = 1;
         e->redis = perm_decision_make(e->reply->grants, ngx_time());
+
+    } else if (e->reply->result != PERM_FETCH_NOT_LOADED) {
+        e->error = e->reply->error;
     }
 }
 

@@ -5,6 +5,14 @@
 #include "sync/link.h"
 
 
+/*
+ * Lookups of unknown keys on their way, of this worker.  Others wait for them
+ * here, so that no flood queues so many at Redis that an answer is late.
+ */
+
+#define PERM_FETCH_WINDOW  1024
+
+
 struct perm_fetch_s {
     perm_sync_conf_t     *conf;
     perm_zone_t          *zone;
@@ -14,11 +22,8 @@ struct perm_fetch_s {
     ngx_log_t            *log;
     ngx_atomic_uint_t     hung;       /* of health, when last looked at */
 
-    perm_meta_t          *meta;
+    perm_lookup_sender_t *sender;
     perm_pending_table_t  pendings;
-    perm_str_t            prefix;
-
-    perm_grants_reply_logged_t  logged;   /* of HMGET */
 };
 
 
@@ -26,15 +31,19 @@ static void perm_fetch_link(void *data, ngx_uint_t up);
 static void perm_fetch_timing(void *data, uint64_t usec);
 static perm_pending_t *perm_fetch_join(perm_fetch_t *fetch,
     perm_tuple_t *tuple, uint64_t hash);
-static perm_pending_t *perm_fetch_start(perm_fetch_t *fetch,
-    perm_tuple_t *tuple, uint64_t hash, ngx_uint_t flags);
+static ngx_int_t perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple,
+    uint64_t hash, ngx_uint_t flags, perm_pending_t **pending);
 static ngx_int_t perm_fetch_limit(perm_fetch_t *fetch, ngx_uint_t known,
     ngx_msec_t max);
 static void perm_fetch_limited(ngx_event_t *ev);
+static ngx_int_t perm_fetch_turn(perm_pending_t *pending);
+static void perm_fetch_over(ngx_event_t *ev);
 static ngx_int_t perm_fetch_send(perm_pending_t *pending);
-static void perm_fetch_reply(void *data, redisReply *reply);
-static void perm_fetch_checked(void *data, redisReply *reply, ngx_int_t rc);
+static void perm_fetch_reply(void *data, redisReply *reply, ngx_int_t rc);
+static void perm_fetch_failed(perm_pending_t *pending, redisReply *reply,
+    ngx_int_t rc);
 static void perm_fetch_finish(perm_pending_t *pending);
+static void perm_fetch_end(perm_pending_t *pending);
 static ngx_int_t perm_fetch_again(perm_pending_t *pending);
 static void perm_fetch_due(ngx_event_t *ev);
 static void perm_fetch_store(perm_pending_t *pending);
@@ -61,8 +70,6 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     fetch->log = cycle->log;
     fetch->hung = fetch->zone->health.hung;
 
-    fetch->prefix = perm_sync_conf_prefix(conf);
-
     perm_pending_init(&fetch->pendings);
 
     fetch->redis = perm_redis_client_create(&conf->redis, cycle->log,
@@ -74,8 +81,8 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 
     perm_link_watch(fetch->zone, fetch->redis);
 
-    fetch->meta = perm_meta_create(conf, cycle, fetch->redis);
-    if (fetch->meta == NULL) {
+    fetch->sender = perm_lookup_create(conf, cycle, fetch->redis);
+    if (fetch->sender == NULL) {
         perm_redis_client_destroy(fetch->redis);
         return NULL;
     }
@@ -87,7 +94,7 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 void
 perm_fetch_destroy(perm_fetch_t *fetch)
 {
-    perm_meta_destroy(fetch->meta);
+    perm_lookup_destroy(fetch->sender);
     perm_redis_client_destroy(fetch->redis);
 }
 
@@ -121,6 +128,7 @@ ngx_int_t
 perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     ngx_uint_t flags, perm_pending_waiter_t *waiter)
 {
+    ngx_int_t        rc;
     perm_pending_t  *pending;
 
     if (fetch->hung != fetch->zone->health.hung) {
@@ -129,16 +137,18 @@ perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     }
 
     if (perm_redis_client_state(fetch->redis) == PERM_REDIS_DOWN) {
-        return NGX_DECLINED;
+        return (perm_fetch_limit(fetch, flags & PERM_FETCH_KNOWN, 0) == 0)
+               ? NGX_DECLINED : NGX_BUSY;
     }
 
     pending = perm_fetch_join(fetch, tuple, hash);
 
-    if (pending == NULL) {
-        pending = perm_fetch_start(fetch, tuple, hash, flags);
+    if (pending == NULL || (pending->limited && (flags & PERM_FETCH_KNOWN))) {
 
-        if (pending == NULL) {
-            return NGX_DECLINED;
+        rc = perm_fetch_start(fetch, tuple, hash, flags, &pending);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -189,7 +199,7 @@ perm_fetch_slow(perm_fetch_t *fetch)
 void
 perm_fetch_table(perm_fetch_t *fetch)
 {
-    (void) perm_meta_ask(fetch->meta, NULL);
+    perm_lookup_table(fetch->sender);
 }
 
 
@@ -214,8 +224,9 @@ perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash)
         now = perm_cache_generation(fetch->zone->cache, tuple->gateway,
                                     tuple->app);
 
-        if (now.epoch != pending->generation.epoch
-            || !perm_generation_unchanged(&pending->generation, &now))
+        if (now.epoch != pending->lookup.generation.epoch
+            || !perm_generation_unchanged(&pending->lookup.generation,
+                                          &now))
         {
             return NULL;
         }
@@ -228,11 +239,11 @@ perm_fetch_join(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash)
 }
 
 
-static perm_pending_t *
+static ngx_int_t
 perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
-    ngx_uint_t flags)
+    ngx_uint_t flags, perm_pending_t **started)
 {
-    ngx_int_t        wait;
+    ngx_int_t        rc, wait;
     perm_pending_t  *pending;
 
     wait = perm_fetch_limit(fetch, flags & PERM_FETCH_KNOWN,
@@ -241,18 +252,18 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
     if (wait == NGX_ERROR) {
         ngx_log_debug0(NGX_LOG_DEBUG_CORE, fetch->log, 0,
                        "app_permission: lookup beyond the limit");
-        return NULL;
+        return NGX_BUSY;
     }
 
     pending = perm_pending_create(&fetch->pendings, tuple, hash);
     if (pending == NULL) {
-        return NULL;
+        return NGX_BUSY;
     }
 
     pending->owner = fetch;
-    pending->meta.handler = perm_fetch_checked;
-    pending->meta.data = pending;
+    pending->lookup.handler = perm_fetch_reply;
     pending->known = ((flags & PERM_FETCH_KNOWN) != 0);
+    pending->due = ngx_current_msec + fetch->conf->redis.timeout;
 
     pending->timer.data = pending;
     pending->timer.log = fetch->log;
@@ -264,19 +275,22 @@ perm_fetch_start(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,
                    tuple->gateway.len, tuple->gateway.data,
                    tuple->resource.len, tuple->resource.data, wait);
 
+    *started = pending;
+
     if (wait) {
         pending->limited = 1;
         pending->timer.handler = perm_fetch_limited;
         ngx_add_timer(&pending->timer, (ngx_msec_t) wait);
-        return pending;
+        return NGX_OK;
     }
 
-    if (perm_fetch_send(pending) != NGX_OK) {
-        perm_pending_free(pending);
-        return NULL;
+    rc = perm_fetch_turn(pending);
+
+    if (rc != NGX_OK) {
+        perm_pending_free(&fetch->pendings, pending);
     }
 
-    return pending;
+    return rc;
 }
 
 
@@ -307,55 +321,85 @@ perm_fetch_limited(ngx_event_t *ev)
 {
     perm_pending_t *pending = ev->data;
 
-    pending->limited = 0;
+    /* it exceeded the rate: no failure of it lets the caller in */
 
-    if (perm_fetch_send(pending) != NGX_OK) {
-        perm_grants_reply_failed(&pending->reply, NULL, NGX_ERROR);
-        perm_fetch_finish(pending);
+    if (perm_fetch_turn(pending) != NGX_OK) {
+        perm_fetch_failed(pending, NULL, NGX_BUSY);
     }
 }
 
 
+/* sends it, or queues it behind those on their way */
+
+static ngx_int_t
+perm_fetch_turn(perm_pending_t *pending)
+{
+    perm_fetch_t    *fetch;
+    ngx_msec_int_t   left;
+
+    fetch = pending->owner;
+
+    if (pending->known
+        || (fetch->pendings.unknown < PERM_FETCH_WINDOW
+            && ngx_queue_empty(&fetch->pendings.queued)))
+    {
+        return perm_fetch_send(pending);
+    }
+
+    left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
+
+    if (left <= 0) {
+        return NGX_BUSY;
+    }
+
+    if (!pending->limited) {
+        pending->limited = 1;
+        perm_stats_add(&fetch->stats->limited, 1);
+    }
+
+    perm_pending_queue(&fetch->pendings, pending);
+
+    pending->timer.handler = perm_fetch_over;
+    ngx_add_timer(&pending->timer, (ngx_msec_t) left);
+
+    return NGX_OK;
+}
+
+
+static void
+perm_fetch_over(ngx_event_t *ev)
+{
+    perm_fetch_failed(ev->data, NULL, NGX_BUSY);
+}
+
+
+/*
+ * NGX_DECLINED: there is no link to the server; NGX_BUSY: memory is out, or too
+ * much is on its way, which callers may have brought about.
+ */
+
 static ngx_int_t
 perm_fetch_send(perm_pending_t *pending)
 {
-    char           key[PERM_KEY_MAX];
-    ngx_str_t      argv[4];
-    perm_tuple_t  *tuple;
     perm_fetch_t  *fetch;
 
     fetch = pending->owner;
-    tuple = &pending->tuple;
 
-    if (perm_meta_ask(fetch->meta, &pending->meta) != NGX_OK) {
-        return NGX_ERROR;
+    if (perm_lookup_send(fetch->sender, &pending->lookup) != NGX_OK) {
+
+        /* a master of a cluster may be down while others are not */
+
+        return (perm_redis_client_state(fetch->redis) == PERM_REDIS_DOWN
+                || fetch->conf->redis.url->kind == PERM_REDIS_CLUSTER)
+               ? NGX_DECLINED : NGX_BUSY;
     }
 
-    ngx_str_set(&argv[0], "HMGET");
-    argv[1].data = (u_char *) key;
-    argv[1].len = perm_grant_key(key, PERM_KEY_GRANTS, fetch->prefix,
-                                 tuple->gateway, tuple->app);
-    ngx_str_set(&argv[2], PERM_GATEWAY_FIELD);
-    argv[3].data = (u_char *) tuple->resource.data;
-    argv[3].len = tuple->resource.len;
-
-    pending->generation = perm_cache_generation(fetch->zone->cache,
-                                                tuple->gateway, tuple->app);
-
-    if (perm_redis_client_send(fetch->redis, &argv[1], 4, argv,
-                               perm_fetch_reply, pending)
-        == NULL)
-    {
-        perm_meta_cancel(&pending->meta);
-        return NGX_ERROR;
-    }
-
-    perm_pending_sent(&fetch->pendings, pending);
-
-    if (!pending->timed) {
-        pending->timed = 1;
+    if (!pending->counted) {
         pending->due = ngx_current_msec + fetch->conf->redis.timeout;
     }
+
+    pending->limited = 0;
+    perm_pending_sent(&fetch->pendings, pending);
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, fetch->log, 0,
                    "app_permission: lookup %p sent", pending);
@@ -365,58 +409,14 @@ perm_fetch_send(perm_pending_t *pending)
 
 
 static void
-perm_fetch_reply(void *data, redisReply *reply)
+perm_fetch_reply(void *data, redisReply *reply, ngx_int_t rc)
 {
     perm_pending_t *pending = data;
 
-    ngx_int_t      rc;
-    perm_fetch_t  *fetch;
-
-    fetch = pending->owner;
-    rc = perm_grants_reply_parse(reply, &pending->reply.grants);
-
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, fetch->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                    "app_permission: lookup %p answered, rc:%i", pending, rc);
 
-    if (reply) {
-        pending->generation.untracked =
-                                    !perm_redis_client_tracked(fetch->redis);
-        pending->replica = perm_redis_client_replica(fetch->redis);
-
-        if (perm_reply_error(reply, "WRONGTYPE")) {
-            perm_grants_reply_log_grant(fetch->conf, &pending->tuple,
-                                        perm_str(""), fetch->log);
-
-        } else {
-            perm_grants_reply_log(&fetch->logged, reply, rc, "HMGET",
-                                  fetch->log);
-        }
-
-        if (rc == NGX_ERROR) {
-            perm_redis_client_drop(fetch->redis);
-        }
-    }
-
-    pending->answered = 1;
-
-    if (rc != NGX_OK) {
-        perm_grants_reply_failed(&pending->reply, reply, rc);
-        perm_fetch_finish(pending);
-        return;
-    }
-
-    if (pending->checked) {
-        perm_fetch_finish(pending);
-    }
-}
-
-
-static void
-perm_fetch_checked(void *data, redisReply *reply, ngx_int_t rc)
-{
-    perm_pending_t *pending = data;
-
-    pending->checked = 1;
+    pending->reply.grants = pending->lookup.grants;
 
     switch (rc) {
 
@@ -432,27 +432,53 @@ perm_fetch_checked(void *data, redisReply *reply, ngx_int_t rc)
         break;
 
     default:
+        perm_fetch_failed(pending, reply, rc);
+        return;
+    }
+
+    perm_fetch_finish(pending);
+}
+
+
+/*
+ * A lookup whose link was lost is sent once more, all of it: what came before
+ * may have been damaged, too.
+ */
+
+static void
+perm_fetch_failed(perm_pending_t *pending, redisReply *reply, ngx_int_t rc)
+{
+    if (reply == NULL && rc == NGX_ERROR && !pending->resent) {
+        pending->resent = 1;
+        pending->again = 1;
+
+    } else {
         perm_grants_reply_failed(&pending->reply, reply, rc);
     }
 
-    if (pending->answered) {
-        perm_fetch_finish(pending);
-    }
+    perm_fetch_finish(pending);
 }
 
 
 static void
 perm_fetch_finish(perm_pending_t *pending)
 {
+    ngx_queue_t           *q;
+    perm_fetch_t          *fetch;
+    perm_pending_table_t  *table;
+
     if (pending->again && perm_fetch_again(pending) == NGX_OK) {
         return;
     }
+
+    fetch = pending->owner;
+    table = &fetch->pendings;
 
     if (pending->reply.result == PERM_FETCHED && pending->store) {
         perm_fetch_store(pending);
     }
 
-    if (pending->replica && pending->reply.result == PERM_FETCHED) {
+    if (pending->lookup.replica && pending->reply.result == PERM_FETCHED) {
 
         /* the cache decides, as long as it may */
 
@@ -462,40 +488,63 @@ perm_fetch_finish(perm_pending_t *pending)
                            PERM_GRANTS_REPLY_ERROR);
     }
 
+    perm_fetch_end(pending);
+
+    while (table->unknown < PERM_FETCH_WINDOW
+           && !ngx_queue_empty(&table->queued))
+    {
+        q = ngx_queue_head(&table->queued);
+        pending = ngx_queue_data(q, perm_pending_t, sent);
+
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+        ngx_del_timer(&pending->timer);
+
+        if (perm_fetch_send(pending) != NGX_OK) {
+            perm_grants_reply_failed(&pending->reply, NULL, NGX_BUSY);
+            perm_fetch_end(pending);
+        }
+    }
+}
+
+
+static void
+perm_fetch_end(perm_pending_t *pending)
+{
+    perm_fetch_t  *fetch;
+
+    fetch = pending->owner;
+
+
     perm_pending_unshare(pending);
     perm_pending_wake(pending, &pending->reply);
-    perm_pending_free(pending);
+    perm_pending_free(&fetch->pendings, pending);
 }
 
 
 /*
- * The table was emptied or loaded meanwhile.  The lookup is sent again in what
- * is left of the waiters' time, and within the limit.
+ * The table was emptied or loaded meanwhile, or the link was lost.  The lookup
+ * is sent again in what is left of the waiters' time, and within the limit.
  */
 
 static ngx_int_t
 perm_fetch_again(perm_pending_t *pending)
 {
-    ngx_msec_int_t   left;
+    ngx_int_t        rc;
     perm_fetch_t    *fetch;
+    ngx_msec_int_t   left;
 
     pending->again = 0;
-
-    if (pending->reply.result != PERM_FETCHED) {
-        return NGX_DECLINED;
-    }
 
     fetch = pending->owner;
     left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
 
-    pending->answered = 0;
-    pending->checked = 0;
+    rc = (left <= 0) ? NGX_ERROR
+         : perm_fetch_limit(fetch, pending->known, 0) ? NGX_BUSY
+         : perm_fetch_send(pending);
 
-    if (left <= 0
-        || perm_fetch_limit(fetch, pending->known, 0) != 0
-        || perm_fetch_send(pending) != NGX_OK)
-    {
-        perm_grants_reply_failed(&pending->reply, NULL, NGX_ERROR);
+    if (rc != NGX_OK) {
+        perm_grants_reply_failed(&pending->reply, NULL, rc);
         return NGX_DECLINED;
     }
 
@@ -548,17 +597,17 @@ perm_fetch_store(perm_pending_t *pending)
 
     /* a replica's data count as of when a master was reached last */
 
-    fetched = (int64_t) (pending->replica ? fetch->zone->link.master
-                                          : pending->fetched);
+    fetched = (int64_t) (pending->lookup.replica ? fetch->zone->link.master
+                                                 : pending->lookup.sent);
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
                      *grants, perm_decision_allows(*grants, ngx_time()),
-                     fetched, pending->generation);
+                     fetched, pending->lookup.generation);
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, fetch->log, 0,
                    "app_permission: lookup %p cached, gateway:%L resource:%L "
                    "tracked:%d", pending, grants->gateway, grants->resource,
-                   !pending->generation.untracked);
+                   !pending->lookup.generation.untracked);
 }
 
 

@@ -35,8 +35,9 @@ void perm_fetch_destroy(perm_fetch_t *fetch);
 /*
  * Looks a tuple up.  Returns NGX_OK: the handler of the waiter will be called,
  * and not on this stack, unless perm_fetch_cancel() comes first.  Without a
- * waiter (NULL) the answer is only for the cache.  NGX_DECLINED: a lookup is
- * impossible now.
+ * waiter (NULL) the answer is only for the cache.  NGX_DECLINED: there is no
+ * link to Redis.  NGX_BUSY: the lookup is over the limit, or there is no room
+ * for it; so a caller may have brought it about, and nobody is let in for it.
  */
 
 ngx_int_t perm_fetch(perm_fetch_t *fetch, perm_tuple_t *tuple, uint64_t hash,

@@ -76,13 +76,60 @@ perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded)
 }
 
 
+ngx_int_t
+perm_grants_reply_left(redisReply *reply, ngx_msec_t age, int64_t *left)
+{
+    int64_t  msec;
+
+    if (reply == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    if (reply->type != REDIS_REPLY_INTEGER) {
+        return NGX_ERROR;
+    }
+
+    msec = reply->integer;
+
+    if (msec == -1 || msec >= PERM_GRANTS_ENDLESS) {
+        *left = PERM_GRANTS_ENDLESS;
+        return NGX_OK;
+    }
+
+    /* it was counted after it was sent: the sooner end is the safe side */
+
+    msec -= (int64_t) age;
+    *left = ngx_max(msec, 0);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+perm_grants_reply_no_pttl(redisReply *reply)
+{
+    return perm_reply_error(reply, "NOPERM")
+           || perm_reply_error(reply, "ERR unknown command");
+}
+
+
 void
 perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
     ngx_int_t rc)
 {
     char  *error;
 
-    if (reply == NULL) {
+    grants_reply->result = PERM_FETCH_IMPOSSIBLE;
+
+    if (rc == NGX_BUSY) {
+        grants_reply->result = PERM_FETCH_LIMITED;
+        error = "over the limit of lookups";
+
+    } else if (reply == NULL) {
         error = "no answer in time";
 
     } else if (rc == NGX_ERROR) {
@@ -91,8 +138,6 @@ perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
     } else {
         error = reply->str;
     }
-
-    grants_reply->result = PERM_FETCH_IMPOSSIBLE;
 
     (void) ngx_cpystrn((u_char *) grants_reply->error, (u_char *) error,
                        PERM_GRANTS_REPLY_ERROR);

@@ -22,8 +22,8 @@
 typedef enum {
     PERM_FETCHED = 0,
     PERM_FETCH_NOT_LOADED,     /* Redis answered, but its table is not loaded */
-    PERM_FETCH_IMPOSSIBLE      /* connection lost, time-out, error reply, over
-                                  the limit */
+    PERM_FETCH_IMPOSSIBLE,     /* connection lost, time-out, error reply */
+    PERM_FETCH_LIMITED         /* over the limit of lookups: not sent in time */
 } perm_fetch_result_t;
 
 
@@ -31,10 +31,9 @@ typedef enum {
 
 typedef struct {
     perm_fetch_result_t  result;
-    perm_grants_t        grants;   /* not of PERM_FETCH_IMPOSSIBLE */
+    perm_grants_t        grants;   /* of the first two */
     char                 error[PERM_GRANTS_REPLY_ERROR];
-                                   /* of PERM_FETCH_IMPOSSIBLE: why; bytes of
-                                      Redis */
+                                   /* of the others: why; bytes of Redis */
 } perm_grants_reply_t;
 
 
@@ -46,11 +45,21 @@ typedef struct {
 /* HMGET key - resource: both grants, absent, unreadable or with an expiry */
 ngx_int_t perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants);
 
+/*
+ * PTTL key: how many ms the key has left, PERM_GRANTS_ENDLESS, or 0 when
+ * it is gone.  "age": ms since it was sent.
+ */
+ngx_int_t perm_grants_reply_left(redisReply *reply, ngx_msec_t age,
+    int64_t *left);
+
+/* 1: an error reply says that the user, or the server, has no PTTL */
+ngx_uint_t perm_grants_reply_no_pttl(redisReply *reply);
+
 /* HGET meta schema: whether the table is loaded, in the schema we know */
 ngx_int_t perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded);
 
 
-/* it came to nothing; "rc" is that of the functions above */
+/* it came to nothing; "rc": one of those above; NGX_BUSY: over the limit */
 
 void perm_grants_reply_failed(perm_grants_reply_t *grants_reply,
     redisReply *reply, ngx_int_t rc);

@@ -19,7 +19,7 @@ struct perm_meta_s {
     perm_redis_client_t        *redis;
     ngx_log_t                  *log;
 
-    perm_meta_turn_t           *turn;    /* this one, NULL: nothing sent in it */
+    perm_meta_turn_t           *turn;    /* this one; NULL: nothing asked */
     ngx_event_t                 end;     /* of the turn, posted */
     perm_grants_reply_logged_t  logged;
 

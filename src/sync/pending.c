@@ -16,6 +16,8 @@ perm_pending_init(perm_pending_table_t *table)
     }
 
     ngx_queue_init(&table->sent);
+    ngx_queue_init(&table->queued);
+    table->unknown = 0;
 }
 
 
@@ -34,8 +36,10 @@ perm_pending_create(perm_pending_table_t *table, perm_tuple_t *tuple,
     perm_tuple_put(&pending->names, tuple);
     perm_tuple_get(&pending->tuple, &pending->names);
 
+    pending->lookup.data = pending;
+    pending->lookup.tuple = &pending->tuple;
+
     ngx_queue_init(&pending->sent);
-    ngx_queue_init(&pending->meta.queue);
     ngx_queue_init(&pending->waiters);
     ngx_queue_insert_head(perm_pending_bucket(table, hash), &pending->link);
 
@@ -44,15 +48,19 @@ perm_pending_create(perm_pending_table_t *table, perm_tuple_t *tuple,
 
 
 void
-perm_pending_free(perm_pending_t *pending)
+perm_pending_free(perm_pending_table_t *table, perm_pending_t *pending)
 {
+    if (pending->counted && !pending->known) {
+        table->unknown--;
+    }
+
     if (pending->timer.timer_set) {
         ngx_del_timer(&pending->timer);
     }
 
     ngx_queue_remove(&pending->link);
     ngx_queue_remove(&pending->sent);
-    perm_meta_cancel(&pending->meta);
+    perm_lookup_cancel(&pending->lookup);
 
     ngx_free(pending);
 }
@@ -91,9 +99,19 @@ perm_pending_unshare(perm_pending_t *pending)
 
 
 void
+perm_pending_queue(perm_pending_table_t *table, perm_pending_t *pending)
+{
+    ngx_queue_insert_tail(&table->queued, &pending->sent);
+}
+
+
+void
 perm_pending_sent(perm_pending_table_t *table, perm_pending_t *pending)
 {
-    pending->fetched = ngx_current_msec;
+    if (!pending->counted) {
+        pending->counted = 1;
+        table->unknown += !pending->known;
+    }
 
     ngx_queue_remove(&pending->sent);
     ngx_queue_insert_tail(&table->sent, &pending->sent);
@@ -113,7 +131,7 @@ perm_pending_waiting(perm_pending_table_t *table)
     q = ngx_queue_head(&table->sent);
     pending = ngx_queue_data(q, perm_pending_t, sent);
 
-    return ngx_current_msec - pending->fetched;
+    return ngx_current_msec - pending->lookup.sent;
 }
 
 

@@ -10,9 +10,8 @@
 
 #include <ngx_event.h>
 
-#include "shm/cache.h"
 #include "shm/tuple.h"
-#include "sync/meta.h"
+#include "sync/lookup.h"
 
 
 #define PERM_PENDING_BUCKETS  1024
@@ -39,31 +38,32 @@ typedef struct {
 typedef struct {
     ngx_queue_t           buckets[PERM_PENDING_BUCKETS];
     ngx_queue_t           sent;        /* the oldest first */
+    ngx_queue_t           queued;      /* those that wait for these */
+    ngx_uint_t            unknown;     /* sent, and not answered */
 } perm_pending_table_t;
 
 
 struct perm_pending_s {
     ngx_queue_t           link;        /* of its bucket, while it is shared */
-    ngx_queue_t           sent;        /* of the table, once it is sent */
-    perm_meta_waiter_t    meta;
+    ngx_queue_t           sent;        /* of the table, once it is sent, or
+                                          while it is queued */
     ngx_queue_t           waiters;     /* perm_pending_waiter_t */
 
     void                 *owner;
     perm_tuple_t          tuple;       /* of "names" */
     uint64_t              hash;
 
-    perm_generation_t     generation;  /* read before it was sent */
-    ngx_msec_t            fetched;     /* monotonic, likewise */
-    ngx_msec_t            due;         /* monotonic: the waiters' time ends */
+    perm_lookup_t         lookup;
+    ngx_msec_t            due;         /* monotonic: the waiters' time ends;
+                                          before it is sent: that of its turn */
     perm_grants_reply_t   reply;
     unsigned              known:1;     /* the limit does not apply */
     unsigned              store:1;     /* the cache gets the answer */
     unsigned              limited:1;   /* waits for the limit, not sent yet */
-    unsigned              timed:1;     /* sent once: "due" is set */
-    unsigned              answered:1;  /* the grants are here */
-    unsigned              checked:1;   /* so is "meta", or it does not matter */
+    unsigned              counted:1;   /* sent once, and "due" is set; among
+                                          those on their way, unless known */
     unsigned              again:1;     /* to be sent once more */
-    unsigned              replica:1;   /* a replica answered */
+    unsigned              resent:1;    /* its link was lost once */
 
     ngx_event_t           timer;       /* while it is limited, and from when it
                                           is sent again until it is due */
@@ -81,7 +81,7 @@ void perm_pending_init(perm_pending_table_t *table);
 
 perm_pending_t *perm_pending_create(perm_pending_table_t *table,
     perm_tuple_t *tuple, uint64_t hash);
-void perm_pending_free(perm_pending_t *pending);
+void perm_pending_free(perm_pending_table_t *table, perm_pending_t *pending);
 
 
 /* the newest one that is shared, or NULL */
@@ -93,6 +93,10 @@ perm_pending_t *perm_pending_find(perm_pending_table_t *table,
 
 void perm_pending_unshare(perm_pending_t *pending);
 
+
+/* it waits until others are answered */
+
+void perm_pending_queue(perm_pending_table_t *table, perm_pending_t *pending);
 
 /* it was sent just now */
 

@@ -111,7 +111,7 @@ static void
 test_generations(void)
 {
     test_tuple_t        a, b, c;
-    perm_grants_t       grants = { LATER, -1 };
+    perm_grants_t       grants = { LATER, -1, PERM_GRANTS_ENDLESS };
     perm_generation_t   before;
     perm_cache_entry_t  entry;
 

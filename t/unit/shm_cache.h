@@ -42,6 +42,7 @@ store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
 
     grants.gateway = gateway;
     grants.resource = resource;
+    grants.left = PERM_GRANTS_ENDLESS;
 
     generation = perm_cache_generation(cache, tuple->gateway, tuple->app);
 

@@ -132,12 +132,12 @@ test_room(void)
     ok(known(0, 30000, 80) >= 29999, "all known");
 
     fresh(ZONE);
-    n = fill(0, 114);
-    ok(n > 30000, "for %u with names of 114", n - 1);
+    n = fill(0, 110);
+    ok(n > 30000, "for %u with names of 110", n - 1);
 
     fresh(ZONE);
     n = fill(0, PERM_TUPLE_MAX);
-    ok(n > 3500, "for %u with the longest", n - 1);
+    ok(n > 3300, "for %u with the longest", n - 1);
 }
 
 

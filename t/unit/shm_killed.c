@@ -51,6 +51,7 @@ store(unsigned n, int64_t number)
 
     grants.gateway = number * 1000 + n;
     grants.resource = number * 1000 + n + 7;
+    grants.left = PERM_GRANTS_ENDLESS;
 
     generation = perm_cache_generation(cache, c.tuple.gateway, c.tuple.app);
 

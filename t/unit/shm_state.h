@@ -50,6 +50,7 @@ store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
 
     grants.gateway = gateway;
     grants.resource = resource;
+    grants.left = PERM_GRANTS_ENDLESS;
 
     perm_cache_store(zone.cache, tuple, perm_tuple_hash(tuple, SEED), grants,
                      gateway > now || resource > now, fetched,

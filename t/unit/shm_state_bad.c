@@ -204,7 +204,8 @@ test_damage(void)
     ok(1, "records with anything in them");
 
     forge(data, size);
-    i = sizeof(perm_state_header_t) + sizeof(perm_state_record_t);
+    i = sizeof(perm_state_header_t)
+        + perm_state_fixed_size(PERM_STATE_GRANT);
     data[i] = '\n';
     forge(data, size);
     put(file_name, data, size);

@@ -34,6 +34,7 @@ store(perm_tuple_t *tuple, int64_t expires)
 
     grants.gateway = -1;
     grants.resource = expires;
+    grants.left = PERM_GRANTS_ENDLESS;
 
     perm_cache_store(cache, tuple, perm_tuple_hash(tuple, SEED), grants,
                      expires == LATER, ++fetched,

@@ -30,7 +30,6 @@ static perm_exit_t run_check(perm_cli_t *cli);
 static void look_up(perm_cli_t *cli, perm_check_t *check);
 static void read_ttl(const redisReply *reply, perm_str_t key, int64_t now,
     perm_check_t *check);
-static int64_t bounded(const perm_check_grant_t *grant, int64_t gone);
 static void read_grant(const redisReply *reply, int64_t now,
     perm_check_grant_t *grant);
 static void print(const perm_cli_t *cli, const perm_check_t *check);
@@ -138,8 +137,10 @@ look_up(perm_cli_t *cli, perm_check_t *check)
     read_ttl(ttl, key, table->now, check);
     freeReplyObject(ttl);
 
-    grants.gateway = bounded(&check->gateway, check->gone);
-    grants.resource = bounded(&check->resource, check->gone);
+    grants.gateway = check->gateway.details.grant.expires;
+    grants.resource = check->resource.details.grant.expires;
+    grants.left = (check->gone < 0) ? PERM_GRANTS_ENDLESS
+                                    : (check->gone - table->now) * 1000;
     check->decision = table->loaded ? perm_decision_make(grants, table->now)
                                     : perm_decision_unavailable(0);
 }
@@ -159,17 +160,6 @@ read_ttl(const redisReply *reply, perm_str_t key, int64_t now,
                          "give the user +pttl", perm_output_safe(key),
                          perm_output_safe_text(reply->str));
     }
-}
-
-
-static int64_t
-bounded(const perm_check_grant_t *grant, int64_t gone)
-{
-    int64_t  expires;
-
-    expires = grant->details.grant.expires;
-
-    return (gone >= 0 && expires > gone) ? gone : expires;
 }
 
 

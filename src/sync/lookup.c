@@ -1,0 +1,238 @@
+
+#include "sync/lookup.h"
+
+#include "core/grant_key.h"
+
+
+/*
+ * The time to live is read behind the grants, so that it is known where it was
+ * set before them.  A key that was made anew in between is pushed as changed.
+ */
+
+struct perm_lookup_sender_s {
+    perm_sync_conf_t           *conf;
+    perm_redis_client_t        *redis;
+    perm_meta_t                *meta;
+    perm_str_t                  prefix;
+    ngx_log_t                  *log;
+    perm_grants_reply_logged_t  logged;        /* of HMGET */
+    perm_grants_reply_logged_t  logged_pttl;
+};
+
+
+static void perm_lookup_grants(void *data, redisReply *reply);
+static void perm_lookup_ttl(void *data, redisReply *reply);
+static void perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc);
+static void perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply,
+    ngx_int_t rc);
+
+
+perm_lookup_sender_t *
+perm_lookup_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle,
+    perm_redis_client_t *redis)
+{
+    perm_lookup_sender_t  *sender;
+
+    sender = ngx_pcalloc(cycle->pool, sizeof(perm_lookup_sender_t));
+    if (sender == NULL) {
+        return NULL;
+    }
+
+    sender->conf = conf;
+    sender->redis = redis;
+    sender->prefix = perm_sync_conf_prefix(conf);
+    sender->log = cycle->log;
+
+    sender->meta = perm_meta_create(conf, cycle, redis);
+
+    return sender->meta ? sender : NULL;
+}
+
+
+void
+perm_lookup_destroy(perm_lookup_sender_t *sender)
+{
+    perm_meta_destroy(sender->meta);
+}
+
+
+void
+perm_lookup_table(perm_lookup_sender_t *sender)
+{
+    (void) perm_meta_ask(sender->meta, NULL);
+}
+
+
+ngx_int_t
+perm_lookup_send(perm_lookup_sender_t *sender, perm_lookup_t *lookup)
+{
+    char           key[PERM_KEY_MAX];
+    ngx_str_t      hmget[4], pttl[2];
+    perm_str_t     gateway, app;
+    perm_tuple_t  *tuple;
+
+    tuple = lookup->tuple;
+    gateway = tuple->gateway;
+    app = tuple->app;
+
+    lookup->sender = sender;
+    lookup->meta.handler = perm_lookup_loaded;
+    lookup->meta.data = lookup;
+    lookup->table = NGX_BUSY;
+
+    ngx_queue_init(&lookup->meta.queue);
+
+    if (perm_meta_ask(sender->meta, &lookup->meta) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&hmget[0], "HMGET");
+    hmget[1].data = (u_char *) key;
+    hmget[1].len = perm_grant_key(key, PERM_KEY_GRANTS, sender->prefix, gateway,
+                                  app);
+    ngx_str_set(&hmget[2], PERM_GATEWAY_FIELD);
+    hmget[3].data = (u_char *) tuple->resource.data;
+    hmget[3].len = tuple->resource.len;
+
+    ngx_str_set(&pttl[0], "PTTL");
+    pttl[1] = hmget[1];
+
+    lookup->generation = perm_cache_generation(sender->conf->zone.zone->cache,
+                                               gateway, app);
+    lookup->sent = ngx_current_msec;
+
+    lookup->hmget = perm_redis_client_send(sender->redis, &hmget[1], 4, hmget,
+                                           perm_lookup_grants, lookup);
+
+    if (lookup->hmget) {
+        lookup->pttl = perm_redis_client_send(sender->redis, &pttl[1], 2, pttl,
+                                              perm_lookup_ttl, lookup);
+    }
+
+    if (lookup->pttl == NULL) {
+        perm_lookup_cancel(lookup);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+perm_lookup_cancel(perm_lookup_t *lookup)
+{
+    if (lookup->hmget) {
+        perm_redis_command_cancel(lookup->hmget);
+        lookup->hmget = NULL;
+    }
+
+    if (lookup->pttl) {
+        perm_redis_command_cancel(lookup->pttl);
+        lookup->pttl = NULL;
+    }
+
+    if (lookup->meta.handler) {
+        perm_meta_cancel(&lookup->meta);
+    }
+}
+
+
+static void
+perm_lookup_grants(void *data, redisReply *reply)
+{
+    perm_lookup_t *lookup = data;
+
+    ngx_int_t              rc;
+    perm_lookup_sender_t  *sender;
+
+    lookup->hmget = NULL;
+    sender = lookup->sender;
+
+    rc = perm_grants_reply_parse(reply, &lookup->grants);
+
+    if (reply) {
+        lookup->generation.untracked =
+                                    !perm_redis_client_tracked(sender->redis);
+        lookup->replica = perm_redis_client_replica(sender->redis);
+
+        if (perm_reply_error(reply, "WRONGTYPE")) {
+            perm_grants_reply_log_grant(sender->conf, lookup->tuple,
+                                        perm_str(""), sender->log);
+
+        } else {
+            perm_grants_reply_log(&sender->logged, reply, rc, "HMGET",
+                                  sender->log);
+        }
+    }
+
+    perm_lookup_answered(lookup, reply, rc);
+}
+
+
+/* without the right to PTTL grants are looked up all the same */
+
+static void
+perm_lookup_ttl(void *data, redisReply *reply)
+{
+    perm_lookup_t *lookup = data;
+
+    ngx_int_t              rc;
+    perm_lookup_sender_t  *sender;
+
+    lookup->pttl = NULL;
+    sender = lookup->sender;
+
+    rc = perm_grants_reply_left(reply, ngx_current_msec - lookup->sent,
+                                &lookup->grants.left);
+
+    if (reply) {
+        perm_grants_reply_log(&sender->logged_pttl, reply, rc, "PTTL",
+                              sender->log);
+
+        if (perm_grants_reply_no_pttl(reply)) {
+            lookup->grants.left = PERM_GRANTS_ENDLESS;
+            rc = NGX_OK;
+        }
+    }
+
+    perm_lookup_answered(lookup, reply, rc);
+}
+
+
+static void
+perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc)
+{
+    perm_lookup_t *lookup = data;
+
+    lookup->table = rc;
+
+    if (rc == NGX_ABORT || rc == NGX_AGAIN) {
+        rc = NGX_OK;
+    }
+
+    perm_lookup_answered(lookup, reply, rc);
+}
+
+
+/* all of its answers are here, or one of them is none */
+
+static void
+perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
+{
+    if (rc != NGX_OK) {
+        perm_lookup_cancel(lookup);
+
+        if (rc == NGX_ERROR && reply) {
+            perm_redis_client_drop(lookup->sender->redis);
+        }
+
+        lookup->handler(lookup->data, reply, rc);
+        return;
+    }
+
+    if (lookup->hmget == NULL && lookup->pttl == NULL
+        && lookup->table != NGX_BUSY)
+    {
+        lookup->handler(lookup->data, reply, lookup->table);
+    }
+}
