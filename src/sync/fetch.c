@@ -47,7 +47,8 @@ static void perm_fetch_end(perm_pending_t *pending);
 static ngx_int_t perm_fetch_again(perm_pending_t *pending);
 static void perm_fetch_due(ngx_event_t *ev);
 static void perm_fetch_store(perm_pending_t *pending);
-static void perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field);
+static void perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field,
+    ngx_uint_t too_long);
 
 
 perm_fetch_t *
@@ -588,11 +589,13 @@ perm_fetch_store(perm_pending_t *pending)
     grants = &pending->reply.grants;
 
     if (grants->gateway == PERM_GRANT_UNREADABLE) {
-        perm_fetch_unreadable(pending, perm_str(PERM_GATEWAY_FIELD));
+        perm_fetch_unreadable(pending, perm_str(PERM_GATEWAY_FIELD),
+                              pending->lookup.long_gateway);
     }
 
     if (grants->resource == PERM_GRANT_UNREADABLE) {
-        perm_fetch_unreadable(pending, pending->tuple.resource);
+        perm_fetch_unreadable(pending, pending->tuple.resource,
+                              pending->lookup.long_resource);
     }
 
     /* a replica's data count as of when a master was reached last */
@@ -612,13 +615,14 @@ perm_fetch_store(perm_pending_t *pending)
 
 
 static void
-perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field)
+perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field,
+    ngx_uint_t too_long)
 {
     perm_fetch_t  *fetch;
 
     fetch = pending->owner;
 
     perm_stats_add(&fetch->stats->unreadable_grants, 1);
-    perm_grants_reply_log_grant(fetch->conf, &pending->tuple, field,
+    perm_grants_reply_log_grant(fetch->conf, &pending->tuple, field, too_long,
                                 fetch->log);
 }

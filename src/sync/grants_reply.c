@@ -4,6 +4,8 @@
 #include "core/grant_key.h"
 #include "resp/advice.h"
 #include "resp/printable.h"
+#include "resp/reader.h"
+#include "resp/reply.h"
 
 
 #define PERM_GRANTS_REPLY_SHOWN  128   /* bytes of an error in the log */
@@ -73,6 +75,13 @@ perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded)
     default:
         return NGX_ERROR;
     }
+}
+
+
+ngx_uint_t
+perm_grants_reply_too_long(redisReply *reply, ngx_uint_t i)
+{
+    return perm_reader_too_long(perm_reply_text(reply->element[i]));
 }
 
 
@@ -146,7 +155,7 @@ perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
 
 void
 perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    perm_str_t field, ngx_log_t *log)
+    perm_str_t field, ngx_uint_t too_long, ngx_log_t *log)
 {
     perm_zone_t   *zone;
     perm_tuple_t   place;
@@ -162,10 +171,11 @@ perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
 
     if (field.len) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: unreadable grant, counted as absent: "
-                      "field \"%*s\" of \"%Vgrants:{%*s:%*s}\"; write it anew "
-                      "with \"app-permission grant\"",
-                      field.len, field.data, &conf->redis.prefix,
+                      "app_permission: unreadable grant, %scounted as "
+                      "absent: field \"%*s\" of \"%Vgrants:{%*s:%*s}\"; write "
+                      "it anew with \"app-permission grant\"",
+                      too_long ? "value over 64 KiB, " : "", field.len,
+                      field.data, &conf->redis.prefix,
                       tuple->gateway.len, tuple->gateway.data, tuple->app.len,
                       tuple->app.data);
 

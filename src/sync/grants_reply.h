@@ -45,6 +45,9 @@ typedef struct {
 /* HMGET key - resource: both grants, absent, unreadable or with an expiry */
 ngx_int_t perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants);
 
+/* of that reply, after NGX_OK: 1 when its value "i" is over 64 KiB */
+ngx_uint_t perm_grants_reply_too_long(redisReply *reply, ngx_uint_t i);
+
 /*
  * PTTL key: how many ms the key has left, PERM_GRANTS_ENDLESS, or 0 when
  * it is gone.  "age": ms since it was sent.
@@ -71,7 +74,7 @@ void perm_grants_reply_failed(perm_grants_reply_t *grants_reply,
  */
 
 void perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
-    perm_str_t field, ngx_log_t *log);
+    perm_str_t field, ngx_uint_t too_long, ngx_log_t *log);
 
 
 /* of one command: the error that was logged last */

@@ -150,6 +150,11 @@ perm_lookup_grants(void *data, redisReply *reply)
 
     rc = perm_grants_reply_parse(reply, &lookup->grants);
 
+    if (rc == NGX_OK) {
+        lookup->long_gateway = perm_grants_reply_too_long(reply, 0);
+        lookup->long_resource = perm_grants_reply_too_long(reply, 1);
+    }
+
     if (reply) {
         lookup->generation.untracked =
                                     !perm_redis_client_tracked(sender->redis);
@@ -157,7 +162,7 @@ perm_lookup_grants(void *data, redisReply *reply)
 
         if (perm_reply_error(reply, "WRONGTYPE")) {
             perm_grants_reply_log_grant(sender->conf, lookup->tuple,
-                                        perm_str(""), sender->log);
+                                        perm_str(""), 0, sender->log);
 
         } else {
             perm_grants_reply_log(&sender->logged, reply, rc, "HMGET",

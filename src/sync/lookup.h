@@ -36,6 +36,8 @@ typedef struct {
     ngx_msec_t             sent;        /* monotonic, likewise */
     perm_grants_t          grants;
     ngx_uint_t             replica;     /* a replica answered */
+    unsigned               long_gateway:1;    /* unreadable: over 64 KiB */
+    unsigned               long_resource:1;
 
     /* the rest is for lookup.c */
 

@@ -15,10 +15,15 @@
 #define ID_FIELD      "id"
 
 
-/* KEYS: the hash; ARGV: field, value that was read, new value or none */
+/*
+ * KEYS: the hash; ARGV: field, value that was read, new value or none.  A value
+ * that is too long was read as perm_reader_long.
+ */
 
 static const char  change_script[] =
-    "if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end "
+    "local v=redis.call('HGET',KEYS[1],ARGV[1]) "
+    "if v and #v>65536 then v='\\0over 64 KiB\\0' end "
+    "if v~=ARGV[2] then return 0 end "
     "if ARGV[3] then redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]) "
     "else redis.call('HDEL',KEYS[1],ARGV[1]) end return 1";
 
@@ -306,6 +311,15 @@ perm_table_change(perm_table_t *table, perm_str_t key, perm_str_t field,
         reply = perm_client_call(table->client, 0, "HGET %k %b", key, field);
         old = perm_table_bytes(reply);
         value = change(data, old);
+
+        if (value != NULL && strlen(value) > PERM_GRANT_VALUE_MAX) {
+            perm_output_fatal(PERM_EXIT_NO, "\"%s\", field \"%s\": not "
+                              "written: with its other members the grant "
+                              "would have %zu bytes, more than 64 KiB; remove "
+                              "it with \"revoke\" first",
+                              perm_output_safe(key), perm_output_safe(field),
+                              strlen(value));
+        }
 
         if (value != NULL) {
             perm_table_write(table, key, field, old, perm_str(value),

@@ -8,6 +8,7 @@
 #include "cli/table/seen.h"
 #include "cli/util/alloc.h"
 #include "core/renewal.h"
+#include "resp/reader.h"
 
 
 #define CURSOR_SIZE  32
@@ -402,7 +403,9 @@ read_grant(perm_walker_t *walker, perm_row_t *row)
     perm_output_warn("\"%s\", field \"%s\": unreadable grant, counts as "
                      "absent: %s", perm_output_safe(row->key),
                      perm_output_safe(row->field),
-                     perm_output_safe(row->value));
+                     perm_reader_too_long(row->value)
+                     ? "its value is over 64 KiB; write it anew or revoke it"
+                     : perm_output_safe(row->value));
     return 0;
 }
 
