@@ -18,10 +18,14 @@
 #include <openssl/x509v3.h>
 
 #include "cli/util/alloc.h"
+#include "cli/wire/tls_advice.h"
 #include "resp/reader.h"
 
 
 #define ERROR_SIZE  512
+#define NOT_PLAIN   "; if this port is for TLS, the URL begins with rediss://"
+#define NOT_TLS     "; is this port for TLS? If not, the URL begins with redis://"
+#define TLS_ALERT   0x15
 #define OUT_SIZE    65536
 #define IN_SIZE     16384
 #define REPLY_MAX   (64 * 1024 * 1024)   /* bytes of one reply */
@@ -34,6 +38,7 @@ struct perm_connection_s {
     int                            fd;
     SSL                           *ssl;
     perm_reader_t                 *reader;
+    int                            answered;   /* there was a reply */
     size_t                         out_len;
     char                           name[sizeof(perm_address_t) + 8];
     char                           out[OUT_SIZE];
@@ -57,6 +62,8 @@ static int flush(perm_connection_t *connection);
 static int transfer(perm_connection_t *connection, int writing, char *buf,
     size_t len);
 static int failed(perm_connection_t *connection, int n, const char *doing);
+static int tls_broken(const perm_connection_t *connection, const char *doing,
+    int err);
 
 
 static char  error[ERROR_SIZE];
@@ -298,8 +305,9 @@ tls_start(perm_connection_t *connection, const char *host)
     verified = SSL_get_verify_result(ssl);
 
     return (!tls->insecure && verified != X509_V_OK)
-           ? perm_connection_fail("its certificate is refused: %s",
-                                  X509_verify_cert_error_string(verified))
+           ? perm_connection_fail("its certificate is refused: %s; %s",
+                                  X509_verify_cert_error_string(verified),
+                                  perm_tls_advice_certificate(verified))
            : failed(connection, n, "waiting for the TLS handshake");
 }
 
@@ -355,34 +363,20 @@ tls_expect(SSL *ssl, const char *name)
 static int
 tls_failed(const char *fmt, ...)
 {
-    char            doing[ERROR_SIZE / 2];
-    va_list         args;
-    const char     *reason;
-    unsigned long   code;
+    int          alert;
+    char         doing[ERROR_SIZE / 2];
+    va_list      args;
+    const char  *reason;
 
     va_start(args, fmt);
     vsnprintf(doing, sizeof(doing), fmt, args);
     va_end(args);
 
-    reason = "the server closed the connection";
+    reason = perm_tls_advice_reason(&alert);
 
-    /* the last one, but what a system call says comes first and says more */
-
-    while ((code = ERR_get_error()) != 0) {
-
-        if (ERR_GET_LIB(code) == ERR_LIB_SYS) {
-            reason = strerror(ERR_GET_REASON(code));
-            break;
-        }
-
-        if (ERR_reason_error_string(code) != NULL) {
-            reason = ERR_reason_error_string(code);
-        }
-    }
-
-    ERR_clear_error();
-
-    return perm_connection_fail("%s: %s", doing, reason);
+    return perm_connection_fail("%s: %s%s", doing, reason ? reason
+                                : "the server closed the connection",
+                                perm_tls_advice_alert(alert));
 }
 
 
@@ -482,9 +476,11 @@ perm_connection_write(perm_connection_t *connection, const char *command,
 redisReply *
 perm_connection_read(perm_connection_t *connection)
 {
-    int          n;
+    int          n, first;
     char         buf[IN_SIZE];
     redisReply  *reply;
+
+    first = 0;
 
     if (flush(connection) != 0) {
         return NULL;
@@ -492,12 +488,14 @@ perm_connection_read(perm_connection_t *connection)
 
     for ( ;; ) {
         if (perm_reader_next(connection->reader, &reply) != 0) {
-            (void) perm_connection_fail("%s",
-                                        perm_reader_error(connection->reader));
+            (void) perm_connection_fail("%s%s",
+                                        perm_reader_error(connection->reader),
+                                        first == TLS_ALERT ? NOT_PLAIN : "");
             return NULL;
         }
 
         if (reply != NULL) {
+            connection->answered = 1;
             return reply;
         }
 
@@ -505,6 +503,10 @@ perm_connection_read(perm_connection_t *connection)
 
         if (n < 0) {
             return NULL;
+        }
+
+        if (first == 0 && !connection->answered) {
+            first = buf[0];
         }
 
         perm_reader_feed(connection->reader, buf, (size_t) n);
@@ -565,13 +567,17 @@ transfer(perm_connection_t *connection, int writing, char *buf, size_t len)
 static int
 failed(perm_connection_t *connection, int n, const char *doing)
 {
-    int   err, reason, handshaking;
-    SSL  *ssl;
+    int          err, reason, handshaking;
+    SSL         *ssl;
+    char         byte;
+    const char  *hint;
 
     err = errno;
     ssl = connection->ssl;
     reason = ssl ? SSL_get_error(ssl, n) : SSL_ERROR_NONE;
     handshaking = ssl && !SSL_is_init_finished(ssl);
+    hint = (connection->answered || strncmp(connection->name, "unix:/", 6) == 0)
+           ? "" : NOT_PLAIN;
 
     /* the kernel says with EINPROGRESS that connect() took too long */
 
@@ -580,18 +586,45 @@ failed(perm_connection_t *connection, int n, const char *doing)
     {
         return perm_connection_fail("no answer within %d ms while %s%s",
                                     connection->conf->timeout, doing,
-                                    handshaking ? "; is this port for TLS?"
-                                                : "");
+                                    handshaking ? NOT_TLS : "");
     }
 
-    if (reason == SSL_ERROR_ZERO_RETURN || (ssl == NULL && n == 0)) {
-        return perm_connection_fail("the server closed the connection");
+    if (ssl == NULL) {
+        return (n == 0)
+               ? perm_connection_fail("the server closed the connection%s",
+                                      hint)
+               : perm_connection_fail("%s: %s%s", doing, strerror(err),
+                                      err == EINPROGRESS ? "" : hint);
     }
 
-    if (ssl != NULL) {
-        return tls_failed("%s", handshaking ? "the TLS handshake failed"
-                                            : doing);
+    /* an alert of the server may wait behind a write that failed */
+
+    if (!handshaking && reason == SSL_ERROR_SYSCALL && *doing == 'w') {
+        ERR_clear_error();
+        (void) SSL_read(ssl, &byte, 1);
     }
 
-    return perm_connection_fail("%s: %s", doing, strerror(err));
+    return tls_broken(connection, handshaking ? "the TLS handshake failed"
+                                              : doing, err);
+}
+
+
+static int
+tls_broken(const perm_connection_t *connection, const char *doing, int err)
+{
+    int          alert;
+    const char  *reason, *hint;
+
+    reason = perm_tls_advice_reason(&alert);
+
+    if (reason == NULL) {
+        reason = err ? strerror(err) : "the server closed the connection";
+    }
+
+    hint = (alert >= 0) ? perm_tls_advice_alert(alert)
+           : !SSL_is_init_finished(connection->ssl) ? NOT_TLS
+           : !connection->answered
+           ? "; the server may want a certificate: --cert and --key" : "";
+
+    return perm_connection_fail("%s: %s%s", doing, reason, hint);
 }
