@@ -108,6 +108,26 @@ subtest 'the mail about grants that end' => sub {
 };
 
 
+subtest '"make run" is for this machine only' => sub {
+    my $build = "$dir/build";
+    my $free = free_port();
+    mkdir $build;
+    symlink Perm::Util::build_dir() . "/$_", "$build/$_"
+        for 'app-permission', 'ngx_http_app_permission_module.so';
+    my $run = sub { `BUILD=$build PORT=$free $Perm::Test::ROOT/t/tools/run $_[0] 2>&1 </dev/null` };
+
+    like $run->('start'), qr/gateway is up at http:\/\/127\.0\.0\.1:$free/,
+        'it runs';
+    my %listens = map { /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A / ? ($2, $1) : () }
+        map { split /\n/, slurp($_) } grep { -r } '/proc/net/tcp', '/proc/net/tcp6';
+    my @ours = grep { defined $listens{sprintf '%04X', $_} } $free .. $free + 4;
+    cmp_ok scalar @ours, '>=', 4, 'it listens';
+    is_deeply [grep { $listens{sprintf '%04X', $_} ne '0100007F' } @ours], [],
+        'on the loopback address only';
+    $run->('stop');
+};
+
+
 subtest 'with Lua' => sub {
     plan skip_all => 'nginx without Lua' unless $lua;
     $port = $t->port('sample4');
