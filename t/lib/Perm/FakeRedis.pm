@@ -12,7 +12,7 @@ package Perm::FakeRedis;
 #       { match => qr/./, hang => 1 },          # never answers; what follows
 #                                               #   on that connection neither
 #       { match => qr/./, reply => "\$100\r\nab", close => 1 },   # then close
-#       { match => qr/^PING/i, close => 1 },
+#       { match => qr/^PING/i, close => 1 },    # reset => 1: with RST
 #   );
 #   $fake->rules;                  # none: as the real one
 #   $fake->time($second);          # the only rule: what it says the time is
@@ -157,6 +157,7 @@ package Perm::FakeRedis::Server;
 use strict;
 use warnings;
 
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Storable qw(freeze thaw);
 use Time::HiRes qw(time);
 
@@ -321,6 +322,8 @@ sub advance {
         if (defined $entry->{reply} || $entry->{close}) {
             syswrite $client->{socket}, $entry->{reply}
                 if length($entry->{reply} // '');
+            setsockopt $client->{socket}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
+                if $entry->{reset};
             return $self->drop($client) if $entry->{close};
 
         } elsif ($client->{server}) {
