@@ -40,7 +40,7 @@ my @usage = (
     ['no command', qr/no command/],
     ['unknown command', qr/unknown command "frobnicate"\. See /, 'frobnicate'],
     ['a typing error', qr/"grnat"; did you mean "grant"\? See/, 'grnat'],
-    ['two that begin so', qr/"ex"; did you mean "export" or "expiring"\?/, 'ex'],
+    ['two that begin so', qr/"ex"; did you mean "extend" or "export" or "expiring"\?/, 'ex'],
     ['a typing error in an option', qr/"--gatway=g"; did you mean "--gateway"\?/,
      qw(grant --gatway=g)],
     ['an option that is cut', qr/"--exp"; did you mean "--expires"\?/,

@@ -66,13 +66,22 @@ subtest 'a slot on its way: ASK for what has left already' => sub {
     $c->move_keys(@move);
 
     cli_is(0, 'ASK is followed', '--json', 'check', @a10);
-    cli_is(0, 'by writers too', 'grant', @a10, '--expires', $now + 777);
+    cli_is(0, 'by writers too', 'import', { stdin => sprintf
+        '{"gateway":"g","resource":"r","app":"a10","expires":%d}', $now + 777 });
     my $client = $to->connect;
     $client->cmd('ASKING');
     is json($client->cmd('HGET', $key, 'r'))->{expires}, $now + 777,
         'and it is where it belongs';
 
+    # several keys at once have to wait until all of them are in one place
+
+    my $run = $t->cli_begin('grant', @a10, '--expires', $now + 888,
+                            { redis => $url });
+    wait_for(sub { $to->cmd('INFO', 'errorstats') =~ /TRYAGAIN/ });
     $c->move_end(@move);
+    my ($status, undef, $err) = $run->end;
+    is $status, 0, 'a grant and its history wait for the end' or diag $err;
+    is json($to->cmd('HGET', $key, 'r'))->{expires}, $now + 888, 'granted';
     cli_is(0, 'MOVED is followed', 'revoke', @a10);
 };
 
@@ -107,7 +116,7 @@ subtest 'replace and purge everywhere' => sub {
 
     my ($out) = cli_is(0, 'purge', '--json', 'purge');
     is_deeply json($out), { grants => 300, accesses => 300 }, 'as well';
-    is total(), 1, 'only the mark is left';
+    is total(), 2, 'only the mark and a history are left';
 };
 
 done_testing;

@@ -23,7 +23,6 @@ $redis->load
     ->grant('g', 'over', 'a', $now - 3600)
     ->grant('g', 'ever', 'a', 4102444800)
     ->grant('g', 'used', 'a', in_days(3))
-    ->grant('g', 'broken', 'a', '{"expires":}')
     ->grant('h', undef, 'a', in_days(7));
 $redis->used('g', 'used', 'a', $now - $DAY);
 

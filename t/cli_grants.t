@@ -278,4 +278,254 @@ subtest 'a grant is not written over what somebody else just wrote' => sub {
         'on top of what came meanwhile';
 };
 
+
+# grants of an app of their own, for each subtest
+
+my $apps = 0;
+
+sub fresh {
+    $redis->load;
+    my $app = 'fresh' . ++$apps;
+    return ($app, '--gateway', 'smoke', '--resource', 'r', '--app', $app);
+}
+
+sub ends { json($redis->value('smoke', 'r', $_[0]))->{expires} }
+
+my $DAYS = 86400;
+
+
+subtest 'grant never shortens without a word' => sub {
+    my ($app, @x) = fresh();
+    $t->cli_is(0, 'a permanent one', 'grant', @x, '--days', 0);
+    my ($out, $err) = $t->cli_is(0, 'again, without an end', 'grant', @x);
+    is ends($app), 4102444800, 'it is still permanent';
+    like $err, qr/its end stays/, 'and that is said';
+    like $out, qr/, permanent$/, 'as is what holds';
+
+    ($out, $err) = $t->cli_is(0, 'with an end', 'grant', @x, '--days', 7);
+    ok near(ends($app), time + 7 * $DAYS), 'it is shortened';
+    like $err, qr/was shortened: its end was never, it was permanent/,
+        'and that is said';
+
+    my $long = int(time) + 400 * $DAYS;
+    $t->cli('grant', @x, '--expires', $long);
+    ($out, $err) = $t->cli_is(0, 'one that ends later', '--json', 'grant', @x);
+    is json($out)->{expires}, $long, 'its end stays';
+    is json($out)->{expires_before}, $long, 'as it was before';
+
+    ($out, $err) = $t->cli('grant', @x, '--days', '200');
+    $t->cli('grant', @x, '--days', '10');
+    (undef, $out, $err) = $t->cli('grant', @x);
+    ok near(ends($app), time + 180 * $DAYS), 'one that ends earlier lasts longer';
+    unlike $err, qr/shorten|stays/, 'without a word';
+};
+
+
+subtest 'what is kept with a grant' => sub {
+    my ($app, @x) = fresh();
+    $redis->grant('smoke', 'r', $app, '{"expires":5,"note":[1]}');
+    $t->cli_is(0, 'grant', 'grant', @x, '--no-renew', '--by', "J. O'Neil \xe5\xbc\xa0",
+        '--type', 'temporary', '--days', '1d');
+    my $v = json($redis->value('smoke', 'r', $app));
+    is_deeply $v, { expires => $v->{expires}, granted => $v->{granted},
+        renew => json('false'), by => $v->{by}, type => 'temporary',
+        note => [1] }, 'renew, by and the rest';
+    ok !$v->{renew} && near($v->{granted}, time), 'renew is false';
+    my ($line) = grep { $_->{app} eq $app }
+        json_lines($t->cli_is(0, 'list', '--json', 'list'));
+    is_deeply [@$line{qw(by type renew granted)}],
+        [@$v{qw(by type renew granted)}], 'list has them';
+    ($line) = grep { $_->{app} eq $app }
+        json_lines(scalar +($t->cli('export'))[1]);
+    is_deeply [@$line{qw(by type renew granted note)}],
+        [@$v{qw(by type renew granted note)}], 'so has export';
+    my (undef, $out) = $t->cli('check', @x);
+    like $out, qr/^resource grant .*by J\. O'Neil .*, never renewed$/m, 'check';
+
+    my (undef, undef, $err) = $t->cli('grant', @x, '--days', '9');
+    $v = json($redis->value('smoke', 'r', $app));
+    ok !$v->{renew}, 'renew stays false';
+    like $err, qr/still never renewed/, 'which is said';
+    is $v->{by}, undef, 'who gave the one before did not give this one';
+
+    $t->cli_is(2, "no --by: $_", 'grant', @x, '--by', $_)
+        for '', "a\nb", 'x' x 129, "\xff", 'a"b';
+    $t->cli_is(2, 'a comment that is no UTF-8', 'grant', @x, '--comment', "\xff");
+    is_deeply json($redis->value('smoke', 'r', $app)), $v, 'nothing changed';
+};
+
+
+subtest 'times' => sub {
+    my ($app, @x) = fresh();
+    for (['4102444799', 4102444799], ['2090-01-02', 3786998400],
+         ['2090-01-02T00:00:01+08:00', 3786969601]) {
+        my ($text, $seconds) = @$_;
+        $t->cli_is(0, "until $text", 'grant', @x, '--expires', $text);
+        is ends($app), $seconds, 'stored';
+    }
+    my (undef, $err) = $t->cli_is(2, 'milliseconds: 2', 'grant', @x,
+        '--expires', 4102444799000);
+    like $err, qr/253402300799/, 'with the bound';
+    is ends($app), 3786969601, 'nothing was written';
+};
+
+
+subtest 'a value that no gateway would read is not written' => sub {
+    my ($app, @x) = fresh();
+    my $value = '{"expires":4102444799,"n":"' . 'x' x (65536 - 29) . '"}';
+    $redis->grant('smoke', 'r', $app, $value);
+    $t->cli_is(0, '64 KiB are read', 'list', '--app', $app);
+    my ($out, $err) = $t->cli_is(1, 'grant', 'grant', @x, '--type', 'longer');
+    like $err, qr/would have \d+ bytes, of which a gateway reads 65536/, 'says so';
+    is $redis->value('smoke', 'r', $app), $value, 'nothing changed';
+};
+
+
+subtest 'extend' => sub {
+    my ($app, @x) = fresh();
+    ($redis->empty->load);
+    $t->cli_is(1, 'nothing to extend: 1', 'extend', @x);
+    is $redis->value('smoke', 'r', $app), undef, 'and nothing written';
+
+    $redis->grant('smoke', 'r', $app, $now + 1000, type => '"apply"',
+                  granted => 7);
+    $t->cli_is(0, 'a live one', 'extend', @x, '--days', 3);
+    is $redis->value('smoke', 'r', $app), '{"expires":'
+        . ($now + 1000 + 3 * $DAYS) . ',"granted":7,"type":"apply"}',
+        'N days later, and all else as it was';
+    my ($out) = $t->cli_is(0, 'by default', '--json', 'extend', @x);
+    is ends($app), $now + 1000 + 183 * $DAYS, '180 days';
+    is_deeply json($out), { gateway => 'smoke', resource => 'r', app => $app,
+        result => 'extended', expires_before => $now + 1000 + 3 * $DAYS,
+        expires => $now + 1000 + 183 * $DAYS }, 'said';
+
+    $redis->grant('smoke', 'r', $app, 1000);
+    $t->cli_is(0, 'one that ended', 'extend', @x, '--days', 3);
+    ok near(ends($app), time + 3 * $DAYS), 'N days from now';
+
+    $redis->grant('smoke', 'r', $app, '{"expires":4102444800,"a":1}');
+    ($out) = $t->cli_is(0, 'a permanent one', 'extend', @x, '--days', 3);
+    is $redis->value('smoke', 'r', $app), '{"expires":4102444800,"a":1}', 'stays';
+    like $out, qr/^permanent already/, 'said';
+
+    $redis->grant('smoke', 'r', $app, 'x');
+    $t->cli_is(1, 'an unreadable one: 1', 'extend', @x);
+    is $redis->value('smoke', 'r', $app), 'x', 'stays';
+
+    $t->cli_is(2, "--days $_: 2", 'extend', @x, '--days', $_)
+        for 0, -1, 'x', 99999999;
+
+    # the whole gateway, and between the reading and the writing
+
+    $redis->grant('smoke', undef, $app, $now + 1000);
+    my $fake = $t->fake_redis(to => $redis);
+    $fake->forget;
+    $fake->rules({ match => qr/^EVAL /, times => 1, hold => 1 });
+    my $run = $t->cli_begin('extend', '--gateway', 'smoke', '--app', $app,
+        '--days', 1, { redis => $fake->url });
+    wait_for(sub { $fake->commands(qr/^EVAL/) });
+    $redis->grant('smoke', undef, $app, $now + 2000);
+    $fake->release;
+    my $err; (my $status, $out, $err) = $run->end;
+    is $status, 0, 'extended' or diag $err;
+    is json($redis->value('smoke', undef, $app))->{expires}, $now + 2000 + $DAYS,
+        'on top of what came meanwhile';
+
+    $redis->cmd('DEL', 'app_permission:meta');
+    ($out, $err) = $t->cli_is(1, 'a table that is not loaded: 1', 'extend', @x);
+    like $err, qr/"import".*"init"/s, 'both ways out';
+};
+
+
+subtest 'history' => sub {
+    $redis->empty->load;
+    my ($app, @x) = fresh();
+    $t->cli_is(1, 'none yet: 1', 'history');
+
+    $t->cli('grant', @x, '--by', 'alice', '--comment', "first\r\nline \e[31m");
+    $t->cli('extend', @x, '--by', 'bob', '--days', 2);
+    $t->cli('extend', @x[0 .. 1], '--app', 'nobody');
+    $t->cli('revoke', @x, '--comment', 'gone');
+    $t->cli('revoke', @x);
+    $t->cli('grant', '--gateway', 'other', '--app', $app, '--days', 0);
+    $redis->used('other', 'r', $app, $now);
+    $t->cli('renew');
+    spew($t->dir . '/line', qq({"gateway":"i","app":"$app","expires":9}\n));
+    $t->cli_is(0, 'import', 'import', $t->dir . '/line');
+
+    my ($out) = $t->cli_is(0, 'history', '--json', 'history');
+    my @all = json_lines($out);
+    is_deeply [map { "$_->{gateway}/" . ($_->{resource} // '-')
+                     . " $_->{action}" } @all],
+        ['smoke/r grant', 'smoke/r extend', 'smoke/r revoke', 'other/- grant'],
+        'what changed something, in order, and neither import nor renew';
+    ok near($all[0]{at}, time), 'when';
+    is_deeply [map { $_->{by} } @all[0, 1]], ['alice', 'bob'], 'who';
+    ok length $all[2]{by}, 'and without --by the user';
+    is $all[0]{comment}, "first\r\nline \e[31m", 'why';
+    is $all[0]{expires_before}, undef, 'there was none before';
+    is $all[1]{expires_before}, $all[0]{expires}, 'extended from there';
+    is $all[1]{expires}, $all[0]{expires} + 2 * $DAYS, 'to there';
+    is_deeply [@{$all[2]}{qw(expires_before expires)}],
+        [$all[1]{expires}, undef], 'revoked';
+
+    my $count = sub { scalar json_lines(scalar +($t->cli('--json', 'history',
+                                                         @_))[1]) };
+    is $count->('--gateway', 'smoke'), 3, 'of a gateway';
+    is $count->('--app', $app), 4, 'of an app';
+    is $count->('--app', $app, '--gateway', 'other'), 1, 'of both';
+    is $count->('--since', $all[0]{at}), 4, 'since then';
+    is $count->('--since', int(time) + 100), 0, 'since later';
+
+    ($out) = $t->cli_is(0, 'for people', 'history');
+    like $out, qr/^\S+Z +grant +smoke +r +\Q$app\E .* alice +first\\x0d\\x0aline \\x1b\[31m$/m,
+        'on one line, escaped';
+
+    # it is bounded, and another type stops nothing but that change
+
+    $t->cli('extend', '--gateway', 'other', '--app', $app) for 1;
+    my $key = "app_permission:history:{other:$app}";
+    $redis->cmd('XADD', $key, '*', 'odd', $_) for 1 .. 250;
+    $t->cli('grant', '--gateway', 'other', '--app', $app, '--days', 1);
+    is $redis->cmd('XLEN', $key), 100, 'at most 100 a key';
+    $t->cli_is(0, 'entries of others are no harm', 'history');
+
+    $redis->cmd('DEL', $key);
+    $redis->cmd('SET', $key, 'x');
+    my $before = $redis->value('other', undef, $app);
+    $t->cli_is(3, 'a history that cannot be written', 'extend', '--gateway',
+        'other', '--app', $app);
+    is $redis->value('other', undef, $app), $before, 'nothing changed';
+    ($out, my $err) = $t->cli_is(1, 'and is counted', 'history');
+    like $err, qr/1 key of another type/, 'said';
+    like $out, qr/alice/, 'the others are shown';
+};
+
+
+# SCAN may give a key again, and HSCAN a field
+
+subtest 'a grant is listed once' => sub {
+    $redis->empty->load->grant('g', 'r', 'a', $live)->grant('g', 's', 'a', $live);
+    my $key = 'app_permission:grants:{g:a}';
+    my $fake = $t->fake_redis(to => $redis);
+    my $bulk = sub { '$' . length($_[0]) . "\r\n$_[0]\r\n" };
+    my $scan = sub { "*2\r\n" . $bulk->(shift) . '*' . @_ . "\r\n"
+                     . join '', map { $bulk->($_) } @_ };
+    my @rules = (
+        { match => qr/^SCAN 0 /, reply => $scan->(7, $key, $key) },
+        { match => qr/^SCAN 7 /, reply => $scan->(0, $key) },
+        { match => qr/^HSCAN \S+ 0 /, reply => $scan->(5, 'r', $live, 's', $live) },
+        { match => qr/^HSCAN \S+ 5 /, reply => $scan->(0, 's', $live, 'r', $live) },
+    );
+    $fake->rules(@rules);
+    for (['list'], ['export'], ['renew']) {
+        my (undef, $out) = $t->cli('--json', @$_, { redis => $fake->url });
+        is scalar(() = $out =~ /"resource":"r"/g), 1, "@$_: once";
+        is scalar(() = $out =~ /"resource":"s"/g), 1, 'and so the other';
+    }
+    my (undef, undef, $err) = $t->cli('export', { redis => $fake->url });
+    like $err, qr/exported 2 grants/, 'counted once';
+};
+
+
 done_testing;

@@ -39,9 +39,11 @@ static perm_str_t read_password(const char *source, const char *name);
 static const perm_command_t *const  commands[] = {
     &perm_init_command,
     &perm_grant_command,
+    &perm_extend_command,
     &perm_revoke_command,
     &perm_check_command,
     &perm_list_command,
+    &perm_history_command,
     &perm_import_command,
     &perm_export_command,
     &perm_access_command,

@@ -32,9 +32,11 @@ typedef struct {
 
 extern const perm_command_t  perm_init_command;
 extern const perm_command_t  perm_grant_command;
+extern const perm_command_t  perm_extend_command;
 extern const perm_command_t  perm_revoke_command;
 extern const perm_command_t  perm_check_command;
 extern const perm_command_t  perm_list_command;
+extern const perm_command_t  perm_history_command;
 extern const perm_command_t  perm_import_command;
 extern const perm_command_t  perm_export_command;
 extern const perm_command_t  perm_access_command;

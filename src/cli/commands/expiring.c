@@ -88,6 +88,7 @@ run_expiring(perm_cli_t *cli)
     const char      *notify;
     perm_exit_t      status;
     perm_expiring_t  expiring;
+    perm_walk_skipped_t  skipped;
 
     notify = cli->args.notify;
 
@@ -101,10 +102,10 @@ run_expiring(perm_cli_t *cli)
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
 
-    (void) perm_walk(&cli->table, PERM_WALK_LAST, NULL,
-                     read_rows, &expiring);
+    skipped = perm_walk(&cli->table, PERM_WALK_LAST, NULL, read_rows,
+                        &expiring);
 
-    status = report(&expiring);
+    status = perm_walk_status(skipped, report(&expiring));
 
     free(expiring.list);
 

@@ -1,28 +1,55 @@
 
 /*
- * grant and revoke: one grant is written or removed.
+ * grant, extend and revoke: one grant is written or removed, and its history
+ * says so.
  */
 
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands/command.h"
+#include "cli/table/history.h"
 #include "cli/util/alloc.h"
 #include "core/grant.h"
 #include "core/json.h"
 
 
-#define DEFAULT       (180 * 86400)   /* seconds */
-#define TYPE_MAX      64    /* bytes */
+#define PERIOD_DEFAULT  (180 * 86400)   /* seconds */
+#define TYPE_MAX        64              /* bytes, as the next two */
+#define BY_MAX          128
+#define COMMENT_MAX     4096
+
+
+/* a change, and the grant that it met */
+
+typedef struct {
+    perm_cli_t            *cli;
+    int64_t                wanted;     /* grant: the end asked for */
+    perm_grant_details_t   old;
+    int64_t                expires;    /* afterwards */
+} perm_grant_run_t;
 
 
 static perm_exit_t run_grant(perm_cli_t *cli);
 static int64_t wanted_expires(const perm_cli_t *cli);
-static void check_type(const char *type);
-static char *change(void *data, perm_str_t old);
+static int change_grant(void *data, perm_str_t old,
+    perm_history_entry_t *entry, char **value);
+static void say_kept(const perm_grant_run_t *run);
+static perm_exit_t run_extend(perm_cli_t *cli);
+static int change_extend(void *data, perm_str_t old,
+    perm_history_entry_t *entry, char **value);
 static perm_exit_t run_revoke(perm_cli_t *cli);
-static void print_result(const perm_cli_t *cli, const char *result,
-    int64_t expires);
+static int change_revoke(void *data, perm_str_t old,
+    perm_history_entry_t *entry, char **value);
+static void begin(perm_grant_run_t *run, perm_cli_t *cli);
+static void check_text(const char *option, const char *text, size_t max,
+    int plain);
+static void fill_entry(const perm_grant_run_t *run,
+    perm_history_entry_t *entry, const char *action);
+static char *new_value(const perm_grant_run_t *run, perm_str_t old,
+    const perm_grant_change_t *change);
+static void print_result(const perm_grant_run_t *run, const char *result);
 
 
 #define TUPLE_OPTIONS                                                         \
@@ -32,6 +59,11 @@ static void print_result(const perm_cli_t *cli, const char *result,
       PERM_OPTION(RESOURCE, tuple.resource) },                                \
     { "--app", "A", "the app", PERM_OPTION_REQUIRED(APP, tuple.app) }
 
+#define HISTORY_OPTIONS                                                       \
+    { "--by", "WHO", "in the history, else the user who runs this",           \
+      PERM_OPTION(TEXT, by) },                                                \
+    { "--comment", "TEXT", "why, in the history", PERM_OPTION(TEXT, comment) }
+
 
 static const perm_option_t  grant_options[] = {
     TUPLE_OPTIONS,
@@ -40,6 +72,11 @@ static const perm_option_t  grant_options[] = {
     { "--expires", "T", "until then", PERM_OPTION(TIME, expires) },
     { "--type", "TYPE", "kept with the grant, as in apply or renew",
       PERM_OPTION(TEXT, type) },
+    { "--no-renew", NULL, "\"renew\" leaves it alone",
+      PERM_OPTION(FLAG, no_renew) },
+    { "--by", "WHO", "who gives it, kept with the grant and in the history",
+      PERM_OPTION(TEXT, by) },
+    { "--comment", "TEXT", "why, in the history", PERM_OPTION(TEXT, comment) },
     PERM_OPTION_END
 };
 
@@ -48,14 +85,34 @@ const perm_command_t  perm_grant_command = {
     "grant", "",
     "give an app a permission on a gateway or on one resource",
     "Writes one grant, for 180 days by default. Of a grant that is there\n"
-    "already the end is set anew; its type stays unless --type is given, and\n"
-    "all other members stay.",
+    "already the end and the time of granting are set anew; its type stays\n"
+    "unless --type is given, and all other members stay. Without --days and\n"
+    "--expires a grant is never shortened; where they do, it is said.",
     grant_options, 1, run_grant
+};
+
+
+static const perm_option_t  extend_options[] = {
+    TUPLE_OPTIONS,
+    { "--days", "N", "longer than now, 180", PERM_OPTION(DAYS, period) },
+    HISTORY_OPTIONS,
+    PERM_OPTION_END
+};
+
+
+const perm_command_t  perm_extend_command = {
+    "extend", "",
+    "let a grant last longer",
+    "A grant that lasts ends N days later than now it does, one that has\n"
+    "ended ends N days from now, and a permanent one stays. All other\n"
+    "members stay. Exit status 1: there is no such grant.",
+    extend_options, 1, run_extend
 };
 
 
 static const perm_option_t  revoke_options[] = {
     TUPLE_OPTIONS,
+    HISTORY_OPTIONS,
     PERM_OPTION_END
 };
 
@@ -72,33 +129,28 @@ const perm_command_t  perm_revoke_command = {
 static perm_exit_t
 run_grant(perm_cli_t *cli)
 {
-    char           text[PERM_KEY_MAX];
-    int64_t        expires;
-    perm_str_t     key;
-    perm_table_t  *table;
+    perm_grant_run_t  run;
 
-    table = &cli->table;
-    expires = wanted_expires(cli);
-    cli->args.expires = expires;
+    begin(&run, cli);
+    run.wanted = wanted_expires(cli);
 
     if (cli->args.type != NULL) {
-        check_type(cli->args.type);
+        check_text("--type", cli->args.type, TYPE_MAX, 1);
     }
 
-    if (expires <= table->now) {
+    if (run.wanted <= cli->table.now) {
         perm_output_warn("this grant has ended already, at %s",
-                         perm_output_time(expires));
+                         perm_output_time(run.wanted));
     }
 
-    if (!perm_table_writable(table)) {
+    if (!perm_table_writable(&cli->table)) {
         return PERM_EXIT_NO;
     }
 
-    key = perm_table_key(table, text, PERM_KEY_GRANTS, &cli->args.tuple);
-    perm_table_change(table, key, perm_table_field(&cli->args.tuple),
-                      change, cli);
-
-    print_result(cli, "granted", expires);
+    (void) perm_history_change(&cli->table, &cli->args.tuple, change_grant,
+                               &run);
+    say_kept(&run);
+    print_result(&run, "granted");
 
     return PERM_EXIT_DONE;
 }
@@ -121,7 +173,7 @@ wanted_expires(const perm_cli_t *cli)
         return args->expires;
     }
 
-    period = (args->period >= 0) ? args->period : DEFAULT;
+    period = (args->period >= 0) ? args->period : PERIOD_DEFAULT;
 
     if (period > PERM_GRANT_EXPIRES_MAX - cli->table.now) {
         perm_output_fatal(PERM_EXIT_USAGE, "--days: that is after the year "
@@ -132,87 +184,276 @@ wanted_expires(const perm_cli_t *cli)
 }
 
 
-/* UTF-8, as JSON wants it, without control bytes, as logs want it */
-
-static void
-check_type(const char *type)
+static int
+change_grant(void *data, perm_str_t old, perm_history_entry_t *entry,
+    char **value)
 {
-    char    text[TYPE_MAX * PERM_JSON_ESCAPE + 1];
-    size_t  len, i;
+    perm_grant_run_t     *run = data;
+    const perm_args_t    *args;
+    perm_grant_change_t   change;
 
-    len = strlen(type);
+    args = &run->cli->args;
+    perm_grant_details(old, &run->old);
+    run->expires = run->wanted;
 
-    if (len == 0 || len > TYPE_MAX || strcspn(type, "\"\\\x7f") != len) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--type \"%s\": not 1 to 64 bytes "
-                          "without quotes and backslashes",
-                          perm_output_safe_text(type));
+    if (args->expires < 0 && args->period < 0
+        && run->old.grant.expires > run->wanted)
+    {
+        run->expires = run->old.grant.expires;
     }
 
-    text[perm_json_escape(text, perm_str(type))] = '\0';
+    change.expires = run->expires;
+    change.granted = run->cli->table.now;
+    change.type = args->type;
+    change.no_renew = args->no_renew;
 
-    for (i = 0; i < len && (unsigned char) type[i] >= ' '; i++) { /* void */ }
+    /* who gave the grant before did not give this one */
 
-    if (i < len || strstr(text, "\\ufffd") != NULL) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--type \"%s\": not UTF-8 without "
-                          "control bytes", perm_output_safe_text(type));
+    change.by = (args->by == NULL && run->old.by[0]) ? "" : args->by;
+
+    *value = new_value(run, old, &change);
+    fill_entry(run, entry, "grant");
+
+    return 1;
+}
+
+
+/* what of the grant that was there before is not as the caller may expect */
+
+static void
+say_kept(const perm_grant_run_t *run)
+{
+    int64_t  before;
+
+    before = run->old.grant.expires;
+
+    if (before > run->wanted && run->expires == before) {
+        perm_output_warn("the grant that was there lasts longer, and its end "
+                         "stays; --days or --expires would shorten it");
+
+    } else if (before > run->wanted && before > run->cli->table.now) {
+        perm_output_warn("the grant that was there was shortened: its end was "
+                         "%s%s", before >= PERM_GRANT_PERMANENT ? "" : "at ",
+                         before >= PERM_GRANT_PERMANENT
+                         ? "never, it was permanent"
+                         : perm_output_time(before));
+    }
+
+    if (before >= 0 && !run->old.grant.renew && !run->cli->args.no_renew) {
+        perm_output_warn("it is still never renewed, as it was given with "
+                         "--no-renew; \"revoke\" it first for one that is");
     }
 }
 
 
-static char *
-change(void *data, perm_str_t old)
+static perm_exit_t
+run_extend(perm_cli_t *cli)
 {
+    int               written;
+    const char       *missing;
+    perm_grant_run_t  run;
+
+    begin(&run, cli);
+
+    if (cli->args.period == 0) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--days \"0\": that changes "
+                          "nothing; \"grant --days 0\" makes a grant "
+                          "permanent");
+    }
+
+    if (cli->args.period < 0) {
+        cli->args.period = PERIOD_DEFAULT;
+    }
+
+    if (!perm_table_writable(&cli->table)) {
+        return PERM_EXIT_NO;
+    }
+
+    written = perm_history_change(&cli->table, &cli->args.tuple,
+                                  change_extend, &run);
+
+    if (!written && run.old.grant.expires < 0) {
+        missing = (run.old.grant.expires == PERM_GRANT_ABSENT)
+                  ? "no such grant" : "the grant is unreadable, and counts as "
+                  "absent: \"grant\" replaces it";
+        print_result(&run, missing);
+        return PERM_EXIT_NO;
+    }
+
+    print_result(&run, written ? "extended" : "permanent already");
+
+    return PERM_EXIT_DONE;
+}
+
+
+static int
+change_extend(void *data, perm_str_t old, perm_history_entry_t *entry,
+    char **value)
+{
+    int64_t               from;
+    perm_grant_run_t     *run = data;
     perm_grant_change_t   change;
-    const perm_cli_t     *cli = data;
+
+    perm_grant_details(old, &run->old);
+    run->expires = run->old.grant.expires;
+
+    if (run->expires < 0 || run->expires >= PERM_GRANT_PERMANENT) {
+        return 0;
+    }
+
+    from = perm_grant_live(run->expires, run->cli->table.now)
+           ? run->expires : run->cli->table.now;
+
+    if (run->cli->args.period > PERM_GRANT_EXPIRES_MAX - from) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--days: that is after the year "
+                          "9999; \"grant --days 0\" makes a grant permanent");
+    }
+
+    run->expires = from + run->cli->args.period;
 
     memset(&change, 0, sizeof(perm_grant_change_t));
-    change.expires = cli->args.expires;
-    change.type = cli->args.type;
-    change.granted = cli->table.now;
+    change.expires = run->expires;
+    change.granted = PERM_GRANT_ABSENT;
 
-    return perm_alloc_check(perm_grant_rewrite(old, &change));
+    *value = new_value(run, old, &change);
+    fill_entry(run, entry, "extend");
+
+    return 1;
 }
 
 
 static perm_exit_t
 run_revoke(perm_cli_t *cli)
 {
-    char          text[PERM_KEY_MAX];
-    perm_count_t  removed;
-    perm_str_t    key;
-    redisReply   *reply;
+    int               removed;
+    perm_grant_run_t  run;
 
-    removed = 0;
+    begin(&run, cli);
 
-    key = perm_table_key(&cli->table, text, PERM_KEY_GRANTS, &cli->args.tuple);
-    reply = perm_client_call(cli->table.client, 0, "HDEL %k %b", key,
-                             perm_table_field(&cli->args.tuple));
-    (void) perm_table_count(&removed, reply);
-    freeReplyObject(reply);
+    removed = perm_history_change(&cli->table, &cli->args.tuple,
+                                  change_revoke, &run);
 
     if (!removed) {
         perm_table_warn_unloaded(&cli->table);
     }
 
-    print_result(cli, removed ? "revoked" : "no such grant", -1);
+    print_result(&run, removed ? "revoked" : "no such grant");
 
     return removed ? PERM_EXIT_DONE : PERM_EXIT_NO;
 }
 
 
-/* expires: below 0 when there is none to show */
+static int
+change_revoke(void *data, perm_str_t old, perm_history_entry_t *entry,
+    char **value)
+{
+    perm_grant_run_t  *run = data;
+
+    perm_grant_details(old, &run->old);
+    fill_entry(run, entry, "revoke");
+    *value = NULL;
+
+    return old.data != NULL;
+}
+
 
 static void
-print_result(const perm_cli_t *cli, const char *result, int64_t expires)
+begin(perm_grant_run_t *run, perm_cli_t *cli)
 {
+    memset(run, 0, sizeof(perm_grant_run_t));
+    run->cli = cli;
+    run->expires = PERM_GRANT_ABSENT;
+
+    if (cli->args.by != NULL) {
+        check_text("--by", cli->args.by, BY_MAX, 1);
+    }
+
+    if (cli->args.comment != NULL) {
+        check_text("--comment", cli->args.comment, COMMENT_MAX, 0);
+    }
+}
+
+
+/*
+ * UTF-8, as JSON wants it; a plain text also without control bytes, as logs
+ * want it, quotes and backslashes
+ */
+
+static void
+check_text(const char *option, const char *text, size_t max, int plain)
+{
+    char    escaped[COMMENT_MAX * PERM_JSON_ESCAPE + 1];
+    size_t  len, i;
+
+    len = strlen(text);
+
+    if (len == 0 || len > max
+        || (plain && strcspn(text, "\"\\\x7f") != len))
+    {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not 1 to %zu bytes%s",
+                          option, perm_output_safe_text(text), max,
+                          plain ? " without quotes and backslashes" : "");
+    }
+
+    escaped[perm_json_escape(escaped, perm_str(text))] = '\0';
+
+    for (i = 0; i < len && (unsigned char) text[i] >= ' '; i++) { /* void */ }
+
+    if ((plain && i < len) || strstr(escaped, "\\ufffd") != NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not UTF-8%s", option,
+                          perm_output_safe_text(text),
+                          plain ? " without control bytes" : "");
+    }
+}
+
+
+static void
+fill_entry(const perm_grant_run_t *run, perm_history_entry_t *entry,
+    const char *action)
+{
+    entry->action = action;
+    entry->before = run->old.grant.expires;
+    entry->expires = run->expires;
+    entry->by = run->cli->args.by;
+    entry->comment = run->cli->args.comment;
+}
+
+
+static char *
+new_value(const perm_grant_run_t *run, perm_str_t old,
+    const perm_grant_change_t *change)
+{
+    char        *value;
+    perm_str_t   field;
+
+    value = perm_alloc_check(perm_grant_rewrite(old, change));
+
+    if (strlen(value) > PERM_GRANT_VALUE_MAX) {
+        field = perm_table_field(&run->cli->args.tuple);
+        perm_output_fatal(PERM_EXIT_NO, "nothing was written: the value of "
+                          "\"%s\" would have %zu bytes, of which a gateway "
+                          "reads %d at most", perm_output_safe(field),
+                          strlen(value), PERM_GRANT_VALUE_MAX);
+    }
+
+    return value;
+}
+
+
+static void
+print_result(const perm_grant_run_t *run, const char *result)
+{
+    int64_t              expires;
     const perm_tuple_t  *tuple;
 
-    tuple = &cli->args.tuple;
+    tuple = &run->cli->args.tuple;
+    expires = run->expires;
 
-    if (cli->args.json) {
+    if (run->cli->args.json) {
         perm_output_json(stdout, expires >= 0
-                         ? "{%t,'result':%s,'expires':%n}\n"
-                         : "{%t,'result':%s}\n", tuple, result, expires);
+                         ? "{%t,'result':%s,'expires_before':%n,'expires':%n}\n"
+                         : "{%t,'result':%s,'expires_before':%n}\n", tuple,
+                         result, run->old.grant.expires, expires);
         return;
     }
 

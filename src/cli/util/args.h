@@ -70,6 +70,9 @@ typedef struct {
     /* of some; absent options are NULL, 0, -1 for times, or their default */
     perm_tuple_t     tuple;
     const char      *type;
+    const char      *by;
+    const char      *comment;
+    const char      *policies;
     const char      *file;
     const char      *notify;
     int64_t          period;         /* seconds, of --days */
@@ -84,6 +87,7 @@ typedef struct {
     int              replace;
     int              allow_empty;
     int              dry_run;
+    int              no_renew;
     int              verbose;
     int64_t          max_bad;
     perm_limit_t     max_removals;
