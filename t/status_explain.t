@@ -217,6 +217,35 @@ subtest 'arguments' => sub {
     is $t->get("/exact?$ok")->{status}, 200, 'an exact location has the status';
 };
 
+# the status says what is wrong with the link, and what is not known then
+
+subtest 'a wrong password' => sub {
+    ok wait_for(sub { $t->status->{redis}{up} }), 'up';
+    is $t->status->{redis}{last_error}{over}, JSON::PP::true, 'over';
+    $redis->cmd('CONFIG', 'SET', 'requirepass', 'secret');
+    $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal');
+    $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    my $s;
+    ok wait_for(sub {
+        $s = $t->status;
+        my $e = $s->{redis}{last_error};
+        return !$s->{redis}{up} && !$e->{over} && $e->{cause} =~ /NOAUTH/;
+    }), 'the cause is the server\'s word' or diag explain $s->{redis};
+    my ($p) = grep { $_->{name} eq 'redis_down' } @{$s->{problems}};
+    like $p->{advice}, qr/^\S+: .*NOAUTH.*Cached grants still decide/s,
+        'the alert gives address and cause';
+    unlike $p->{advice}, qr/Start Redis/, '... in place of another guess';
+    like $t->get('/status?format=prometheus')->{body},
+        qr/^app_permission_redis_last_error_timestamp_seconds \d{10}$/m,
+        '... and Prometheus has the time';
+    $redis->cmd('AUTH', 'secret');
+    $redis->cmd('CONFIG', 'SET', 'requirepass', '');
+    ok wait_for(sub { $t->status->{redis}{up} }), 'mended';
+    $s = $t->status;
+    is $s->{redis}{last_error}{over}, JSON::PP::true, '... and over';
+};
+
+
 # explain asks Redis, and would be a way past the limit
 
 subtest 'explain counts against the limit of lookups' => sub {

@@ -15,6 +15,7 @@ static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
     const char *fmt, ...);
 static char *perm_alerts_duration(u_char *buf, time_t seconds);
 static void perm_alerts_redis(perm_snapshot_t *s);
+static const char *perm_alerts_link(perm_snapshot_t *s, const char *unknown);
 static void perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush);
 static void perm_alerts_requests(perm_snapshot_t *s);
 static void perm_alerts_counters(perm_snapshot_t *s);
@@ -103,20 +104,18 @@ perm_alerts_redis(perm_snapshot_t *s)
 
     if (!health->redis_up && health->redis_since == 0) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "redis_unknown",
-                        "This instance has just started. If this stays, the "
-                        "error log names the address and the cause.",
+                        perm_alerts_link(s, "This instance has just started. "
+                                         "If this stays, the error log names "
+                                         "the address and the cause."),
                         "Redis has not been reached yet");
         return;
     }
 
     if (!health->redis_up) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "redis_down",
-                        "Cached grants still decide, each until its own end, "
-                        "for at most app_permission_cache_stale. "
-                        "app_permission_on_error decides all other calls. "
-                        "Start Redis or repair the way to it: the error log "
-                        "names the address and the cause. Last accesses are "
-                        "kept until Redis is back.",
+                        perm_alerts_link(s, "Start Redis or repair the way to "
+                                         "it: the error log names the address "
+                                         "and the cause."),
                         "Redis has been down for %s",
                         perm_alerts_duration(buf, s->now
                                              - (time_t) health->redis_since));
@@ -161,6 +160,38 @@ perm_alerts_redis(perm_snapshot_t *s)
                                             - (time_t) health->tracking_since)
                          : "");
     }
+}
+
+
+/*
+ * What to do while there is no link: its last error where that is not over,
+ * otherwise "unknown".
+ */
+
+static const char *
+perm_alerts_link(perm_snapshot_t *s, const char *unknown)
+{
+    u_char             *p, *last;
+    perm_link_error_t  *error;
+
+    error = &s->link_error;
+
+    p = (u_char *) s->link_advice;
+    last = p + PERM_ALERT_LINK_MAX - 1;
+
+    if (error->since && !error->over) {
+        p = ngx_slprintf(p, last, "%s: %s. ", error->address, error->cause);
+
+    } else {
+        p = ngx_slprintf(p, last, "%s ", unknown);
+    }
+
+    *ngx_slprintf(p, last, "Cached grants still decide, each until its own "
+                  "end, for at most app_permission_cache_stale. "
+                  "app_permission_on_error decides all other calls. Last "
+                  "accesses are kept until Redis is back.") = '\0';
+
+    return s->link_advice;
 }
 
 

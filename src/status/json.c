@@ -1,6 +1,7 @@
 
 #include "status/json.h"
 
+#include "http/metrics.h"
 #include "status/alerts.h"
 #include "status/numbers.h"
 
@@ -9,6 +10,8 @@ static void perm_status_json_alerts(perm_writer_t *w, perm_snapshot_t *s);
 static void perm_status_json_decisions(perm_writer_t *w,
     ngx_atomic_t counts[][PERM_REASONS], perm_outcome_t first);
 static void perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s);
+static void perm_status_json_link_error(perm_writer_t *w,
+    perm_link_error_t *error);
 static void perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s);
 static uint64_t perm_status_json_quantile(perm_histogram_cell_t *h,
     double wanted);
@@ -145,6 +148,10 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
             perm_writer_put(w, "%ui", value / 1000);
             break;
 
+        case PERM_NUMBER_LINK_ERROR:
+            perm_status_json_link_error(w, &s->link_error);
+            break;
+
         default:
             perm_writer_put(w, "%ui", value);
         }
@@ -154,7 +161,24 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
 }
 
 
-/* bucket i counts the values up to 2^i usec */
+static void
+perm_status_json_link_error(perm_writer_t *w, perm_link_error_t *error)
+{
+    if (error->since == 0) {
+        perm_writer_put(w, "null");
+        return;
+    }
+
+    perm_writer_put(w, "{\"since\":%T,\"last\":%T,\"over\":%s,\"address\":",
+                    error->since, error->last, perm_writer_bool(error->over));
+    perm_writer_json(w, perm_str(error->address));
+    perm_writer_put(w, ",\"cause\":");
+    perm_writer_json(w, perm_str(error->cause));
+    perm_writer_put(w, "}");
+}
+
+
+/* bucket i counts the values up to 2^i usec, of one in "sampled" */
 
 static void
 perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
@@ -174,9 +198,11 @@ perm_status_json_latency(perm_writer_t *w, perm_snapshot_t *s)
             n += h->count[k];
         }
 
-        perm_writer_put(w, "%s\"%s\":{\"count\":%ui,\"sum\":%uA,\"p50\":%uL,"
-                        "\"p99\":%uL,\"buckets\":[", i ? "," : "", names[i],
-                        n, h->sum, perm_status_json_quantile(h, 0.5 * n),
+        perm_writer_put(w, "%s\"%s\":{\"count\":%ui,\"sampled\":%d,"
+                        "\"sum\":%uA,\"p50\":%uL,\"p99\":%uL,\"buckets\":[",
+                        i ? "," : "", names[i], n,
+                        i == PERM_HISTOGRAM_HIT ? PERM_METRICS_SAMPLE : 1,
+                        h->sum, perm_status_json_quantile(h, 0.5 * n),
                         perm_status_json_quantile(h, 0.99 * n));
 
         for (k = 0; k < PERM_HISTOGRAM_BUCKETS; k++) {

@@ -37,6 +37,10 @@ const perm_number_t  perm_numbers[] = {
     { PERM_NUMBER(PLAIN, health.redis_since), "redis", "since", NULL, NULL },
     { PERM_NUMBER(FLAG, replica), "redis", "replica", "redis_replica",
       "1 while some worker reaches a replica only, whose answers are stale." },
+    { PERM_NUMBER(LINK_ERROR, link_error.last), "redis", "last_error",
+      "redis_last_error_timestamp_seconds",
+      "When the link to Redis last met an error, unix time; 0: never. The "
+      "JSON has the cause." },
     { PERM_NUMBER(PLAIN, stats.redis.commands), "redis", "commands",
       "redis_commands_total",
       "Commands that Redis answered, errors included." },
@@ -80,6 +84,18 @@ const perm_number_t  perm_numbers[] = {
       "For how long the oldest of them has been pending." },
     { PERM_NUMBER(PLAIN, access.capacity), "access", "capacity",
       "access_capacity", "Last accesses that the zone has room for." },
+
+    { PERM_NUMBER(PLAIN, refused.kept), "", NULL,
+      "list_entries{list=\"refused\"}",
+      "Entries that the list of the status keeps." },
+    { PERM_NUMBER(PLAIN, would_deny.kept), "", NULL,
+      "list_entries{list=\"would_deny\"}", NULL },
+    { PERM_NUMBER(PLAIN, refused.distinct), "", NULL,
+      "list_distinct{list=\"refused\"}",
+      "Different calls seen for the list; estimated where it does not have all "
+      "of them." },
+    { PERM_NUMBER(PLAIN, would_deny.distinct), "", NULL,
+      "list_distinct{list=\"would_deny\"}", NULL },
 
     { PERM_NUMBER(PLAIN, started), "", NULL, "start_time_seconds",
       "When the counters started, unix time." },

@@ -18,7 +18,9 @@ typedef enum {
     PERM_NUMBER_LOADED,      /* a perm_table_known_t; unknown is null in JSON
                                 and no sample for Prometheus */
     PERM_NUMBER_MSEC,        /* ms; Prometheus: seconds */
-    PERM_NUMBER_AGE          /* ms; JSON and Prometheus: seconds */
+    PERM_NUMBER_AGE,         /* ms; JSON and Prometheus: seconds */
+    PERM_NUMBER_LINK_ERROR   /* unix seconds of link_error; JSON: all of that,
+                                null: there was none */
 } perm_number_kind_t;
 
 

@@ -61,7 +61,8 @@ perm_status_page(ngx_http_request_t *r, perm_writer_t *w, perm_snapshot_t *s,
     advice = perm_str(serious ? worst->advice : "");
 
     redis = perm_str(s->health.redis_up ? "up" : "down");
-    table = perm_str(tables[s->table]);
+    table = perm_str(s->health.redis_up ? tables[s->table]
+                                        : "not known while Redis is down");
     changes = perm_str(s->health.tracking ? "pushed" : "not pushed");
 
 #include "ngx_http_app_permission_page.h"

@@ -52,6 +52,9 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
 
+    perm_heavy_hitters_stat(zone->refused, &s->refused);
+    perm_heavy_hitters_stat(zone->would_deny, &s->would_deny);
+
     s->expiring_missed = perm_expiring_count(zone->expiring, s->now,
                                              s->expiring);
 

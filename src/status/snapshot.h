@@ -15,6 +15,7 @@
 
 #define PERM_ALERTS_MAX      12
 #define PERM_ALERT_TEXT_MAX  160         /* bytes */
+#define PERM_ALERT_LINK_MAX  1280        /* bytes */
 
 
 typedef enum {
@@ -61,6 +62,8 @@ typedef struct {
     ngx_uint_t             table;        /* perm_table_known_t */
     ngx_uint_t             table_since;  /* unix seconds */
 
+    perm_heavy_hitters_stat_t  refused;
+    perm_heavy_hitters_stat_t  would_deny;
     ngx_uint_t             expiring[PERM_EXPIRING_WINDOWS];
     ngx_uint_t             expiring_missed;
 
@@ -71,6 +74,7 @@ typedef struct {
 
     ngx_uint_t             nalerts;      /* perm_alerts_find() adds them */
     perm_alert_t           alerts[PERM_ALERTS_MAX];
+    char                   link_advice[PERM_ALERT_LINK_MAX];
 } perm_snapshot_t;
 
 
