@@ -123,8 +123,11 @@ subtest 'a server that refuses in the middle of it' => sub {
     with($trust, "rediss://localhost:$redis->{port}");
     refused('no TLS on this port',
         qr/localhost:\d+: .*TLS handshake.*(?:speak TLS|timed out|wrong version)/);
+    with($trust, 'rediss://localhost:%%PORT%%');
+    refused('... where another answer comes', qr/localhost:\d+:\ .*TLS\ handshake
+        .*speak\ TLS\ on\ this\ port.*begins\ with\ "redis"/x);
     with('', "redis://localhost:$port");
-    refused('TLS on this port', qr/localhost:\d+: .*(?:closed|reset)/);
+    refused('TLS on this port', qr/localhost:\d+: .*TLS.*with "rediss"/);
     with($trust);
     works('right again');
 };
@@ -136,11 +139,12 @@ subtest 'a client certificate' => sub {
     serve('good', 'yes');
     with($trust);
     refused('missing', 
-        qr/localhost:\d+: .*(?:certificate required|handshake failure)/);
+        qr/localhost:\d+:\ .*alert\ "(?:certificate\ required|handshake\ failure)"
+           .*see\ "app_permission_redis_ssl_certificate"/x);
 
     copy("stranger.$_", "mine.$_") for qw(crt key);
     with("$trust $mine");
-    refused('of a stranger', qr/localhost:\d+: .*unknown ca/);
+    refused('of a stranger', qr/localhost:\d+: .*alert "unknown CA"/i);
 
     # the files change, the configuration does not; by the time that they
     # carry, newer nginx tells that they did

@@ -177,21 +177,19 @@ perm_redis_client_drop(perm_redis_client_t *redis)
         goto done;
     }
 
+    /* a connection that was made since then is as good as any */
+
     for (endpoint = redis->endpoints; endpoint; endpoint = endpoint->next) {
-
-        if (redis->cluster) {
-            perm_redis_endpoint_probe(endpoint, "the server does not answer");
-
-        } else {
-            perm_redis_endpoint_drop(endpoint, "the server does not answer");
-        }
+        perm_redis_endpoint_probe(endpoint, "the server does not answer");
     }
 
 done:
 
     /* the handler is called when the endpoint reports it */
 
-    if (redis->endpoint != NULL) {
+    if (redis->endpoint != NULL
+        && redis->endpoint->state == PERM_REDIS_ENDPOINT_DOWN)
+    {
         redis->state = PERM_REDIS_DOWN;
     }
 }

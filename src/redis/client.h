@@ -83,9 +83,9 @@ perm_redis_command_t *perm_redis_client_send(perm_redis_client_t *redis,
 /*
  * The server hangs, or, called by a handler of a reply, its reply makes no
  * sense.  Closes the connection and fails all that is outstanding, not on the
- * caller's stack; DOWN until a handshake is answered again.  In a cluster this
- * is for the node that sent the reply, or else for each node that owes an
- * answer; the other nodes are asked for one.
+ * caller's stack; DOWN until a handshake is answered again.  This is for the
+ * server that sent the reply, or else for each one that owes an answer; the
+ * others are asked for one.
  */
 void perm_redis_client_drop(perm_redis_client_t *redis);
 

@@ -201,6 +201,10 @@ perm_redis_connection_error(perm_redis_connection_t *connection,
     u_char   *p;
     va_list   args;
 
+    if (connection->explained) {
+        return;
+    }
+
     va_start(args, fmt);
     p = ngx_vslprintf(connection->error,
                       connection->error + PERM_REDIS_ERROR_MAX, fmt, args);

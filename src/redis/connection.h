@@ -114,6 +114,8 @@ struct perm_redis_connection_s {
     unsigned                           probing:1;    /* a beat is unanswered */
     unsigned                           settling:1;   /* for a replica */
     unsigned                           final:1;      /* no search follows */
+    unsigned                           heard:1;      /* the server's protocol
+                                                        has been seen */
     unsigned                           explained:1;  /* "error" stays */
 };
 

@@ -150,13 +150,17 @@ perm_redis_handshake_selected(void *data, redisReply *reply)
 /*
  * A server that reads its data in answers ROLE and takes subscriptions, but no
  * lookups, and reports each key that it reads as changed.  Without the right
- * to PING there is no way to know.
+ * to PING there is no way to know.  A server that takes no more clients, or
+ * none from another host, says so once and closes.
  */
 
 static void
 perm_redis_handshake_pong(void *data, redisReply *reply)
 {
-    if (perm_reply_error(reply, "LOADING")) {
+    if (perm_reply_error(reply, "LOADING")
+        || perm_reply_error(reply, "DENIED")
+        || perm_reply_error(reply, "ERR max number of clients reached"))
+    {
         perm_redis_handshake_refused(data, "PING", reply);
     }
 }

@@ -17,7 +17,7 @@
 #include "redis/connection.h"
 
 
-/* "error": the reason for the failure that follows */
+/* "error": the reason for the failure that follows, unless it is explained */
 void perm_redis_connection_error(perm_redis_connection_t *connection,
     const char *fmt, ...);
 

@@ -11,10 +11,14 @@
 
 #define PERM_REDIS_READ_SIZE   16384   /* bytes of one recv() */
 #define PERM_REDIS_READ_TURNS  16      /* before others have a turn */
+#define PERM_REDIS_SHOWN       128     /* bytes of an error within another */
 
 
 static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
+static void perm_redis_socket_ended(perm_redis_connection_t *connection);
+static ngx_uint_t perm_redis_socket_tls(perm_redis_connection_t *connection,
+    u_char *buf, size_t len);
 
 
 void
@@ -35,6 +39,8 @@ perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
 
     connection->tried++;
     connection->connected = 0;
+    connection->heard = 0;
+    connection->explained = 0;
     connection->error_len = 0;
 
     peer = &connection->peer;
@@ -203,18 +209,17 @@ perm_redis_socket_receive(perm_redis_connection_t *connection)
             return ngx_handle_read_event(rev, 0);
         }
 
-        if (n == NGX_ERROR) {
+        if (n == NGX_ERROR || n == 0) {
+            perm_redis_socket_ended(connection);
             return NGX_ERROR;
         }
 
-        if (n == 0) {
+        if (!connection->heard) {
+            connection->heard = 1;
 
-            if (connection->error_len == 0) {
-                perm_redis_connection_error(connection,
-                                            "the server closed the connection");
+            if (perm_redis_socket_tls(connection, buf, n)) {
+                return NGX_ERROR;
             }
-
-            return NGX_ERROR;
         }
 
         if (perm_redis_connection_pipeline_read(connection, buf, n) != NGX_OK)
@@ -230,6 +235,54 @@ perm_redis_socket_receive(perm_redis_connection_t *connection)
     ngx_post_event(rev, &ngx_posted_next_events);
 
     return NGX_OK;
+}
+
+
+/* a server that expects TLS closes when it reads anything else */
+
+static void
+perm_redis_socket_ended(perm_redis_connection_t *connection)
+{
+    size_t  len;
+    u_char  why[PERM_REDIS_SHOWN];
+
+    if (connection->error_len == 0) {
+        perm_redis_connection_error(connection,
+                                    "the server closed the connection");
+    }
+
+    if (connection->heard || connection->conf->url->tls) {
+        return;
+    }
+
+    len = ngx_min(connection->error_len, PERM_REDIS_SHOWN);
+    ngx_memcpy(why, connection->error, len);
+
+    perm_redis_connection_error(connection,
+                                "%*s, before it answered: does it expect TLS "
+                                "on this port?  Then the URL in "
+                                "\"app_permission_redis\" begins with "
+                                "\"rediss\"", len, why);
+}
+
+
+/* a record of TLS in place of a reply: its type, and version 3.x */
+
+static ngx_uint_t
+perm_redis_socket_tls(perm_redis_connection_t *connection, u_char *buf,
+    size_t len)
+{
+    if (connection->conf->url->tls || len < 2
+        || buf[0] < 0x14 || buf[0] > 0x17 || buf[1] != 0x03)
+    {
+        return 0;
+    }
+
+    perm_redis_connection_error(connection,
+                                "the server speaks TLS on this port: the URL "
+                                "in \"app_permission_redis\" should begin "
+                                "with \"rediss\"");
+    return 1;
 }
 
 
@@ -377,7 +430,7 @@ perm_redis_connection_socket_log(ngx_log_t *log, ngx_uint_t level,
         p = ngx_strlchr(p, last, ':');
     }
 
-    if (p == NULL || last - p < 2) {
+    if (p == NULL || last - p < 2 || connection->explained) {
         return;
     }
 

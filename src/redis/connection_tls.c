@@ -13,11 +13,20 @@
 #include <openssl/x509v3.h>
 
 
+#define PERM_TLS_SHOWN                 128   /* bytes of an error in another */
+#define PERM_TLS_CERTIFICATE_REQUIRED  116   /* RFC 8446; OpenSSL 1.1.0: none */
+
+
 static ngx_int_t perm_redis_tls_expect(perm_redis_connection_t *connection,
     SSL *ssl);
 static const char *perm_redis_tls_name(perm_redis_connection_t *connection);
+static void perm_redis_tls_message(int sent, int version, int type,
+    const void *buf, size_t len, SSL *ssl, void *data);
+static const char *perm_redis_tls_advice(perm_redis_connection_t *connection,
+    ngx_uint_t alert);
 static void perm_redis_tls_handler(ngx_connection_t *c);
 static ngx_int_t perm_redis_tls_done(perm_redis_connection_t *connection);
+static void perm_redis_tls_failed(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_tls_verify(perm_redis_connection_t *connection);
 
 
@@ -41,6 +50,9 @@ perm_redis_connection_tls_start(perm_redis_connection_t *connection)
                       perm_redis_tls_name(connection));
         return NGX_ERROR;
     }
+
+    SSL_set_msg_callback(c->ssl->connection, perm_redis_tls_message);
+    SSL_set_msg_callback_arg(c->ssl->connection, connection);
 
     rc = ngx_ssl_handshake(c);
 
@@ -89,6 +101,79 @@ perm_redis_tls_name(perm_redis_connection_t *connection)
 }
 
 
+/*
+ * An alert is the server's own word on why it ends the connection, in the
+ * handshake or, of a client certificate with TLS 1.3, after it.  OpenSSL words
+ * it differently from version to version, and a reset that follows may hide it.
+ */
+
+static void
+perm_redis_tls_message(int sent, int version, int type, const void *buf,
+    size_t len, SSL *ssl, void *data)
+{
+    perm_redis_connection_t *connection = data;
+
+    const char    *name;
+    const u_char  *alert;
+
+    if (sent) {
+        return;
+    }
+
+    if (type == SSL3_RT_HANDSHAKE) {
+        connection->heard = 1;
+        return;
+    }
+
+    alert = buf;
+
+    if (type != SSL3_RT_ALERT || len != 2 || alert[0] != SSL3_AL_FATAL) {
+        return;
+    }
+
+    name = (alert[1] == PERM_TLS_CERTIFICATE_REQUIRED)
+           ? "certificate required" : SSL_alert_desc_string_long(alert[1]);
+
+    perm_redis_connection_error(connection,
+                                "the server ends the TLS connection with the "
+                                "alert \"%s\" (%d)%s", name, (int) alert[1],
+                                perm_redis_tls_advice(connection, alert[1]));
+    connection->explained = 1;
+}
+
+
+static const char *
+perm_redis_tls_advice(perm_redis_connection_t *connection, ngx_uint_t alert)
+{
+    switch (alert) {
+
+    case SSL_AD_PROTOCOL_VERSION:
+        return ": TLS 1.2 or 1.3 is needed";
+
+    case SSL_AD_UNRECOGNIZED_NAME:
+        return "; see \"app_permission_redis_ssl_name\"";
+
+    case SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case PERM_TLS_CERTIFICATE_REQUIRED:
+
+        return connection->conf->ssl_certificate.len
+               ? ": it does not accept the certificate in "
+                 "\"app_permission_redis_ssl_certificate\""
+               : ": it may want a client certificate, see "
+                 "\"app_permission_redis_ssl_certificate\"";
+
+    default:
+        return "";
+    }
+}
+
+
 static void
 perm_redis_tls_handler(ngx_connection_t *c)
 {
@@ -114,13 +199,7 @@ perm_redis_tls_done(perm_redis_connection_t *connection)
     c = connection->peer.connection;
 
     if (!c->ssl->handshaked) {
-
-        if (connection->error_len == 0) {
-            perm_redis_connection_error(connection,
-                        "the TLS handshake failed: the server closed the "
-                        "connection; does it speak TLS on this port?");
-        }
-
+        perm_redis_tls_failed(connection);
         return NGX_ERROR;
     }
 
@@ -138,6 +217,35 @@ perm_redis_tls_done(perm_redis_connection_t *connection)
     connection->error_len = 0;
 
     return perm_redis_connection_handshake(connection);
+}
+
+
+static void
+perm_redis_tls_failed(perm_redis_connection_t *connection)
+{
+    size_t  len;
+    u_char  why[PERM_TLS_SHOWN];
+
+    if (connection->heard) {
+
+        if (connection->error_len == 0) {
+            perm_redis_connection_error(connection,
+                                        "the TLS handshake failed");
+        }
+
+        return;
+    }
+
+    /* nothing of TLS came, whatever OpenSSL calls that */
+
+    len = ngx_min(connection->error_len, PERM_TLS_SHOWN);
+    ngx_memcpy(why, connection->error, len);
+
+    perm_redis_connection_error(connection,
+                                "the TLS handshake failed: does the server "
+                                "speak TLS on this port?  Without it, the URL "
+                                "in \"app_permission_redis\" begins with "
+                                "\"redis\"%s%*s", len ? "; " : "", len, why);
 }
 
 

@@ -3,10 +3,10 @@
  * The server behind a connection: a master is searched for, and one that was
  * found is watched.
  *
- * A beat a second asks for the role.  It keeps an idle connection from being
- * closed by the server's "timeout" or forgotten by a firewall (the shortest
- * usual ones are of some seconds), and finds out one that was dropped without
- * a word before a command has to.  Managed and load-balanced servers fail over
+ * About once a second a beat asks for the role.  It keeps an idle connection
+ * from being closed by the server's "timeout", whose shortest is a second, or
+ * forgotten by a firewall, and finds out one that was dropped without a word
+ * before a command has to.  Managed and load-balanced servers fail over
  * behind one name or address: the role or what the name leads to changes then.
  */
 
@@ -14,11 +14,11 @@
 #include "redis/connection_priv.h"
 
 
-#define PERM_REDIS_WATCH_BEAT    1000    /* ms */
+#define PERM_REDIS_WATCH_BEAT    900     /* ms */
 
 /* The resolver has a cache: asked more often, it is no later than that. */
 
-#define PERM_REDIS_WATCH_NAME    250     /* ms */
+#define PERM_REDIS_WATCH_NAME    300     /* ms */
 #define PERM_REDIS_WATCH_LAME    5000    /* ms, after it failed */
 
 #define PERM_REDIS_SEARCH_NAME   100     /* ms, while there is no master */

@@ -98,7 +98,7 @@ my %CONTROL = (
 
     drop => sub {
         my ($self) = @_;
-        $self->end($_->{from}) for values %{$self->{peer}};
+        $self->end($_) for map { $_->{from} } values %{$self->{peer}};
         return 1;
     },
 );
@@ -151,7 +151,7 @@ sub accept {
 
 sub end {
     my ($self, $handle) = @_;
-    my $pair = delete $self->{peer}{fileno $handle} or return;
+    my $pair = delete $self->{peer}{fileno($handle) // -1} or return;
     delete $self->{peer}{fileno $pair->{to}};
 
     for my $socket ($pair->{from}, $pair->{to}) {
