@@ -46,6 +46,13 @@ sub told {
     return \%apps;
 }
 
+# as if nobody had been told yet
+
+sub forget {
+    $redis->cmd('DEL', @{$redis->cmd('KEYS', 'app_permission:notices:*')}, 'x');
+}
+
+
 subtest 'what a program of --notify gets of the environment' => sub {
     my $notify = "env | grep ^APP_PERMISSION | sort > $dir/env";
     my $url = "redis://127.0.0.1:$redis->{port}";
@@ -58,6 +65,7 @@ subtest 'what a program of --notify gets of the environment' => sub {
     is slurp("$dir/env"), "APP_PERMISSION_PREFIX=app_permission:\n",
         'no password';
 
+    forget();
     $t->cli('expiring', '--days', '15', '--notify', $notify, { redis => $url });
     like slurp("$dir/env"), qr/^APP_PERMISSION_REDIS=\Q$url\E$/m,
         'a URL without one';
@@ -65,20 +73,27 @@ subtest 'what a program of --notify gets of the environment' => sub {
 
 
 subtest 'who is told' => sub {
-    is_deeply told(), { a => 'g/r0=0 g/r1=1 g/r15=15 h/-=7',
+    is_deeply told(), { a => 'g/r0=0 g/r1=1 g/r15=15 g/r2=2 h/-=7',
         b => 'i/-=0 i/r=3 k/r=3' }, 'what ends and is not saved';
-    is_deeply told('--days', '2'), { a => 'g/r2=2' }, 'other days';
-    is_deeply told('--days', '3', '--term', '2d'), { a => 'g/used=3',
-        b => 'h/r=3 i/r=3 k/r=3' }, 'a shorter term saves less';
+    is_deeply told('--days', '1'), { a => 'g/r0=0 g/r1=1', b => 'i/-=0' },
+        'above the largest nothing is due';
+    is_deeply told('--days', '0,3', '--term', '2d'), { a => 'g/r0=0 g/r1=1 '
+        . 'g/r2=2 g/used=3', b => 'h/r=3 i/-=0 i/r=3 k/r=3' },
+        'a shorter term saves less';
 
-    my $o = json($t->cli_is(0, 'expiring', 'expiring', '--days', '15'));
-    my $at = in_days(15);
-    is_deeply $o, { app => 'a', grants => [{ gateway => 'g', resource => 'r15',
+    my ($o) = grep { $_->{app} eq 'a' } json_lines($t->cli_is(0, 'expiring',
+        'expiring', '--days', '7,3,20'));
+    my $at = in_days(2);
+    is_deeply [grep { $_->{resource} && $_->{resource} eq 'r2' }
+               @{$o->{grants}}], [{ gateway => 'g', resource => 'r2',
         expires => $at, expires_at => POSIX::strftime('%Y-%m-%dT%H:%M:%SZ',
-        gmtime $at), days_left => 15, last_access => undef }] },
-        'all that a mail needs';
+        gmtime $at), days_left => 2, notice => 3, renewal => 'unused',
+        granted => undef, last_access => undef }], 'all that a mail needs';
 
-    my ($out) = $t->cli_is(0, 'nothing ends: done', 'expiring', '--days', 100);
+    $redis->cmd('DEL', 'app_permission:grants:{g:a}');
+    $redis->grant('g', 'r15', 'a', in_days(15));
+    $redis->cmd('DEL', map { "app_permission:grants:{$_:b}" } 'g' .. 'k');
+    my ($out) = $t->cli_is(0, 'nothing is due: done', 'expiring', '--days', 0);
     is $out, '', '... and silent';
 };
 
@@ -110,6 +125,7 @@ cat > "$dir/in.\$\$"
 grep -q '"app":"a"' "$dir/in.\$\$" && exit 7
 exit 0
 EOT
+    forget();
     my ($out, $err) = $t->cli_is(1, 'one of them fails: 1', 'expiring',
         '--notify', "sh $dir/notify");
     like $err, qr/--notify failed for app a: exit status 7/, 'and is named';
@@ -117,22 +133,28 @@ EOT
     is join(' ', sort map { $_->{app} } @got), 'a b', 'the others are told';
     is $out, '', 'nothing on standard output';
 
+    forget();
     $t->cli_is(0, 'all are told: 0', 'expiring', '--notify', 'cat >/dev/null');
 
+    forget();
     ($out, $err) = $t->cli_is(0, 'with --json', '--json', 'expiring',
         '--notify', 'echo told');
     is $out, '', 'with --json the output of the command is no JSON line';
     is scalar(() = $err =~ /^told$/mg), 2, 'but on standard error';
+    forget();
     ($out) = $t->cli_is(0, 'without', 'expiring', '--notify', 'echo told');
     is $out, "told\n" x 2, 'without --json it is where it was';
 
+    forget();
     $t->cli_is(0, 'a command that does not read', 'expiring', '--notify',
         'exec <&-; true');
 
+    forget();
     ($out, $err) = $t->cli_is(1, 'a command that dies', 'expiring', '--notify',
         'kill -9 $$');
     like $err, qr/app b: ended by signal 9/, 'is named, for each app';
 
+    forget();
     ($out, $err) = $t->cli_is(1, 'a command that is not there', 'expiring',
         '--notify', '/nonexistent');
 
@@ -143,14 +165,17 @@ EOT
             'says so';
     }
 
+    forget();
     $t->cli_is(0, 'a command with the signals it is used to', 'expiring',
         '--notify', 'sh -c \'kill -PIPE $$\'; test $? -gt 128');
 
     # more than a pipe holds, to one that does not read it
 
     $redis->grant('big', "r$_", 'c', in_days(1)) for 1 .. 2000;
+    forget();
     $t->cli_is(0, 'a long object to a command that does not read', 'expiring',
         '--notify', 'true');
+    forget();
     ($out) = $t->cli_is(0, 'wc', 'expiring', '--notify', 'wc -c');
     cmp_ok((sort { $b <=> $a } split /\n/, $out)[0], '>', 100_000,
         'and to one that does');

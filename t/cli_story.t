@@ -40,7 +40,7 @@ sub ends {
 
 sub told {
     my ($day) = @_;
-    my ($status, $out) = on($day, 'expiring');
+    my ($status, $out) = on($day, 'expiring', '--notify', 'cat');
     return join ' ', map { my $o = $_;
         map { "$o->{app}:$_->{resource}:$_->{days_left}" } @{$o->{grants}}
     } json_lines($out);

@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 
 #include "cli/commands/command.h"
+#include "cli/table/policies.h"
 #include "cli/table/walk.h"
 #include "cli/util/alloc.h"
 #include "core/grant.h"
+#include "core/notice.h"
 #include "core/renewal.h"
 
 
@@ -23,14 +25,19 @@
 
 typedef struct {
     perm_tuple_t        tuple;      /* allocated, and NUL-terminated */
-    int64_t             expires;
+    perm_grant_t        grant;
     int64_t             last;
+    int64_t             notice;     /* days: the one that is due */
+    const char         *renewal;    /* why it is not renewed */
+    int                 keeps;      /* it was not told yet */
 } perm_ending_t;
 
 
 typedef struct {
     perm_cli_t         *cli;
+    perm_policies_t    *policies;   /* or NULL */
     perm_count_t        seen;       /* grants, ending or not */
+    perm_walk_skipped_t skipped;
     perm_ending_t      *list;
     size_t              n;
     size_t              size;
@@ -39,10 +46,20 @@ typedef struct {
 
 static perm_exit_t run_expiring(perm_cli_t *cli);
 static void read_rows(void *data, perm_row_t *rows, size_t n);
-static int is_due(const perm_cli_t *cli, const perm_row_t *row);
+static int is_due(const perm_expiring_t *expiring, const perm_row_t *row,
+    perm_ending_t *ending);
 static int64_t end_of(const perm_cli_t *cli, const perm_grant_t *grant,
-    int64_t last);
-static void keep(perm_expiring_t *expiring, const perm_row_t *row);
+    int64_t last, const char **renewal);
+static void keep(perm_expiring_t *expiring, const perm_row_t *row,
+    const perm_ending_t *found);
+static void drop_told(perm_expiring_t *expiring);
+static size_t count_key(const perm_expiring_t *expiring, size_t first);
+static void ask_told(perm_expiring_t *expiring, size_t first, size_t n,
+    redisReply **reply);
+static void mark_told(perm_expiring_t *expiring, const perm_ending_t *list,
+    size_t n);
+static int marked(void *data, redisReply *reply);
+static void free_ending(perm_ending_t *ending);
 static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
 static int compare(const void *a, const void *b);
@@ -54,9 +71,11 @@ static void print_app(const perm_cli_t *cli, FILE *file,
 
 
 static const perm_option_t  expiring_options[] = {
-    { "--days", "LIST", "whole days left, 0,1,3,7,15",
+    { "--days", "LIST", "notices, in whole days left, 0,1,3,7,15",
       PERM_OPTION(DAY_LIST, day_list) },
     { "--term", "SPAN", "of renewal, 180d", PERM_OPTION(TERM, term) },
+    { "--policies", "FILE", "lines of a map: nobody is told of resources that "
+      "are open or off there", PERM_OPTION(TEXT, policies) },
     { "--notify", "CMD", "run once for each app with its object on standard "
       "input", PERM_OPTION(TEXT, notify) },
     PERM_OPTION_END
@@ -66,18 +85,23 @@ static const perm_option_t  expiring_options[] = {
 const perm_command_t  perm_expiring_command = {
     "expiring", "",
     "grants that end soon, by app, for mails",
-    "Writes a line for each app with grants that end in that many whole\n"
-    "days and that \"renew\" will not save:\n"
+    "Writes a line for each app with grants that \"renew\" will not save\n"
+    "and whose notice is due, the smallest of --days that is at least the\n"
+    "whole days left:\n"
     "\n"
     "  {\"app\":\"a\",\"grants\":[{\"gateway\":\"g\",\"resource\":null,\n"
     "   \"expires\":1800000000,\"expires_at\":\"2027-01-15T08:00:00Z\",\n"
-    "   \"days_left\":3,\"last_access\":null}]}\n"
+    "   \"days_left\":2,\"notice\":3,\"renewal\":\"unused\",\n"
+    "   \"granted\":1784448000,\"last_access\":null}]}\n"
     "\n"
-    "A grant on a resource is left out when the one on its gateway ends\n"
-    "later. With --notify, CMD is run by /bin/sh once for each app with\n"
-    "that line on standard input, in place of standard output; with --json\n"
-    "what CMD writes to its standard output goes to standard error. What\n"
-    "fails for one app does not stop the others; the exit status is then 1.",
+    "\"renewal\" says why it is not renewed: unused since it was granted;\n"
+    "current, as the last use is too long ago; or no_renew. A grant on a\n"
+    "resource is left out when the one on its gateway ends later. With\n"
+    "--notify, CMD is run by /bin/sh once for each app with that line on\n"
+    "standard input, in place of standard output, and each notice is given\n"
+    "once for each end. With --json what CMD writes to its standard output\n"
+    "goes to standard error. What fails for one app does not stop the\n"
+    "others, and is tried again the next time; the exit status is then 1.",
     expiring_options, 1, run_expiring
 };
 
@@ -85,10 +109,9 @@ const perm_command_t  perm_expiring_command = {
 static perm_exit_t
 run_expiring(perm_cli_t *cli)
 {
-    const char      *notify;
-    perm_exit_t      status;
-    perm_expiring_t  expiring;
-    perm_walk_skipped_t  skipped;
+    const char       *notify;
+    perm_exit_t       status;
+    perm_expiring_t   expiring;
 
     notify = cli->args.notify;
 
@@ -97,16 +120,28 @@ run_expiring(perm_cli_t *cli)
                           "which would tell nobody", notify);
     }
 
-    perm_table_warn_unloaded(&cli->table);
-
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
+    expiring.policies = cli->args.policies
+                        ? perm_policies_read(cli->args.policies) : NULL;
 
-    skipped = perm_walk(&cli->table, PERM_WALK_LAST, NULL, read_rows,
-                        &expiring);
+    perm_table_warn_unloaded(&cli->table);
 
-    status = perm_walk_status(skipped, report(&expiring));
+    expiring.skipped = perm_walk(&cli->table, PERM_WALK_LAST, NULL, read_rows,
+                                 &expiring);
 
+    if (expiring.n) {
+        qsort(expiring.list, expiring.n, sizeof(perm_ending_t), compare);
+    }
+
+    if (notify != NULL) {
+        drop_told(&expiring);
+    }
+
+    status = report(&expiring);
+    status = perm_walk_status(expiring.skipped, status);
+
+    perm_policies_free(expiring.policies);
     free(expiring.list);
 
     return status;
@@ -117,64 +152,79 @@ static void
 read_rows(void *data, perm_row_t *rows, size_t n)
 {
     size_t            i;
+    perm_ending_t     ending;
     perm_expiring_t  *expiring = data;
 
     expiring->seen += n;
 
     for (i = 0; i < n; i++) {
-        if (is_due(expiring->cli, &rows[i])) {
-            keep(expiring, &rows[i]);
+        if (is_due(expiring, &rows[i], &ending)) {
+            keep(expiring, &rows[i], &ending);
         }
     }
 }
 
 
-/* 1 when neither renewal nor the grant on the gateway makes up for its end */
+/*
+ * 1 when a notice is due, and neither renewal, nor the grant on the gateway,
+ * nor the policy of the resource makes up for the end
+ */
 
 static int
-is_due(const perm_cli_t *cli, const perm_row_t *row)
+is_due(const perm_expiring_t *expiring, const perm_row_t *row,
+    perm_ending_t *ending)
 {
-    int64_t             left;
-    unsigned            i;
+    int64_t             expires;
+    const char         *unused;
+    const perm_cli_t   *cli;
     const perm_days_t  *list;
 
     static const perm_days_t  defaults = { 5, { 0, 1, 3, 7, 15 } };
 
-    if (!perm_grant_live(row->grant.expires, cli->table.now)
-        || row->grant.expires >= PERM_GRANT_PERMANENT
-        || end_of(cli, &row->grant, row->last) != row->grant.expires
-        || (row->tuple.resource.len && row->gateway.expires >= 0
-            && end_of(cli, &row->gateway, row->gateway_last)
-               > row->grant.expires))
+    cli = expiring->cli;
+    expires = row->grant.expires;
+    list = cli->args.day_list.n ? &cli->args.day_list : &defaults;
+    ending->notice = perm_notice_due(expires, cli->table.now, list->days,
+                                     list->n);
+
+    if (ending->notice == PERM_NOTICE_NONE || expires >= PERM_GRANT_PERMANENT
+        || end_of(cli, &row->grant, row->last, &ending->renewal) != expires)
     {
         return 0;
     }
 
-    list = cli->args.day_list.n ? &cli->args.day_list : &defaults;
-    left = (row->grant.expires - cli->table.now) / DAY;
+    if (row->tuple.resource.len == 0) {
+        return 1;
+    }
 
-    for (i = 0; i < list->n && list->days[i] != left; i++) { /* void */ }
-
-    return i < list->n;
+    return (row->gateway.expires < 0
+            || end_of(cli, &row->gateway, row->gateway_last, &unused)
+               <= expires)
+           && (expiring->policies == NULL
+               || !perm_policies_open(expiring->policies, &row->tuple));
 }
 
 
 /* when the grant ends after the next renewal */
 
 static int64_t
-end_of(const perm_cli_t *cli, const perm_grant_t *grant, int64_t last)
+end_of(const perm_cli_t *cli, const perm_grant_t *grant, int64_t last,
+    const char **renewal)
 {
     int64_t  renewed;
 
-    (void) perm_renewal_decide(grant, last, cli->table.now, cli->args.term,
-                               &renewed);
+    *renewal = perm_renewal_name(perm_renewal_decide(grant, last,
+                                                     cli->table.now,
+                                                     cli->args.term,
+                                                     &renewed));
 
     return renewed;
 }
 
 
 static void
-keep(perm_expiring_t *expiring, const perm_row_t *row)
+keep(perm_expiring_t *expiring, const perm_row_t *row,
+    const perm_ending_t *found)
 {
     perm_ending_t  *ending;
 
@@ -182,13 +232,161 @@ keep(perm_expiring_t *expiring, const perm_row_t *row)
                                      expiring->n + 1, sizeof(perm_ending_t));
 
     ending = &expiring->list[expiring->n++];
+    *ending = *found;
+    ending->keeps = 0;
     ending->tuple = row->tuple;
-    ending->expires = row->grant.expires;
+    ending->grant = row->grant;
     ending->last = row->last;
 
     copy(&ending->tuple.app);
     copy(&ending->tuple.gateway);
     copy(&ending->tuple.resource);
+}
+
+
+/* removes what was told from the list, which is sorted */
+
+static void
+drop_told(perm_expiring_t *expiring)
+{
+    size_t          i, n, first, kept;
+    perm_str_t      told;
+    redisReply    **replies;
+    perm_ending_t  *list;
+
+    list = expiring->list;
+    replies = perm_alloc_check(calloc(expiring->n + 1, sizeof(redisReply *)));
+
+    for (first = 0; first < expiring->n; first += n) {
+        n = count_key(expiring, first);
+        ask_told(expiring, first, n, &replies[first]);
+    }
+
+    perm_client_wait(expiring->cli->table.client);
+    kept = 0;
+
+    for (first = 0; first < expiring->n; first += n) {
+        n = count_key(expiring, first);
+        expiring->skipped.wrong_types +=
+            (perm_count_t) perm_table_wrong_type(replies[first], NULL);
+
+        for (i = first; i < first + n; i++) {
+            told = perm_table_bytes(perm_table_element(replies[first],
+                                                       i - first));
+
+            if (perm_notice_told(told, list[i].grant.expires, list[i].notice))
+            {
+                free_ending(&list[i]);
+            } else {
+                list[i].keeps = 1;
+            }
+        }
+
+        freeReplyObject(replies[first]);
+    }
+
+    for (i = 0; i < expiring->n; i++) {
+        if (list[i].keeps) {
+            list[kept++] = list[i];
+        }
+    }
+
+    free(replies);
+    expiring->n = kept;
+}
+
+
+/* how many of the list from that one on have the same gateway and app */
+
+static size_t
+count_key(const perm_expiring_t *expiring, size_t first)
+{
+    size_t               n;
+    const perm_tuple_t  *one, *two;
+
+    one = &expiring->list[first].tuple;
+
+    for (n = 1; first + n < expiring->n; n++) {
+        two = &expiring->list[first + n].tuple;
+
+        if (!perm_str_equal(one->app, two->app)
+            || !perm_str_equal(one->gateway, two->gateway))
+        {
+            break;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+ask_told(perm_expiring_t *expiring, size_t first, size_t n,
+    redisReply **reply)
+{
+    char           text[PERM_KEY_MAX];
+    size_t         i;
+    perm_table_t  *table;
+
+    table = &expiring->cli->table;
+
+    perm_client_command(table->client, "HMGET %k",
+                        perm_table_key(table, text, PERM_KEY_NOTICES,
+                                       &expiring->list[first].tuple));
+
+    for (i = first; i < first + n; i++) {
+        perm_client_word(table->client,
+                         perm_table_field(&expiring->list[i].tuple));
+    }
+
+    perm_client_send(table->client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                     reply);
+}
+
+
+/*
+ * After CMD: a run that is killed in between tells twice, which is better than
+ * never.  A key of another type has been named.
+ */
+
+static void
+mark_told(perm_expiring_t *expiring, const perm_ending_t *list, size_t n)
+{
+    char           key[PERM_KEY_MAX], text[PERM_NOTICE_SIZE];
+    size_t         i;
+    perm_table_t  *table;
+
+    table = &expiring->cli->table;
+
+    for (i = 0; i < n; i++) {
+        (void) perm_notice_write(text, list[i].grant.expires, list[i].notice);
+        perm_client_command(table->client, "HSET %k %b %s",
+                            perm_table_key(table, key, PERM_KEY_NOTICES,
+                                           &list[i].tuple),
+                            perm_table_field(&list[i].tuple), text);
+        perm_client_send(table->client, NULL, PERM_ERRORS_TOO, marked, NULL);
+    }
+
+    perm_client_wait(table->client);
+}
+
+
+static int
+marked(void *data, redisReply *reply)
+{
+    (void) data;
+    (void) perm_table_wrong_type(reply, NULL);
+
+    return 0;
+}
+
+
+static void
+free_ending(perm_ending_t *ending)
+{
+    free((char *) ending->tuple.app.data);
+    free((char *) ending->tuple.gateway.data);
+    free((char *) ending->tuple.resource.data);
 }
 
 
@@ -210,10 +408,6 @@ report(perm_expiring_t *expiring)
     apps = 0;
     failed = 0;
 
-    if (expiring->n) {
-        qsort(list, expiring->n, sizeof(perm_ending_t), compare);
-    }
-
     for (first = 0; first < expiring->n; first = i) {
         for (i = first; i < expiring->n; i++) {
             if (strcmp(list[i].tuple.app.data, list[first].tuple.app.data)) {
@@ -221,17 +415,23 @@ report(perm_expiring_t *expiring)
             }
         }
 
-        failed += report_app(expiring->cli, &list[first], i - first);
         apps++;
+
+        if (report_app(expiring->cli, &list[first], i - first) != 0) {
+            failed++;
+
+        } else if (expiring->cli->args.notify != NULL) {
+            mark_told(expiring, &list[first], i - first);
+        }
     }
 
-    perm_output_warn("%llu grants of %llu apps end; %llu apps could not be "
-                     "told", (perm_count_t) expiring->n, apps, failed);
+    perm_output_warn("%s of %s: notices are due; %s could not be told",
+                     perm_output_count(expiring->n, "grant"),
+                     perm_output_count(apps, "app"),
+                     perm_output_count(failed, "app"));
 
     for (i = 0; i < expiring->n; i++) {
-        free((char *) list[i].tuple.app.data);
-        free((char *) list[i].tuple.gateway.data);
-        free((char *) list[i].tuple.resource.data);
+        free_ending(&list[i]);
     }
 
     return failed ? PERM_EXIT_NO
@@ -350,22 +550,17 @@ print_app(const perm_cli_t *cli, FILE *file, const perm_ending_t *list,
     perm_output_json(file, "{'app':%b,'grants':[", list->tuple.app);
 
     for (i = 0; i < n; i++) {
-
-        /* a grant may be seen twice while Redis resizes its hash */
-
-        if (i && compare(&list[i], &list[i - 1]) == 0) {
-            continue;
-        }
-
         tuple = list[i].tuple;
         tuple.app.len = 0;
 
         perm_output_json(file, i ? ",{%t," : "{%t,", &tuple);
         perm_output_json(file, "'expires':%n,'expires_at':%s,'days_left':%n,"
-                         "'last_access':%n}", list[i].expires,
-                         perm_output_time(list[i].expires),
-                         (list[i].expires - cli->table.now) / DAY,
-                         list[i].last);
+                         "'notice':%n,'renewal':%s,'granted':%n,"
+                         "'last_access':%n}", list[i].grant.expires,
+                         perm_output_time(list[i].grant.expires),
+                         (list[i].grant.expires - cli->table.now) / DAY,
+                         list[i].notice, list[i].renewal,
+                         list[i].grant.granted, list[i].last);
     }
 
     fputs("]}\n", file);
