@@ -33,16 +33,76 @@ sub config { $redis->cmd('CONFIG', 'SET', @_) }
 
 
 subtest 'all well' => sub {
-    $redis->load;
+    $t->cli('init');
+    config('save', '3600 1');
     my $by = doctor(0, 'a fit Redis: 0');
     is_deeply [map { $_->{message} } bad($by)], [], 'no complaint';
     ok $by->{$_}, "looks at $_" for qw(reachable version role eviction memory
-        disk clock tracking meta rights types);
+        disk clock tracking meta rights types values expire accesses);
     is_deeply $redis->cmd('KEYS', '*'), ['app_permission:meta'],
         'and leaves nothing behind';
 
-    my ($out) = $t->cli_is(0, 'for people', 'doctor');
-    like $out, qr/^ok       version      \S+ \d+\.\d/m, '... a line';
+    my ($out, $err) = $t->cli_is(0, 'for people', 'doctor');
+    is $out, 'ok       reachable version role eviction memory disk clock tracking '
+        . "meta rights types values expire accesses\n", '... one line';
+    like $err, qr/: 0 errors, 0 warnings$/m, 'and the sum';
+    ($out) = $t->cli_is(0, 'all of it', 'doctor', '--verbose');
+    like $out, qr/^ok       version      \S+ \d+\.\d/m, '... a line each';
+
+    $redis->cmd('HDEL', 'app_permission:meta', 'id');
+    like doctor(0, 'a table without an id')->{meta}[0]{message},
+        qr/no id.*"init" gives it one/, 'is told';
+};
+
+
+subtest 'colours on a terminal' => sub {
+    plan skip_all => 'no script(1)' unless grep { -x "$_/script" } split /:/, $ENV{PATH};
+    my $run = sub {
+        local %ENV = (%ENV, TERM => 'xterm', @_);
+        my $command = Perm::Util::build_dir() . '/app-permission --redis '
+            . $redis->url . ' doctor';
+        return `script -qec '$command' /dev/null 2>/dev/null </dev/null`;
+    };
+    like $run->(), qr/\e\[32mok/, 'green';
+    unlike $run->(NO_COLOR => 1), qr/\e\[\d/, 'not with NO_COLOR';
+    unlike $run->(TERM => 'dumb'), qr/\e\[\d/, 'nor where there are none';
+    my ($out) = $t->cli('doctor');
+    unlike $out, qr/\e/, 'nor in a file';
+};
+
+
+subtest 'a table that a restart would lose' => sub {
+    config('save', '');
+    my $by = doctor(0, 'neither save nor appendonly: a warning');
+    says($by, 'disk', 'warning', qr/restart of Redis loses the table/, 'says so');
+    config('appendonly', 'yes');
+    says(doctor(0, 'appendonly'), 'disk', 'ok', qr/append-only/, 'is fine');
+    config('appendonly', 'no');
+    config('save', '3600 1');
+};
+
+
+subtest 'what is in the table' => sub {
+    my $now = int time;
+    $redis->empty->load->grant('g', 'long', 'a', '{"expires":9999999999,"x":"'
+        . 'x' x 70000 . '"}')->grant('g', 'odd', 'a', 'x')
+        ->grant('g', 'odd', 'b', '{"expires":1,}')->grant('g', 'r', 'c', 5);
+    $redis->used('g', 'r', 'c', $now + 100000);
+    $redis->used('g', 's', 'c', $now - 1);
+    $redis->cmd('EXPIRE', key('grants', 'c', 'g'), 1000);
+
+    my $by = doctor(0, 'warnings only: 0');
+    is_deeply [map { $_->{status} } @{$by->{values}}], ['warning', 'warning'],
+        'two kinds of values that cannot be read';
+    like $by->{values}[0]{message}, qr/^1 value is longer than 64 KiB.*\{g:a\}", field "long"/,
+        'one that is too long';
+    like $by->{values}[1]{message}, qr/^2 grants cannot be read.*\{g:[ab]\}", field "odd"/,
+        'two that are no JSON';
+    says($by, 'expire', 'warning', qr/^1 key of grants has a time to live.*\{g:c\}".*whatever they say/,
+        'says what holds');
+    says($by, 'accesses', 'warning', qr/^1 access is in Redis's future.*\{g:c\}", field "r"/,
+        'counted and named');
+    $redis->empty->load;
 };
 
 
@@ -50,7 +110,7 @@ subtest 'meta' => sub {
     my $meta = 'app_permission:meta';
     $redis->cmd('DEL', $meta);
     says(doctor(1, 'no meta: 1'), 'meta', 'error',
-         qr/missing.*check --prefix/, 'what to do');
+         qr/missing.*import a copy.*init.*check --prefix/, 'what to do');
     $redis->cmd('HSET', $meta, 'schema', 9);
     says(doctor(1, 'another schema'), 'meta', 'error', qr/schema "9"/, 'which');
     $redis->cmd('DEL', $meta);
@@ -103,7 +163,7 @@ subtest 'what Redis says of itself' => sub {
                   0, 'a Valkey');
     is $by->{version}[0]{message}, 'Valkey 8.0.1', 'is one';
 
-    $by = $with->({ match => qr/^HMGET/, reply => "-MOVED 1 h:1\r\n" },
+    $by = $with->({ match => qr/^HMGET \S+grants/, reply => "-MOVED 1 h:1\r\n" },
                   1, 'one of a cluster');
     is_deeply [map { $_->{message} } bad($by)], ['HMGET fails, needed for '
         . 'looking grants up: MOVED 1 h:1; this is a cluster: use a '
@@ -190,7 +250,9 @@ subtest 'a replica' => sub {
         =~ /master_link_status:up/ });
 
     my $by = doctor(1, 'a replica: 1', { redis => $replica->url });
-    is $by->{role}[0]{status}, 'error', 'an error';
+    is_deeply [map { $_->{check} } bad($by)], ['role'], 'one line';
+    like $by->{role}[0]{message}, qr/replica of 127\.0\.0\.1:$redis->{port} \(link: connected\)/,
+        'with the address of its master';
 
     my ($out, $err) = $t->cli_is(3, 'a grant on a replica fails: 3',
         'grant', @ga, { redis => $replica->url });
@@ -250,13 +312,40 @@ subtest 'what these users can do' => sub {
 };
 
 
+subtest 'one line gives what is missing' => sub {
+    for (['gateway', '~*', '-@all', '+ping'],
+         ['gateway', '~app_permission:meta', '+@all'],
+         ['renewal', '~app_permission:*', '-@all', '+eval', '+hget', '+hmget'],
+         ['renewal', '~app_permission:grants:*', '~app_permission:meta', '+@all'],
+         ['renewal', '-@all'], ['auditor', '-@all', '+scan'], ['all', '-@all'])
+    {
+        my ($for, @rules) = @$_;
+        my $url = user('mend', 'resetchannels', @rules);
+        my $by = doctor(1, "$for with @rules: 1", '--for', $for,
+                        { redis => $url });
+        my ($line) = $by->{rights}[-1]{message} =~ /(ACL SETUSER mend .*)/;
+        my ($first) = grep { $_->{status} eq 'error' } @{$by->{rights}};
+        like $first->{message}, qr/is refused, needed for .*: the (command|right to the key) is missing/,
+            'command and key are told apart';
+        $redis->cmd(split / /, $line // 'PING');
+        $by = doctor(0, "then it is well: $line", '--for', $for,
+                     { redis => $url });
+        is_deeply [map { $_->{message} } grep { $_->{status} eq 'error' } bad($by)],
+            [], 'indeed';
+    }
+};
+
+
 subtest 'rights that are missing' => sub {
     my $url = user('nobody', '~app_permission:*', '-@all', '+hget', '+hmget',
         '+zadd', '+ping', '+role', '+info', '+time');
     my $by = doctor(1, 'a right is missing: 1', '--for', 'gateway',
                     { redis => $url });
-    is_deeply [map { $_->{check} } grep { $_->{status} eq 'error' } bad($by)],
-        ['tracking'], 'it is named';
+    is_deeply [sort map { $_->{check} } grep { $_->{status} eq 'error' } bad($by)],
+        ['rights', 'rights', 'tracking'], 'it is named';
+    like $by->{rights}[-1]{message},
+        qr/^this gives what is missing: ACL SETUSER nobody (?=.*\+client\|id)(?=.*\+subscribe)(?=.*\+pttl)/,
+        'with the line that gives it';
     like $by->{tracking}[0]{message}, qr/client(?:\|id)?/, 'as Redis calls it';
 
     my ($out, $err) = $t->cli_is(3, 'a wrong password: 3', 'list',

@@ -24,7 +24,8 @@
 
 #define ERROR_SIZE  512
 #define NOT_PLAIN   "; if this port is for TLS, the URL begins with rediss://"
-#define NOT_TLS     "; is this port for TLS? If not, the URL begins with redis://"
+#define NOT_TLS     "; is this port for TLS? If not, the URL begins with "    \
+                    "redis://"
 #define TLS_ALERT   0x15
 #define OUT_SIZE    65536
 #define IN_SIZE     16384
