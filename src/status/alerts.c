@@ -180,7 +180,8 @@ perm_alerts_link(perm_snapshot_t *s, const char *unknown)
     last = p + PERM_ALERT_LINK_MAX - 1;
 
     if (error->since && !error->over) {
-        p = ngx_slprintf(p, last, "%s: %s. ", error->address, error->cause);
+        p = ngx_slprintf(p, last, "%s: %s", error->address, error->cause);
+        p = ngx_slprintf(p, last, ngx_strchr(".\"", p[-1]) ? " " : ". ");
 
     } else {
         p = ngx_slprintf(p, last, "%s ", unknown);

@@ -4,10 +4,13 @@
 
 'use strict';
 
-const LONG = 15;                // lines of a list of refusals
+const LONG = 15;                // lines of a list of refusals at first
+const LIMIT = 256;              // lines of a list that are asked for at most
 const REFRESH = 2000;           // ms
 const TIMEOUT = 5000;           // ms
 const PERMANENT = 4102444800;   // unix seconds
+
+const more = {};                // lists of which more is to be shown
 
 /** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
@@ -43,9 +46,12 @@ function bar(part, most, kind) {
 
 function table(id, columns, rows, empty) {
   const kinds = Object.values(columns);
-  const cell = (content, i) => h('td', { class: kinds[i] }, content);
+  const titles = Object.keys(columns);
+  const cell = (content, i) =>
+    h('td', { class: kinds[i], 'data-title': titles[i] },
+      h('span', {}, content));
   show(id, h('table', {},
-    h('thead', {}, h('tr', {}, Object.keys(columns).map((title, i) =>
+    h('thead', {}, h('tr', {}, titles.map((title, i) =>
       h('th', { class: kinds[i] }, title)))),
     h('tbody', {}, rows.length
       ? rows.map((row) => h('tr', {}, row.map(cell)))
@@ -141,15 +147,23 @@ function parts(d) {
     : severity.redis_unknown ? ['unknown', 'not reached yet']
       : r.up ? ['good', 'up'] : ['error', 'down'];
   const loaded = t.loaded === null ? ['unknown', 'not asked yet']
+    : r.configured && !r.up ? ['unknown', 'not known']
     : t.loaded ? ['good', 'loaded'] : ['error', 'not loaded'];
   const changes = i.active ? ['good', 'pushed']
     : [r.configured ? 'warning' : 'unknown', 'not pushed'];
 
+  const error = r.last_error;
+  const recent = error && (!error.over || d.now - error.last < 3600);
+
   show('parts',
-    part('Redis', ...redis, since(r) + count(r.commands) + ' commands, '
-      + count(r.errors) + ' errors'),
-    part('Grant table', ...loaded, since(t) + (count(r.unreadable_grants)
-      + ' unreadable grants met')),
+    part('Redis', ...redis, [since(r) + count(r.commands) + ' commands, '
+      + count(r.errors) + ' errors', recent ? h('div', { class: 'cause' },
+      (error.over ? 'Last error, ' : 'Error, ') + ago(d, error.last) + ': '
+        + error.address + ': ' + error.cause) : '']),
+    part('Grant table', ...loaded, (r.configured && !r.up && t.loaded !== null
+      ? 'when Redis last answered: ' + (t.loaded ? 'loaded' : 'not loaded')
+        + ', ' : since(t))
+      + count(r.unreadable_grants) + ' unreadable grants met'),
     part('Changes of grants', ...changes, since(i) + count(i.received)
       + ' received, lag ' + i.last_lag_ms + ' ms, worst ' + i.worst_lag_ms
       + ' ms'),
@@ -160,7 +174,8 @@ function parts(d) {
         + count(a.flushed) + ' flushed, ' + count(a.dropped) + ' dropped'),
     part('Cache', 'good',
       count(c.entries) + ' of ' + count(c.capacity) + ' entries',
-      'oldest answer in use ' + span(c.oldest_answer_seconds) + ', '
+      'oldest answer in use ' + span(c.oldest_answer_seconds) + ' (hits are '
+        + 'sampled), '
         + count(c.evicted) + ' evicted'));
 }
 
@@ -189,16 +204,18 @@ function figures(d) {
   const lookups = per(HIT, MISS, STALE);
   const refused = share(per(DENY, FAIL), checks);
   const stale = per(STALE), hits = d.latency_us.hit;
+  const within = ', last ' + span(sec);
 
   show('figures',
-    figure('checks', rate(checks), 'a second'),
-    figure('refused, ' + percent(refused), rate(per(DENY, FAIL)), 'a second',
+    figure('checks' + within, rate(checks), 'a second'),
+    figure('refused, ' + percent(refused) + within, rate(per(DENY, FAIL)), 'a second',
       per(FAIL) ? 'error' : refused > 20 ? 'warning' : ''),
-    figure('let through by dry run', rate(per(WOULD_DENY)), 'a second'),
-    figure(stale ? 'decided by stale answers' : 'decided from the cache',
+    figure('let through by dry run' + within, rate(per(WOULD_DENY)), 'a second'),
+    figure((stale ? 'decided by stale answers' : 'decided from the cache')
+      + within,
       lookups ? percent(share(stale || per(HIT), lookups)) : '-', '',
       stale ? 'warning' : ''),
-    figure('99 % of hits within', hits.count ? usec(hits.p99) : '-'),
+    figure('99 % of hits within (1 of ' + hits.sampled + ' is timed), since start', hits.count ? usec(hits.p99) : '-'),
     figure('checks in all', count(to[ALLOW] + to[DENY] + to[FAIL]
       + to[WOULD_DENY]), 'in ' + span(d.uptime_seconds)));
 }
@@ -296,21 +313,62 @@ function times(d) {
   }));
 }
 
-function refusals(id, d, list, kind, empty) {
+// a click asks "explain" about the call of that line
+
+function explain(e, text) {
+  const link = h('a', { href: '#explain' }, text);
+  link.addEventListener('click', () => {
+    const fields = $('explain').elements;
+    for (const name of ['gateway', 'resource', 'app']) {
+      fields[name].value = e[name];
+    }
+    $('explain').requestSubmit();
+  });
+  return link;
+}
+
+function refusals(id, member, d, kind, empty) {
+  const list = d[member], l = d.lists[member];
   const most = Math.max(1, ...list.map((e) => e.count));
-  const lines = list.slice(0, LONG).map((e) => [
-    e.app || '(none or not valid)', e.gateway, e.resource, words(e.reason),
+  const lines = list.slice(0, more[id] ? LIMIT : LONG).map((e) => [
+    e.app ? explain(e, e.app) : '(none or not valid)', e.gateway, e.resource,
+    words(e.reason),
     [(e.error ? count(e.count - e.error) + ' to ' : '') + count(e.count),
       bar(e.count - e.error, most, kind)],
     ago(d, e.first), ago(d, e.last)]);
 
-  if (list.length > LONG) {
-    lines.push([h('span', { class: 'hint' },
-      'and at least ' + (list.length - LONG) + ' more'),
-    '', '', '', '', '', '']);
-  }
   table(id, { App: 'name', Gateway: 'name', Resource: 'name', Reason: '',
     Calls: 'n', First: '', Last: '' }, lines, empty);
+
+  if (l.kept) rest(id, member, l, lines.length);
+}
+
+// how much of the list that was, and the ways to the rest
+
+function rest(id, member, l, shown) {
+  const href = location.pathname + '?' + member + '=1&format=';
+  const all = l.distinct_exact ? count(l.distinct) : 'about '
+    + count(l.distinct);
+  const line = h('p', { class: 'hint rest' },
+    shown < l.distinct ? `${count(shown)} of ${all} shown. ` : `All ${all}. `);
+
+  if (l.missing) {
+    line.append(h('b', {}, `About ${count(l.missing)} are missing: `
+      + `the list keeps ${count(l.capacity)}, and the rarest made room. `));
+  } else if (!l.distinct_exact) {
+    line.append('Some that came once may be missing. ');
+  }
+
+  if (shown < l.kept && !more[id]) {
+    const button = h('button', {}, 'Show more');
+    button.addEventListener('click', () => { more[id] = true; reload(); });
+    line.append(button, ' ');
+  }
+
+  line.append('All that is kept: ', h('a', { href: href + 'csv' }, 'CSV'), ', ',
+    h('a', { href: href + 'json&limit=' + LIMIT }, 'JSON'),
+    l.kept > LIMIT ? ' (' + LIMIT + ' a page, offset=)' : '', '.');
+  $(id).append(line);
 }
 
 function resources(d) {
@@ -319,7 +377,7 @@ function resources(d) {
     'Last call': '' },
   d.resources.map((e) => [e.gateway, e.resource,
     [tag('', e.policy), ' ', e.dry_run ? tag('would', 'dry run') : ''],
-    count(e.allowed), count(e.denied), count(e.failed),
+    (e.allowed ? 'about ' : '') + count(e.allowed), count(e.denied), count(e.failed),
     e.dry_run || e.would_deny ? count(e.would_deny) : '', ago(d, e.last)]),
   'No call was checked yet.');
 }
@@ -330,7 +388,8 @@ function expiring(d) {
       days === '1' && n ? 'warning' : '')));
   table('expiring', { App: 'name', Gateway: 'name', 'Grant on': 'name',
     Ends: '', In: 'n', Seen: '' },
-  d.expiring.grants.map((e) => [e.app, e.gateway,
+  d.expiring.grants.map((e) => [
+    e.resource === '-' ? e.app : explain(e, e.app), e.gateway,
     e.resource === '-' ? 'the whole gateway' : e.resource,
     date(e.expires, 16) + ' UTC',
     tag(e.expires - d.now < 86400 ? 'warning' : '', span(e.expires - d.now)),
@@ -419,8 +478,8 @@ function render(d) {
   chart(d);
   reasons(d);
   times(d);
-  refusals('refused', d, d.refused, 'deny', 'Nothing was refused.');
-  refusals('would', d, d.would_deny, 'would', 'Nothing would be refused.');
+  refusals('refused', 'refused', d, 'deny', 'Nothing was refused.');
+  refusals('would', 'would_deny', d, 'would', 'Nothing would be refused.');
   resources(d);
   expiring(d);
 }
@@ -434,20 +493,22 @@ function late() {
   $('live').className = sec < 10 ? '' : 'tag error';
 }
 
-async function refresh() {
-  if (document.hidden) {
+async function reload() {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), TIMEOUT);
+  try {
+    const response = await fetch(location.pathname + '?format=json'
+      + (Object.keys(more).length ? '&limit=' + LIMIT : ''),
+    { signal: abort.signal });
+    render(await response.json());
     answered = Date.now();
-  } else {
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), TIMEOUT);
-    try {
-      const response = await fetch(location.pathname + '?format=json',
-        { signal: abort.signal });
-      render(await response.json());
-      answered = Date.now();
-    } catch (error) { /* late() shows it */ }
-    clearTimeout(timer);
-  }
+  } catch (error) { /* late() shows it */ }
+  clearTimeout(timer);
+}
+
+async function refresh() {
+  if (document.hidden) answered = Date.now();
+  else await reload();
   setTimeout(refresh, REFRESH);
 }
 

@@ -61,6 +61,9 @@ sub fits {
     $b->size($width, 900);
     my $wide = $b->js('return document.documentElement.scrollWidth');
     cmp_ok $wide, '<=', $width, "$name: nothing sticks out at $width pixels";
+    is $b->js('return [...document.querySelectorAll(".scroll")].filter('
+              . 'e => e.scrollWidth > e.clientWidth).map(e => e.id).join()'),
+        '', '... and no column is cut';
 }
 
 
@@ -141,12 +144,38 @@ EOT
     ok $b->wait_js('return /allow, resource grant.*by/s.test('
                    . 'document.getElementById("because").innerText)', 10),
         'explains a call' or diag $b->text('#because');
+    like $b->text('#because'), qr/^agree\s.*instance and Redis agree/i,
+        '... and says that both sides agree';
+    like $b->text('#because'), qr/fresh, \d+ s old\.\s+It may decide/,
+        '... and what the state means';
+    $b->js('[...document.querySelectorAll("#refused a")]'
+           . '.find(e => e.innerText === "late").click()');
+    ok $b->wait_js('return /late/.test(document.getElementById("explain").app'
+                   . '.value) && /resource grant expired/.test('
+                   . 'document.getElementById("because").innerText)', 10),
+        'a line of a list leads there';
     $b->js('const f = document.getElementById("explain");'
            . 'f.app.value = "<b>"; f.requestSubmit();');
     ok $b->wait_js('return /valid name/.test('
                    . 'document.getElementById("because").innerText)', 10),
         '... or says what is wrong with the names';
     $b->complaints;
+};
+
+
+subtest 'a list with more than is shown' => sub {
+    $t->get('/dry', app => "app$_") for 1 .. 60;
+    ok $b->wait_js('return /15 of 61 shown.*CSV/s.test('
+                   . 'document.getElementById("would").innerText)', 15),
+        'says so' or diag $b->text('#would');
+    $b->js('document.querySelector("#would button").click()');
+    ok $b->wait_js('return /All 61\\./.test('
+                   . 'document.getElementById("would").innerText)', 15),
+        '... and shows all' or diag $b->text('#would');
+    like $b->js('return document.querySelector("#would .rest a").href'),
+        qr/\?would_deny=1&format=csv$/, '... and leads to the CSV';
+    fits('many lines', 390);
+    $b->size(1200, 900);
 };
 
 
@@ -180,8 +209,15 @@ subtest 'Redis is gone' => sub {
     $redis->stop;
     $t->get('/a', app => $_) for qw(demo stranger);
     says(qr/^act now\s+Redis has been down for \d+ s/i, 'Redis is down');
-    like $b->text('#verdict'), qr/Start Redis/, '... and what to do';
-    like $b->text('#parts'), qr/Redis\s+down/, '... the part says so too';
+    like $b->text('#verdict'), qr/redis\.sock: .*Cached grants still decide/,
+        '... where, why, and what it does';
+    like $b->text('#parts'), qr/Redis\s+down.*redis\.sock:/s,
+        '... the part says so too';
+    like $b->text('#parts'), qr/Grant table\s+not known/,
+        '... and the table is not known';
+    is $b->js('return [...document.querySelectorAll("#parts .good .name")]'
+              . '.filter(e => /table/.test(e.innerText)).length'), 0,
+        '... nor green';
     like $b->js('return document.title'), qr/^\(!\) Redis has been down/,
         '... the tab too';
     fits('Redis is down', 390);
@@ -192,7 +228,7 @@ subtest 'Redis is gone' => sub {
 subtest 'without scripts' => sub {
     $b->scripts(0)->open("$url?format=html");
     my $plain = $b->text('body');
-    like $plain, qr/^act now.*Redis has been down.*Start Redis/ims,
+    like $plain, qr/^act now.*Redis has been down.*Cached grants/ims,
         'without scripts: the verdict';
     like $plain, qr/Denied\s+\d+.*Redis\s+down/s, '... and the numbers';
     $b->scripts(1)->open($url);
