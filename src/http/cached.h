@@ -17,14 +17,16 @@
 static ngx_inline ngx_uint_t
 perm_cached_find(perm_ctx_t *ctx)
 {
+    ngx_msec_t    now;
     perm_zone_t  *zone;
 
+    now = ngx_current_msec;
     zone = ctx->pmcf->sync.zone.zone;
 
-    ctx->pushed = perm_trackers_valid(&zone->trackers, ngx_current_msec);
+    ctx->pushed = perm_trackers_valid(&zone->trackers, now);
 
-    if (perm_cache_lookup(zone->cache, &ctx->tuple, ctx->hash,
-                          ngx_current_msec, &ctx->entry)
+    if (perm_cache_lookup(zone->cache, &ctx->tuple, ctx->hash, now,
+                          &ctx->entry)
         != NGX_OK)
     {
         return 0;
