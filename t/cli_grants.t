@@ -225,7 +225,7 @@ subtest 'list' => sub {
     is $list->('--gateway', 'g'), '', 'no gateway begins with another';
 
     my ($out, $err) = $t->cli_is(0, 'list for people', 'list');
-    like $out, qr/^g1 +- +a1 +\d{4}-.*1970-01-01T00:03:20Z apply$/m, 'a row';
+    like $out, qr/^g1 +- +a1 +\d{4}-.*1970-01-01T00:03:20Z +apply$/m, 'a row';
     like $out, qr/^g2 +r2 +a1 +permanent +- +$/m, 'a permanent one';
     like $err, qr/field "bad": unreadable grant.*\{"expires":1,\}/,
         'an unreadable value is named';
@@ -238,6 +238,26 @@ subtest 'list' => sub {
     ($out, $err) = $t->cli_is(1, 'a key of another type is no grant', 'list',
         '--gateway', 'g2', '--app', 'a2');
     like $err, qr/\{g2:a2\}" is of another type/, 'and named';
+};
+
+
+subtest 'list for people' => sub {
+    my $long = 'resource_' . 'x' x 60;
+    $redis->grant('sorted', 'b', 'z', $live)->grant('sorted', $long, 'a', $over)
+          ->grant('sorted', undef, 'z', 4102444800)->grant('sorted', 'b', 'a', $live);
+    my ($out) = $t->cli_is(0, 'list', qw(list --gateway sorted));
+    my @lines = split /\n/, $out;
+    is_deeply [map { join ' ', (split)[0, 1, 2] } @lines],
+        ['GATEWAY RESOURCE APP', 'sorted - z', 'sorted b a', 'sorted b z',
+         "sorted $long a"], 'sorted by gateway, resource and app';
+    my ($start) = $lines[0] =~ /^(.*)EXPIRES/;
+    is_deeply [grep { !/^.{@{[length $start]}}(20\d\d-|permanent)/ } @lines[1 .. 4]],
+        [], 'columns are as wide as the longest';
+
+    ($out) = $t->cli_is(0, '--resource', qw(--json list --resource b));
+    is_deeply [sort map { "$_->{gateway} $_->{resource} $_->{app}" } json_lines($out)],
+        ['sorted b a', 'sorted b z'], 'of one resource only';
+    $t->cli_is(1, 'of none', qw(list --resource nosuch));
 };
 
 

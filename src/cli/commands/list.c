@@ -4,20 +4,38 @@
  */
 
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
+#include "cli/util/alloc.h"
 #include "core/grant.h"
+
+
+#define COLUMNS  6
+#define SORTED   3      /* of them, from the left */
 
 
 typedef struct {
     const perm_cli_t  *cli;
     perm_count_t       listed;
+
+    /* for people: lines of cells, each with a NUL, and the widest of each */
+
+    char             **lines;
+    size_t             nlines;
+    size_t             room;
+    int                widths[COLUMNS];
 } perm_list_t;
 
 
 static perm_exit_t run_list(perm_cli_t *cli);
 static void list_rows(void *data, perm_row_t *rows, size_t n);
-static void print_grant(const perm_list_t *list, const perm_row_t *row);
+static void list_grant(perm_list_t *list, const perm_row_t *row);
+static void add_line(perm_list_t *list, const char *const cells[COLUMNS]);
+static void print_lines(perm_list_t *list);
+static int compare(const void *a, const void *b);
 static perm_exit_t run_access(perm_cli_t *cli);
 static void access_rows(void *data, perm_row_t *rows, size_t n);
 
@@ -25,6 +43,8 @@ static void access_rows(void *data, perm_row_t *rows, size_t n);
 static const perm_option_t  list_options[] = {
     { "--gateway", "G", "of this gateway only",
       PERM_OPTION(GATEWAY, tuple.gateway) },
+    { "--resource", "R", "on this resource only",
+      PERM_OPTION(RESOURCE, tuple.resource) },
     { "--app", "A", "of this app only", PERM_OPTION(APP, tuple.app) },
     { "--expired", NULL, "those that have ended only",
       PERM_OPTION(FLAG, expired) },
@@ -37,9 +57,10 @@ static const perm_option_t  list_options[] = {
 const perm_command_t  perm_list_command = {
     "list", "",
     "grants with their last accesses",
-    "Lists grants; \"-\" in place of a resource is the whole gateway, whose\n"
-    "last access is the newest over its resources. Exit status 1: there is\n"
-    "none.",
+    "Lists grants, sorted by gateway, resource and app; \"-\" in place of a\n"
+    "resource is the whole gateway, whose last access is the newest over its\n"
+    "resources. With --json the lines come in no order, while they are read.\n"
+    "Exit status 1: there is none.",
     list_options, 1, run_list
 };
 
@@ -70,8 +91,8 @@ run_list(perm_cli_t *cli)
 
     perm_table_warn_unloaded(&cli->table);
 
+    memset(&list, 0, sizeof(perm_list_t));
     list.cli = cli;
-    list.listed = 0;
 
     (void) perm_walk(&cli->table, PERM_WALK_LAST, &cli->args.tuple, list_rows,
                      &list);
@@ -80,6 +101,8 @@ run_list(perm_cli_t *cli)
         perm_output_warn("no such grant");
         return PERM_EXIT_NO;
     }
+
+    print_lines(&list);
 
     return PERM_EXIT_DONE;
 }
@@ -98,12 +121,14 @@ list_rows(void *data, perm_row_t *rows, size_t n)
 
         if ((args->expired
              && perm_grant_live(rows[i].grant.expires, list->cli->table.now))
-            || (args->unused_since >= 0 && rows[i].last >= args->unused_since))
+            || (args->unused_since >= 0 && rows[i].last >= args->unused_since)
+            || (args->tuple.resource.len
+                && !perm_str_equal(args->tuple.resource, rows[i].field)))
         {
             continue;
         }
 
-        print_grant(list, &rows[i]);
+        list_grant(list, &rows[i]);
         list->listed++;
     }
 
@@ -112,8 +137,10 @@ list_rows(void *data, perm_row_t *rows, size_t n)
 
 
 static void
-print_grant(const perm_list_t *list, const perm_row_t *row)
+list_grant(perm_list_t *list, const perm_row_t *row)
 {
+    char                  names[SORTED][PERM_RESOURCE_MAX + 1];
+    const char           *cells[COLUMNS];
     perm_grant_details_t  details;
 
     perm_grant_details(row->value, &details);
@@ -124,17 +151,117 @@ print_grant(const perm_list_t *list, const perm_row_t *row)
         return;
     }
 
-    if (list->listed == 0) {
-        printf("%-16s %-24s %-20s %-20s %-20s %s\n", "GATEWAY", "RESOURCE",
-               "APP", "EXPIRES", "LAST ACCESS", "TYPE");
+    snprintf(names[0], sizeof(names[0]), "%.*s", (int) row->tuple.gateway.len,
+             row->tuple.gateway.data);
+    snprintf(names[1], sizeof(names[1]), "%.*s", (int) row->field.len,
+             row->field.data);
+    snprintf(names[2], sizeof(names[2]), "%.*s", (int) row->tuple.app.len,
+             row->tuple.app.data);
+
+    cells[0] = names[0];
+    cells[1] = names[1];
+    cells[2] = names[2];
+    cells[3] = perm_output_time(row->grant.expires);
+    cells[4] = perm_output_time(row->last);
+    cells[5] = perm_output_safe_text(details.type);
+
+    add_line(list, cells);
+}
+
+
+static void
+add_line(perm_list_t *list, const char *const cells[COLUMNS])
+{
+    char    *line;
+    size_t   i, len;
+
+    for (len = 0, i = 0; i < COLUMNS; i++) {
+        len += strlen(cells[i]) + 1;
     }
 
-    printf("%-16.*s %-24.*s %-20.*s %-20s %-20s %s\n",
-           (int) row->tuple.gateway.len, row->tuple.gateway.data,
-           (int) row->field.len, row->field.data,
-           (int) row->tuple.app.len, row->tuple.app.data,
-           perm_output_time(row->grant.expires), perm_output_time(row->last),
-           perm_output_safe_text(details.type));
+    list->lines = perm_alloc_room(list->lines, &list->room, list->nlines + 1,
+                                  sizeof(char *));
+    line = perm_alloc(len);
+    list->lines[list->nlines++] = line;
+
+    for (i = 0; i < COLUMNS; i++) {
+        len = strlen(cells[i]);
+        memcpy(line, cells[i], len + 1);
+        line += len + 1;
+
+        if ((int) len > list->widths[i]) {
+            list->widths[i] = (int) len;
+        }
+    }
+}
+
+
+static void
+print_lines(perm_list_t *list)
+{
+    size_t       i, j, titled;
+    const char  *cell;
+
+    static const char *const  titles[COLUMNS] = {
+        "GATEWAY", "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE"
+    };
+
+    if (list->nlines == 0) {
+        return;
+    }
+
+    qsort(list->lines, list->nlines, sizeof(char *), compare);
+
+    add_line(list, titles);
+    titled = list->nlines - 1;
+
+    for (i = 0; i < list->nlines; i++) {
+
+        /* the titles have come last, and stand first */
+
+        cell = list->lines[i ? i - 1 : titled];
+
+        for (j = 0; j < COLUMNS; j++) {
+            printf("%-*s%s", j + 1 < COLUMNS ? list->widths[j] : 0, cell,
+                   j + 1 < COLUMNS ? "  " : "\n");
+            cell += strlen(cell) + 1;
+        }
+
+        if (i % 1000 == 0) {
+            perm_output_check();
+        }
+    }
+
+    for (i = 0; i < list->nlines; i++) {
+        free(list->lines[i]);
+    }
+
+    free(list->lines);
+}
+
+
+static int
+compare(const void *a, const void *b)
+{
+    int          order;
+    size_t       i;
+    const char  *one, *two;
+
+    one = *(const char *const *) a;
+    two = *(const char *const *) b;
+
+    for (i = 0; i < SORTED; i++) {
+        order = strcmp(one, two);
+
+        if (order) {
+            return order;
+        }
+
+        one += strlen(one) + 1;
+        two += strlen(two) + 1;
+    }
+
+    return 0;
 }
 
 
