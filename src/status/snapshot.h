@@ -13,7 +13,7 @@
 #include "shm/history.h"
 
 
-#define PERM_ALERTS_MAX      12
+#define PERM_ALERTS_MAX      20
 #define PERM_ALERT_TEXT_MAX  160         /* bytes */
 #define PERM_ALERT_LINK_MAX  1280        /* bytes */
 
