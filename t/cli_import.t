@@ -247,6 +247,34 @@ subtest 'a file that is not whole' => sub {
 };
 
 
+subtest 'an import that is killed can be run again' => sub {
+    $redis->empty->load;
+    my $old = join '', map { qq({"gateway":"old","app":"a$_","expires":1}\n) }
+        1 .. 90;
+    my $new = lines_of(1, 6000);
+    $t->cli('import', { stdin => $old });
+
+    # while it writes, and while it removes
+
+    for my $at (qr/a3500\b/, qr/^HDEL/) {
+        my $fake = $t->fake_redis(to => $redis);
+        $fake->rules({ match => $at, hold => 1 });
+        spew("$dir/new", $new);
+        my $run = $t->cli_begin('import', '--replace', "$dir/new",
+                                { redis => $fake->url });
+        ok wait_for(sub { $fake->commands($at) }), 'it is on its way';
+        kill 'KILL', $run->{pid};
+        $run->end;
+        $fake->stop;
+        ok $redis->cmd('EXISTS', key('grants', 'a90', 'old')),
+            'no grant went before all lines were written'
+            if "$at" =~ /3500/;
+    }
+    import_is(0, 'again', $new, '--replace');
+    is $redis->cmd('DBSIZE'), 6001, 'the table is what the file says';
+};
+
+
 subtest '--dry-run' => sub {
     $redis->empty->load->grant('g', 'same', 'a', '{"expires":7}')
         ->grant('g', undef, 'a', '{"expires":7,"by":"me"}')

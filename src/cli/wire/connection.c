@@ -507,7 +507,7 @@ perm_connection_read(perm_connection_t *connection)
         }
 
         if (first == 0 && !connection->answered) {
-            first = buf[0];
+            first = (unsigned char) buf[0];
         }
 
         perm_reader_feed(connection->reader, buf, (size_t) n);
