@@ -338,7 +338,7 @@ subtest 'one line gives what is missing' => sub {
 
 subtest 'rights that are missing' => sub {
     my $url = user('nobody', '~app_permission:*', '-@all', '+hget', '+hmget',
-        '+zadd', '+ping', '+role', '+info', '+time');
+        '+pttl', '+zadd', '+ping', '+role', '+info', '+time');
     my $by = doctor(1, 'a right is missing: 1', '--for', 'gateway',
                     { redis => $url });
     is_deeply [sort map { $_->{check} } grep { $_->{status} eq 'error' } bad($by)],

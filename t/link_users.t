@@ -118,6 +118,7 @@ sub without {
 for my $case (
     ['+hget', qr/NOPERM.*'hget'/],
     ['+hmget', qr/NOPERM.*'hmget'/],
+    ['+pttl', qr/answered PTTL with "NOPERM.*'pttl'/],
     ['+zadd', qr/last accesses.*NOPERM.*'zadd'/],
     ['+role', qr/no right to ROLE/],
     ['+select', qr/SELECT was refused.*NOPERM.*'select'/],

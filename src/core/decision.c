@@ -91,24 +91,27 @@ perm_decision_make(perm_grants_t grants, int64_t now)
         return decision(PERM_DENY, PERM_NO_GRANT);
     }
 
-    end = now + (grants.left + 999) / 1000;
-
     if (perm_grant_live(grants.gateway, now)) {
         d = decision(PERM_ALLOW, PERM_GATEWAY_GRANT);
-        d.expires = (grants.gateway < end) ? grants.gateway : end;
-        return d;
-    }
+        d.expires = grants.gateway;
 
-    if (perm_grant_live(grants.resource, now)) {
+    } else if (perm_grant_live(grants.resource, now)) {
         d = decision(PERM_ALLOW, PERM_RESOURCE_GRANT);
-        d.expires = (grants.resource < end) ? grants.resource : end;
-        return d;
+        d.expires = grants.resource;
+
+    } else {
+        return decision(PERM_DENY,
+                        grants.resource >= 0 ? PERM_RESOURCE_GRANT_EXPIRED
+                        : grants.gateway >= 0 ? PERM_GATEWAY_GRANT_EXPIRED
+                        : PERM_NO_GRANT);
     }
 
-    return decision(PERM_DENY,
-                    grants.resource >= 0 ? PERM_RESOURCE_GRANT_EXPIRED
-                    : grants.gateway >= 0 ? PERM_GATEWAY_GRANT_EXPIRED
-                    : PERM_NO_GRANT);
+    if (grants.left != PERM_GRANTS_ENDLESS) {
+        end = now + (grants.left + 999) / 1000;
+        d.expires = (d.expires < end) ? d.expires : end;
+    }
+
+    return d;
 }
 
 
