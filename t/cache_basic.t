@@ -180,7 +180,7 @@ subtest 'a client that leaves where there is a post_action' => sub {
         $fake->rules({ match => qr/^HMGET .*\Q$app\E/, delay => 0.3 });
         my $c = $t->connect;
         $c->send("GET $uri?gateway=smoke&resource=get_user&app=$app HTTP/1.1"
-                 . "\r\nHost: a\r\nX-App: $app\r\n\r\n");
+                 . "\r\nHost: localhost\r\nX-App: $app\r\n\r\n");
         ok wait_for(sub { $fake->lookups($app) }), "$uri: looked up";
         close $c->{socket};
         ok wait_for(sub { $fake->answered(qr/^HMGET .*\Q$app\E/) }),
