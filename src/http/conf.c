@@ -17,6 +17,7 @@ static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
 static char *perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev,
     perm_loc_conf_t *conf);
+static char *perm_conf_hosts(ngx_conf_t *cf, perm_loc_conf_t *conf);
 static char *perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *conf);
 static ngx_int_t perm_conf_app_headers(ngx_conf_t *cf,
     perm_loc_conf_t *plcf);
@@ -206,6 +207,50 @@ perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
                           &clcf->name);
             return NGX_CONF_ERROR;
         }
+    }
+
+    return (conf->status && !clcf->noname) ? perm_conf_hosts(cf, conf)
+                                           : NGX_CONF_OK;
+}
+
+
+/*
+ * Adds the names of the server, which nginx frees after the configuration.
+ * Those count that are exact or begin with a wildcard.  A regular expression,
+ * or a name that ends with a wildcard, may match a host of a stranger.
+ */
+
+static char *
+perm_conf_hosts(ngx_conf_t *cf, perm_loc_conf_t *conf)
+{
+    ngx_str_t                 *name;
+    ngx_uint_t                 i;
+    ngx_http_server_name_t    *names;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    if (conf->hosts == NULL) {
+        conf->hosts = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+        if (conf->hosts == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    names = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+#if (NGX_PCRE)
+        if (names[i].regex) {
+            continue;
+        }
+#endif
+        name = ngx_array_push(conf->hosts);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = names[i].name;
     }
 
     return NGX_CONF_OK;

@@ -60,8 +60,8 @@ typedef struct {
                                               lower case names of the headers
                                               that the app comes from */
     ngx_uint_t             any_host;       /* may ask for the status */
-    ngx_array_t           *hosts;          /* ngx_str_t: may as well as those
-                                              of status/host.h */
+    ngx_array_t           *hosts;          /* ngx_str_t: may, as those that
+                                              status/host.h names */
 
     ngx_msec_t             valid;          /* ms, a grant */
     ngx_msec_t             valid_denied;   /* ms, a denial */

@@ -5,8 +5,7 @@
 #define PERM_HOST_MAX  253   /* bytes, of a name in the DNS */
 
 
-static ngx_uint_t perm_host_known(ngx_str_t host,
-    ngx_http_core_srv_conf_t *cscf, ngx_array_t *hosts);
+static ngx_uint_t perm_host_known(ngx_str_t host, ngx_array_t *hosts);
 static ngx_str_t perm_host_name(ngx_str_t host);
 static ngx_uint_t perm_host_address(ngx_str_t *host);
 static ngx_uint_t perm_host_is(ngx_str_t *host, ngx_str_t *name);
@@ -20,13 +19,9 @@ static ngx_uint_t perm_host_is(ngx_str_t *host, ngx_str_t *name);
 ngx_uint_t
 perm_host_allowed(ngx_http_request_t *r, ngx_array_t *hosts)
 {
-    ngx_http_core_srv_conf_t  *cscf;
-
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-
-    return perm_host_known(r->headers_in.server, cscf, hosts)
+    return perm_host_known(r->headers_in.server, hosts)
            && (r->headers_in.host == NULL
-               || perm_host_known(r->headers_in.host->value, cscf, hosts));
+               || perm_host_known(r->headers_in.host->value, hosts));
 }
 
 
@@ -51,12 +46,10 @@ perm_host_valid(ngx_str_t *name)
 
 
 static ngx_uint_t
-perm_host_known(ngx_str_t host, ngx_http_core_srv_conf_t *cscf,
-    ngx_array_t *hosts)
+perm_host_known(ngx_str_t host, ngx_array_t *hosts)
 {
-    ngx_str_t               *name;
-    ngx_uint_t               i;
-    ngx_http_server_name_t  *names;
+    ngx_str_t   *name;
+    ngx_uint_t   i;
 
     static ngx_str_t  localhost = ngx_string("localhost");
 
@@ -66,26 +59,11 @@ perm_host_known(ngx_str_t host, ngx_http_core_srv_conf_t *cscf,
         return 1;
     }
 
-    names = cscf->server_names.elts;
+    name = hosts->elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
-#if (NGX_PCRE)
-        if (names[i].regex) {
-            continue;
-        }
-#endif
-        if (perm_host_is(&host, &names[i].name)) {
+    for (i = 0; i < hosts->nelts; i++) {
+        if (perm_host_is(&host, &name[i])) {
             return 1;
-        }
-    }
-
-    if (hosts) {
-        name = hosts->elts;
-
-        for (i = 0; i < hosts->nelts; i++) {
-            if (perm_host_is(&host, &name[i])) {
-                return 1;
-            }
         }
     }
 

@@ -16,11 +16,9 @@
 
 
 /*
- * 1: the request names "localhost", an address, a name of its server, or one
- * of "hosts" (ngx_str_t, NULL: none more).  Of the server's names those count
- * that are exact or begin with a wildcard.  A regular expression, or a name
- * that ends with a wildcard, may match a host of a stranger.  A request without
- * a host is of no browser: it needs a server with the name "".
+ * 1: the request names "localhost", an address, or one of "hosts" (ngx_str_t),
+ * which may begin with a wildcard.  A request without a host is of no browser:
+ * it needs the name "", which a server without a name has.
  */
 ngx_uint_t perm_host_allowed(ngx_http_request_t *r, ngx_array_t *hosts);
 
