@@ -111,21 +111,21 @@ subtest 'a link that died while it was idle' => sub {
 
 subtest 'a bounded number of lookups is on its way' => sub {
     $t->config(%nginx, redis => $fake->tcp_url,
-               http => $nginx{http} =~ s/2s/6s/r
+               http => $nginx{http} =~ s/2s/9s/r
                        . 'app_permission_lookup_limit off;');
     my $conf = "$t->{dir}/nginx.conf";
     spew($conf, slurp($conf) =~ s/worker_connections \K\d+/4096/r);
     ok $t->reload, 'no limit';
     $t->settled;
     $fake->forget;
-    $fake->rules({ match => qr/^HMGET .*:many-/, delay => 1.5,
+    $fake->rules({ match => qr/^HMGET .*:many-/, delay => 2.5,
                    times => 1 });
-    my $load = $t->load([map { "many-$_" } 1 .. 1500], pass => 1, rate => 1e9,
-                        connections => 1500);
+    my $load = $t->load([map { "many-$_" } 1 .. 1100], pass => 1, rate => 1e9,
+                        connections => 1100);
     ok wait_for(sub { $fake->commands(qr/^HMGET .*:many-/) >= 1024 }), 'many';
     is scalar($fake->commands(qr/^HMGET .*:many-/)), 1024, 'no more than that';
     my $seen = $load->wait->{outcome};
-    is_deeply $seen, { "$DENY MISS" => 1500 }, 'the rest has its turn'
+    is_deeply $seen, { "$DENY MISS" => 1100 }, 'the rest has its turn'
         or diag explain $seen;
 };
 
