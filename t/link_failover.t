@@ -181,7 +181,7 @@ subtest 'nothing but a replica' => sub {
     $at{3}->allow('app-7');
     promote(2);
     serves(2, time, 'app-8', 2.5);
-    ok !$t->status->{redis}{replica}, 'no alert any more';
+    ok wait_for(sub { !$t->status->{redis}{replica} }, 3), 'no alert any more';
     ok $t->wait_new(qr/\[error\].*127\.0\.0\.2:\d+ is a master/),
         '... and the log says so';
     is outcome('app-7', '/off'), "$ALLOW MISS", 'asked everywhere';

@@ -65,7 +65,7 @@ struct perm_redis_connection_s {
                                                         cancelled ones, too */
     unsigned                           begun:1; /* was ready, ever */
     unsigned                           hung:1;  /* it ends for no answer, and
-                                                   not to the watch alone */
+                                                   not to a beat alone */
     unsigned                           moved:1; /* it ends: the server is no
                                                    master any more, or its name
                                                    leads elsewhere */

@@ -291,7 +291,7 @@ perm_redis_connection_pipeline_expire(perm_redis_connection_t *connection)
     next = command->sent + timeout;
 
     if ((ngx_msec_int_t) (next - now) <= 0) {
-        /* nobody waits for the answer to a beat */
+        /* a beat finds out that an idle link was dropped without a word */
 
         connection->hung = !(connection->probing
                              && connection->outstanding == 1);

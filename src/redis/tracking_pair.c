@@ -39,6 +39,7 @@ static void perm_redis_pair_send(perm_redis_pair_t *pair,
     perm_redis_connection_t *connection, ngx_uint_t argc, ngx_str_t *argv,
     perm_redis_reply_pt handler);
 static void perm_redis_pair_reply(void *data, redisReply *reply);
+static void perm_redis_pair_address(perm_redis_pair_t *pair);
 static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
@@ -209,6 +210,10 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
                   "app_permission: a connection for tracking to Redis %s "
                   "ended: %s", pair->node.label, reason);
 
+    if (connection->moved) {
+        tracking->handlers->moved(tracking->data);
+    }
+
     if (pair->active && connection->hung) {
         tracking->handlers->hung(tracking->data);
     }
@@ -329,6 +334,8 @@ perm_redis_pair_reply(void *data, redisReply *reply)
                        "app_permission: redis %s: tracking begun, client %L",
                        pair->node.label, (int64_t) pair->id);
 
+        perm_redis_pair_address(pair);
+
         pair->active = 1;
         pair->refusals = 0;
         pair->heard = ngx_current_msec;
@@ -338,6 +345,27 @@ perm_redis_pair_reply(void *data, redisReply *reply)
 
         perm_redis_tracking_update(pair->tracking);
     }
+}
+
+
+/* a name may lead to another server than before: other workers may not know */
+
+static void
+perm_redis_pair_address(perm_redis_pair_t *pair)
+{
+    ngx_str_t  *address;
+
+    address = pair->source->peer.name;
+
+    if (pair->address_len
+        && (pair->address_len != address->len
+            || ngx_memcmp(pair->address, address->data, address->len) != 0))
+    {
+        pair->tracking->handlers->moved(pair->tracking->data);
+    }
+
+    pair->address_len = ngx_min(address->len, NGX_SOCKADDR_STRLEN);
+    ngx_memcpy(pair->address, address->data, pair->address_len);
 }
 
 

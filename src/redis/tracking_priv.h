@@ -54,6 +54,11 @@ typedef struct perm_redis_pair_s {
 
     ngx_msec_t                       probed;    /* the source's last PING */
 
+    size_t                           address_len;   /* 0: not known */
+    u_char                           address[NGX_SOCKADDR_STRLEN];
+                                                /* of the server that was
+                                                   tracked last */
+
     unsigned                         active:1;
     unsigned                         probing:1; /* that one is unanswered */
     unsigned                         ping_logged:1;

@@ -57,6 +57,10 @@
 
 #define PERM_TRACKERS_LATE         500  /* ms: "covered" is late from then on */
 
+/* all workers know the new masters that long after a move */
+
+#define PERM_TRACKERS_MOVE         3000 /* ms */
+
 /*
  * While "covered" is late, a lookup counts for a moment: changes of that time
  * may be missed, but not each call shall be a lookup.

@@ -17,9 +17,6 @@
 
 #define PERM_INVALIDATOR_TAKEOVER   1000    /* ms */
 
-/* all workers know the new masters that long after a move */
-
-#define PERM_INVALIDATOR_MOVE       3000    /* ms */
 
 /* a worker that exits waits that long for a new one that tracks */
 
@@ -494,7 +491,7 @@ perm_invalidator_moved(void *data)
     perm_invalidator_t *invalidator = data;
 
     perm_trackers_moved(&invalidator->zone->trackers,
-                        ngx_current_msec + PERM_INVALIDATOR_MOVE,
+                        ngx_current_msec + PERM_TRACKERS_MOVE,
                         ngx_current_msec);
 }
 

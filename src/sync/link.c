@@ -42,8 +42,8 @@ perm_link_up(void *data, const char *address, ngx_uint_t replica)
 
 
 /*
- * Tracking may have moved to the new master before.  What this worker looked
- * up since then is of the former one, and counts as tracked.
+ * A tracker may be at the new master while this worker looked up at the former
+ * one, or the other way round, and other workers still may.
  */
 
 static void
@@ -51,5 +51,6 @@ perm_link_moved(void *data)
 {
     perm_zone_t *zone = data;
 
-    perm_cache_distrust(zone->cache);
+    perm_trackers_moved(&zone->trackers, ngx_current_msec + PERM_TRACKERS_MOVE,
+                        ngx_current_msec);
 }
