@@ -324,7 +324,16 @@ subtest 'no value is written that no gateway would read' => sub {
     like $redis->value('g', 'r', 'a'), qr/^\{"expires":5,/, 'not written';
     is $redis->cmd('DBSIZE'), 4, 'the others are';
 
-    $redis->cmd('DEL', key('grants', 'a', 'g'));
+    my $long = '{"expires":5,"x":"' . 'x' x 70000 . '"}';
+    my @b = qw(--gateway g --resource r --app b);
+    for (['grant', @b], ['revoke', @b], ['import', "$dir/one"]) {
+        $redis->grant('g', 'r', 'b', $long);
+        spew("$dir/one", '{"gateway":"g","resource":"r","app":"b","expires":7}');
+        $t->cli_is(0, "$_->[0] of one that is there", @$_);
+        cmp_ok length($redis->value('g', 'r', 'b') // ''), '<', 100, 'is done';
+    }
+    $redis->cmd('DEL', key('grants', $_, 'g')) for 'a', 'b';
+
     import_is(0, 'the longest', $line->(65536 - length('{"expires":6,"y":""}')));
     is length $redis->value('g', 'r', 'a'), 65536, 'is written';
     ($out, $err) = import_is(1, 'one byte more',

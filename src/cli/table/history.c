@@ -17,8 +17,8 @@
  */
 
 static const char  change_script[] =
-    "if redis.call('HGET',KEYS[1],ARGV[1])~=(ARGV[2]=='1' and ARGV[3]) then "
-    "return 0 end "
+    PERM_TABLE_LUA_READ
+    "if v~=(ARGV[2]=='1' and ARGV[3]) then return 0 end "
     "redis.call('XADD',KEYS[2],'MAXLEN','" PERM_HISTORY_MAX "','*',"
     "unpack(ARGV,6)) "
     "if ARGV[4]=='1' then redis.call('HSET',KEYS[1],ARGV[1],ARGV[5]) "

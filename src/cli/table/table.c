@@ -15,14 +15,10 @@
 #define ID_FIELD      "id"
 
 
-/*
- * KEYS: the hash; ARGV: field, value that was read, new value or none.  A value
- * that is too long was read as perm_reader_long.
- */
+/* KEYS: the hash; ARGV: field, value that was read, new value or none */
 
 static const char  change_script[] =
-    "local v=redis.call('HGET',KEYS[1],ARGV[1]) "
-    "if v and #v>65536 then v='\\0over 64 KiB\\0' end "
+    PERM_TABLE_LUA_READ
     "if v~=ARGV[2] then return 0 end "
     "if ARGV[3] then redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]) "
     "else redis.call('HDEL',KEYS[1],ARGV[1]) end return 1";

@@ -104,6 +104,15 @@ int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 
 
 /*
+ * Lua of every script that changes a grant: v is the value of the field ARGV[1]
+ * of KEYS[1] as it is read here, where one that is too long is perm_reader_long.
+ */
+#define PERM_TABLE_LUA_READ                                                   \
+    "local v=redis.call('HGET',KEYS[1],ARGV[1]) "                             \
+    "if v and #v>65536 then v='\\0over 64 KiB\\0' end "
+
+
+/*
  * Sends the change of one grant from "old" (data NULL: absent) to "value"
  * (data NULL: removed).  Adds 1 to *written unless the grant is another one by
  * now.
