@@ -92,17 +92,18 @@ subtest 'the mail about grants that end' => sub {
     spew("$dir/sendmail", "#!/bin/sh\ncat > $dir/mail\n");
     chmod 0755, "$dir/sendmail";
 
-    local $ENV{MAIL_CONTACTS} = "$dir/contacts";
-    local $ENV{SENDMAIL} = "$dir/sendmail";
+    local %ENV = (%ENV, MAIL_CONTACTS => "$dir/contacts",
+        SENDMAIL => "$dir/sendmail", MAIL_SPOOL => "$dir/spool");
+    my $mailer = "$Perm::Test::ROOT/conf.d/mail/app-permission-mail";
     my ($out, $err) = $t->cli_is(1, 'one of two could not be told', 'expiring',
-        '--days', '2,3', '--notify',
-        "$Perm::Test::ROOT/conf.d/renewal/expiring-mail");
+        '--notify', $mailer);
     like $err, qr/no address for "nobody-knows"/, '... and says why';
+    is system($mailer, 'send'), 0, 'sent';
     my $mail = slurp("$dir/mail");
     like $mail, qr/^To: dev\@example.org$/m, 'to';
-    like $mail, qr/^Subject: .*mail-me loses permissions in [23] days$/m,
+    like $mail, qr/^Subject: .*mail-me: permissions end in [23] days$/m,
         'subject';
-    like $mail, qr{smoke / all resources\n +ends 20\d\d-.*never used},
+    like $mail, qr{smoke / all resources\n +ends in [23] days, at 20\d\d-.*\n +never used},
         'the gateway grant';
     like $mail, qr{fire / put_out\n}, 'the resource grant';
 };
