@@ -209,19 +209,6 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 }
 
 
-/* ms; the clock of another worker may be a little ahead */
-
-static ngx_inline int64_t
-perm_cache_age(int64_t fetched)
-{
-    int64_t  age;
-
-    age = (int64_t) ngx_current_msec - fetched;
-
-    return ngx_max(age, 0);
-}
-
-
 static ngx_inline void
 perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     perm_cache_entry_t *entry)

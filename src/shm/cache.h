@@ -68,6 +68,19 @@ typedef struct {
 } perm_cache_stat_t;
 
 
+/* ms since then; the clock of another worker may be a little ahead */
+
+static ngx_inline int64_t
+perm_cache_age(int64_t fetched)
+{
+    int64_t  age;
+
+    age = (int64_t) ngx_current_msec - fetched;
+
+    return ngx_max(age, 0);
+}
+
+
 /* "seed" of the hashes; NULL when "size" bytes of the slab pool do not fit */
 
 perm_cache_t *perm_cache_create(ngx_slab_pool_t *shpool, size_t size,

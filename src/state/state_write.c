@@ -94,9 +94,7 @@ perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
             return rc;
         }
 
-        age = (int64_t) ngx_current_msec - entry.fetched;
-        age = ngx_max(age, 0);
-
+        age = perm_cache_age(entry.fetched);
         kind = PERM_STATE_GRANT;
 
         if (entry.grants.left != PERM_GRANTS_ENDLESS) {
