@@ -37,7 +37,7 @@ $redis->used('h', 'other', 'b', $now - 100);
 
 sub told {
     my %apps;
-    for my $o (json_lines($t->cli_is(0, 'expiring', 'expiring', @_))) {
+    for my $o (json_lines($t->cli_is(0, 'expiring', '--json', 'expiring', @_))) {
         ok !exists $apps{$o->{app}}, 'one object an app';
         $apps{$o->{app}} = join ' ', map {
             "$_->{gateway}/" . ($_->{resource} // '-') . "=$_->{days_left}"
@@ -82,7 +82,7 @@ subtest 'who is told' => sub {
         'a shorter term saves less';
 
     my ($o) = grep { $_->{app} eq 'a' } json_lines($t->cli_is(0, 'expiring',
-        'expiring', '--days', '7,3,20'));
+        '--json', 'expiring', '--days', '7,3,20'));
     my $at = in_days(2);
     is_deeply [grep { $_->{resource} && $_->{resource} eq 'r2' }
                @{$o->{grants}}], [{ gateway => 'g', resource => 'r2',
@@ -95,6 +95,10 @@ subtest 'who is told' => sub {
     $redis->cmd('DEL', map { "app_permission:grants:{$_:b}" } 'g' .. 'k');
     my ($out) = $t->cli_is(0, 'nothing is due: done', 'expiring', '--days', 0);
     is $out, '', '... and silent';
+
+    ($out) = $t->cli_is(0, 'for people', 'expiring', '--days', '15');
+    like $out, qr/^APP +GATEWAY +RESOURCE +EXPIRES +DAYS +NOTICE +RENEWAL +LAST ACCESS\na +g +r15 +20\d\d-\S+ +15 +15 +\w+ +\S+\na +h +- +/,
+        'a table';
 };
 
 
@@ -106,7 +110,7 @@ subtest 'a grant that ends in this very second has ended' => sub {
         $redis->load->grant('g', 'r', 'now', $at)->grant('g', 'r', 'next',
             $at + 1000);
         wait_until($at);
-        (undef, $out) = $t->cli('expiring', '--days', 0);
+        (undef, $out) = $t->cli('--json', 'expiring', '--days', 0);
         last if $within = int(time) == $at;
     }
     SKIP: {

@@ -138,7 +138,7 @@ subtest 'a new end, a new time' => sub {
     is $kept->(), "$end:3", 'and kept';
     is $told->(), 'none', 'not again';
     $clock->time($START);
-    my (undef, $list) = $t->cli('expiring', { redis => $clock->url });
+    my (undef, $list) = $t->cli('--json', 'expiring', { redis => $clock->url });
     is json($list)->{grants}[0]{notice}, 3, 'without --notify it is listed';
 
     $redis->grant('g', 'r1', 'a', $end - 10);
@@ -192,7 +192,7 @@ subtest 'why it is not renewed' => sub {
     $redis->used('g', 'before', 'a', $now - 10 * $DAY);
     $redis->used('g', 'never', 'a', $now);
     $redis->used('g', 'old', 'a', $in - 180 * $DAY);
-    my ($o) = json_lines($t->cli_is(0, 'expiring', 'expiring'));
+    my ($o) = json_lines($t->cli_is(0, 'expiring', '--json', 'expiring'));
     is_deeply { map { $_->{resource} => "$_->{renewal} "
                       . ($_->{last_access} ? 'used' : 'never') . ' '
                       . ($_->{granted} // '-') } @{$o->{grants}} },
@@ -210,7 +210,7 @@ subtest 'policies' => sub {
     $redis->grant('i', 'health', 'a', $in);
 
     my $told = sub {
-        my ($o) = json_lines($t->cli_is(0, 'expiring', 'expiring', '--policies',
+        my ($o) = json_lines($t->cli_is(0, 'expiring', '--json', 'expiring', '--policies',
                                         "$dir/policies.map"));
         return join ' ', map { "$_->{gateway}/" . ($_->{resource} // '-') }
             @{$o->{grants}};

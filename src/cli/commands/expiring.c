@@ -13,6 +13,7 @@
 #include "cli/table/policies.h"
 #include "cli/table/walk.h"
 #include "cli/util/alloc.h"
+#include "cli/util/columns.h"
 #include "core/grant.h"
 #include "core/notice.h"
 #include "core/renewal.h"
@@ -62,6 +63,8 @@ static int marked(void *data, redisReply *reply);
 static void free_ending(perm_ending_t *ending);
 static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
+static void add_lines(perm_columns_t *columns, const perm_cli_t *cli,
+    const perm_ending_t *list, size_t n);
 static int compare(const void *a, const void *b);
 static int report_app(const perm_cli_t *cli, const perm_ending_t *list,
     size_t n);
@@ -85,9 +88,9 @@ static const perm_option_t  expiring_options[] = {
 const perm_command_t  perm_expiring_command = {
     "expiring", "",
     "grants that end soon, by app, for mails",
-    "Writes a line for each app with grants that \"renew\" will not save\n"
-    "and whose notice is due, the smallest of --days that is at least the\n"
-    "whole days left:\n"
+    "Lists the grants that \"renew\" will not save and whose notice is due,\n"
+    "the smallest of --days that is at least the whole days left. With\n"
+    "--json there is a line for each app:\n"
     "\n"
     "  {\"app\":\"a\",\"grants\":[{\"gateway\":\"g\",\"resource\":null,\n"
     "   \"expires\":1800000000,\"expires_at\":\"2027-01-15T08:00:00Z\",\n"
@@ -400,10 +403,18 @@ copy(perm_str_t *name)
 static perm_exit_t
 report(perm_expiring_t *expiring)
 {
-    size_t          i, first;
-    perm_count_t    apps, failed;
-    perm_ending_t  *list;
+    size_t           i, first;
+    perm_count_t     apps, failed;
+    perm_ending_t   *list;
+    perm_columns_t   columns;
 
+    static const char *const  titles[] = {
+        "APP", "GATEWAY", "RESOURCE", "EXPIRES", "DAYS", "NOTICE", "RENEWAL",
+        "LAST ACCESS", NULL
+    };
+
+    memset(&columns, 0, sizeof(perm_columns_t));
+    columns.titles = titles;
     list = expiring->list;
     apps = 0;
     failed = 0;
@@ -417,13 +428,20 @@ report(perm_expiring_t *expiring)
 
         apps++;
 
-        if (report_app(expiring->cli, &list[first], i - first) != 0) {
+        if (expiring->cli->args.notify == NULL
+            && !expiring->cli->args.json)
+        {
+            add_lines(&columns, expiring->cli, &list[first], i - first);
+
+        } else if (report_app(expiring->cli, &list[first], i - first) != 0) {
             failed++;
 
         } else if (expiring->cli->args.notify != NULL) {
             mark_told(expiring, &list[first], i - first);
         }
     }
+
+    perm_columns_print(&columns, 0);
 
     perm_output_warn("%s of %s: notices are due; %s could not be told",
                      perm_output_count(expiring->n, "grant"),
@@ -436,6 +454,36 @@ report(perm_expiring_t *expiring)
 
     return failed ? PERM_EXIT_NO
                   : perm_table_found(&expiring->cli->table, expiring->seen);
+}
+
+
+/* a line for people for each grant of an app */
+
+static void
+add_lines(perm_columns_t *columns, const perm_cli_t *cli,
+    const perm_ending_t *list, size_t n)
+{
+    char         days[24], notice[24];
+    size_t       i;
+    const char  *cells[PERM_COLUMNS_MAX];
+
+    for (i = 0; i < n; i++) {
+        snprintf(days, sizeof(days), "%lld", (long long)
+                 ((list[i].grant.expires - cli->table.now) / DAY));
+        snprintf(notice, sizeof(notice), "%lld", (long long) list[i].notice);
+
+        cells[0] = list[i].tuple.app.data;
+        cells[1] = list[i].tuple.gateway.data;
+        cells[2] = list[i].tuple.resource.len ? list[i].tuple.resource.data
+                                              : PERM_GATEWAY_FIELD;
+        cells[3] = perm_output_time(list[i].grant.expires);
+        cells[4] = days;
+        cells[5] = notice;
+        cells[6] = list[i].renewal;
+        cells[7] = perm_output_time(list[i].last);
+
+        perm_columns_add(columns, cells);
+    }
 }
 
 

@@ -4,38 +4,27 @@
  */
 
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
-#include "cli/util/alloc.h"
+#include "cli/util/columns.h"
 #include "core/grant.h"
 
 
-#define COLUMNS  6
-#define SORTED   3      /* of them, from the left */
+#define NAMES  3      /* columns of names, from the left: sorted by these */
 
 
 typedef struct {
     const perm_cli_t  *cli;
     perm_count_t       listed;
-
-    /* for people: lines of cells, each with a NUL, and the widest of each */
-
-    char             **lines;
-    size_t             nlines;
-    size_t             room;
-    int                widths[COLUMNS];
+    perm_columns_t     columns;   /* for people */
 } perm_list_t;
 
 
 static perm_exit_t run_list(perm_cli_t *cli);
 static void list_rows(void *data, perm_row_t *rows, size_t n);
 static void list_grant(perm_list_t *list, const perm_row_t *row);
-static void add_line(perm_list_t *list, const char *const cells[COLUMNS]);
-static void print_lines(perm_list_t *list);
-static int compare(const void *a, const void *b);
 static perm_exit_t run_access(perm_cli_t *cli);
 static void access_rows(void *data, perm_row_t *rows, size_t n);
 
@@ -89,10 +78,15 @@ run_list(perm_cli_t *cli)
 {
     perm_list_t  list;
 
+    static const char *const  titles[] = {
+        "GATEWAY", "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE", NULL
+    };
+
     perm_table_warn_unloaded(&cli->table);
 
     memset(&list, 0, sizeof(perm_list_t));
     list.cli = cli;
+    list.columns.titles = titles;
 
     (void) perm_walk(&cli->table, PERM_WALK_LAST, &cli->args.tuple, list_rows,
                      &list);
@@ -102,7 +96,7 @@ run_list(perm_cli_t *cli)
         return PERM_EXIT_NO;
     }
 
-    print_lines(&list);
+    perm_columns_print(&list.columns, NAMES);
 
     return PERM_EXIT_DONE;
 }
@@ -139,8 +133,8 @@ list_rows(void *data, perm_row_t *rows, size_t n)
 static void
 list_grant(perm_list_t *list, const perm_row_t *row)
 {
-    char                  names[SORTED][PERM_RESOURCE_MAX + 1];
-    const char           *cells[COLUMNS];
+    char                  names[NAMES][PERM_RESOURCE_MAX + 1];
+    const char           *cells[6];
     perm_grant_details_t  details;
 
     perm_grant_details(row->value, &details);
@@ -165,103 +159,7 @@ list_grant(perm_list_t *list, const perm_row_t *row)
     cells[4] = perm_output_time(row->last);
     cells[5] = perm_output_safe_text(details.type);
 
-    add_line(list, cells);
-}
-
-
-static void
-add_line(perm_list_t *list, const char *const cells[COLUMNS])
-{
-    char    *line;
-    size_t   i, len;
-
-    for (len = 0, i = 0; i < COLUMNS; i++) {
-        len += strlen(cells[i]) + 1;
-    }
-
-    list->lines = perm_alloc_room(list->lines, &list->room, list->nlines + 1,
-                                  sizeof(char *));
-    line = perm_alloc(len);
-    list->lines[list->nlines++] = line;
-
-    for (i = 0; i < COLUMNS; i++) {
-        len = strlen(cells[i]);
-        memcpy(line, cells[i], len + 1);
-        line += len + 1;
-
-        if ((int) len > list->widths[i]) {
-            list->widths[i] = (int) len;
-        }
-    }
-}
-
-
-static void
-print_lines(perm_list_t *list)
-{
-    size_t       i, j, titled;
-    const char  *cell;
-
-    static const char *const  titles[COLUMNS] = {
-        "GATEWAY", "RESOURCE", "APP", "EXPIRES", "LAST ACCESS", "TYPE"
-    };
-
-    if (list->nlines == 0) {
-        return;
-    }
-
-    qsort(list->lines, list->nlines, sizeof(char *), compare);
-
-    add_line(list, titles);
-    titled = list->nlines - 1;
-
-    for (i = 0; i < list->nlines; i++) {
-
-        /* the titles have come last, and stand first */
-
-        cell = list->lines[i ? i - 1 : titled];
-
-        for (j = 0; j < COLUMNS; j++) {
-            printf("%-*s%s", j + 1 < COLUMNS ? list->widths[j] : 0, cell,
-                   j + 1 < COLUMNS ? "  " : "\n");
-            cell += strlen(cell) + 1;
-        }
-
-        if (i % 1000 == 0) {
-            perm_output_check();
-        }
-    }
-
-    for (i = 0; i < list->nlines; i++) {
-        free(list->lines[i]);
-    }
-
-    free(list->lines);
-}
-
-
-static int
-compare(const void *a, const void *b)
-{
-    int          order;
-    size_t       i;
-    const char  *one, *two;
-
-    one = *(const char *const *) a;
-    two = *(const char *const *) b;
-
-    for (i = 0; i < SORTED; i++) {
-        order = strcmp(one, two);
-
-        if (order) {
-            return order;
-        }
-
-        one += strlen(one) + 1;
-        two += strlen(two) + 1;
-    }
-
-    return 0;
+    perm_columns_add(&list->columns, cells);
 }
 
 

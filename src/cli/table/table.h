@@ -105,7 +105,7 @@ int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
 
 /*
  * Lua of each script that changes a grant: v is the value of the field ARGV[1]
- * of KEYS[1] as it is read here, where one that is too long is perm_reader_long.
+ * of KEYS[1] as it is read here: one that is too long is perm_reader_long.
  */
 #define PERM_TABLE_LUA_READ                                                   \
     "local v=redis.call('HGET',KEYS[1],ARGV[1]) "                             \
