@@ -368,8 +368,8 @@ perm_status_write(ngx_http_request_t *r, perm_writer_t *w,
     perm_snapshot_t   *s;
     perm_main_conf_t  *pmcf;
 
-    static ngx_str_t  file =
-                       ngx_string("attachment; filename=\"app-permission.csv\"");
+    static ngx_str_t  file = ngx_string("attachment; "
+                                        "filename=\"app-permission.csv\"");
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_app_permission_module);
 
