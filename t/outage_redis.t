@@ -193,7 +193,7 @@ subtest 'hangs, and one has found out' => sub {
     ok $t->settled, 'pushed';
     my %worker = $t->worker_connections(2);
     $redis->pause;
-    ok wait_for(sub { !$t->status->{invalidation}{active} }, 10), 'found out';
+    ok wait_for(sub { !$t->status->{redis}{up} }, 10), 'found out';
 
     for (1 .. 3) {
         my $begun = time;

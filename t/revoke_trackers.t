@@ -197,6 +197,26 @@ subtest 'the only one waits for its log' => sub {
 };
 
 
+# what workers of two configurations hear is not of the same grants then
+
+subtest 'a reload to another database' => sub {
+    start(2);
+    my $url = $redis->tcp_url . '/5';
+    $redis->cmd('COPY', 'app_permission:meta', 'app_permission:meta', 'DB', 5);
+    ok $t->config(workers => 2, redis => $url, server => <<'EOT')->reload, $url;
+        %%DECISION%%
+        app_permission required;
+        location = /a    { empty_gif; }
+EOT
+    $t->within($known[0], '403', 0.6, 'no grant there');
+    ok $t->up, 'tracked';
+    my $app = $known[1];
+    becomes($app, "$DENY HIT", 'known');
+    $redis->cmd('COPY', key('grants', $app), key('grants', $app), 'DB', 5);
+    $t->within($app, $ALLOW, 0.6, 'pushed');
+};
+
+
 # A worker that is killed leaves connections that Redis closes late, and the
 # new one tracks before.
 

@@ -154,7 +154,7 @@ perm_init_module(ngx_cycle_t *cycle)
     }
 
     sync = &pmcf->sync;
-    sync->generation = perm_trackers_configured(&sync->zone.zone->trackers);
+    perm_sync_configured(sync);
     former = perm_zone_former(pmcf->shm_zone);
 
     if (former) {

@@ -584,13 +584,6 @@ perm_cache_distrust(perm_cache_t *cache)
 }
 
 
-uint32_t
-perm_cache_epoch(perm_cache_t *cache)
-{
-    return __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
-}
-
-
 ngx_uint_t
 perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
 {

@@ -133,10 +133,6 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 
 void perm_cache_distrust(perm_cache_t *cache);
 
-/* it moves each time */
-
-uint32_t perm_cache_epoch(perm_cache_t *cache);
-
 
 /*
  * perm_cache_mark() notes the counters of changes.  After that

@@ -34,8 +34,12 @@ perm_trackers_init(perm_trackers_t *trackers, perm_cache_t *cache)
 
 
 ngx_uint_t
-perm_trackers_configured(perm_trackers_t *trackers)
+perm_trackers_configured(perm_trackers_t *trackers, uint32_t source,
+    ngx_uint_t *same)
 {
+    *same = (trackers->generation == 0 || trackers->source == source);
+    trackers->source = source;
+
     return ngx_atomic_fetch_add(&trackers->generation, 1) + 1;
 }
 
@@ -44,7 +48,14 @@ ngx_uint_t
 perm_trackers_hold(perm_tracker_t *tracker, ngx_msec_t now)
 {
     ngx_uint_t             i;
+    perm_trackers_t       *trackers;
     perm_trackers_slot_t  *slots;
+
+    trackers = tracker->trackers;
+
+    if (now - perm_trackers_load(&trackers->event) >= PERM_TRACKERS_QUIET) {
+        tracker->events = perm_trackers_load(&trackers->events);
+    }
 
     if (tracker->slot) {
 
@@ -56,8 +67,7 @@ perm_trackers_hold(perm_tracker_t *tracker, ngx_msec_t now)
         return 0;
     }
 
-    slots = tracker->trackers->slots[tracker->generation
-                                     % PERM_TRACKERS_GENERATIONS];
+    slots = trackers->slots[tracker->generation % PERM_TRACKERS_GENERATIONS];
 
     for (i = 0; i < PERM_TRACKERS_EACH; i++) {
 
@@ -76,6 +86,7 @@ ngx_uint_t
 perm_trackers_begin(perm_tracker_t *tracker, ngx_msec_t now)
 {
     tracker->since = now;
+    tracker->events = perm_trackers_load(&tracker->trackers->events);
     perm_trackers_store(&tracker->trackers->refused, PERM_TRACKERS_ACCEPTED);
 
     return perm_trackers_heard(tracker, now, now);
@@ -130,6 +141,47 @@ perm_trackers_heard(perm_tracker_t *tracker, ngx_msec_t heard, ngx_msec_t now)
     } while (!perm_trackers_swap(&trackers->covered, &covered, heard));
 
     return distrusted;
+}
+
+
+ngx_uint_t
+perm_trackers_first(perm_tracker_t *tracker, ngx_msec_t now)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  events;
+    perm_trackers_t   *trackers;
+
+    trackers = tracker->trackers;
+    tracker->events++;
+
+    perm_trackers_store(&trackers->event, now);
+    events = perm_trackers_load(&trackers->events);
+
+    if (perm_trackers_after(tracker->events, events)
+        && perm_trackers_swap(&trackers->events, &events, tracker->events))
+    {
+        return 1;
+    }
+
+    for (i = 0; i < PERM_TRACKERS_ACT; i++) {
+
+        if (!perm_trackers_after(tracker->events,
+                                 perm_trackers_load(&trackers->acted)))
+        {
+            break;
+        }
+
+        ngx_msleep(1);
+    }
+
+    return 0;
+}
+
+
+void
+perm_trackers_acted(perm_tracker_t *tracker)
+{
+    perm_trackers_store(&tracker->trackers->acted, tracker->events);
 }
 
 

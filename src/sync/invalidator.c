@@ -61,6 +61,7 @@ static void perm_invalidator_distrusted(perm_invalidator_t *invalidator);
 static void perm_invalidator_changed(void *data, ngx_str_t *key);
 static void perm_invalidator_table(perm_invalidator_t *invalidator,
     perm_table_event_t event);
+static void perm_invalidator_ask(perm_invalidator_t *invalidator);
 static void perm_invalidator_active(void *data, ngx_uint_t active);
 static void perm_invalidator_heard(void *data, ngx_msec_t sent);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
@@ -325,7 +326,8 @@ perm_invalidator_look(perm_invalidator_t *invalidator)
     perm_zone_t  *zone;
 
     zone = invalidator->zone;
-    epoch = perm_cache_epoch(zone->cache);
+    epoch = perm_cache_generation(zone->cache, invalidator->prefix,
+                                  invalidator->prefix).epoch;
     before = invalidator->gap;
 
     gap = (perm_trackers_valid(&zone->trackers, ngx_current_msec)
@@ -363,7 +365,9 @@ perm_invalidator_distrusted(perm_invalidator_t *invalidator)
 {
     perm_table_state_event(&invalidator->zone->table, PERM_TABLE_GAP,
                            invalidator->log);
-    perm_invalidator_table(invalidator, PERM_TABLE_META);
+    perm_table_state_event(&invalidator->zone->table, PERM_TABLE_META,
+                           invalidator->log);
+    perm_invalidator_ask(invalidator);
 }
 
 
@@ -407,13 +411,33 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
 }
 
 
-/* the table may have been emptied, or loaded */
+/*
+ * The table may have been emptied, or loaded.  The first worker that hears of
+ * it says so.  A second mark would come after what the first one heard of the
+ * load, which then counted as changes of known grants.  All distrust the cache
+ * and ask for the table, since the first one may have heard of an event before.
+ */
 
 static void
 perm_invalidator_table(perm_invalidator_t *invalidator,
     perm_table_event_t event)
 {
-    perm_table_state_event(&invalidator->zone->table, event, invalidator->log);
+    if (perm_trackers_first(&invalidator->tracker, ngx_current_msec)) {
+        perm_table_state_event(&invalidator->zone->table, event,
+                               invalidator->log);
+        perm_trackers_acted(&invalidator->tracker);
+
+    } else {
+        perm_cache_distrust(invalidator->zone->cache);
+    }
+
+    perm_invalidator_ask(invalidator);
+}
+
+
+static void
+perm_invalidator_ask(perm_invalidator_t *invalidator)
+{
     perm_fetch_table(invalidator->fetch);
     perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
 }

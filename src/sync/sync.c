@@ -5,6 +5,67 @@
 #include "sync/invalidator.h"
 
 
+/* workers of the former configuration may look up elsewhere for that long */
+
+#define PERM_SYNC_MOVE  3000    /* ms */
+
+
+static uint32_t perm_sync_source(perm_sync_conf_t *conf);
+
+
+void
+perm_sync_configured(perm_sync_conf_t *conf)
+{
+    ngx_uint_t        same;
+    perm_trackers_t  *trackers;
+
+    trackers = &conf->zone.zone->trackers;
+
+    conf->generation = perm_trackers_configured(trackers,
+                                                perm_sync_source(conf), &same);
+
+    if (!same) {
+        ngx_time_update();
+        perm_trackers_moved(trackers, ngx_current_msec + PERM_SYNC_MOVE,
+                            ngx_current_msec);
+    }
+}
+
+
+/* a hash of the servers, the database and the prefix */
+
+static uint32_t
+perm_sync_source(perm_sync_conf_t *conf)
+{
+    uint32_t           hash;
+    ngx_uint_t         i;
+    perm_redis_url_t  *url;
+
+    url = conf->redis.url;
+
+    ngx_crc32_init(hash);
+
+    if (url) {
+        ngx_crc32_update(&hash, conf->redis.prefix.data,
+                         conf->redis.prefix.len);
+        ngx_crc32_update(&hash, (u_char *) &url->db, sizeof(url->db));
+        ngx_crc32_update(&hash, (u_char *) url->path.data, url->path.len);
+        ngx_crc32_update(&hash, (u_char *) url->master.data, url->master.len);
+
+        for (i = 0; i < url->nhosts; i++) {
+            ngx_crc32_update(&hash, (u_char *) url->hosts[i].name.data,
+                             url->hosts[i].name.len);
+            ngx_crc32_update(&hash, (u_char *) &url->hosts[i].port,
+                             sizeof(url->hosts[i].port));
+        }
+    }
+
+    ngx_crc32_final(hash);
+
+    return hash;
+}
+
+
 perm_sync_t *
 perm_sync_start(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 {

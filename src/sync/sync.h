@@ -23,6 +23,9 @@ typedef struct {
 } perm_sync_t;
 
 
+/* for init_module, before the workers of this configuration start */
+void perm_sync_configured(perm_sync_conf_t *conf);
+
 /*
  * For init_process of a worker where a Redis is configured.  Returns NULL
  * when memory is out.

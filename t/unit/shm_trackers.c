@@ -111,7 +111,7 @@ epoch(void)
 static void
 begin(ngx_uint_t generation)
 {
-    ngx_uint_t  i;
+    ngx_uint_t  i, same;
 
     ngx_current_msec = T;
     ngx_memzero(&trackers, sizeof(perm_trackers_t));
@@ -120,7 +120,9 @@ begin(ngx_uint_t generation)
     ngx_memzero(dead, sizeof(dead));
     ngx_memzero(workers, sizeof(workers));
 
-    while (perm_trackers_configured(&trackers) < generation) { /* void */ }
+    do {
+        i = perm_trackers_configured(&trackers, 7, &same);
+    } while (i < generation);
 
     for (i = 0; i < 10; i++) {
         workers[i].trackers = &trackers;
@@ -251,6 +253,7 @@ static void
 test_configurations(void)
 {
     uint32_t         before;
+    ngx_uint_t       same;
     perm_tracker_t  *old, *new;
 
     tracking(1, 1);
@@ -261,7 +264,8 @@ test_configurations(void)
     ok(!perm_trackers_former(old) && !perm_trackers_relieved(old, T + 100),
        "the newest configuration");
 
-    new->generation = perm_trackers_configured(&trackers);
+    new->generation = perm_trackers_configured(&trackers, 7, &same);
+    ok(same, "of the same servers");
 
     ok(perm_trackers_former(old) && perm_trackers_hold(as(2), T + 100)
        && !perm_trackers_relieved(as(1), T + 100), "a newer one");
@@ -277,6 +281,9 @@ test_configurations(void)
        && covered(T + 799), "... nor later");
     ok(perm_trackers_hold(as(1), T + 400) && workers[1].slot
        && workers[1].slot != new->slot, "slots of its own");
+
+    (void) perm_trackers_configured(&trackers, 8, &same);
+    ok(!same, "other servers");
 }
 
 
@@ -302,6 +309,25 @@ test_refused(void)
     ok(perm_trackers_valid(&trackers, T + 10) == PERM_TRACKERS_GAP
        && perm_trackers_refuse(&trackers, PERM_TRACKERS_FAILING),
        "not any more");
+}
+
+
+static void
+test_first(void)
+{
+    tracking(2, 2);
+
+    ok(perm_trackers_first(as(1), T + 200), "the first one acts");
+    perm_trackers_acted(as(1));
+    ok(!perm_trackers_first(as(2), T + 210), "the second one does not");
+    ok(perm_trackers_first(as(2), T + 220), "it is first now");
+    perm_trackers_acted(as(2));
+    ok(!perm_trackers_first(as(1), T + 230), "... and only it");
+
+    ok(perm_trackers_first(as(1), T + 300), "one that the other one missed");
+    perm_trackers_acted(as(1));
+    (void) perm_trackers_hold(as(2), T + 300 + PERM_TRACKERS_QUIET);
+    ok(perm_trackers_first(as(2), T + 3000), "... counts for both, later");
 }
 
 
@@ -515,6 +541,7 @@ main(void)
     test_two();
     test_configurations();
     test_refused();
+    test_first();
     test_interleaved();
 
     interleaved("a reader while one begins", dead_first, begin_late, look,
