@@ -469,6 +469,7 @@ perm_invalidator_active(void *data, ngx_uint_t active)
         gap = perm_trackers_lost(tracker, ngx_current_msec);
     }
 
+    perm_invalidator_lead(invalidator);
     perm_invalidator_look(invalidator);
 
     if (gap && active) {
