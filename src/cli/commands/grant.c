@@ -423,16 +423,19 @@ static char *
 new_value(const perm_grant_run_t *run, perm_str_t old,
     const perm_grant_change_t *change)
 {
-    char        *value;
-    perm_str_t   field;
+    char                *value, key[PERM_KEY_MAX];
+    const perm_tuple_t  *tuple;
 
     value = perm_alloc_check(perm_grant_rewrite(old, change));
 
     if (strlen(value) > PERM_GRANT_VALUE_MAX) {
-        field = perm_table_field(&run->cli->args.tuple);
-        perm_output_fatal(PERM_EXIT_NO, "nothing was written: the value of "
-                          "\"%s\" would have %zu bytes, of which a gateway "
-                          "reads %d at most", perm_output_safe(field),
+        tuple = &run->cli->args.tuple;
+        perm_output_fatal(PERM_EXIT_NO, "\"%s\", field \"%s\": not written: "
+                          "the value would have %zu bytes, of which a gateway "
+                          "reads %d at most",
+                          perm_table_key(&run->cli->table, key,
+                                         PERM_KEY_GRANTS, tuple).data,
+                          perm_output_safe(perm_table_field(tuple)),
                           strlen(value), PERM_GRANT_VALUE_MAX);
     }
 
