@@ -182,6 +182,8 @@ perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
 
     if (clcf->noname) {
         conf->decide = prev->decide;
+        conf->self = prev->self;
+        conf->self_apply = prev->self_apply;
         conf->status = prev->status;
         conf->any_host = prev->any_host;
         conf->hosts = prev->hosts;
@@ -192,6 +194,7 @@ perm_conf_content(ngx_conf_t *cf, perm_loc_conf_t *prev, perm_loc_conf_t *conf)
         char                  *directive;
     } ours[] = {
         { conf->decide, "app_permission_decide" },
+        { conf->self, "app_permission_self" },
         { conf->status, "app_permission_status" }
     };
 
@@ -263,6 +266,17 @@ perm_conf_decide(ngx_conf_t *cf, perm_loc_conf_t *conf)
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->self
+        && (conf->app.complex == NULL || conf->gateway.complex == NULL))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"app_permission_self\" in location \"%V\" needs "
+                      "\"%s\"", &clcf->name,
+                      conf->app.complex ? "app_permission_gateway"
+                                        : "app_permission_app");
+        return NGX_CONF_ERROR;
+    }
 
     if (conf->decide == NULL) {
         return NGX_CONF_OK;
@@ -368,6 +382,10 @@ perm_conf_policy(perm_loc_conf_t *conf, ngx_uint_t own)
     perm_complex_value_t  *value;
 
     value = &conf->policy_value;
+
+    if (conf->self) {
+        return PERM_POLICY_OPEN;
+    }
 
     if (value->complex == NULL || (conf->status && !own)) {
         return PERM_POLICY_OFF;

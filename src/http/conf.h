@@ -56,6 +56,8 @@ typedef struct {
     ngx_uint_t             log_level;
     ngx_http_handler_pt    status;         /* of app_permission_status */
     ngx_http_handler_pt    decide;         /* of app_permission_decide */
+    ngx_http_handler_pt    self;           /* of app_permission_self */
+    ngx_uint_t             self_apply;     /* it takes POST */
     ngx_array_t           *app_headers;    /* ngx_str_t; of a "decide" location:
                                               lower case names of the headers
                                               that the app comes from */

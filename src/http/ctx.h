@@ -25,6 +25,7 @@ typedef struct {
     uint64_t               started;    /* usec, 0: not timed */
 
     perm_suspend_t        *suspend;    /* NULL: it never waited */
+    void                  *self;       /* of http/self.c */
     unsigned               decided:1;
     unsigned               content:1;  /* of a content handler, not of the
                                           PRECONTENT phase */

@@ -45,7 +45,10 @@ perm_handler(ngx_http_request_t *r)
 
     if (ctx == NULL) {
 
-        if (plcf->decide && plcf->decide == r->content_handler) {
+        if (r->content_handler
+            && (r->content_handler == plcf->decide
+                || r->content_handler == plcf->self))
+        {
             /* the decision is the content, not what the content waits for */
             return NGX_DECLINED;
         }

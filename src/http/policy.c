@@ -56,7 +56,7 @@ perm_policy_read(perm_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ctx->policy == PERM_POLICY_OPEN) {
+    if (ctx->policy == PERM_POLICY_OPEN && plcf->self == NULL) {
         /* nobody needs the app, and some variables are dear */
         tuple->app.len = 0;
         tuple->app.data = NULL;

@@ -15,13 +15,19 @@ typedef struct {
 } perm_response_kind_t;
 
 
+static ngx_int_t perm_response_write(perm_ctx_t *ctx,
+    perm_response_kind_t *kind, const char *name, const char *reason,
+    perm_str_t app);
 static ngx_int_t perm_response_bkapi(perm_ctx_t *ctx,
-    perm_response_kind_t *kind, perm_writer_t *w);
-static void perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
-    perm_str_t help, perm_writer_t *w);
+    perm_response_kind_t *kind, const char *reason, perm_str_t app,
+    perm_writer_t *w);
+static ngx_int_t perm_response_problem(perm_ctx_t *ctx,
+    perm_response_kind_t *kind, const char *name, const char *reason,
+    perm_str_t app, perm_str_t help, perm_writer_t *w);
+static perm_str_t perm_response_text(perm_ctx_t *ctx, const char *format,
+    perm_response_kind_t *kind, const char *reason, perm_str_t app);
 static ngx_int_t perm_response_help(perm_ctx_t *ctx, perm_str_t *help);
 static void perm_response_help_invalid(perm_ctx_t *ctx, perm_str_t help);
-static char *perm_response_reason(perm_ctx_t *ctx, perm_str_t *app);
 
 
 static perm_response_kind_t  perm_response_deny = {
@@ -38,6 +44,16 @@ static perm_response_kind_t  perm_response_bad_config = {
     NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_string("1650002"),
     "INVALID_RESOURCE_CONFIG", "Resource configuration error",
     "Internal Server Error"
+};
+
+
+static perm_response_kind_t  perm_response_errors[] = {
+    { NGX_HTTP_BAD_REQUEST, ngx_string("1640001"), "INVALID_ARGS",
+      "Parameters error", "Bad Request" },
+    { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_string("1640001"), "INVALID_ARGS",
+      "Parameters error", "Content Too Large" },
+    { NGX_HTTP_CONFLICT, ngx_string("1640901"), "CONFLICT",
+      "Conflict", "Conflict" }
 };
 
 
@@ -67,17 +83,49 @@ static char  perm_response_link_name[] = "Link";
 ngx_int_t
 perm_response_send(perm_ctx_t *ctx)
 {
-    ngx_int_t              rc;
-    ngx_str_t             *type;
-    perm_str_t             help;
-    perm_writer_t          w;
-    ngx_http_request_t    *r;
+    char                  *reason;
+    size_t                 len;
+    perm_str_t             app;
     perm_response_kind_t  *kind;
 
-    r = ctx->request;
     kind = (ctx->decision.outcome == PERM_DENY) ? &perm_response_deny
            : (ctx->decision.reason == PERM_UNAVAILABLE)
              ? &perm_response_unavailable : &perm_response_bad_config;
+
+    /* a reason that ends with "=" is one of a valid app, which comes after */
+
+    reason = perm_response_reasons[ctx->decision.reason];
+    len = ngx_strlen(reason);
+    app = (len && reason[len - 1] == '=') ? ctx->tuple.app : perm_str("");
+
+    return perm_response_write(ctx, kind,
+                               perm_decision_reason_name(ctx->decision.reason),
+                               reason, app);
+}
+
+
+ngx_int_t
+perm_response_error(perm_ctx_t *ctx, perm_response_error_t error,
+    const char *reason)
+{
+    static const char  *names[] = { "invalid_args", "too_large", "conflict" };
+
+    return perm_response_write(ctx, &perm_response_errors[error], names[error],
+                               reason, perm_str(""));
+}
+
+
+static ngx_int_t
+perm_response_write(perm_ctx_t *ctx, perm_response_kind_t *kind,
+    const char *name, const char *reason, perm_str_t app)
+{
+    ngx_int_t            rc;
+    ngx_str_t           *type;
+    perm_str_t           help;
+    perm_writer_t        w;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     if (ctx->plcf->error_format == PERM_ERROR_OFF) {
 
@@ -105,14 +153,15 @@ perm_response_send(perm_ctx_t *ctx)
 
     if (ctx->plcf->error_format == PERM_ERROR_PROBLEM) {
         type = &perm_response_problem_json;
-        perm_response_problem(ctx, kind, help, &w);
+        rc = perm_response_problem(ctx, kind, name, reason, app, help, &w);
 
     } else {
         type = &perm_response_json;
+        rc = perm_response_bkapi(ctx, kind, reason, app, &w);
+    }
 
-        if (perm_response_bkapi(ctx, kind, &w) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     /* also where "error_page" led the request here with another status */
@@ -133,31 +182,20 @@ perm_response_send(perm_ctx_t *ctx)
 
 static ngx_int_t
 perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
-    perm_writer_t *w)
+    const char *reason, perm_str_t app, perm_writer_t *w)
 {
-    char        *reason;
-    ngx_str_t    message;
-    perm_str_t   app, text;
+    ngx_str_t   value;
+    perm_str_t  message;
 
-    reason = perm_response_reason(ctx, &app);
-
-    message.data = ngx_pnalloc(ctx->request->pool,
-                               ngx_strlen(kind->message) + ngx_strlen(reason)
-                               + app.len + sizeof(" [reason=\"\"]"));
+    message = perm_response_text(ctx, "%s [reason=\"%s%*s\"]", kind, reason,
+                                 app);
     if (message.data == NULL) {
         return NGX_ERROR;
     }
 
-    message.len = ngx_sprintf(message.data, "%s [reason=\"%s%*s\"]",
-                              kind->message, reason, app.len, app.data)
-                  - message.data;
-
-    text.data = (char *) message.data;
-    text.len = message.len;
-
     perm_writer_put(w, "{\"code\":%V,\"code_name\":\"%s\",\"message\":",
                     &kind->code, kind->code_name);
-    perm_writer_json(w, text);
+    perm_writer_json(w, message);
     perm_writer_put(w, ",\"result\":false,\"data\":null}");
 
     if (perm_send_header(ctx->request, "X-Bkapi-Error-Code", &kind->code)
@@ -166,29 +204,34 @@ perm_response_bkapi(perm_ctx_t *ctx, perm_response_kind_t *kind,
         return NGX_ERROR;
     }
 
-    return perm_send_header(ctx->request, "X-Bkapi-Error-Message", &message);
+    value.data = (u_char *) message.data;
+    value.len = message.len;
+
+    return perm_send_header(ctx->request, "X-Bkapi-Error-Message", &value);
 }
 
 
-/* https://www.rfc-editor.org/rfc/rfc9457; none of its texts needs an escape */
+/* https://www.rfc-editor.org/rfc/rfc9457 */
 
-static void
+static ngx_int_t
 perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
-    perm_str_t help, perm_writer_t *w)
+    const char *name, const char *reason, perm_str_t app, perm_str_t help,
+    perm_writer_t *w)
 {
-    char          *reason;
-    perm_str_t     app;
+    perm_str_t     detail;
     perm_tuple_t  *tuple;
 
     tuple = &ctx->tuple;
-    reason = perm_response_reason(ctx, &app);
+
+    detail = perm_response_text(ctx, "%s: %s%*s", kind, reason, app);
+    if (detail.data == NULL) {
+        return NGX_ERROR;
+    }
 
     perm_writer_put(w, "{\"type\":\"urn:app-permission:%s\","
-                    "\"title\":\"%s\",\"status\":%ui,"
-                    "\"detail\":\"%s: %s%*s\"",
-                    perm_decision_reason_name(ctx->decision.reason),
-                    kind->title, kind->status,
-                    kind->message, reason, app.len, app.data);
+                    "\"title\":\"%s\",\"status\":%ui,\"detail\":",
+                    name, kind->title, kind->status);
+    perm_writer_json(w, detail);
 
     if (perm_name_gateway_valid(tuple->gateway)) {
         perm_writer_put(w, ",\"gateway\":\"%*s\"", tuple->gateway.len,
@@ -211,6 +254,32 @@ perm_response_problem(perm_ctx_t *ctx, perm_response_kind_t *kind,
     }
 
     perm_writer_put(w, "}");
+
+    return NGX_OK;
+}
+
+
+/* the message, the reason and the app, as "format" has them; data NULL: memory
+   is out */
+
+static perm_str_t
+perm_response_text(perm_ctx_t *ctx, const char *format,
+    perm_response_kind_t *kind, const char *reason, perm_str_t app)
+{
+    u_char      *p;
+    perm_str_t   text;
+
+    p = ngx_pnalloc(ctx->request->pool,
+                    ngx_strlen(kind->message) + ngx_strlen(reason) + app.len
+                    + ngx_strlen(format));
+
+    text.data = (char *) p;
+    text.len = p ? (size_t) (ngx_sprintf(p, format, kind->message, reason,
+                                         app.len, app.data)
+                             - p)
+                 : 0;
+
+    return text;
 }
 
 
@@ -298,23 +367,6 @@ perm_response_help_invalid(perm_ctx_t *ctx, perm_str_t help)
                   "app_permission: \"app_permission_help %V\" gave \"%s\", "
                   "which is no URI reference: the denial says nothing of "
                   "where to apply", text, value);
-}
-
-
-/* a reason that ends with "=" is one of a valid app, which comes after it */
-
-static char *
-perm_response_reason(perm_ctx_t *ctx, perm_str_t *app)
-{
-    char    *reason;
-    size_t   len;
-
-    reason = perm_response_reasons[ctx->decision.reason];
-    len = ngx_strlen(reason);
-
-    *app = (len && reason[len - 1] == '=') ? ctx->tuple.app : perm_str("");
-
-    return reason;
 }
 
 

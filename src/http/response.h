@@ -19,6 +19,23 @@
 ngx_int_t perm_response_send(perm_ctx_t *ctx);
 
 
+/* of "app_permission_self"; also the indexes of tables */
+
+typedef enum {
+    PERM_RESPONSE_INVALID = 0,    /* 400 */
+    PERM_RESPONSE_TOO_LARGE,      /* 413 */
+    PERM_RESPONSE_CONFLICT        /* 409 */
+} perm_response_error_t;
+
+
+/*
+ * Answers so, in the same formats, for a content handler.  "reason" is a
+ * clause.  Returns what the handler returns.
+ */
+ngx_int_t perm_response_error(perm_ctx_t *ctx, perm_response_error_t error,
+    const char *reason);
+
+
 /*
  * Adds the headers of "app_permission_decide" that tell of the decision,
  * whatever it is.  NGX_OK, or NGX_ERROR when memory is out.

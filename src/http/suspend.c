@@ -3,7 +3,6 @@
 
 
 static perm_suspend_t *perm_suspend_create(perm_ctx_t *ctx);
-static ngx_int_t perm_suspend_wait(perm_ctx_t *ctx);
 static void perm_suspend_answered(void *data, perm_grants_reply_t *reply);
 static void perm_suspend_slow(ngx_event_t *ev);
 static void perm_suspend_resume(perm_ctx_t *ctx, perm_suspend_state_t state);
@@ -34,7 +33,13 @@ perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags, ngx_uint_t slow)
         ngx_add_timer(&suspend->slow, PERM_FETCH_SLOW);
     }
 
-    return perm_suspend_wait(ctx);
+    rc = perm_suspend_wait(ctx);
+
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        perm_suspend_cancel(suspend);
+    }
+
+    return rc;
 }
 
 
@@ -83,7 +88,7 @@ perm_suspend_create(perm_ctx_t *ctx)
  * since nginx takes one away for the NGX_DONE.
  */
 
-static ngx_int_t
+ngx_int_t
 perm_suspend_wait(perm_ctx_t *ctx)
 {
     ngx_event_t         *rev;
@@ -100,7 +105,6 @@ perm_suspend_wait(perm_ctx_t *ctx)
             ngx_post_event(rev, &ngx_posted_events);
 
         } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-            perm_suspend_cancel(ctx->suspend);
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 

@@ -40,4 +40,11 @@ ngx_int_t perm_suspend_fetch(perm_ctx_t *ctx, ngx_uint_t flags,
     ngx_uint_t slow);
 
 
+/*
+ * Only has the request wait, and notices a client that leaves: what is waited
+ * for is the caller's.  Returns what the handler has to return.
+ */
+ngx_int_t perm_suspend_wait(perm_ctx_t *ctx);
+
+
 #endif /* _PERM_HTTP_SUSPEND_H_INCLUDED_ */

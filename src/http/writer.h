@@ -16,7 +16,7 @@
 
 
 #define PERM_WRITER_LINE  1024              /* bytes of one put */
-#define PERM_WRITER_MAX   (1024 * 1024)     /* bytes of all of it */
+#define PERM_WRITER_MAX   (8 * 1024 * 1024) /* bytes of all of it */
 
 
 typedef struct {

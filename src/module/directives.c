@@ -2,6 +2,7 @@
 #include "module/directives.h"
 
 #include "http/decide.h"
+#include "http/self.h"
 #include "status/host.h"
 #include "status/status.h"
 
@@ -44,6 +45,8 @@ static char *perm_directives_flush(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *perm_directives_lookup_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *perm_directives_decide(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *perm_directives_self(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *perm_directives_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -134,6 +137,10 @@ ngx_command_t  perm_directives[] = {
               perm_directives_lookup_limit, limit),
     { ngx_string("app_permission_decide"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       perm_directives_decide, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("app_permission_self"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS
+      |NGX_CONF_TAKE1,
+      perm_directives_self, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
     { ngx_string("app_permission_status"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS
       |NGX_CONF_TAKE1,
@@ -476,6 +483,45 @@ perm_directives_decide(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf->handler = perm_decide_handler;
     plcf->decide = perm_decide_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+perm_directives_self(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    perm_loc_conf_t *plcf = conf;
+
+    ngx_str_t                 *value;
+    perm_main_conf_t          *pmcf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (plcf->self) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "apply") != 0) {
+            return perm_directives_invalid(cf, "parameter", 1, "only \"apply\" "
+                                           "is known, which lets apps ask for "
+                                           "grants");
+        }
+
+        plcf->self_apply = 1;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_app_permission_module);
+
+    clcf->handler = perm_http_self_handler;
+    plcf->self = perm_http_self_handler;
+    pmcf->used = 1;
+    pmcf->required = 1;
 
     return NGX_CONF_OK;
 }

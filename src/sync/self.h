@@ -1,0 +1,82 @@
+
+/*
+ * What Redis has of one app in one gateway: grants, last accesses and requests;
+ * and new requests.  For the app that asks for itself.
+ */
+
+
+#ifndef _PERM_SYNC_SELF_H_INCLUDED_
+#define _PERM_SYNC_SELF_H_INCLUDED_
+
+
+#include "core/request.h"
+#include "sync/fetch.h"
+
+
+#define PERM_SELF_BYTES_MAX  (16 * 1024 * 1024)   /* of all that is read */
+
+
+/* "resource" is "-" for the whole gateway */
+
+typedef struct {
+    perm_str_t   resource;
+    perm_str_t   value;       /* a grant, a request, or a score */
+} perm_self_field_t;
+
+
+/* by resource, each once */
+
+typedef struct {
+    perm_self_field_t  *fields;
+    ngx_uint_t          nfields;
+} perm_self_fields_t;
+
+
+typedef enum {
+    PERM_SELF_GRANTS = 0,
+    PERM_SELF_REQUESTS,
+    PERM_SELF_ACCESSES,
+    PERM_SELF_KINDS
+} perm_self_kind_t;
+
+
+typedef struct perm_self_s  perm_self_t;
+
+/*
+ * NGX_OK: perm_self_fields() has the answer.  NGX_ERROR: Redis cannot be asked,
+ * and the log says why where that is news.  Called once, never on the stack of
+ * a function that was called.
+ */
+typedef void (*perm_self_pt)(void *data, ngx_int_t rc);
+
+
+/*
+ * Begins to read.  All is of the pool, which must outlive it, as must the names
+ * and "log".  Returns NULL when Redis is down, too many lookups go on
+ * (app_permission_lookup_limit), or memory is out.
+ */
+perm_self_t *perm_self_read(perm_fetch_t *fetch, perm_sync_conf_t *conf,
+    perm_tuple_t *tuple, ngx_pool_t *pool, ngx_log_t *log,
+    perm_self_pt handler, void *data);
+
+/*
+ * Likewise, asks for what the body names, in one step.  "text": of
+ * perm_request_text().  PERM_SELF_REQUESTS are those that are stored now.
+ */
+perm_self_t *perm_self_ask(perm_fetch_t *fetch, perm_sync_conf_t *conf,
+    perm_tuple_t *tuple, ngx_pool_t *pool, ngx_log_t *log,
+    perm_request_body_t *body, char *text, perm_self_pt handler, void *data);
+
+/* the handler is not called any more */
+
+void perm_self_cancel(perm_self_t *self);
+
+
+perm_self_fields_t *perm_self_fields(perm_self_t *self, perm_self_kind_t kind);
+
+/* the value of that resource; data NULL: there is none */
+
+perm_str_t perm_self_find(perm_self_t *self, perm_self_kind_t kind,
+    perm_str_t resource);
+
+#endif /* _PERM_SYNC_SELF_H_INCLUDED_ */

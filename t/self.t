@@ -1,0 +1,309 @@
+#!/usr/bin/perl
+
+# app_permission_self: an app sees its own grants and requests, and asks for
+# more.
+
+use Perm::Test;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $now = int time;
+my $day = 86400;
+
+$redis->grant('smoke', 'used', 'demo', $now + 10 * $day, type => '"apply"')
+      ->grant('smoke', 'unused', 'demo', $now + 20 * $day)
+      ->grant('smoke', 'over', 'demo', $now - $day)
+      ->grant('smoke', 'kept', 'demo', $now + 5 * $day, renew => 'false')
+      ->grant('smoke', 'ever', 'demo', 4102444800)
+      ->grant('smoke', 'odd', 'demo', '{"expires":"soon"}')
+      ->grant('smoke', undef, 'whole', $now + 30 * $day)
+      ->grant('smoke', 'secret', 'other', $now + $day);
+$redis->used('smoke', $_, 'demo', $now - 100) for qw(used kept ever);
+$redis->used('smoke', 'any', 'whole', $now - 50);
+$redis->used('smoke', 'more', 'whole', $now + 1000);
+
+my $server = <<'EOT';
+        app_permission required;
+        app_permission_resource $arg_nosuch;
+
+        location = /permissions { app_permission_self apply; }
+        location = /read        { app_permission_self; }
+        location = /problem     { app_permission_self apply;
+                                  app_permission_error problem; }
+        location = /bad         { app_permission_self;
+                                  app_permission_gateway $arg_gateway; }
+        location = /small       { app_permission_self apply;
+                                  client_body_buffer_size 16; }
+        location /outer         { app_permission_self;
+            location = /outer/in { app_permission_resource get_user;
+                                   proxy_pass %%BACKEND%%; } }
+        location = /asks        { app_permission off; auth_request /read;
+                                  proxy_pass %%BACKEND%%; }
+EOT
+$t->nginx(server => $server);
+$t->up;
+
+sub self {
+    my ($app, %o) = @_;
+    my $uri = delete $o{uri} // '/permissions';
+    my $r = $t->get($uri, defined $app ? (app => $app) : (), %o);
+    $r->{json} = eval { json($r->{body}) };
+    return $r;
+}
+
+sub post {
+    my ($app, $body, %o) = @_;
+    return self($app, method => 'POST', %o,
+                body => ref $body ? JSON::PP->new->encode($body) : $body);
+}
+
+sub requests { $redis->cmd('HGETALL', key('requests', $_[0])) // [] }
+
+sub stored {
+    my ($app, $resource) = @_;
+    my $value = $redis->cmd('HGET', key('requests', $app), $resource);
+    return defined $value ? json($value) : undef;
+}
+
+
+subtest 'what an app has' => sub {
+    my $r = self('demo');
+    is $r->{status}, 200, 'GET';
+    is $r->{headers}{'content-type'}, 'application/json; charset=utf-8', 'JSON';
+    is $r->{headers}{'cache-control'}, 'no-store', 'not to be cached';
+    is_deeply [sort keys %{$r->{json}}], [qw(app gateway grants requests)],
+        'members';
+    is "$r->{json}{app} $r->{json}{gateway}", 'demo smoke', 'of whom';
+
+    my %g = map { $_->{resource} => $_ } @{$r->{json}{grants}};
+    is_deeply [sort keys %g], [qw(ever kept over unused used)],
+        'each readable grant';
+    is_deeply [sort keys %{$g{used}}],
+        [qw(expires expires_in last_access renews resource type)], 'its members';
+    is $g{used}{expires}, $now + 10 * $day, 'expires';
+    cmp_ok abs($g{used}{expires_in} - 10 * $day), '<', 60, 'expires_in';
+    is $g{over}{expires_in}, 0, 'none is left of one that is over';
+    is $g{used}{type}, 'apply', 'type';
+    is $g{unused}{type}, undef, 'no type';
+    is $g{used}{last_access}, $now - 100, 'last access';
+    is $g{unused}{last_access}, undef, 'no access';
+    is join(' ', grep { $g{$_}{renews} } sort keys %g), 'used',
+        'renewal saves the one that is used';
+    is_deeply $r->{json}{requests}, [], 'no requests';
+
+    $r = self('whole');
+    my ($whole) = @{$r->{json}{grants}};
+    is $whole->{resource}, undef, 'the whole gateway';
+    cmp_ok abs($whole->{last_access} - time), '<', 30,
+        'used now at the latest, by the newest of its resources';
+    ok $whole->{renews}, 'renews';
+
+    is_deeply self('stranger')->{json}{grants}, [], 'nothing of a stranger';
+    unlike self('demo')->{body}, qr/secret/, 'nothing of others';
+    is self('demo', uri => '/permissions?app=other&gateway=x')->{json}{app},
+        'demo', 'whatever the query says';
+    is self('demo', uri => '/read')->{status}, 200, 'without "apply"';
+    is self('demo', uri => '/asks')->{status}, 200, 'in a subrequest';
+
+    $r = self('demo', method => 'HEAD');
+    is $r->{status}, 200, 'HEAD';
+    is $r->{body}, '', 'no body';
+    is $t->get('/outer/in', app => 'demo')->{status}, 403,
+        'a location inside keeps its policy';
+};
+
+
+subtest 'who may not' => sub {
+    my $r = self(undef);
+    is $r->{status}, 403, 'no app';
+    like $r->{json}{message}, qr/no app code/, 'says so';
+    is $r->{headers}{'cache-control'}, 'no-store', 'not to be cached';
+    is self('a b')->{status}, 403, 'an invalid app';
+    is self('demo', uri => '/bad')->{status}, 500, 'no gateway';
+    is post(undef, { resources => ['a'] })->{status}, 403, 'POST without one';
+
+    for (['PUT', '/permissions', 'GET, HEAD, POST'],
+         ['DELETE', '/permissions', 'GET, HEAD, POST'],
+         ['POST', '/read', 'GET, HEAD']) {
+        my ($method, $uri, $allow) = @$_;
+        $r = self('demo', method => $method, uri => $uri, body => '{}');
+        is $r->{status}, 405, "$method $uri";
+        is $r->{headers}{allow}, $allow, 'says what may be';
+    }
+};
+
+
+subtest 'asking' => sub {
+    my $r = post('dev', { resources => ['get_user', 'x', 'get_user'],
+                          days => 30, reason => "why\r\nnot", app => 'other',
+                          by => 'root' });
+    is $r->{status}, 202, 'accepted';
+    my @got = sort { $a->{resource} cmp $b->{resource} } @{$r->{json}{requests}};
+    is join(' ', map { $_->{resource} } @got), 'get_user x', 'both, once each';
+
+    my $s = stored('dev', 'x');
+    is_deeply [sort keys %$s], [qw(at by days reason status)], 'members';
+    is "$s->{status} $s->{days} $s->{by}", 'pending 30 app:dev', 'values';
+    is $s->{reason}, "why\r\nnot", 'the reason, as it was';
+    cmp_ok abs($s->{at} - time), '<', 30, 'when';
+    delete $got[1]{resource};
+    is_deeply $got[1], $s, 'as stored';
+    is_deeply requests('other'), [], 'nothing of others';
+
+    $r = self('dev');
+    is scalar @{$r->{json}{requests}}, 2, 'it sees them';
+
+    $r = post('dev', { resources => ['x', 'y'] });
+    is $r->{status}, 202, 'one that is new';
+    is join(' ', map { $_->{resource} } @{$r->{json}{requests}}), 'y',
+        'and that alone';
+    is stored('dev', 'y')->{days}, 180, 'for 180 days unless it says';
+
+    $r = post('dev', { resources => ['x', 'y'] });
+    is $r->{status}, 409, 'nothing new';
+    is "$r->{json}{code} $r->{json}{code_name}", '1640901 CONFLICT', 'CONFLICT';
+
+    is post('dev', { whole_gateway => \1 })->{status}, 202, 'the whole gateway';
+    is stored('dev', '-')->{status}, 'pending', 'is field "-"';
+    is((grep { !defined $_->{resource} } @{self('dev')->{json}{requests}})[0]
+       {status}, 'pending', 'and null in the answer');
+
+    is post('demo', { resources => ['ever'] })->{status}, 409,
+        'not what it owns permanently';
+    is post('demo', { resources => ['used'] })->{status}, 202,
+        'but what it may extend';
+
+    my $history = $redis->cmd('XRANGE', key('history', 'dev'), '-', '+');
+    is scalar @$history, 4, 'the history has them';
+    is_deeply { @{$history->[0][1]} }, { action => 'apply',
+        resource => 'get_user', by => 'app:dev', comment => "why\r\nnot" },
+        'who, what and why';
+
+    $redis->cmd('HSET', key('requests', 'dev'), 'x',
+        '{"status":"rejected","days":30,"at":1,"comment":"no","handled_at":2}');
+    is post('dev', { resources => ['x'] })->{status}, 202, 'again when handled';
+    is stored('dev', 'x')->{status}, 'pending', 'which replaces it';
+};
+
+
+subtest 'bodies' => sub {
+    my $many = sub { { resources => [map { "r$_" } 1 .. $_[0]] } };
+    my %deep = (resources => ['a'], reason => 'x');
+
+    for (['', 400], ['[]', 400], ['{}', 400], ['null', 400], ['{"resources":', 400],
+         ['{"resources":[]}', 400], ['{"resources":"a"}', 400],
+         ['{"resources":["a",1]}', 400], ['{"resources":["-"]}', 400],
+         ['{"resources":["a b"]}', 400], ['{"resources":["a\u0000"]}', 400],
+         ['{"resources":["a"],"resources":["b"]}', 400],
+         ['{"resources":["a"],"whole_gateway":true}', 400],
+         ['{"whole_gateway":false}', 400], ['{"whole_gateway":1}', 400],
+         ['{"resources":["a"],"days":-1}', 400],
+         ['{"resources":["a"],"days":1.5}', 400],
+         ['{"resources":["a"],"days":"7"}', 400],
+         ['{"resources":["a"],"days":1e99}', 400],
+         ['{"resources":["a"],"reason":7}', 400],
+         ['{"resources":["a"],"reason":"x"} x', 400],
+         ["{\"resources\":[\"a\"]}\0", 400],
+         ['[' x 5000, 400],
+         ['{"x":' . '[' x 5000 . '"]', 400],
+         [$many->(101), 413], ['{"resources":["a"],"x":"' . 'y' x 16400 . '"}', 413],
+         ['x' x 1_000_000, 413]) {
+        my ($body, $is) = @$_;
+        my $r = post('bad', $body);
+        my $name = ref $body ? '101 resources' : substr $body, 0, 50;
+        is $r->{status}, $is, $name;
+        is "$r->{json}{code} $r->{json}{code_name}", '1640001 INVALID_ARGS',
+            'INVALID_ARGS' if $is == 400;
+    }
+
+    is post('bad', "{\"resources\":[\"a b\"]}", uri => '/problem')
+        ->{headers}{'content-type'}, 'application/problem+json',
+        'as a problem, where it is configured';
+    is_deeply requests('bad'), [], 'nothing was stored';
+
+    my $c = $t->connect;
+    $c->send("POST /permissions HTTP/1.1\r\nHost: a\r\nX-App: bad\r\n"
+        . "Transfer-Encoding: chunked\r\n\r\n"
+        . join('', map { "1000\r\n" . 'x' x 4096 . "\r\n" } 1 .. 8)
+        . "0\r\n\r\n");
+    is $c->response->{status}, 413, '32 KiB in chunks';
+    $c->send("POST /permissions HTTP/1.1\r\nHost: a\r\nX-App: bad\r\n"
+        . "Content-Length: 100\r\n\r\n{\"resources\"");
+    undef $c;
+
+    is post('small', $many->(100), uri => '/small')->{status}, 202,
+        '100 resources, in a file';
+    is scalar keys %{{@{requests('small')}}}, 100, 'all of them';
+
+    my $r = post('odd', "{\"resources\":[\"a\"],\"reason\":\"a\\u0000b\xff\x01<\"}");
+    is $r->{status}, 202, 'a reason with a NUL and bytes that are no text';
+    is $r->{json}{requests}[0]{reason}, "a\0b\x{fffd}\x01<",
+        'is kept, escaped, as valid JSON';
+    is self('odd')->{json}{requests}[0]{reason}, "a\0b\x{fffd}\x01<", 'and read';
+};
+
+
+subtest 'an app has 1,000 requests at most' => sub {
+    my $key = key('requests', 'full');
+    $redis->cmd('HSET', $key, map { ("old$_", '{"status":"rejected"}') } 1 .. 999);
+    my $r = post('full', { resources => [map { "new$_" } 1 .. 5] });
+    is $r->{status}, 202, 'one has room';
+    is scalar @{$r->{json}{requests}}, 1, 'one of five';
+    is $redis->cmd('HLEN', $key), 1000, '1,000';
+    is post('full', { resources => ['more'] })->{status}, 409, 'no more';
+    is post('full', { resources => ['old1'] })->{status}, 202,
+        'but one that is there, again';
+    is scalar @{self('full')->{json}{requests}}, 1000, 'it sees all of them';
+};
+
+
+subtest 'a client that leaves' => sub {
+    $redis->pause;
+    for my $method ('GET', 'POST') {
+        for my $uri ('/permissions', '/asks') {
+            my $c = $t->connect;
+            my $body = '{"resources":["left"]}';
+            $c->send("$method $uri HTTP/1.1\r\nHost: a\r\nX-App: leaves\r\n"
+                . "Content-Length: " . length($body) . "\r\n\r\n$body");
+            $t->connect->closed(0.05);
+        }
+    }
+    $redis->resume;
+    $t->up;
+    is self('demo')->{status}, 200, 'harms nobody';
+};
+
+
+subtest 'Redis cannot be asked' => sub {
+    $redis->cmd('RENAME', 'app_permission:meta', 'away');
+    my $r = self('demo');
+    is $r->{status}, 503, 'a table that is not loaded';
+    is $r->{json}{code}, 1650300, 'as in section 4';
+    is post('demo', { resources => ['z'] })->{status}, 503, 'POST';
+    is stored('demo', 'z'), undef, 'stored nothing';
+    $redis->cmd('RENAME', 'away', 'app_permission:meta');
+
+    $redis->cmd('SET', key('requests', 'wrong'), 'x');
+    is self('wrong')->{status}, 503, 'a key of another type';
+
+    $redis->stop;
+    $t->down;
+    is self('demo')->{status}, 503, 'no Redis';
+    is post('demo', { resources => ['z'] })->{status}, 503, 'POST';
+};
+
+
+subtest 'what nginx -t refuses' => sub {
+    $t->refuses('another parameter', qr/invalid parameter "ask" in "app_permission_self"/,
+        server => 'location /s { app_permission_self ask; }');
+    $t->refuses('no app', qr/"app_permission_self" in location "\/s" needs "app_permission_app"/,
+        setup => 'app_permission_redis %%REDIS%%; app_permission_gateway g;',
+        server => 'location /s { app_permission_self; }');
+    $t->refuses('no Redis', qr/needs "app_permission_redis"/,
+        setup => 'app_permission_app a; app_permission_gateway g;',
+        server => 'location /s { app_permission_self; }');
+    $t->refuses('two contents', qr/take away the other directive/,
+        server => 'location /s { app_permission_self; proxy_pass %%BACKEND%%; }');
+};
+
+done_testing;
