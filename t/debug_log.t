@@ -114,8 +114,8 @@ subtest 'an access' => sub {
 subtest 'the table is emptied' => sub {
     $t->mark;
     $redis->cmd('FLUSHALL');
-    in_order 'found so', 'table state: flushed, was loaded',
-        'table state: not loaded, was flushed';
+    in_order 'found so', 'table state: all was pushed',
+        'table state: not loaded, was loaded';
     $redis->load->allow('x1');
     in_order 'loaded', 'table state: loaded, was not loaded';
 };
@@ -126,7 +126,7 @@ subtest 'the link that pushes is lost' => sub {
     $t->mark;
     $redis->kill_listeners;
     in_order 'a gap', 'gap:1, active:0', 'gap:0, active:1',
-        'table state: suspect, was loaded', 'table state: loaded, was suspect';
+        'table state: a gap', 'table state: "meta" was pushed';
 };
 
 

@@ -19,6 +19,7 @@ my ($META_BUSY, $TRACKING_BUSY) = map {
 } $META, $TRACKING;
 my $META_HELD = { match => $META, delay => 0.3, times => 1 };
 
+my $PROBES = 40;
 my ($t, $redis);
 
 sub start {
@@ -26,6 +27,7 @@ sub start {
     $t = Perm::Test->new;
     $redis = $t->redis->load;
     $redis->allow(map { "x$_" } 1 .. 4);
+    $redis->allow(map { "probe$_" } 1 .. $PROBES);
     $t->fake_redis(to => $redis) if $o{fake};
     $t->nginx(server => $SERVER, workers => $o{workers} // 1,
               http => "app_permission_redis_timeout 3s; @{[$o{http} // '']}");
@@ -33,7 +35,10 @@ sub start {
     known();
 }
 
-sub known { like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 4 }
+sub known {
+    like outcome("x$_"), qr/^$ALLOW/, "x$_: known" for 1 .. 4;
+    outcome("probe$_") for 1 .. $PROBES;
+}
 
 # from the worker of a connection
 
@@ -51,6 +56,19 @@ sub loading {
     is outcome('x3'), "$ALLOW STALE", 'x3: stale';
     is outcome('x2'), "$ALLOW STALE", 'x2: stale';
     unlike outcome('x1'), qr/^200/, 'x1: still not';
+}
+
+
+# It is emptied, and all that was changed before has been pushed: from then on
+# what is pushed is the load.
+
+sub empty_settled {
+    my $n = 0;
+    ok wait_for(sub {
+        my $app = 'probe' . ++$n;
+        $n <= $PROBES && $t->told(sub { $redis->allow($app) })
+            && outcome($app) eq "$ALLOW STALE";
+    }), 'found to be empty';
 }
 
 
@@ -149,6 +167,41 @@ subtest 'revoked, and emptied right after it' => sub {
 };
 
 
+# Redis pushes that everything changed before it pushes the keys that were
+# changed in the same turn.
+
+my @REVOKE = ('HSET', key('grants', 'x1'), 'get_user', 1);
+
+my %ONE_TURN = (
+    'a pipeline' => sub {
+        $redis->{client}->pipeline(\@REVOKE, ['FLUSHALL']);
+    },
+    'a transaction' => sub {
+        $redis->{client}->pipeline(['MULTI'], \@REVOKE, ['FLUSHALL'], ['EXEC']);
+    },
+    'a script' => sub {
+        $redis->cmd('EVAL', 'redis.call("HSET", KEYS[1], ARGV[1], 1);'
+                    . 'redis.call("FLUSHALL")', 1, @REVOKE[1, 2]);
+    },
+);
+
+subtest 'revoked and emptied in one turn' => sub {
+    start();
+    for my $way (sort keys %ONE_TURN) {
+        ok $t->told($ONE_TURN{$way}, 2), "in $way";
+        emptied();
+        empty_settled();
+        loading();
+        $redis->allow(map { "x$_" } 1 .. 4);
+        $redis->allow(map { "probe$_" } 1 .. $PROBES);
+        $redis->load;
+        ok wait_for(sub { $t->settled && outcome('x1') =~ /^$ALLOW (?:HIT|MISS)/ }),
+            'loaded again';
+        known();
+    }
+};
+
+
 # "meta" was pushed, so that the table may be empty; whether it is was not
 # answered before pushes end
 
@@ -207,11 +260,9 @@ for my $case (['then', $META_HELD, 'x1', 'x2'],
                                   $META, map { qr/^HMGET .*:$_\}/ } @apps },
                             0.2);
         }), 'nothing is trusted, and asked for';
-        my $before = $t->received;
-        $redis->cmd('FLUSHALL');
-        $redis->allow('x1');
-        ok wait_for(sub { $t->received >= $before + 2 }),
-            'emptied, and x1 loaded';
+        ok $t->told(sub { $redis->cmd('FLUSHALL') }), 'emptied';
+        empty_settled();
+        ok $t->told(sub { $redis->allow('x1') }), 'x1 loaded';
         is answer($_), "$ALLOW STALE", 'asked: stale' for @c;
         is outcome($_), "$ALLOW STALE", "$_: stale" for 'x1', 'x2';
     };

@@ -84,6 +84,7 @@ perm_redis_tracking_found(void *data)
         } else {
             *p = pair->next;
             perm_redis_tracking_pair_destroy(pair);
+            tracking->asking = 0;
             moved = 1;
         }
     }
@@ -146,6 +147,7 @@ perm_redis_tracking_update(perm_redis_tracking_t *tracking)
                    active ? "active" : "not active");
 
     tracking->active = active;
+    tracking->asking = 0;
     tracking->handlers->active(tracking->data, active);
 }
 

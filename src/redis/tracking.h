@@ -12,6 +12,8 @@
 #define _PERM_REDIS_TRACKING_H_INCLUDED_
 
 
+#include <hiredis/hiredis.h>
+
 #include "redis/conf.h"
 
 
@@ -67,6 +69,38 @@ perm_redis_tracking_t *perm_redis_tracking_start(perm_redis_conf_t *conf,
 
 /* no handler is called from here or after it; not to be called from one */
 void perm_redis_tracking_stop(perm_redis_tracking_t *tracking);
+
+
+/* a command about tracked keys; argv[1] is the key whose master answers */
+
+typedef struct {
+    ngx_uint_t    argc;
+    ngx_str_t    *argv;
+    void         *data;
+
+    /* it leaves in this turn */
+    void        (*asking)(void *data);
+
+    /*
+     * "reply" may be an error.  NGX_OK: it is of use, and all changes that were
+     * made before it are to be reported.  NGX_DECLINED: the question ends here.
+     */
+    ngx_int_t   (*answer)(void *data, redisReply *reply);
+
+    /* they have been; NGX_AGAIN: it is to be asked once more */
+    ngx_int_t   (*settled)(void *data);
+} perm_redis_question_t;
+
+
+/* "question" has to last */
+void perm_redis_tracking_question(perm_redis_tracking_t *tracking,
+    perm_redis_question_t *question);
+
+/*
+ * Asks, or once more when the question on its way has ended.  Nothing comes
+ * where tracking is not active, or while it is lost: ask again after active(1).
+ */
+void perm_redis_tracking_ask(perm_redis_tracking_t *tracking);
 
 
 #endif /* _PERM_REDIS_TRACKING_H_INCLUDED_ */

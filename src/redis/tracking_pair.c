@@ -134,6 +134,8 @@ perm_redis_pair_drop(perm_redis_pair_t *pair)
 
     pair->beats = 0;
     pair->probing = 0;
+    pair->questions = 0;
+    pair->settling = 0;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * Shared by tracking.c, which knows the masters, and tracking_pair.c, the two
- * connections to one of them.
+ * Shared by tracking.c, which knows the masters, tracking_pair.c, the two
+ * connections to one of them, and tracking_ask.c, a question to one of them.
  */
 
 
@@ -29,6 +29,10 @@ struct perm_redis_tracking_s {
     struct perm_redis_pair_s        *pairs;     /* one of each master */
     ngx_uint_t                       active;    /* so are all pairs */
     unsigned                         known:1;   /* the masters are */
+
+    perm_redis_question_t           *question;  /* of tracking_ask.c */
+    unsigned                         asking:1;
+    unsigned                         again:1;   /* to be asked once more */
 };
 
 
@@ -58,6 +62,9 @@ typedef struct perm_redis_pair_s {
     u_char                           address[NGX_SOCKADDR_STRLEN];
                                                 /* of the server that was
                                                    tracked last */
+
+    ngx_uint_t                       questions; /* unanswered, and the PINGs */
+    ngx_uint_t                       settling;  /* behind them */
 
     unsigned                         active:1;
     unsigned                         probing:1; /* that one is unanswered */

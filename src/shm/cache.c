@@ -1,6 +1,7 @@
 
 #include "shm/cache.h"
 
+#include "shm/change.h"
 #include "shm/slots.h"
 
 
@@ -43,25 +44,17 @@ struct perm_cache_slot_s {
 #define PERM_CACHE_VALUES  offsetof(perm_cache_slot_t, gateway)
 
 
-/* one for each of the two hash slots of (gateway, app) */
-
-typedef struct {
-    uint32_t             count;          /* of changes */
-    uint32_t             marked;         /* the count at the mark */
-} perm_cache_change_t;
-
-
 struct perm_cache_s {
     perm_slots_class_t   classes[PERM_SLOTS_CLASSES];
     ngx_shmtx_t         *mutex;
-    perm_cache_change_t *changes[2];
+    perm_change_t       *changes[2];     /* of both hash slots */
     uint32_t             change_mask;    /* of the number of a hash slot */
     uint64_t             seed;
 
     /* changes and stores write what follows: another line than what is read */
     u_char               padding[64];
 
-    uint32_t             epoch;
+    perm_epoch_t         epoch;
     ngx_atomic_t         entries;
     ngx_atomic_t         denied;
     ngx_atomic_t         evicted;
@@ -116,7 +109,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     /* the more there are, the fewer keys share both with a changed one */
 
     changes = PERM_CACHE_CHANGE_MIN;
-    bytes = changes * 2 * sizeof(perm_cache_change_t);
+    bytes = changes * 2 * sizeof(perm_change_t);
 
     while (bytes <= size / PERM_CACHE_CHANGE_SHARE && changes < UINT32_MAX / 4)
     {
@@ -149,7 +142,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     cache->seed = seed;
 
     /* entries of perm_cache_restore() are of the epoch before */
-    cache->epoch = 1;
+    cache->epoch = PERM_EPOCH_STEP;
 
     return cache;
 }
@@ -297,11 +290,15 @@ perm_generation_t
 perm_cache_generation(perm_cache_t *cache, perm_str_t gateway,
     perm_str_t app)
 {
-    uint32_t  slots[2];
+    uint32_t           slots[2];
+    perm_generation_t  now;
 
     perm_cache_change_slots(cache, gateway, app, slots);
 
-    return perm_cache_counters(cache, slots);
+    now = perm_cache_counters(cache, slots);
+    now.epoch = perm_epoch_base(now.epoch);
+
+    return now;
 }
 
 
@@ -397,7 +394,7 @@ perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_generation_t  generation;
 
     generation = perm_cache_generation(cache, tuple->gateway, tuple->app);
-    generation.epoch--;
+    generation.epoch -= PERM_EPOCH_STEP;
 
     perm_cache_store(cache, tuple, perm_tuple_hash(tuple, cache->seed), grants,
                      perm_decision_allows(grants, ngx_time()), fetched,
@@ -530,26 +527,12 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 void
 perm_cache_mark(perm_cache_t *cache)
 {
-    uint32_t              n, count, marked;
-    ngx_uint_t            i;
-    perm_cache_change_t  *change;
+    uint32_t    n;
+    ngx_uint_t  i;
 
     for (i = 0; i < 2; i++) {
         for (n = 0; n <= cache->change_mask; n++) {
-            change = &cache->changes[i][n];
-            marked = __atomic_load_n(&change->marked, __ATOMIC_ACQUIRE);
-
-            /*
-             * A change that is before the mark is seen before it.  A worker
-             * that was stopped in here does not take back a later mark.
-             */
-
-            do {
-                count = __atomic_load_n(&change->count, __ATOMIC_ACQUIRE);
-
-            } while (!__atomic_compare_exchange_n(&change->marked, &marked,
-                                                  count, 0, __ATOMIC_ACQ_REL,
-                                                  __ATOMIC_ACQUIRE));
+            perm_change_mark(&cache->changes[i][n]);
         }
     }
 }
@@ -580,7 +563,14 @@ perm_cache_unchanged_at_mark(perm_cache_t *cache, perm_tuple_t *tuple,
 void
 perm_cache_distrust(perm_cache_t *cache)
 {
-    (void) __atomic_add_fetch(&cache->epoch, 1, __ATOMIC_SEQ_CST);
+    perm_epoch_move(&cache->epoch);
+}
+
+
+perm_epoch_t *
+perm_cache_epoch(perm_cache_t *cache)
+{
+    return &cache->epoch;
 }
 
 

@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "core/decision.h"
+#include "shm/epoch.h"
 #include "shm/tuple.h"
 
 
@@ -30,7 +31,7 @@ typedef struct perm_cache_slot_s  perm_cache_slot_t;
  */
 
 typedef struct {
-    uint32_t        epoch;
+    perm_epoch_t    epoch;
     uint32_t        change[2];
     unsigned        untracked:1;
 } perm_generation_t;
@@ -132,6 +133,11 @@ void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
 /* changes may have been missed: no entry that is here is trusted any more */
 
 void perm_cache_distrust(perm_cache_t *cache);
+
+
+/* to suspend trust, and to resume it */
+
+perm_epoch_t *perm_cache_epoch(perm_cache_t *cache);
 
 
 /*

@@ -7,61 +7,33 @@
 #define PERM_TABLE_STATE_BITS      3     /* of the word: the state */
 #define PERM_TABLE_STATE_MASK      ((1 << PERM_TABLE_STATE_BITS) - 1)
 
-#define PERM_TABLE_STATE_MARK      1
-#define PERM_TABLE_STATE_DISTRUST  2
 
+/* the diagram of the header */
 
 enum {
     LOADED = 0,
-    SUSPECT,
-    FLUSHED,
     FOUND,                     /* from here on it is not loaded */
-    EMPTY,
-    STATES
+    EMPTY
 };
 
 
-/* after those of perm_table_event_t */
-
-enum {
-    ANSWER_NOT_LOADED = PERM_TABLE_GAP + 1,
-    ANSWER_LOADED,
-    EVENTS
-};
-
-
-typedef struct {
-    ngx_uint_t  next;
-    ngx_uint_t  action;
-} perm_table_step_t;
-
-
-static void perm_table_state_act(perm_table_state_t *table, ngx_uint_t action);
+static ngx_int_t perm_table_state_take(perm_table_state_t *table,
+    ngx_atomic_uint_t asked, ngx_uint_t loaded, ngx_uint_t settled,
+    ngx_str_t *prefix, ngx_log_t *log);
+static ngx_uint_t perm_table_state_replaced(perm_table_state_t *table,
+    uint64_t id, ngx_log_t *log);
 static void perm_table_state_found(perm_table_state_t *table,
     ngx_uint_t loaded, ngx_str_t *prefix, ngx_log_t *log);
 
 
-/* the diagram of the header */
-
-#define M  PERM_TABLE_STATE_MARK
-#define D  PERM_TABLE_STATE_DISTRUST
-
-static const perm_table_step_t  perm_table_steps[STATES][EVENTS] = {
-    { {SUSPECT, M}, {FLUSHED, M}, {LOADED, 0},  {FOUND, M}, {LOADED, 0} },
-    { {SUSPECT, M}, {FLUSHED, M}, {SUSPECT, M}, {FOUND, 0}, {LOADED, 0} },
-    { {SUSPECT, M}, {FLUSHED, M}, {FLUSHED, M}, {EMPTY, 0}, {LOADED, 0} },
-    { {EMPTY, M},   {EMPTY, M},   {EMPTY, 0},   {FOUND, 0}, {LOADED, D} },
-    { {EMPTY, 0},   {EMPTY, 0},   {EMPTY, 0},   {EMPTY, 0}, {LOADED, D} }
-};
-
-#undef M
-#undef D
-
-
 #if (NGX_DEBUG)
 
-static const char *const  perm_table_state_names[STATES] = {
-    "loaded", "suspect", "flushed", "found not loaded", "not loaded"
+static const char *const  perm_table_state_names[] = {
+    "loaded", "found not loaded", "not loaded"
+};
+
+static const char *const  perm_table_state_events[] = {
+    "\"meta\" was pushed", "all was pushed", "a gap"
 };
 
 #endif
@@ -74,19 +46,13 @@ static const char *const  perm_table_state_names[STATES] = {
     ((version) << PERM_TABLE_STATE_BITS | (state))
 
 
-#define perm_table_state_debug(log, word, next)                               \
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, 0,                                \
-                   "app_permission: table state: %s, was %s",                 \
-                   perm_table_state_names[perm_table_state_of(next)],         \
-                   perm_table_state_names[perm_table_state_of(word)])
-
-
 void
 perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache)
 {
     table->cache = cache;
     table->word = LOADED;
     table->since = 0;
+    table->id = 0;
 }
 
 
@@ -101,29 +67,30 @@ perm_table_state_known(perm_table_state_t *table)
 }
 
 
-/*
- * The mark comes before the state that makes use of it.  A worker that is
- * overtaken by another one marks once more.
- */
+/* answers to questions of before say nothing from then on */
 
 void
 perm_table_state_event(perm_table_state_t *table, perm_table_event_t event,
     ngx_log_t *log)
 {
-    ngx_atomic_uint_t         word, next;
-    const perm_table_step_t  *step;
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, log, 0,
+                   "app_permission: table state: %s",
+                   perm_table_state_events[event]);
 
-    do {
-        word = table->word;
-        step = &perm_table_steps[perm_table_state_of(word)][event];
-        next = perm_table_state_word(perm_table_state_version(word)
-                                     + (event != PERM_TABLE_GAP), step->next);
+    if (event == PERM_TABLE_FLUSH) {
+        perm_epoch_suspend(perm_cache_epoch(table->cache));
 
-        perm_table_state_act(table, step->action | PERM_TABLE_STATE_DISTRUST);
+    } else {
 
-    } while (!ngx_atomic_cmp_set(&table->word, word, next));
+        /* the next id may be another one */
 
-    perm_table_state_debug(log, word, next);
+        __atomic_store_n(&table->id, 0, __ATOMIC_SEQ_CST);
+        perm_cache_distrust(table->cache);
+    }
+
+    if (event != PERM_TABLE_GAP) {
+        (void) ngx_atomic_fetch_add(&table->word, 1 << PERM_TABLE_STATE_BITS);
+    }
 }
 
 
@@ -134,44 +101,54 @@ perm_table_state_ask(perm_table_state_t *table)
 }
 
 
+perm_table_asked_t
+perm_table_state_ask_settled(perm_table_state_t *table)
+{
+    perm_table_asked_t  asked;
+
+    asked.version = perm_table_state_ask(table);
+    asked.epoch = perm_epoch_seen(perm_cache_epoch(table->cache));
+
+    return asked;
+}
+
+
 ngx_int_t
 perm_table_state_answered(perm_table_state_t *table, ngx_atomic_uint_t asked,
     ngx_uint_t loaded, ngx_str_t *prefix, ngx_log_t *log)
 {
-    ngx_uint_t                state, turned;
-    ngx_atomic_uint_t         word, next;
-    const perm_table_step_t  *step;
+    ngx_int_t  rc;
 
-    do {
-        word = table->word;
+    rc = perm_table_state_take(table, asked, loaded, 0, prefix, log);
 
-        if (perm_table_state_version(word) != asked) {
-            return NGX_AGAIN;
-        }
-
-        state = perm_table_state_of(word);
-        step = &perm_table_steps[state][loaded ? ANSWER_LOADED
-                                               : ANSWER_NOT_LOADED];
-        turned = (state >= FOUND) != (step->next >= FOUND);
-        next = perm_table_state_word(asked + turned, step->next);
-
-        perm_table_state_act(table, step->action);
-
-    } while (next != word && !ngx_atomic_cmp_set(&table->word, word, next));
-
-    if (next != word) {
-        perm_table_state_debug(log, word, next);
+    if (rc == NGX_DONE) {
+        return loaded ? NGX_AGAIN : NGX_ABORT;
     }
 
-    if (turned || table->since == 0) {
-        perm_table_state_found(table, loaded, prefix, log);
+    return rc;
+}
+
+
+ngx_int_t
+perm_table_state_settled(perm_table_state_t *table, perm_table_asked_t *asked,
+    perm_table_answer_t *answer, ngx_str_t *prefix, ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    rc = perm_table_state_take(table, asked->version, answer->loaded, 1, prefix,
+                               log);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
     }
 
-    if (!loaded) {
-        return NGX_ABORT;
+    if (answer->loaded && perm_table_state_replaced(table, answer->id, log)) {
+        rc = NGX_DONE;
     }
 
-    return turned ? NGX_AGAIN : NGX_OK;
+    perm_epoch_resume(perm_cache_epoch(table->cache), asked->epoch);
+
+    return rc;
 }
 
 
@@ -185,22 +162,91 @@ perm_table_state_stale_ok(perm_table_state_t *table, perm_tuple_t *tuple,
 
     /* a denial may be just what the load changes */
 
-    return perm_table_state_known(table) == PERM_TABLE_NOT_LOADED
+    return perm_table_state_of(table->word) == EMPTY
            && perm_decision_allows(entry->grants, ngx_time())
            && perm_cache_unchanged_at_mark(table->cache, tuple, entry);
 }
 
 
-static void
-perm_table_state_act(perm_table_state_t *table, ngx_uint_t action)
+/*
+ * The mark comes before the state that makes use of it.  Returns NGX_OK when
+ * the table is loaded as before, NGX_ABORT when it is not, NGX_DONE when that
+ * changed, or NGX_AGAIN: the question is too old.
+ */
+
+static ngx_int_t
+perm_table_state_take(perm_table_state_t *table, ngx_atomic_uint_t asked,
+    ngx_uint_t loaded, ngx_uint_t settled, ngx_str_t *prefix, ngx_log_t *log)
 {
-    if (action & PERM_TABLE_STATE_MARK) {
-        perm_cache_mark(table->cache);
+    ngx_uint_t         state, to, turned;
+    ngx_atomic_uint_t  word, next;
+
+    do {
+        word = table->word;
+
+        if (perm_table_state_version(word) != asked) {
+            return NGX_AGAIN;
+        }
+
+        state = perm_table_state_of(word);
+        to = loaded ? LOADED : settled ? EMPTY : ngx_max(state, FOUND);
+        turned = (state == LOADED) != (to == LOADED);
+        next = perm_table_state_word(asked + turned, to);
+
+        if (to == EMPTY && state != EMPTY) {
+            perm_cache_mark(table->cache);
+            perm_cache_distrust(table->cache);
+
+        } else if (loaded && turned) {
+            perm_cache_distrust(table->cache);
+        }
+
+    } while (next != word && !ngx_atomic_cmp_set(&table->word, word, next));
+
+    if (next != word) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, 0,
+                       "app_permission: table state: %s, was %s",
+                       perm_table_state_names[to],
+                       perm_table_state_names[state]);
     }
 
-    if (action & PERM_TABLE_STATE_DISTRUST) {
-        perm_cache_distrust(table->cache);
+    if (turned || table->since == 0) {
+        perm_table_state_found(table, loaded, prefix, log);
     }
+
+    if (turned) {
+        return NGX_DONE;
+    }
+
+    return loaded ? NGX_OK : NGX_ABORT;
+}
+
+
+/*
+ * Redis pushes nothing when SWAPDB puts another database into the place of the
+ * table: another id tells it.
+ */
+
+static ngx_uint_t
+perm_table_state_replaced(perm_table_state_t *table, uint64_t id,
+    ngx_log_t *log)
+{
+    uint64_t  before;
+
+    before = __atomic_exchange_n(&table->id, id, __ATOMIC_SEQ_CST);
+
+    if (before == 0 || before == id) {
+        return 0;
+    }
+
+    perm_cache_distrust(table->cache);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "app_permission: Redis has another grant table (SWAPDB?) "
+                  "without having pushed that: all grants are looked up "
+                  "again");
+
+    return 1;
 }
 
 

@@ -7,34 +7,41 @@
  * its data) and loaded again, key by key.  The load pushes each key as changed,
  * although nobody lost a grant.  So while the table is not loaded a grant that
  * was known before goes on deciding, whatever is pushed.  A grant that was
- * revoked before the table was emptied must not.  To tell them apart, the
- * cache marks where its counters of changes are when the table may be about to
- * be emptied: a change before the mark counts, a change after it does not as
- * long as the table is not loaded.
+ * revoked before the table was emptied must not.  To tell them apart, the cache
+ * marks where its counters of changes are: a change before the mark counts, a
+ * change after it does not as long as the table is not loaded.
  *
- *   event      push of "meta"  push of all    gap in      asked:      asked:
- *   state      or end of gap   (FLUSHALL)     pushes      not loaded  loaded
- *   --------------------------------------------------------------------------
- *   LOADED     SUSPECT, m      FLUSHED, m     LOADED      FOUND, m    LOADED
- *   SUSPECT    SUSPECT, m      FLUSHED, m     SUSPECT, m  FOUND       LOADED
- *   FLUSHED    SUSPECT, m      FLUSHED, m     FLUSHED, m  EMPTY       LOADED
- *   FOUND      EMPTY, m        EMPTY, m       EMPTY       FOUND       LOADED, d
- *   EMPTY      EMPTY           EMPTY          EMPTY       EMPTY       LOADED, d
+ * Redis pushes a FLUSHALL before the keys that were changed in the same turn,
+ * and pushes and answers come on different connections.  So the mark waits for
+ * a settled answer: a worker that changes are pushed to asks, and takes the
+ * answer when each change that was made before it has been pushed to it.
  *
+ *   state                    LOADED         FOUND          EMPTY
+ *   event
+ *   ----------------------------------------------------------------------
+ *   push of "meta", gap      LOADED, d      FOUND, d       EMPTY, d
+ *   push of all (FLUSHALL)   LOADED, s      FOUND, s       EMPTY, s
+ *   answer: not loaded       FOUND          FOUND          EMPTY
+ *   ... settled              EMPTY, d, m    EMPTY, d, m    EMPTY, r
+ *   answer: loaded           LOADED         LOADED, d      LOADED, d
+ *   ... settled              LOADED, r      LOADED, d      LOADED, d
+ *
+ *   d  the cache trusts nothing that it has
+ *   s  it trusts nothing until r: Redis does not say whether another database
+ *      was emptied.  If it was this one, "meta" is gone, or was pushed as
+ *      changed before the answer settled: that has led to d
+ *   r  what was suspended is trusted again
  *   m  the cache marks its counters
- *   d  the cache trusts nothing that it has; pushes and gaps do that always
  *
- *   LOADED     found loaded, or never asked; in a gap, too: other masters of a
- *              cluster go on pushing changes, which count
- *   SUSPECT    it may have been emptied or loaded since; to be asked
- *   FLUSHED    likewise, and the push of what emptied it is here
- *   FOUND      not loaded, but the push of what emptied it may be on its way:
- *              what is pushed before that counts as changes
+ *   LOADED     found loaded, or never asked.  Each change counts
+ *   FOUND      not loaded; the push of what emptied it, and changes before
+ *              that, may be on their way.  Each change counts
  *   EMPTY      not loaded; what is pushed is the load
  *
- * Only FOUND and EMPTY let a changed grant decide.  Where a mark is set too
- * late or too often, too many changes count: an app is unavailable until the
- * table is loaded, but no revoked grant is allowed.
+ * Only EMPTY lets a changed grant decide.  Several workers may hear of the same
+ * push, and one of them late: in EMPTY no event marks again.  Where a mark is
+ * set too late, too many changes count: an app is unavailable until the table
+ * is loaded, but no revoked grant is allowed.
  */
 
 
@@ -55,7 +62,8 @@ typedef enum {
 typedef enum {
     PERM_TABLE_META = 0,       /* "meta" was pushed as changed, or may have
                                   changed in a gap that is over */
-    PERM_TABLE_FLUSH,          /* everything was pushed as changed */
+    PERM_TABLE_FLUSH,          /* everything was pushed as changed, maybe of
+                                  another database */
     PERM_TABLE_GAP             /* changes may be missed from now on */
 } perm_table_event_t;
 
@@ -66,7 +74,24 @@ typedef struct {
                                   been emptied or loaded */
     ngx_atomic_t    since;     /* unix seconds of the answer that found what is
                                   known; 0: unknown */
+    uint64_t        id;        /* hash of the id in "meta", 0: unknown */
 } perm_table_state_t;
+
+
+/* when it was asked */
+
+typedef struct {
+    ngx_atomic_uint_t  version;
+    perm_epoch_t       epoch;
+} perm_table_asked_t;
+
+
+/* of a settled answer; the hash is not 0, also where "meta" has no id */
+
+typedef struct {
+    ngx_uint_t         loaded;
+    uint64_t           id;
+} perm_table_answer_t;
 
 
 void perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache);
@@ -78,8 +103,8 @@ perm_table_known_t perm_table_state_known(perm_table_state_t *table);
 
 
 /*
- * For the worker that changes are pushed to, in their order.  The table is to
- * be asked for then; in a gap that can wait for its end.
+ * For a worker that changes are pushed to, in their order.  The table is to be
+ * asked for then; in a gap that can wait for its end.
  */
 
 void perm_table_state_event(perm_table_state_t *table,
@@ -98,6 +123,19 @@ void perm_table_state_event(perm_table_state_t *table,
 ngx_atomic_uint_t perm_table_state_ask(perm_table_state_t *table);
 ngx_int_t perm_table_state_answered(perm_table_state_t *table,
     ngx_atomic_uint_t asked, ngx_uint_t loaded, ngx_str_t *prefix,
+    ngx_log_t *log);
+
+
+/*
+ * The same for a worker that changes are pushed to, with an answer that is
+ * settled.  NGX_OK or NGX_ABORT: nothing is new.  NGX_DONE: the table is
+ * another one, or is loaded where it was not, or the other way round.
+ * NGX_AGAIN: it says nothing any more, and is to be asked again.
+ */
+
+perm_table_asked_t perm_table_state_ask_settled(perm_table_state_t *table);
+ngx_int_t perm_table_state_settled(perm_table_state_t *table,
+    perm_table_asked_t *asked, perm_table_answer_t *answer, ngx_str_t *prefix,
     ngx_log_t *log);
 
 

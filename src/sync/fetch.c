@@ -197,13 +197,6 @@ perm_fetch_slow(perm_fetch_t *fetch)
 }
 
 
-void
-perm_fetch_table(perm_fetch_t *fetch)
-{
-    perm_lookup_table(fetch->sender);
-}
-
-
 /*
  * A lookup that was sent before the last change of the key may have an answer
  * from before the change.  A request that came after the change must not share

@@ -53,11 +53,6 @@ void perm_fetch_cancel(perm_pending_waiter_t *waiter);
 ngx_uint_t perm_fetch_slow(perm_fetch_t *fetch);
 
 
-/* asks whether the table is loaded, for table_state; not while Redis is down */
-
-void perm_fetch_table(perm_fetch_t *fetch);
-
-
 /* this worker's link, which the flush and the status use, too */
 
 perm_redis_client_t *perm_fetch_redis(perm_fetch_t *fetch);

@@ -4,6 +4,7 @@
 #include "core/grant_key.h"
 #include "redis/tracking.h"
 #include "sync/revalidate.h"
+#include "sync/table_watch.h"
 
 
 /*
@@ -37,10 +38,12 @@ struct perm_invalidator_s {
     ngx_msec_t              since;      /* monotonic: last change of "active" */
     ngx_msec_t              turned;     /* monotonic: last turn */
     ngx_msec_t              exiting;    /* monotonic: seen first, 0: is not */
-    uint32_t                epoch;      /* of the cache, seen last */
+    perm_epoch_t            epoch;      /* of the cache, seen last */
     unsigned                active:1;   /* every change is pushed */
     unsigned                leads:1;    /* has the lease "revalidating" */
     unsigned                gap:1;      /* nothing is trusted, seen last */
+
+    perm_table_watch_t      watch;
 
     perm_str_t              prefix;
     ngx_str_t               tracked[2]; /* the prefix of grants, and "meta" */
@@ -61,7 +64,6 @@ static void perm_invalidator_distrusted(perm_invalidator_t *invalidator);
 static void perm_invalidator_changed(void *data, ngx_str_t *key);
 static void perm_invalidator_table(perm_invalidator_t *invalidator,
     perm_table_event_t event);
-static void perm_invalidator_ask(perm_invalidator_t *invalidator);
 static void perm_invalidator_active(void *data, ngx_uint_t active);
 static void perm_invalidator_heard(void *data, ngx_msec_t sent);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
@@ -112,6 +114,9 @@ perm_invalidator_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     invalidator->tracked[1].data = p;
     invalidator->tracked[1].len = perm_grant_key_meta((char *) p,
                                                       invalidator->prefix);
+
+    perm_table_watch_init(&invalidator->watch, conf, &invalidator->tracked[1],
+                          cycle->log);
 
     invalidator->timer.handler = perm_invalidator_timer;
     invalidator->timer.data = invalidator;
@@ -227,6 +232,9 @@ perm_invalidator_begin(perm_invalidator_t *invalidator)
                                                     invalidator->tracked, 2,
                                                     &perm_invalidator_handlers,
                                                     invalidator);
+    if (invalidator->tracking) {
+        perm_table_watch_start(&invalidator->watch, invalidator->tracking);
+    }
 }
 
 
@@ -269,6 +277,10 @@ perm_invalidator_turn(perm_invalidator_t *invalidator)
     {
         perm_health_tracking(&invalidator->zone->health, pushed,
                              invalidator->log);
+    }
+
+    if (invalidator->tracking) {
+        perm_table_watch_turn(&invalidator->watch);
     }
 
     perm_invalidator_lead(invalidator);
@@ -321,7 +333,7 @@ perm_invalidator_lead(perm_invalidator_t *invalidator)
 static void
 perm_invalidator_look(perm_invalidator_t *invalidator)
 {
-    uint32_t      epoch;
+    perm_epoch_t  epoch;
     ngx_uint_t    gap, before;
     perm_zone_t  *zone;
 
@@ -367,7 +379,7 @@ perm_invalidator_distrusted(perm_invalidator_t *invalidator)
                            invalidator->log);
     perm_table_state_event(&invalidator->zone->table, PERM_TABLE_META,
                            invalidator->log);
-    perm_invalidator_ask(invalidator);
+    perm_redis_tracking_ask(invalidator->tracking);
 }
 
 
@@ -422,24 +434,7 @@ static void
 perm_invalidator_table(perm_invalidator_t *invalidator,
     perm_table_event_t event)
 {
-    if (perm_trackers_first(&invalidator->tracker, ngx_current_msec)) {
-        perm_table_state_event(&invalidator->zone->table, event,
-                               invalidator->log);
-        perm_trackers_acted(&invalidator->tracker);
-
-    } else {
-        perm_cache_distrust(invalidator->zone->cache);
-    }
-
-    perm_invalidator_ask(invalidator);
-}
-
-
-static void
-perm_invalidator_ask(perm_invalidator_t *invalidator)
-{
-    perm_fetch_table(invalidator->fetch);
-    perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
+    perm_table_watch_event(&invalidator->watch, event);
 }
 
 

@@ -56,13 +56,6 @@ perm_lookup_destroy(perm_lookup_sender_t *sender)
 }
 
 
-void
-perm_lookup_table(perm_lookup_sender_t *sender)
-{
-    (void) perm_meta_ask(sender->meta, NULL);
-}
-
-
 ngx_int_t
 perm_lookup_send(perm_lookup_sender_t *sender, perm_lookup_t *lookup)
 {

@@ -68,9 +68,4 @@ ngx_int_t perm_lookup_send(perm_lookup_sender_t *sender,
 void perm_lookup_cancel(perm_lookup_t *lookup);
 
 
-/* asks only whether the table is loaded, for table_state */
-
-void perm_lookup_table(perm_lookup_sender_t *sender);
-
-
 #endif /* _PERM_SYNC_LOOKUP_H_INCLUDED_ */

@@ -87,6 +87,28 @@ answer(ngx_uint_t loaded)
 }
 
 
+static ngx_int_t
+settle_as(ngx_uint_t loaded, uint64_t id)
+{
+    perm_table_asked_t   asked;
+    perm_table_answer_t  settled;
+
+    asked = perm_table_state_ask_settled(&table);
+    settled.loaded = loaded;
+    settled.id = id;
+
+    return perm_table_state_settled(&table, &asked, &settled, &prefix,
+                                    &test_log);
+}
+
+
+static ngx_int_t
+settle(ngx_uint_t loaded)
+{
+    return settle_as(loaded, 1);
+}
+
+
 /* loaded, and with these in the cache */
 
 static test_tuple_t  before, after, both, never;
@@ -94,8 +116,8 @@ static test_tuple_t  before, after, both, never;
 static void
 loaded(void)
 {
-    (void) answer(1);
-    (void) answer(1);
+    (void) settle(1);
+    (void) settle(1);
 
     store(test_tuple(&before, "gw", "res", "before"), LATER);
     store(test_tuple(&after, "gw", "res", "after"), LATER);
@@ -178,20 +200,23 @@ static void
 test_order(void)
 {
     loaded();
+    event(PERM_TABLE_FLUSH);
     change(&before.tuple);
     change(&both.tuple);
-    event(PERM_TABLE_FLUSH);
+    ok(!stale_ok(&before.tuple), "it may not be loaded: a change counts");
+    (void) answer(0);
+    ok(!stale_ok(&before.tuple) && stale_ok(&never.tuple),
+       "found empty: a change counts until that is settled");
+    (void) settle(0);
     change(&after.tuple);
     change(&both.tuple);
-
-    ok(!stale_ok(&after.tuple), "it may not be loaded: a change counts");
-    (void) answer(0);
-    check("emptied: what was changed after that does not count");
+    check("settled: what is changed after that does not count");
     event(PERM_TABLE_FLUSH);
     event(PERM_TABLE_META);
     event(PERM_TABLE_GAP);
     check("... whatever happens while it is loaded");
     (void) answer(0);
+    (void) settle(0);
     check("... and asked once more");
 
     store(&after.tuple, 5);
@@ -201,104 +226,128 @@ test_order(void)
     (void) answer(1);
     ok(!stale_ok(&after.tuple) && !stale_ok(&both.tuple)
        && stale_ok(&never.tuple), "loaded: every change counts");
+
+    event(PERM_TABLE_FLUSH);
+    ok(!stale_ok(&after.tuple) && stale_ok(&never.tuple),
+       "... when another worker hears late of what emptied it, too");
 }
 
 
-/* the worker that is told of changes is late */
+/* trust while Redis does not say which database was emptied */
+
+static ngx_uint_t
+trusted(perm_tuple_t *tuple)
+{
+    perm_cache_entry_t  entry;
+
+    entry = lookup(tuple);
+
+    return entry.trusted;
+}
+
 
 static void
-test_found(void)
+test_suspended(void)
 {
-    loaded();
-    (void) answer(0);
-    change(&before.tuple);
-    change(&both.tuple);
-    event(PERM_TABLE_FLUSH);
-    change(&after.tuple);
-    change(&both.tuple);
-    check("found empty before the push of that came");
+    perm_table_asked_t   asked;
+    perm_table_answer_t  yes = { 1, 1 };
 
     loaded();
+    event(PERM_TABLE_FLUSH);
+    ok(!trusted(&never.tuple), "everything was pushed: nothing is trusted");
+    (void) answer(1);
+    ok(!trusted(&never.tuple), "... when \"loaded\" is not settled, either");
+    store(&after.tuple, LATER);
+    ok(settle(1) == NGX_OK && trusted(&never.tuple) && trusted(&after.tuple),
+       "loaded still: trusted again, and what was fetched meanwhile is");
+
+    event(PERM_TABLE_FLUSH);
     event(PERM_TABLE_META);
-    (void) answer(0);
-    change(&before.tuple);
-    change(&both.tuple);
+    ok(settle(1) == NGX_OK && !trusted(&never.tuple),
+       "\"meta\" was pushed, too: not any more");
+
+    loaded();
     event(PERM_TABLE_FLUSH);
-    change(&after.tuple);
-    change(&both.tuple);
-    check("... after a push of something else");
-
-    loaded();
-    change(&before.tuple);
-    change(&both.tuple);
-    (void) answer(0);
-    check("found empty");
-    event(PERM_TABLE_GAP);
-    change(&after.tuple);
-    change(&both.tuple);
+    asked = perm_table_state_ask_settled(&table);
     event(PERM_TABLE_FLUSH);
-    check("... and nothing of it is pushed any more");
+    ok(perm_table_state_settled(&table, &asked, &yes, &prefix, &test_log)
+       == NGX_AGAIN && !trusted(&never.tuple), "pushed again since it was asked");
+    ok(settle(1) == NGX_OK && trusted(&never.tuple), "... and asked again");
 
-    loaded();
-    event(PERM_TABLE_META);
-    change(&before.tuple);
-    change(&both.tuple);
-    event(PERM_TABLE_GAP);
-    (void) answer(0);
-    change(&after.tuple);
-    change(&both.tuple);
-    check("changed before a gap");
-
-    loaded();
-    event(PERM_TABLE_GAP);
-    change(&before.tuple);
-    change(&both.tuple);
-    (void) answer(0);
-    change(&after.tuple);
-    change(&both.tuple);
-    check("changed in a gap, as another master of a cluster pushed");
+    event(PERM_TABLE_FLUSH);
+    ok(settle(0) == NGX_DONE && !trusted(&never.tuple), "not loaded");
+    event(PERM_TABLE_FLUSH);
+    (void) settle(0);
+    ok(settle(1) == NGX_DONE && !trusted(&never.tuple),
+       "... and loaded again: looked up again");
 }
 
 
-/*
- * The diagram of table_state.h: from each state by each event, with a mark.
- * Where that leads shows in which changes may be passed over later.
- */
+static void
+test_replaced(void)
+{
+    loaded();
+    test_lines = 0;
+    ok(settle_as(1, 3) == NGX_DONE && !trusted(&never.tuple),
+       "another id: nothing is trusted");
+    ok(test_logged("another grant table"), "logged");
 
-#define LOADED   0
-#define SUSPECT  1
-#define FLUSHED  2
-#define FOUND    3
-#define EMPTY    4
+    store(&never.tuple, LATER);
+    ok(settle_as(1, 3) == NGX_OK && trusted(&never.tuple) && test_lines == 0,
+       "the same id");
 
-#define MARK     8
+    event(PERM_TABLE_META);
+    ok(settle_as(1, 5) == NGX_OK && test_lines == 0,
+       "another id, and \"meta\" was pushed: nothing to log");
+    (void) settle(1);
+    test_lines = 0;
+}
 
 
-static const char *const  states[] = {
-    "loaded", "suspect", "flushed", "found", "empty"
-};
+/* the diagram of table_state.h */
+
+enum { LOADED, FOUND, EMPTY };
+
+enum { META, FLUSH, GAP, NOT_LOADED, NOT_LOADED_SETTLED, IS_LOADED,
+       IS_LOADED_SETTLED, EVENTS };
+
+#define D  8     /* distrusts */
+#define S  16    /* suspends */
+#define M  32    /* marks */
+
+
+static const char *const  states[] = { "loaded", "found", "empty" };
 
 static const char *const  events[] = {
-    "push of meta", "push of all", "gap", "not loaded", "loaded"
+    "push of meta", "push of all", "gap", "not loaded", "not loaded, settled",
+    "loaded", "loaded, settled"
 };
 
-static const int  diagram[5][5] = {
-    { SUSPECT|MARK, FLUSHED|MARK, LOADED,       FOUND|MARK, LOADED },
-    { SUSPECT|MARK, FLUSHED|MARK, SUSPECT|MARK, FOUND,      LOADED },
-    { SUSPECT|MARK, FLUSHED|MARK, FLUSHED|MARK, EMPTY,      LOADED },
-    { EMPTY|MARK,   EMPTY|MARK,   EMPTY,        FOUND,      LOADED },
-    { EMPTY,        EMPTY,        EMPTY,        EMPTY,      LOADED }
+static const int  diagram[3][EVENTS] = {
+    { LOADED|D, LOADED|S, LOADED|D, FOUND, EMPTY|D|M, LOADED,   LOADED   },
+    { FOUND|D,  FOUND|S,  FOUND|D,  FOUND, EMPTY|D|M, LOADED|D, LOADED|D },
+    { EMPTY|D,  EMPTY|S,  EMPTY|D,  EMPTY, EMPTY,     LOADED|D, LOADED|D }
 };
 
 
 static void
 step(int e)
 {
-    if (e <= PERM_TABLE_GAP) {
-        event(e);
+    switch (e) {
 
-    } else {
-        (void) answer(e == PERM_TABLE_GAP + 2);
+    case META:
+    case FLUSH:
+    case GAP:
+        event((perm_table_event_t) e);
+        break;
+
+    case NOT_LOADED:
+    case IS_LOADED:
+        (void) answer(e == IS_LOADED);
+        break;
+
+    default:
+        (void) settle(e == IS_LOADED_SETTLED);
     }
 }
 
@@ -306,23 +355,18 @@ step(int e)
 static void
 test_cell(int state, int e)
 {
-    int                 to, marked, good;
-    perm_cache_entry_t  entry;
+    int  cell, to, good;
 
-    to = diagram[state][e] & ~MARK;
-    marked = diagram[state][e] & MARK;
+    cell = diagram[state][e];
+    to = cell & 3;
 
     loaded();
 
-    if (state == SUSPECT) {
-        event(PERM_TABLE_META);
-
-    } else if (state == FLUSHED || state == EMPTY) {
-        event(PERM_TABLE_FLUSH);
-    }
-
-    if (state >= FOUND) {
+    if (state == FOUND) {
         (void) answer(0);
+
+    } else if (state == EMPTY) {
+        (void) settle(0);
     }
 
     store(&never.tuple, LATER);
@@ -330,28 +374,21 @@ test_cell(int state, int e)
     step(e);
     change(&after.tuple);
 
-    entry = lookup(&never.tuple);
-
     good = ((perm_table_state_known(&table) == PERM_TABLE_NOT_LOADED)
-            == (to >= FOUND));
+            == (to != LOADED));
+    good &= (trusted(&never.tuple) == !(cell & (D|S)));
 
-    /* what an event or the end of a load leaves */
+    /* a change may be passed over in "empty" only, if no mark came after it */
 
-    good &= (entry.trusted == (e > PERM_TABLE_GAP
-                               && (state < FOUND || to >= FOUND)));
+    good &= (stale_ok(&before.tuple) == (to == EMPTY && !(cell & M)));
+    good &= (stale_ok(&after.tuple) == (to == EMPTY));
 
-    /* "loaded" marks when it is found not to be, "found" by the push of all */
+    if (cell & S) {
+        (void) settle(to == LOADED);
+        good &= (trusted(&never.tuple) == (to != FOUND));
+    }
 
-    (void) answer(0);
-    good &= (stale_ok(&before.tuple) == (to != LOADED && !marked));
-    good &= (stale_ok(&after.tuple) == (to != LOADED));
-
-    change(&both.tuple);
-    event(PERM_TABLE_FLUSH);
-    good &= (stale_ok(&both.tuple) == (to == FLUSHED || to == EMPTY));
-
-    ok(good, "%s, %s: %s%s", states[state], events[e], states[to],
-       marked ? ", marked" : "");
+    ok(good, "%s, %s: %s", states[state], events[e], states[to]);
 }
 
 
@@ -361,7 +398,7 @@ test_diagram(void)
     int  state, e;
 
     for (state = LOADED; state <= EMPTY; state++) {
-        for (e = 0; e < 5; e++) {
+        for (e = 0; e < EVENTS; e++) {
             test_cell(state, e);
         }
     }
@@ -377,12 +414,12 @@ test_meanwhile(void)
     loaded();
 
     for (i = 0, wrong = 0, looks = 0; i < ROUNDS; i++) {
-        (void) answer(1);
-        (void) answer(1);
+        (void) settle(1);
+        (void) settle(1);
         store(&before.tuple, LATER);
         change(&before.tuple);
         event(PERM_TABLE_FLUSH);
-        (void) answer(0);
+        (void) settle(0);
 
         pid = test_fork();
 
@@ -423,7 +460,8 @@ main(void)
     test_known();
     test_asked_before();
     test_order();
-    test_found();
+    test_suspended();
+    test_replaced();
     test_diagram();
     test_meanwhile();
 

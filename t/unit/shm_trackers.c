@@ -102,7 +102,8 @@ as(perm_process_t process)
 static uint32_t
 epoch(void)
 {
-    return perm_cache_generation(cache, str("g"), str("a")).epoch;
+    return perm_cache_generation(cache, str("g"), str("a")).epoch
+           / PERM_EPOCH_STEP;
 }
 
 
