@@ -146,6 +146,28 @@ perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
 
 
 ngx_uint_t
+perm_redis_client_server(perm_redis_client_t *redis, ngx_str_t *key)
+{
+    perm_str_t              name;
+    perm_redis_node_t      *node;
+    perm_redis_endpoint_t  *endpoint;
+
+    endpoint = redis->endpoint;
+
+    if (redis->cluster) {
+        name.data = (const char *) key->data;
+        name.len = key->len;
+        node = perm_redis_discovery_slot(redis->discovery,
+                                         perm_grant_key_slot(name));
+
+        endpoint = node ? perm_redis_client_endpoint(redis, node) : NULL;
+    }
+
+    return endpoint ? endpoint->number : 0;
+}
+
+
+ngx_uint_t
 perm_redis_client_tracked(perm_redis_client_t *redis)
 {
     if (perm_redis_client_replica(redis)) {

@@ -81,6 +81,13 @@ perm_redis_command_t *perm_redis_client_send(perm_redis_client_t *redis,
 
 
 /*
+ * The number of the server that serves "key" now, or 0: it is not known.
+ */
+ngx_uint_t perm_redis_client_server(perm_redis_client_t *redis,
+    ngx_str_t *key);
+
+
+/*
  * The server hangs, or, called by a handler of a reply, its reply makes no
  * sense.  Closes the connection and fails all that is outstanding, not on the
  * caller's stack; DOWN until a handshake is answered again.  This is for the

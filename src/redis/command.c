@@ -88,7 +88,10 @@ perm_redis_command_answer(perm_redis_command_t *command, redisReply *reply)
             (void) ngx_atomic_fetch_add(meter->errors, 1);
         }
 
-        meter->timing(meter->data, perm_redis_command_clock() - command->start);
+        if (meter->timing != NULL) {
+            meter->timing(meter->data,
+                          perm_redis_command_clock() - command->start);
+        }
     }
 
     handler = command->handler;

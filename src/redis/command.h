@@ -37,7 +37,8 @@ typedef struct {
     ngx_atomic_t    *commands;   /* commands answered, errors included */
     ngx_atomic_t    *errors;     /* errors, time-outs, lost connections */
 
-    /* called for every command answered or failed; usec since it was sent */
+    /* NULL, or called for every command answered or failed; usec since it was
+       sent */
     void           (*timing)(void *data, uint64_t usec);
     void            *data;
 } perm_redis_meter_t;

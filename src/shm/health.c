@@ -135,6 +135,14 @@ perm_health_lag(perm_health_t *health, ngx_msec_t msec)
 }
 
 
+void
+perm_health_unwritten(perm_health_t *health)
+{
+    (void) ngx_atomic_cmp_set(&health->unwritten, 0,
+                              (ngx_atomic_uint_t) ngx_time());
+}
+
+
 ngx_uint_t
 perm_health_first(perm_health_t *health, uint64_t hash)
 {

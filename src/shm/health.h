@@ -28,6 +28,10 @@ typedef struct {
     ngx_atomic_t    hung;            /* counts hung servers found out by the
                                         heartbeat; a change of it makes every
                                         worker drop its link */
+    ngx_atomic_t    unwritten;       /* unix seconds since when Redis has not
+                                        taken last accesses, 0: it does */
+    ngx_atomic_t    clock_ahead;     /* seconds that this machine's clock is
+                                        ahead of Redis's, 0: it is not */
     ngx_atomic_t    full;            /* unix seconds of the last line about
                                         accesses dropped, 0: none */
     uint64_t        logged[PERM_HEALTH_LOGGED];   /* hashes of keys */
@@ -62,6 +66,11 @@ void perm_health_log_good(char *what, ngx_uint_t level, time_t before,
 /* ms: what a heartbeat took now */
 
 void perm_health_lag(perm_health_t *health, ngx_msec_t msec);
+
+
+/* Redis does not take last accesses */
+
+void perm_health_unwritten(perm_health_t *health);
 
 
 /*

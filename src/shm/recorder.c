@@ -415,6 +415,24 @@ perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
 }
 
 
+void
+perm_recorder_clamped(perm_recorder_t *recorder, ngx_uint_t slot,
+    uint32_t version, time_t last, time_t written)
+{
+    uint64_t  word;
+
+    /* pending until the exchange, which a second flush would only repeat */
+
+    perm_recorder_flushed(recorder, slot, version, written);
+
+    word = perm_recorder_word(version, last);
+
+    (void) __atomic_compare_exchange_n(&recorder->words[slot], &word,
+                                       perm_recorder_word(version, written),
+                                       0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+
 ngx_uint_t
 perm_recorder_dropped(perm_recorder_t *recorder)
 {

@@ -74,6 +74,16 @@ void perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
     uint32_t version, time_t last);
 
 
+/*
+ * The same when Redis has "written" in place of "last", which is in Redis's
+ * future.  So does the table then, unless a newer second was recorded: once the
+ * clock is right, accesses are recorded again.
+ */
+
+void perm_recorder_clamped(perm_recorder_t *recorder, ngx_uint_t slot,
+    uint32_t version, time_t last, time_t written);
+
+
 /* cheap, unlike perm_recorder_stat(), which walks the whole table */
 
 ngx_uint_t perm_recorder_dropped(perm_recorder_t *recorder);

@@ -3,6 +3,7 @@
 
 
 #define PERM_PENDING_LONG    60    /* seconds above the flush interval */
+#define PERM_UNWRITTEN_LONG  5     /* seconds */
 #define PERM_RECENT          600   /* seconds */
 #define PERM_JUMP_FACTOR     3     /* times the refusals of before */
 #define PERM_JUMP_RATE       1.0   /* refusals a second: fewer are no alert */
@@ -199,7 +200,7 @@ perm_alerts_link(perm_snapshot_t *s, const char *unknown)
 static void
 perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 {
-    time_t  full;
+    time_t  full, unwritten;
     u_char  buf[PERM_DURATION_MAX];
 
     full = (time_t) s->health.full;
@@ -213,6 +214,30 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
                         "Last accesses were dropped: %ui, the newest %s ago",
                         s->access.dropped,
                         perm_alerts_duration(buf, s->now - full));
+    }
+
+    unwritten = (time_t) s->health.unwritten;
+
+    if (unwritten && s->health.redis_up
+        && s->now - unwritten > PERM_UNWRITTEN_LONG)
+    {
+        perm_alerts_add(s, PERM_ALERT_WARNING, "access_unwritten",
+                        "They travel on a link of their own, so lookups go on, "
+                        "and they are kept. A fail-over or CLIENT PAUSE "
+                        "passes; for anything else the error log has the "
+                        "answer of Redis.",
+                        "Redis has not taken last accesses for %s",
+                        perm_alerts_duration(buf, s->now - unwritten));
+    }
+
+    if (s->health.clock_ahead) {
+        perm_alerts_add(s, PERM_ALERT_ERROR, "clock_ahead",
+                        "Grants end too early on this gateway. Last accesses "
+                        "are written with Redis's time. Set the clock, and "
+                        "keep it right with NTP.",
+                        "The clock of this machine is ahead of Redis's by %s",
+                        perm_alerts_duration(buf,
+                                           (time_t) s->health.clock_ahead));
     }
 
     if (s->pending > PERM_PENDING_LONG + flush / 1000) {

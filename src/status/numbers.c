@@ -84,6 +84,12 @@ const perm_number_t  perm_numbers[] = {
       "For how long the oldest of them has been pending." },
     { PERM_NUMBER(PLAIN, access.capacity), "access", "capacity",
       "access_capacity", "Last accesses that the zone has room for." },
+    { PERM_NUMBER(PLAIN, health.unwritten), "access", "unwritten_since",
+      "access_unwritten_since_seconds",
+      "Since when Redis has not taken last accesses, unix time; 0: it does." },
+    { PERM_NUMBER(PLAIN, health.clock_ahead), "access", "clock_ahead_seconds",
+      "clock_ahead_seconds",
+      "How far this machine's clock is ahead of Redis's; 0: it is not." },
 
     { PERM_NUMBER(PLAIN, refused.kept), "", NULL,
       "list_entries{list=\"refused\"}",

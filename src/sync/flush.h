@@ -1,7 +1,7 @@
 
 /*
- * Recorded accesses to Redis, on a timer, by one worker at a time.  The same
- * worker writes the state file.
+ * Recorded accesses to Redis, on a timer, by one worker at a time and on a link
+ * of their own.  The same worker writes the state file.
  */
 
 
@@ -16,10 +16,13 @@
 typedef struct perm_flush_s  perm_flush_t;
 
 
-/* all arguments outlive it; NULL: memory is out */
+/*
+ * All arguments outlive it.  "lookups" is the worker's client for these, which
+ * is used by perm_flush_finish() only.  NULL: memory is out.
+ */
 
 perm_flush_t *perm_flush_create(perm_sync_conf_t *conf,
-    perm_redis_client_t *redis, ngx_cycle_t *cycle);
+    perm_redis_client_t *lookups, ngx_cycle_t *cycle);
 
 /* for exit_process: a last flush, for at most two seconds */
 

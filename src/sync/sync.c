@@ -93,7 +93,7 @@ perm_sync_start(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 }
 
 
-/* the flush uses the connection of the fetch */
+/* the last flush uses the connection of the fetch */
 
 void
 perm_sync_stop(perm_sync_t *sync)

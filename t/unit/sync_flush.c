@@ -10,7 +10,7 @@
 #include "nginx_test.h"
 
 #include "shm/cache.h"
-#include "sync/flush.c"
+#include "sync/flush_batch.c"
 
 
 #define SEED  UINT64_C(0x5555aaaa3333cccc)
@@ -36,7 +36,7 @@ static const char            *gone;        /* in keys whose master is down */
 
 static ngx_slab_pool_t       *shpool;
 static perm_recorder_t       *recorder;
-static perm_flush_t          *flush;
+static perm_flush_batch_t    *batch;
 
 static perm_zone_t            zone;
 static perm_sync_conf_t       conf = {
@@ -44,39 +44,43 @@ static perm_sync_conf_t       conf = {
 };
 
 
-/* these tests call the steps of a flush themselves, and write no state file */
+/* the time of Redis, or NGX_DECLINED: it does not tell */
 
-ngx_rbtree_t  ngx_event_timer_rbtree;
+static time_t     redis_time;
+static ngx_int_t  redis_time_rc = NGX_DECLINED;
 
-void
-ngx_rbtree_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
+perm_server_clock_t *
+perm_server_clock_create(perm_health_t *health, ngx_cycle_t *cycle)
 {
-}
-
-
-void
-ngx_rbtree_delete(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
-{
+    return (perm_server_clock_t *) health;
 }
 
 
 ngx_int_t
-perm_redis_client_drain(perm_redis_client_t *redis, ngx_msec_t msec)
+perm_server_clock_read(perm_server_clock_t *clock, perm_redis_client_t *redis,
+    ngx_str_t *key, time_t *now)
 {
-    return NGX_OK;
+    *now = redis_time;
+
+    return redis_time_rc;
 }
 
 
-ngx_int_t
-perm_state_files_write(perm_state_files_t *files, perm_zone_t *zone,
-    ngx_log_t *log)
+ngx_uint_t
+perm_server_clock_outstanding(perm_server_clock_t *clock)
 {
-    return NGX_OK;
+    return 0;
 }
 
 
 void
-perm_state_files_abandon(perm_state_files_t *files)
+perm_server_clock_cancel(perm_server_clock_t *clock)
+{
+}
+
+
+void
+perm_health_unwritten(perm_health_t *health)
 {
 }
 
@@ -163,7 +167,7 @@ fresh(unsigned pending)
     shpool = test_zone(shpool, 4 * 1024 * 1024);
     recorder = perm_recorder_create(shpool, 2 * 1024 * 1024);
     zone.recorder = recorder;
-    flush = perm_flush_create(&conf, NULL, &test_cycle);
+    batch = perm_flush_batch_create(&conf, &test_cycle);
 
     for (n = 0; n < pending; n++) {
         test_tuple_nth(&c, n);
@@ -213,10 +217,10 @@ walk(const char *error)
     nsent = 0;
     nanswered = 0;
 
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
     for (steps = 0; steps < 1000; steps++) {
-        rc = perm_flush_batch_step(flush);
+        rc = perm_flush_batch_step(batch);
 
         if (rc != NGX_AGAIN) {
             break;
@@ -250,14 +254,14 @@ test_send(void)
 
     fresh(3000);
 
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
     for (steps = 0; steps < 100; steps++) {
-        rc = perm_flush_batch_step(flush);
+        rc = perm_flush_batch_step(batch);
     }
 
     ok(rc == NGX_AGAIN && nsent <= 1024 && nsent > 800
-       && flush->outstanding == nsent,
+       && batch->outstanding == nsent,
        "a bounded number is on its way, %d", (int) nsent);
     ok(pending() == 3000, "pending until the reply");
 
@@ -265,7 +269,7 @@ test_send(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while (perm_flush_batch_step(flush) == NGX_AGAIN);
+    } while (perm_flush_batch_step(batch) == NGX_AGAIN);
 
     ok(pending() == 0 && nsent == 3000, "each once");
 }
@@ -325,9 +329,9 @@ test_wrong_type(void)
 
     fresh(2000);
 
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
-    while ((rc = perm_flush_batch_step(flush)) == NGX_AGAIN) {
+    while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN) {
         for (i = nanswered; i < nsent; i++) {
             answer(i % 4 ? "WRONGTYPE Operation against a key" : NULL);
         }
@@ -351,18 +355,18 @@ test_link(void)
 
     fresh(2000);
 
-    perm_flush_batch_start(flush);
-    (void) perm_flush_batch_step(flush);
+    perm_flush_batch_start(batch, NULL);
+    (void) perm_flush_batch_step(batch);
     ok(nsent > 0, "some are on their way");
 
     state = PERM_REDIS_DOWN;
-    ok(perm_flush_batch_step(flush) == NGX_AGAIN, "when the link ends");
+    ok(perm_flush_batch_step(batch) == NGX_AGAIN, "when the link ends");
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_flush_batch_step(flush) == NGX_DECLINED, "another walk is due");
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED, "another walk is due");
     ok(pending() == 2000 && test_lines == 0,
        "nothing is lost, and the line in the log is the link's");
 
@@ -370,30 +374,30 @@ test_link(void)
     ok(walk(NULL) == NGX_OK && pending() == 0, "sent when it is back");
 
     fresh(100);
-    perm_flush_batch_start(flush);
-    (void) perm_flush_batch_step(flush);
+    perm_flush_batch_start(batch, NULL);
+    (void) perm_flush_batch_step(batch);
 
     while (nanswered < nsent) {
         answer_with(NULL);
     }
 
-    ok(perm_flush_batch_step(flush) == NGX_DECLINED && pending() == 100,
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED && pending() == 100,
        "also when it was back before anybody looked");
 
     fresh(1);
     memset(&odd, 0, sizeof(odd));
     odd.type = REDIS_REPLY_NIL;
-    perm_flush_batch_start(flush);
-    (void) perm_flush_batch_step(flush);
+    perm_flush_batch_start(batch, NULL);
+    (void) perm_flush_batch_step(batch);
     answer_with(&odd);
 
     ok(pending() == 1 && test_logged("reply of type"),
        "only an integer acknowledges");
 
     fresh(100);
-    perm_flush_batch_start(flush);
-    (void) perm_flush_batch_step(flush);
-    perm_flush_batch_cancel(flush);
+    perm_flush_batch_start(batch, NULL);
+    (void) perm_flush_batch_step(batch);
+    perm_flush_batch_cancel(batch);
     ok(nsent == 100 && sent[0].dropped && sent[99].dropped,
        "what is on its way at the end is cancelled");
 }
@@ -412,14 +416,14 @@ test_master(void)
     fresh(3000);
     gone = "{gateway000";
 
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
     most = 0;
     steps = 0;
 
     do {
         before = nfailed + nsent;
-        rc = perm_flush_batch_step(flush);
+        rc = perm_flush_batch_step(batch);
         most = ngx_max(most, nfailed + nsent - before);
         steps++;
     } while (rc == NGX_AGAIN && steps < 1000);
@@ -432,10 +436,10 @@ test_master(void)
 
     gone = "{gateway0001";
     nfailed = 0;
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
     for (i = 0; i < 8; i++) {
-        rc = perm_flush_batch_step(flush);
+        rc = perm_flush_batch_step(batch);
     }
 
     ok(nfailed > 0 && nfailed + nsent >= 1000 && rc == NGX_AGAIN,
@@ -445,7 +449,7 @@ test_master(void)
         while (nanswered < nsent) {
             answer(NULL);
         }
-    } while ((rc = perm_flush_batch_step(flush)) == NGX_AGAIN);
+    } while ((rc = perm_flush_batch_step(batch)) == NGX_AGAIN);
 
     ok(rc == NGX_OK && nfailed + nsent == 3000 && pending() == nfailed,
        "all others are sent: %d", (int) nsent);
@@ -457,9 +461,9 @@ test_master(void)
     /* one of the links ends */
 
     fresh(3000);
-    perm_flush_batch_start(flush);
+    perm_flush_batch_start(batch, NULL);
 
-    for (i = 0; (rc = perm_flush_batch_step(flush)) == NGX_AGAIN; /* void */ ) {
+    for (i = 0; (rc = perm_flush_batch_step(batch)) == NGX_AGAIN; /* void */ ) {
         for ( /* void */ ; nanswered < nsent; i++) {
             if (i < 100) {
                 answer_with(NULL);
@@ -475,8 +479,8 @@ test_master(void)
     /* the only link ends, and is dialed again */
 
     fresh(3000);
-    perm_flush_batch_start(flush);
-    (void) perm_flush_batch_step(flush);
+    perm_flush_batch_start(batch, NULL);
+    (void) perm_flush_batch_step(batch);
 
     state = PERM_REDIS_CONNECTING;
 
@@ -485,8 +489,69 @@ test_master(void)
     }
 
     before = nsent;
-    ok(perm_flush_batch_step(flush) == NGX_DECLINED && nsent == before,
+    ok(perm_flush_batch_step(batch) == NGX_DECLINED && nsent == before,
        "nothing more is sent where that was the only one");
+}
+
+
+/* a clock that is ahead of Redis's, and is right again */
+
+static void
+test_clock(void)
+{
+    fresh(0);
+    redis_time_rc = NGX_AGAIN;
+    record(T + 5000);
+    ok(walk(NULL) == NGX_AGAIN && nsent == 0, "waits for the time of Redis");
+
+    redis_time_rc = NGX_OK;
+    redis_time = T;
+    ok(walk(NULL) == NGX_OK && nsent == 1
+       && strcmp(sent[0].text, "ZADD p:access:{gw:app} GT 1700000000 res/1")
+          == 0, "Redis's time in place of the future");
+    ok(pending() == 0, "which is all that is known of it");
+
+    record(T + 3);
+    ok(pending() == 1, "the clock is right again: it is recorded");
+    redis_time = T + 4;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000003 ")
+       && pending() == 0, "and written");
+
+    record(T + 5000);
+    perm_flush_batch_start(batch, NULL);
+    nsent = nanswered = 0;
+    (void) perm_flush_batch_step(batch);
+    record(T + 5001);
+    answer(NULL);
+    ok(perm_flush_batch_step(batch) == NGX_OK && pending() == 1,
+       "what is recorded on the way stays pending");
+    ok(walk(NULL) == NGX_OK && nsent == 1 && pending() == 0, "for once");
+
+    /* less than the way to Redis, or rounding */
+
+    record(T + 10);
+    redis_time = T + 9;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000009 ")
+       && pending() == 1, "a second ahead waits for its second");
+    redis_time = T + 10;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000010 ")
+       && pending() == 0, "and has it");
+
+    /* a clock set back, and right again */
+
+    record(T - 18000);
+    ok(pending() == 0, "an older second is none");
+    record(T + 11);
+    redis_time = T + 12;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000011 ")
+       && pending() == 0, "a newer one is");
+
+    redis_time_rc = NGX_ABORT;
+    record(T + 20);
+    ok(walk(NULL) == NGX_DECLINED && pending() == 1, "the link was lost");
+
+    redis_time_rc = NGX_DECLINED;
+    ok(walk(NULL) == NGX_OK && pending() == 0, "no right: as it is");
 }
 
 
@@ -500,6 +565,7 @@ main(void)
     test_wrong_type();
     test_link();
     test_master();
+    test_clock();
 
     ngx_destroy_pool(test_cycle.pool);
 

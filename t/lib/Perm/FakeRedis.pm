@@ -427,6 +427,8 @@ sub alone {
     return "+PONG\r\n"              if $name eq 'ping';
     return ":7\r\n"                 if $name eq 'client' && lc $args[0] eq 'id';
     return ":1\r\n"                 if $name eq 'zadd';
+    return "*2\r\n" . Perm::FakeRedis::bulk(int time)
+        . Perm::FakeRedis::bulk(0)  if $name eq 'time';
     return "*3\r\n\$9\r\nsubscribe\r\n\$" . length($args[0])
         . "\r\n$args[0]\r\n:1\r\n"  if $name eq 'subscribe';
     return "*3\r\n\$6\r\nmaster\r\n:0\r\n*0\r\n" if $name eq 'role';
