@@ -427,6 +427,7 @@ sub alone {
     return "+PONG\r\n"              if $name eq 'ping';
     return ":7\r\n"                 if $name eq 'client' && lc $args[0] eq 'id';
     return ":1\r\n"                 if $name eq 'zadd';
+    return ":-1\r\n"                if $name eq 'pttl';
     return "*2\r\n" . Perm::FakeRedis::bulk(int time)
         . Perm::FakeRedis::bulk(0)  if $name eq 'time';
     return "*3\r\n\$9\r\nsubscribe\r\n\$" . length($args[0])
