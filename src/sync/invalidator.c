@@ -458,6 +458,13 @@ perm_invalidator_active(void *data, ngx_uint_t active)
     invalidator->since = ngx_current_msec;
 
     if (active) {
+
+        /* a worker that leads without hearing of changes finds out later */
+
+        if (!perm_trackers_active(&zone->trackers, ngx_current_msec)) {
+            __atomic_store_n(&zone->revalidating.word, 0, __ATOMIC_SEQ_CST);
+        }
+
         gap = perm_trackers_begin(tracker, ngx_current_msec);
 
     } else {
