@@ -54,6 +54,8 @@ subtest 'cached' => sub {
     is ends('free'), 4102444800, 'a key without one does not end';
 
     is outcome('short'), "$GATEWAY HIT", 'cached';
+    wait_until($begun + 2.5);
+    is outcome('short'), "$GATEWAY HIT", '... and not a second too short';
     wait_until($begun + 3.1);
     is outcome('short'), "$DENY HIT", 'ended in time, and Redis tells nobody';
     is outcome('old'), "$DENY HIT", 'one that had ended is absent, too';

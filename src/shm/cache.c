@@ -10,6 +10,8 @@
 #define PERM_CACHE_DENIED        2      /* of the slots of a bucket */
 #define PERM_CACHE_CHANGE_SHARE  20     /* one in so many bytes at the most */
 #define PERM_CACHE_CHANGE_MIN    4096   /* hash slots */
+#define PERM_CACHE_TTL           16     /* ms: a longer one than two years is
+                                           taken for that */
 
 
 /*
@@ -32,8 +34,8 @@ struct perm_cache_slot_s {
     uint32_t             change[2];
     uint32_t             change_slot[2];
     uint32_t             used;           /* seconds, monotonic */
-    uint32_t             ttl;            /* of the key, seconds from "fetched";
-                                            UINT32_MAX: it has none */
+    uint32_t             ttl;            /* of the key, in PERM_CACHE_TTL from
+                                            "fetched"; UINT32_MAX: it has none */
     uint8_t              live:1;
     uint8_t              untracked:1;    /* see perm_generation_t */
     perm_tuple_names_t   names;          /* up to the end of the slot */
@@ -213,7 +215,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     entry->grants.left = PERM_GRANTS_ENDLESS;
 
     if (slot->ttl != UINT32_MAX) {
-        entry->grants.left = (int64_t) slot->ttl * 1000
+        entry->grants.left = (int64_t) slot->ttl * PERM_CACHE_TTL
                              - perm_cache_age(slot->fetched);
     }
 
@@ -324,10 +326,10 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     values.fetched = fetched;
     values.ttl = UINT32_MAX;
 
-    ttl = (ngx_max(grants.left, 0) + perm_cache_age(fetched)) / 1000;
-
-    if (ttl < UINT32_MAX) {
-        values.ttl = (uint32_t) ttl;
+    if (grants.left != PERM_GRANTS_ENDLESS) {
+        ttl = (ngx_max(grants.left, 0) + perm_cache_age(fetched))
+              / PERM_CACHE_TTL;
+        values.ttl = (uint32_t) ngx_min(ttl, UINT32_MAX - 1);
     }
 
     values.epoch = generation.epoch;
