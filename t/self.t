@@ -257,6 +257,46 @@ subtest 'an app has 1,000 requests at most' => sub {
 };
 
 
+# enough, and needed; none to write a grant
+
+subtest 'the rights in the README' => sub {
+    my $readme = slurp("$Perm::Test::ROOT/README.md");
+    my @user = split ' ', ($readme =~ /^ACL SETUSER (gateway .*)$/m)[0];
+    my ($read, $ask) = map { [split ' ', $_] }
+        $readme =~ /^# with "?app_permission_self(?: apply"|) also (.*)$/mg;
+    spew("$t->{dir}/password", "PASSWORD\n");
+
+    my $can = sub {
+        my ($method, $status, $what, @rights) = @_;
+        $redis->cmd('ACL', 'DELUSER', 'gateway');
+        $redis->cmd('ACL', 'SETUSER', @user, @rights);
+        $t->apply(server => $server, http => <<'EOT');
+            app_permission_redis_user gateway;
+            app_permission_redis_password_file %%DIR%%/password;
+EOT
+        my $r;
+        ok wait_for(sub {
+            $r = $method eq 'GET' ? self('demo')
+                : post('demo', { resources => ['r' . rand] });
+            return $r->{status} == $status;
+        }, 5), $what or diag explain $r;
+    };
+
+    $can->('GET', 200, 'GET', @$read);
+    $can->('POST', 202, 'POST', @$read, @$ask);
+    for my $list (['GET', @$read], ['POST', @$ask]) {
+        my ($method, @rights) = @$list;
+        for my $right (@rights) {
+            my @all = grep { $_ ne $right }
+                $method eq 'GET' ? @rights : (@$read, @rights);
+            $can->($method, 503, "no $method without $right", @all);
+        }
+    }
+    $t->apply(server => $server);
+    $t->up;
+};
+
+
 subtest 'a client that leaves' => sub {
     $redis->pause;
     for my $method ('GET', 'POST') {

@@ -25,13 +25,16 @@ static const char *const  status_names[] = {
 /*
  * A grant is owned permanently when its value is a number or has a member
  * "expires" of that size.  A request that nobody can read is replaced.
- * "reason" of the history is that of the request, decoded.
+ * "reason" of the history is that of the request, decoded.  "grants" is not
+ * among the keys: Redis 7 wants the right to write all of those, and the user
+ * of a gateway may only read grants.
  */
 
 const char  perm_request_script[] =
+    "local grants=string.gsub(KEYS[1],'requests:{','grants:{') "
     "local function permanent(field) "
     "local ok,grant=pcall(cjson.decode,"
-    "redis.call('HGET',KEYS[2],field) or 'null') "
+    "redis.call('HGET',grants,field) or 'null') "
     "if ok and type(grant)=='table' then grant=grant.expires end "
     "return ok and type(grant)=='number' and grant>=4102444800 "
     "and grant<=253402300799 end "
@@ -54,7 +57,7 @@ const char  perm_request_script[] =
     "'resource',ARGV[i],'by',new.by} "
     "if new.reason then "
     "words[#words+1]='comment' words[#words+1]=new.reason end "
-    "redis.call('XADD',KEYS[3],unpack(words)) "
+    "redis.call('XADD',KEYS[#KEYS],unpack(words)) "
     "redis.call('HSET',KEYS[1],ARGV[i],text) "
     "if not old then n=n+1 end "
     "out[#out+1]='' "

@@ -447,10 +447,8 @@ perm_self_script(perm_self_t *self)
     ngx_uint_t           i, argc;
     perm_request_body_t *body;
 
-    static perm_self_kind_t  kinds[] = { PERM_SELF_REQUESTS, PERM_SELF_GRANTS };
-
     body = self->body;
-    argc = 8 + ngx_max(body->nnames, 1);
+    argc = 7 + ngx_max(body->nnames, 1);
 
     argv = ngx_palloc(self->pool, argc * sizeof(ngx_str_t));
     if (argv == NULL) {
@@ -460,26 +458,23 @@ perm_self_script(perm_self_t *self)
     ngx_str_set(&argv[0], "EVAL");
     argv[1].data = (u_char *) perm_request_script;
     argv[1].len = ngx_strlen(perm_request_script);
-    ngx_str_set(&argv[2], "3");
+    ngx_str_set(&argv[2], "2");
 
-    for (i = 0; i < 2; i++) {
-        argv[3 + i].data = (u_char *) self->scans[kinds[i]].key;
-        argv[3 + i].len = self->scans[kinds[i]].key_len;
-    }
+    argv[3].data = (u_char *) self->scans[PERM_SELF_REQUESTS].key;
+    argv[3].len = self->scans[PERM_SELF_REQUESTS].key_len;
+    argv[4].data = (u_char *) self->history_key;
+    argv[4].len = self->history_len;
 
-    argv[5].data = (u_char *) self->history_key;
-    argv[5].len = self->history_len;
+    argv[5].data = (u_char *) self->text;
+    argv[5].len = ngx_strlen(self->text);
+    argv[6].data = limit;
+    argv[6].len = ngx_sprintf(limit, "%d", PERM_REQUEST_APP_MAX) - limit;
 
-    argv[6].data = (u_char *) self->text;
-    argv[6].len = ngx_strlen(self->text);
-    argv[7].data = limit;
-    argv[7].len = ngx_sprintf(limit, "%d", PERM_REQUEST_APP_MAX) - limit;
-
-    ngx_str_set(&argv[8], PERM_GATEWAY_FIELD);
+    ngx_str_set(&argv[7], PERM_GATEWAY_FIELD);
 
     for (i = 0; i < body->nnames; i++) {
-        argv[8 + i].data = (u_char *) body->names[i].data;
-        argv[8 + i].len = body->names[i].len;
+        argv[7 + i].data = (u_char *) body->names[i].data;
+        argv[7 + i].len = body->names[i].len;
     }
 
     self->script = perm_redis_client_send(self->redis, &argv[3], argc, argv,
