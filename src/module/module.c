@@ -6,6 +6,7 @@
 #include "http/ctx.h"
 #include "http/handler.h"
 #include "http/variables.h"
+#include "module/abi.h"
 #include "module/directives.h"
 #include "status/status.h"
 
@@ -54,7 +55,9 @@ ngx_module_t  ngx_http_app_permission_module = {
 static ngx_int_t
 perm_preconfiguration(ngx_conf_t *cf)
 {
-    if (perm_ctx_add_variable(cf) != NGX_OK) {
+    if (perm_abi_check(cf) != NGX_OK
+        || perm_ctx_add_variable(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

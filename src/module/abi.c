@@ -1,0 +1,446 @@
+
+#include "module/abi.h"
+
+#include <ngx_event.h>
+#include <ngx_http.h>
+#include <stddef.h>
+
+
+/*
+ * Facts about the nginx that runs, as its own compiler saw them: offsets in its
+ * tables of directives and variables, sizes of the elements in its arrays, and
+ * what its functions do to memory that this file gives them.  The order
+ * matters: a step relies on the structures of those before it.
+ */
+
+#define PERM_ABI_SLACK  1024        /* bytes that a patch may have added */
+#define PERM_ABI_MARK   0xa5
+
+
+typedef struct {
+    ngx_module_t              *module;
+    char                      *directive;
+    size_t                     offset;
+    char                      *type;
+} perm_abi_directive_t;
+
+
+typedef struct {
+    char                      *name;
+    size_t                     offset;
+} perm_abi_variable_t;
+
+
+typedef union {
+    ngx_http_request_t         request;
+    u_char                     bytes[sizeof(ngx_http_request_t)
+                                     + PERM_ABI_SLACK];
+} perm_abi_request_t;
+
+
+typedef union {
+    ngx_connection_t           connection;
+    u_char                     bytes[sizeof(ngx_connection_t)
+                                     + PERM_ABI_SLACK];
+} perm_abi_connection_t;
+
+
+typedef union {
+    ngx_event_t                event;
+    u_char                     bytes[sizeof(ngx_event_t) + PERM_ABI_SLACK];
+} perm_abi_event_t;
+
+
+typedef union {
+    ngx_cycle_t                cycle;
+    u_char                     bytes[sizeof(ngx_cycle_t) + PERM_ABI_SLACK];
+} perm_abi_cycle_t;
+
+
+static char *perm_abi_directives(ngx_conf_t *cf);
+static char *perm_abi_variables(ngx_conf_t *cf);
+static char *perm_abi_connection(ngx_conf_t *cf);
+static char *perm_abi_arrays(ngx_conf_t *cf);
+static char *perm_abi_resolver(ngx_conf_t *cf);
+static char *perm_abi_request(ngx_conf_t *cf);
+static ngx_command_t *perm_abi_find_directive(ngx_module_t *module,
+    char *name);
+static ngx_http_variable_t *perm_abi_find_variable(ngx_conf_t *cf,
+    char *name);
+static size_t perm_abi_cleared(u_char *bytes, size_t max);
+static ngx_uint_t perm_abi_reads(ngx_conf_t *cf, ngx_http_request_t *r,
+    char *name, char *text);
+
+
+static perm_abi_directive_t  perm_abi_directive[] = {
+
+    { &ngx_core_module, "timer_resolution",
+      offsetof(ngx_core_conf_t, timer_resolution), "ngx_core_conf_t" },
+
+    { &ngx_core_module, "debug_points",
+      offsetof(ngx_core_conf_t, debug_points), "ngx_core_conf_t" },
+
+    { &ngx_http_core_module, "variables_hash_bucket_size",
+      offsetof(ngx_http_core_main_conf_t, variables_hash_bucket_size),
+      "ngx_http_core_main_conf_t" },
+
+    { &ngx_http_core_module, "underscores_in_headers",
+      offsetof(ngx_http_core_srv_conf_t, underscores_in_headers),
+      "ngx_http_core_srv_conf_t" },
+
+    { &ngx_http_core_module, "client_max_body_size",
+      offsetof(ngx_http_core_loc_conf_t, client_max_body_size),
+      "ngx_http_core_loc_conf_t" },
+
+    { &ngx_http_core_module, "resolver_timeout",
+      offsetof(ngx_http_core_loc_conf_t, resolver_timeout),
+      "ngx_http_core_loc_conf_t" },
+
+    { &ngx_http_core_module, "types_hash_bucket_size",
+      offsetof(ngx_http_core_loc_conf_t, types_hash_bucket_size),
+      "ngx_http_core_loc_conf_t" }
+};
+
+
+static perm_abi_variable_t  perm_abi_variable[] = {
+    { "http_host", offsetof(ngx_http_request_t, headers_in.host) },
+    { "server_protocol", offsetof(ngx_http_request_t, http_protocol) },
+    { "request_uri", offsetof(ngx_http_request_t, unparsed_uri) },
+    { "uri", offsetof(ngx_http_request_t, uri) },
+    { "args", offsetof(ngx_http_request_t, args) },
+    { "limit_rate", offsetof(ngx_http_request_t, limit_rate) }
+};
+
+
+ngx_int_t
+perm_abi_check(ngx_conf_t *cf)
+{
+    char  *type;
+
+    type = perm_abi_directives(cf);
+
+    if (type == NULL) {
+        type = perm_abi_variables(cf);
+    }
+
+    if (type == NULL) {
+        type = perm_abi_connection(cf);
+    }
+
+    if (type == NULL) {
+        type = perm_abi_arrays(cf);
+    }
+
+    if (type == NULL) {
+        type = perm_abi_resolver(cf);
+    }
+
+    if (type == NULL) {
+        type = perm_abi_request(cf);
+    }
+
+    if (type == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "ngx_http_app_permission_module was built from another "
+                  "source than this nginx: \"%s\" has another layout there "
+                  "(" NGINX_VER "). Build it with the source that this nginx "
+                  "was built from, with all its patches, and with the "
+                  "arguments that \"nginx -V\" prints. For OpenResty the "
+                  "source is bundle/nginx-VERSION of its release", type);
+
+    return NGX_ERROR;
+}
+
+
+static char *
+perm_abi_directives(ngx_conf_t *cf)
+{
+    ngx_uint_t             i;
+    ngx_command_t         *cmd;
+    perm_abi_directive_t  *d;
+
+    for (i = 0; i < sizeof(perm_abi_directive) / sizeof(*d); i++) {
+        d = &perm_abi_directive[i];
+        cmd = perm_abi_find_directive(d->module, d->directive);
+
+        if (cmd && cmd->offset != d->offset) {
+            return d->type;
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+perm_abi_variables(ngx_conf_t *cf)
+{
+    ngx_uint_t            i;
+    perm_abi_variable_t  *variable;
+    ngx_http_variable_t  *v;
+
+    for (i = 0; i < sizeof(perm_abi_variable) / sizeof(*variable); i++) {
+        variable = &perm_abi_variable[i];
+        v = perm_abi_find_variable(cf, variable->name);
+
+        if (v && v->data != variable->offset) {
+            return "ngx_http_request_t";
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * nginx takes a free connection out of the cycle, and clears it with its
+ * events.  The cycle has nothing but that one for the moment.
+ */
+
+static char *
+perm_abi_connection(ngx_conf_t *cf)
+{
+    ngx_log_t                quiet;
+    ngx_event_t              expected;
+    ngx_connection_t        *c;
+    perm_abi_cycle_t         fake;
+    perm_abi_event_t         rev, wev;
+    perm_abi_connection_t    free;
+    volatile ngx_cycle_t    *cycle;
+
+    ngx_memzero(&quiet, sizeof(ngx_log_t));
+    ngx_memzero(&fake, sizeof(perm_abi_cycle_t));
+    ngx_memset(&rev, PERM_ABI_MARK, sizeof(perm_abi_event_t));
+    ngx_memset(&wev, PERM_ABI_MARK, sizeof(perm_abi_event_t));
+    ngx_memset(&free, PERM_ABI_MARK, sizeof(perm_abi_connection_t));
+
+    rev.event.instance = 0;
+    free.connection.data = NULL;
+    free.connection.read = &rev.event;
+    free.connection.write = &wev.event;
+
+    /* handlers of signals log to the cycle */
+
+    fake.cycle.log = cf->log;
+    fake.cycle.free_connections = &free.connection;
+    fake.cycle.free_connection_n = 1;
+
+    cycle = ngx_cycle;
+    ngx_cycle = &fake.cycle;
+
+    c = ngx_get_connection(1, &quiet);
+
+    ngx_cycle = cycle;
+
+    if (c != &free.connection || fake.cycle.free_connections
+        || fake.cycle.free_connection_n)
+    {
+        return "ngx_cycle_t";
+    }
+
+    if (c->read != &rev.event || c->write != &wev.event || c->fd != 1
+        || c->log != &quiet
+        || perm_abi_cleared(free.bytes, sizeof(perm_abi_connection_t))
+           != sizeof(ngx_connection_t))
+    {
+        return "ngx_connection_t";
+    }
+
+    ngx_memzero(&expected, sizeof(ngx_event_t));
+    expected.data = c;
+    expected.write = 1;
+    expected.instance = 1;
+    expected.index = NGX_INVALID_INDEX;
+
+    if (perm_abi_cleared(wev.bytes, sizeof(perm_abi_event_t))
+        != sizeof(ngx_event_t)
+        || ngx_memcmp(&wev, &expected, sizeof(ngx_event_t)) != 0)
+    {
+        return "ngx_event_t";
+    }
+
+    return NULL;
+}
+
+
+static char *
+perm_abi_arrays(ngx_conf_t *cf)
+{
+    ngx_cycle_t  *cycle;
+
+    cycle = cf->cycle;
+
+    if (cycle->listening.size != sizeof(ngx_listening_t)) {
+        return "ngx_listening_t";
+    }
+
+    if (cycle->open_files.size != sizeof(ngx_open_file_t)) {
+        return "ngx_open_file_t";
+    }
+
+    if (cycle->shared_memory.size != sizeof(ngx_shm_zone_t)) {
+        return "ngx_shm_zone_t";
+    }
+
+    return NULL;
+}
+
+
+/* nginx makes such a resolver for each server that has none */
+
+static char *
+perm_abi_resolver(ngx_conf_t *cf)
+{
+    ngx_event_t      expected;
+    ngx_resolver_t  *resolver;
+
+    resolver = ngx_resolver_create(cf, NULL, 0);
+    if (resolver == NULL) {
+        return "ngx_resolver_t";
+    }
+
+    ngx_memzero(&expected, sizeof(ngx_event_t));
+    expected.data = resolver;
+    expected.handler = resolver->event->handler;
+    expected.log = &cf->cycle->new_log;
+    expected.cancelable = 1;
+
+    return ngx_memcmp(resolver->event, &expected, sizeof(ngx_event_t))
+           ? "ngx_event_t" : NULL;
+}
+
+
+/* variables of a request that has nothing but what they tell */
+
+static char *
+perm_abi_request(ngx_conf_t *cf)
+{
+    ngx_http_request_t     *r;
+    perm_abi_request_t      fake;
+    perm_abi_connection_t   connection;
+
+    ngx_memzero(&fake, sizeof(perm_abi_request_t));
+    ngx_memzero(&connection, sizeof(perm_abi_connection_t));
+
+    connection.connection.log = cf->log;
+    connection.connection.number = 12;
+    connection.connection.requests = 34;
+    connection.connection.sent = 56;
+    ngx_str_set(&connection.connection.addr_text, "here");
+
+    r = &fake.request;
+    r->connection = &connection.connection;
+    r->pool = cf->pool;
+    r->main = r;
+
+    if (!perm_abi_reads(cf, r, "connection", "12")
+        || !perm_abi_reads(cf, r, "connection_requests", "34")
+        || !perm_abi_reads(cf, r, "bytes_sent", "56")
+        || !perm_abi_reads(cf, r, "remote_addr", "here"))
+    {
+        return "ngx_connection_t";
+    }
+
+    /* single bits: one that a patch adds moves those behind it */
+
+    if (!perm_abi_reads(cf, r, "request_completion", "")
+        || !perm_abi_reads(cf, r, "sent_http_transfer_encoding", ""))
+    {
+        return "ngx_http_request_t";
+    }
+
+    r->request_length = 78;
+    r->request_complete = 1;
+    r->chunked = 1;
+
+    if (!perm_abi_reads(cf, r, "request_length", "78")
+        || !perm_abi_reads(cf, r, "request_completion", "OK")
+        || !perm_abi_reads(cf, r, "sent_http_transfer_encoding", "chunked"))
+    {
+        return "ngx_http_request_t";
+    }
+
+    return NULL;
+}
+
+
+static ngx_command_t *
+perm_abi_find_directive(ngx_module_t *module, char *name)
+{
+    ngx_command_t  *cmd;
+
+    for (cmd = module->commands; cmd->name.len; cmd++) {
+        if (ngx_strcmp(cmd->name.data, name) == 0) {
+            return cmd;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* NULL where this nginx has none of that name: it tells nothing then */
+
+static ngx_http_variable_t *
+perm_abi_find_variable(ngx_conf_t *cf, char *name)
+{
+    size_t                      len;
+    ngx_uint_t                  i;
+    ngx_hash_key_t             *key;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    key = cmcf->variables_keys->keys.elts;
+    len = ngx_strlen(name);
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+        if (key[i].key.len == len
+            && ngx_strncmp(key[i].key.data, name, len) == 0)
+        {
+            return key[i].value;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* how far nginx has written: the marks behind that are still there */
+
+static size_t
+perm_abi_cleared(u_char *bytes, size_t max)
+{
+    while (max && bytes[max - 1] == PERM_ABI_MARK) {
+        max--;
+    }
+
+    return max;
+}
+
+
+static ngx_uint_t
+perm_abi_reads(ngx_conf_t *cf, ngx_http_request_t *r, char *name, char *text)
+{
+    size_t                      len;
+    ngx_http_variable_t        *v;
+    ngx_http_variable_value_t   value;
+
+    v = perm_abi_find_variable(cf, name);
+
+    if (v == NULL || v->get_handler == NULL) {
+        return 1;
+    }
+
+    ngx_memzero(&value, sizeof(ngx_http_variable_value_t));
+
+    if (v->get_handler(r, &value, v->data) != NGX_OK) {
+        return 0;
+    }
+
+    len = value.not_found ? 0 : value.len;
+
+    return len == ngx_strlen(text) && ngx_strncmp(value.data, text, len) == 0;
+}
