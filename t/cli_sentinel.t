@@ -98,6 +98,29 @@ subtest 'a master that was a replica for a moment' => sub {
 };
 
 
+subtest 'a master that goes away between the change and its answer' => sub {
+    my $redis = $t->redis->load->grant('g', 'r', 'a', 2000000000);
+    my $fake = Perm::FakeRedis->start(dir => "$dir/lost", to => $redis);
+
+    for (['extend', qr/^extended: .*2033-05-28/],
+         ['grant', qr/^granted: .*permanent/, '--expires', 4102444800],
+         ['revoke', qr/^revoked/])
+    {
+        my ($command, $says, @more) = @$_;
+        $fake->rules(Perm::FakeRedis::sentinel($fake->{port}),
+                     { match => qr/^EVAL/, times => 1, lose => 1 });
+        @more = qw(--days 10) if $command eq 'extend';
+        my ($out) = $t->cli_is(0, $command, $command,
+            qw(--gateway g --resource r --app a), @more,
+            { redis => "redis+sentinel://127.0.0.1:$fake->{port}/mine" });
+        like $out, $says, 'was done, once';
+    }
+
+    is $redis->cmd('XLEN', 'app_permission:history:{g:a}'), 3,
+        'and is once in the history';
+};
+
+
 # it waits, and goes on with the new master
 
 subtest 'a fail-over while an import runs' => sub {

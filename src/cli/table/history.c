@@ -26,6 +26,7 @@ static const char  change_script[] =
     "redis.call('HDEL',KEYS[3],ARGV[1]) return 1";
 
 
+static int is_written(perm_str_t now, const char *value);
 static perm_count_t write_change(perm_table_t *table,
     const perm_tuple_t *tuple, perm_str_t old, const char *value,
     const perm_history_entry_t *entry);
@@ -39,11 +40,11 @@ int
 perm_history_change(perm_table_t *table, const perm_tuple_t *tuple,
     perm_history_change_pt change, void *data)
 {
+    int                    done;
     char                  *value, text[PERM_KEY_MAX];
-    unsigned               attempts;
+    unsigned               attempts, resent;
     perm_str_t             old, key;
     redisReply            *reply;
-    perm_count_t           written;
     perm_history_entry_t   entry;
 
     key = perm_table_key(table, text, PERM_KEY_GRANTS, tuple);
@@ -60,18 +61,36 @@ perm_history_change(perm_table_t *table, const perm_tuple_t *tuple,
             return 0;
         }
 
-        written = write_change(table, tuple, old, value, &entry);
-
-        free(value);
+        resent = perm_client_resent(table->client);
+        done = write_change(table, tuple, old, value, &entry) != 0;
         freeReplyObject(reply);
 
-        if (written) {
+        /* a server that went away may have written it, and not said so */
+
+        if (!done && resent != perm_client_resent(table->client)) {
+            reply = perm_client_call(table->client, 0, "HGET %k %b", key,
+                                     perm_table_field(tuple));
+            done = is_written(perm_table_bytes(reply), value);
+            freeReplyObject(reply);
+        }
+
+        free(value);
+
+        if (done) {
             return 1;
         }
     }
 
     perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" changes too fast to be written",
                       perm_output_safe(key));
+}
+
+
+static int
+is_written(perm_str_t now, const char *value)
+{
+    return (now.data == NULL || value == NULL)
+           ? now.data == value : perm_str_equal(now, perm_str(value));
 }
 
 

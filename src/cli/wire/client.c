@@ -37,6 +37,7 @@ struct perm_client_s {
     perm_discovery_t   discovery;
     unsigned           waiting;    /* commands, at all nodes */
     unsigned           outages;    /* pauses since the last reply */
+    unsigned           resent;     /* commands, after a server went away */
 
     /* the words of the next command */
 
@@ -230,6 +231,13 @@ perm_client_call(perm_client_t *client, unsigned flags, const char *format,
     perm_client_wait(client);
 
     return reply;
+}
+
+
+unsigned
+perm_client_resent(const perm_client_t *client)
+{
+    return client->resent;
 }
 
 
@@ -444,6 +452,7 @@ fail_over(perm_client_t *client, perm_node_t *node, const char *why)
                               perm_output_safe_text(reason));
         }
 
+        client->resent++;
         place(client, pending, reason);
     }
 }

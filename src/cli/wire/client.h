@@ -68,6 +68,13 @@ redisReply *perm_client_call(perm_client_t *client, unsigned flags,
     const char *format, ...);
 
 
+/*
+ * How often commands were sent again, as their server went away before it
+ * answered: it may have executed them.
+ */
+unsigned perm_client_resent(const perm_client_t *client);
+
+
 /* The masters that hold the table, in turn: NULL first, NULL at the end */
 
 perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);

@@ -13,6 +13,7 @@ package Perm::FakeRedis;
 #                                               #   on that connection neither
 #       { match => qr/./, reply => "\$100\r\nab", close => 1 },   # then close
 #       { match => qr/^PING/i, close => 1 },    # reset => 1: with RST
+#       { match => qr/^EVAL/, lose => 1 },      # done, but closed before it says so
 #   );
 #   $fake->rules;                  # none: as the real one
 #   $fake->time($second);          # the only rule: what it says the time is
@@ -368,6 +369,7 @@ sub from_server {
     }
 
     while (my $size = reply_size($client->{back}, 0)) {
+        return $self->drop($client) if ($client->{queue}[0] // {})->{lose};
         syswrite $client->{socket}, substr $client->{back}, 0, $size, '';
         $self->done($client) if $client->{queue}[0]{sent};
         $self->advance($client, time);
