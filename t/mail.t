@@ -129,6 +129,19 @@ subtest 'what goes wrong' => sub {
     %mail = mails();
     is_deeply [sort keys %mail], ['broken@x.org'], 'it and no other';
 
+    give(ending($_)) for 'gone', 'two';
+    spew("$dir/spool/0.json", '{"app":');
+    spew("$dir/contacts", "two a\@x.org\n");
+    is give('', 'send'), 1, 'one has no address any more, one is damaged';
+    like slurp("$dir/errors"), qr/0\.json: .*no address for "gone"/s, 'said so';
+    %mail = mails();
+    is_deeply [sort keys %mail], ['a@x.org'], 'the others are told';
+    unlink "$dir/spool/0.json";
+    spew("$dir/contacts", "* all\@x.org\n");
+    is give('', 'send'), 0, 'the next time';
+    %mail = mails();
+    is_deeply [sort keys %mail], ['all@x.org'], 'it and no other';
+
     spew("$dir/contacts", "two a\@x.org\nbad a\@x.org, nonsense\n");
     isnt give(ending('other')), 0, 'nobody to tell';
     like slurp("$dir/errors"), qr/no address for "other", and none for "\*"/,
