@@ -16,7 +16,8 @@ static char *put_text(char *p, const char *name, const char *text);
 int64_t
 perm_grant_seconds(const cJSON *number)
 {
-    if (!cJSON_IsNumber(number)
+    if (number == NULL
+        || !cJSON_IsNumber(number)
         || !(number->valuedouble >= 0
              && number->valuedouble <= (double) PERM_GRANT_EXPIRES_MAX))
     {

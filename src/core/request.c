@@ -219,8 +219,12 @@ perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
         return "it takes either \"resources\" or \"whole_gateway\"";
     }
 
-    days = cJSON_IsNumber(number) ? number->valuedouble
-                                  : number ? -1 : PERM_REQUEST_DAYS;
+    if (number == NULL) {
+        days = PERM_REQUEST_DAYS;
+
+    } else {
+        days = cJSON_IsNumber(number) ? number->valuedouble : -1;
+    }
 
     if (!(days >= 0 && days <= PERM_REQUEST_DAYS_MAX)
         || days != (double) (int64_t) days)

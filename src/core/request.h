@@ -67,9 +67,9 @@ char *perm_request_text(int64_t days, perm_str_t reason, perm_str_t by);
  * A Redis script.  KEYS: requests and, last, history of a gateway and an app.
  * ARGV: what perm_request_text() gave; how many requests there may be, 0: any
  * number; then the fields that are asked for, "-" for the whole gateway.
- * Returns an array: the time, unix seconds of Redis, with "}" the end of what is
- * stored; then for each field "", when it is stored, or one of the words below,
- * why it was left.  It needs TIME, HGET, HLEN, HSET and XADD.
+ * Returns an array: the time, unix seconds of Redis, with "}" the end of what
+ * is stored; then for each field "", when it is stored, or one of the words
+ * below, why it was left.  It needs TIME, HGET, HLEN, HSET and XADD.
  */
 extern const char  perm_request_script[];
 

@@ -49,8 +49,10 @@ ngx_int_t perm_response_decision(perm_ctx_t *ctx);
  */
 ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
 
-/* takes these headers away, and "Link": an internal redirect leads to another decision */
-
+/*
+ * Takes these headers away, and "Link": an internal redirect leads to another
+ * decision.
+ */
 void perm_response_forget(ngx_http_request_t *r);
 
 

@@ -597,7 +597,7 @@ perm_self_fields(perm_self_t *self, perm_self_kind_t kind)
 perm_str_t
 perm_self_find(perm_self_t *self, perm_self_kind_t kind, perm_str_t resource)
 {
-    perm_self_field_t   key, *found;
+    perm_self_field_t    key = { .resource = resource }, *found;
     perm_self_fields_t  *sorted;
 
     static const perm_str_t  none = { 0, NULL };
@@ -607,8 +607,6 @@ perm_self_find(perm_self_t *self, perm_self_kind_t kind, perm_str_t resource)
     if (sorted->nfields == 0) {
         return none;
     }
-
-    key.resource = resource;
 
     found = bsearch(&key, sorted->fields, sorted->nfields,
                     sizeof(perm_self_field_t), perm_self_compare);

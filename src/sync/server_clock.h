@@ -23,9 +23,9 @@ perm_server_clock_t *perm_server_clock_create(perm_health_t *health,
 
 /*
  * The time of the server that "key" lives on.  NGX_OK: *now is its time now, in
- * unix seconds, or early by the time on the network.  NGX_AGAIN: it was asked, call again in a moment.
- * NGX_DECLINED: it does not tell.  NGX_ERROR: it cannot be asked now; NGX_ABORT:
- * as its link was lost.
+ * unix seconds, or early by the time on the network.  NGX_AGAIN: it was asked,
+ * call again in a moment.  NGX_DECLINED: it does not tell.  NGX_ERROR: it
+ * cannot be asked now.  NGX_ABORT: its link was lost.
  */
 ngx_int_t perm_server_clock_read(perm_server_clock_t *clock,
     perm_redis_client_t *redis, ngx_str_t *key, time_t *now);

@@ -326,10 +326,9 @@ compare(const void *a, const void *b)
 static const perm_policies_line_t *
 find(const perm_policies_t *policies, char *key)
 {
-    perm_policies_line_t  wanted;
+    perm_policies_line_t  wanted = { .key = key };
 
     lower(key);
-    wanted.key = key;
 
     return policies->n ? bsearch(&wanted, policies->lines, policies->n,
                                  sizeof(perm_policies_line_t), compare)
