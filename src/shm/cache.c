@@ -34,8 +34,8 @@ struct perm_cache_slot_s {
     uint32_t             change[2];
     uint32_t             change_slot[2];
     uint32_t             used;           /* seconds, monotonic */
-    uint32_t             ttl;            /* of the key, in PERM_CACHE_TTL from
-                                            "fetched"; UINT32_MAX: it has none */
+    uint32_t             ttl;            /* of the key from "fetched", in
+                                            PERM_CACHE_TTL; UINT32_MAX: none */
     uint8_t              live:1;
     uint8_t              untracked:1;    /* see perm_generation_t */
     perm_tuple_names_t   names;          /* up to the end of the slot */
