@@ -12,6 +12,7 @@
 #define _PERM_REDIS_TRACKING_H_INCLUDED_
 
 
+#include <ngx_config.h>   /* first: it selects what libc declares */
 #include <hiredis/hiredis.h>
 
 #include "redis/conf.h"

@@ -10,6 +10,7 @@
 #define _PERM_SYNC_GRANTS_REPLY_H_INCLUDED_
 
 
+#include <ngx_config.h>   /* first: it selects what libc declares */
 #include <hiredis/hiredis.h>
 
 #include "core/decision.h"

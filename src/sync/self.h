@@ -9,6 +9,8 @@
 #define _PERM_SYNC_SELF_H_INCLUDED_
 
 
+#include <ngx_config.h>   /* first: it selects what libc declares */
+
 #include "core/request.h"
 #include "sync/fetch.h"
 
