@@ -53,10 +53,6 @@ perm_trackers_hold(perm_tracker_t *tracker, ngx_msec_t now)
 
     trackers = tracker->trackers;
 
-    if (now - perm_trackers_load(&trackers->event) >= PERM_TRACKERS_QUIET) {
-        tracker->events = perm_trackers_load(&trackers->events);
-    }
-
     if (tracker->slot) {
 
         if (perm_lease_hold(&tracker->slot->lease, now)) {
@@ -86,7 +82,6 @@ ngx_uint_t
 perm_trackers_begin(perm_tracker_t *tracker, ngx_msec_t now)
 {
     tracker->since = now;
-    tracker->events = perm_trackers_load(&tracker->trackers->events);
     perm_trackers_store(&tracker->trackers->refused, PERM_TRACKERS_ACCEPTED);
 
     return perm_trackers_heard(tracker, now, now);
@@ -141,47 +136,6 @@ perm_trackers_heard(perm_tracker_t *tracker, ngx_msec_t heard, ngx_msec_t now)
     } while (!perm_trackers_swap(&trackers->covered, &covered, heard));
 
     return distrusted;
-}
-
-
-ngx_uint_t
-perm_trackers_first(perm_tracker_t *tracker, ngx_msec_t now)
-{
-    ngx_uint_t         i;
-    ngx_atomic_uint_t  events;
-    perm_trackers_t   *trackers;
-
-    trackers = tracker->trackers;
-    tracker->events++;
-
-    perm_trackers_store(&trackers->event, now);
-    events = perm_trackers_load(&trackers->events);
-
-    if (perm_trackers_after(tracker->events, events)
-        && perm_trackers_swap(&trackers->events, &events, tracker->events))
-    {
-        return 1;
-    }
-
-    for (i = 0; i < PERM_TRACKERS_ACT; i++) {
-
-        if (!perm_trackers_after(tracker->events,
-                                 perm_trackers_load(&trackers->acted)))
-        {
-            break;
-        }
-
-        ngx_msleep(1);
-    }
-
-    return 0;
-}
-
-
-void
-perm_trackers_acted(perm_tracker_t *tracker)
-{
-    perm_trackers_store(&tracker->trackers->acted, tracker->events);
 }
 
 

@@ -55,8 +55,6 @@
 #define PERM_TRACKERS_GENERATIONS  4    /* that may have trackers */
 #define PERM_TRACKERS_EACH         2    /* of one generation */
 
-#define PERM_TRACKERS_QUIET        2000 /* ms */
-#define PERM_TRACKERS_ACT          20   /* ms */
 #define PERM_TRACKERS_LATE         500  /* ms: "covered" is late from then on */
 
 /* all workers know the new masters that long after a move */
@@ -96,9 +94,6 @@ typedef struct {
     ngx_atomic_t           refused;      /* perm_trackers_refused_t */
     ngx_atomic_t           generation;   /* of the newest configuration */
     ngx_atomic_t           source;       /* its hash, of what is tracked */
-    ngx_atomic_t           events;       /* of perm_trackers_first() */
-    ngx_atomic_t           acted;        /* on as many events */
-    ngx_atomic_t           event;        /* ms, monotonic: the last one */
     perm_trackers_slot_t   slots[PERM_TRACKERS_GENERATIONS]
                                 [PERM_TRACKERS_EACH];
 } perm_trackers_t;
@@ -111,7 +106,6 @@ typedef struct {
     ngx_uint_t             generation;
     perm_trackers_slot_t  *slot;         /* held; NULL: it must not track */
     ngx_msec_t             since;        /* monotonic; 0: does not track */
-    ngx_uint_t             events;       /* as many has it heard */
 } perm_tracker_t;
 
 
@@ -150,17 +144,6 @@ ngx_uint_t perm_trackers_begin(perm_tracker_t *tracker, ngx_msec_t now);
 
 ngx_uint_t perm_trackers_heard(perm_tracker_t *tracker, ngx_msec_t heard,
     ngx_msec_t now);
-
-/*
- * An event was pushed that one worker is to act on, before any of them goes on
- * with what was pushed after it.  Returns 1 to the first that has heard as
- * many, which calls perm_trackers_acted() then.  To another one it returns 0
- * when that was called, or PERM_TRACKERS_ACT later.  Their counts are made
- * equal when there was no event for PERM_TRACKERS_QUIET.
- */
-
-ngx_uint_t perm_trackers_first(perm_tracker_t *tracker, ngx_msec_t now);
-void perm_trackers_acted(perm_tracker_t *tracker);
 
 /*
  * Changes are not pushed any more.  Returns 1 when no other worker hears of

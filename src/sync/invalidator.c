@@ -62,8 +62,6 @@ static void perm_invalidator_walk(perm_invalidator_t *invalidator,
     ngx_msec_t delay);
 static void perm_invalidator_distrusted(perm_invalidator_t *invalidator);
 static void perm_invalidator_changed(void *data, ngx_str_t *key);
-static void perm_invalidator_table(perm_invalidator_t *invalidator,
-    perm_table_event_t event);
 static void perm_invalidator_active(void *data, ngx_uint_t active);
 static void perm_invalidator_heard(void *data, ngx_msec_t sent);
 static void perm_invalidator_lag(void *data, ngx_msec_t msec);
@@ -394,12 +392,12 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
     meta = &invalidator->tracked[1];
 
     if (key == NULL) {
-        perm_invalidator_table(invalidator, PERM_TABLE_FLUSH);
+        perm_table_watch_event(&invalidator->watch, PERM_TABLE_FLUSH);
 
     } else if (key->len == meta->len
                && ngx_memcmp(key->data, meta->data, meta->len) == 0)
     {
-        perm_invalidator_table(invalidator, PERM_TABLE_META);
+        perm_table_watch_event(&invalidator->watch, PERM_TABLE_META);
 
     } else {
         name.len = key->len;
@@ -420,21 +418,6 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
     }
 
     perm_stats_add(&invalidator->stats->invalidations, invalidator->leads);
-}
-
-
-/*
- * The table may have been emptied, or loaded.  The first worker that hears of
- * it says so.  A second mark would come after what the first one heard of the
- * load, which then counted as changes of known grants.  All distrust the cache
- * and ask for the table, since the first one may have heard of an event before.
- */
-
-static void
-perm_invalidator_table(perm_invalidator_t *invalidator,
-    perm_table_event_t event)
-{
-    perm_table_watch_event(&invalidator->watch, event);
 }
 
 

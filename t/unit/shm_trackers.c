@@ -313,25 +313,6 @@ test_refused(void)
 }
 
 
-static void
-test_first(void)
-{
-    tracking(2, 2);
-
-    ok(perm_trackers_first(as(1), T + 200), "the first one acts");
-    perm_trackers_acted(as(1));
-    ok(!perm_trackers_first(as(2), T + 210), "the second one does not");
-    ok(perm_trackers_first(as(2), T + 220), "it is first now");
-    perm_trackers_acted(as(2));
-    ok(!perm_trackers_first(as(1), T + 230), "... and only it");
-
-    ok(perm_trackers_first(as(1), T + 300), "one that the other one missed");
-    perm_trackers_acted(as(1));
-    (void) perm_trackers_hold(as(2), T + 300 + PERM_TRACKERS_QUIET);
-    ok(perm_trackers_first(as(2), T + 3000), "... counts for both, later");
-}
-
-
 /* what happens meanwhile */
 
 static void lose_1(void) { (void) perm_trackers_lost(as(1), T + 200); }
@@ -542,7 +523,6 @@ main(void)
     test_two();
     test_configurations();
     test_refused();
-    test_first();
     test_interleaved();
 
     interleaved("a reader while one begins", dead_first, begin_late, look,
