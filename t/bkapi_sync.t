@@ -39,6 +39,13 @@ CREATE TABLE permission_app_resource (id INT PRIMARY KEY AUTO_INCREMENT,
     UNIQUE (bk_app_code, resource_id)) CHARSET utf8mb3;
 SQL
 
+# bkapi-sync has the rights that its README lists, and no others
+
+my $rights = slurp("$sync/../README.md");
+$db->sql('CREATE USER bkapi; ' . join ' ', $rights =~ /^GRANT .*;$/mg);
+our $conf = $t->dir . '/bkapi.cnf';
+spew($conf, slurp($db->{conf}) =~ s/user=root/user=bkapi/r);
+
 my $now = int time;
 
 sub datetime { POSIX::strftime('%Y-%m-%d %H:%M:%S', gmtime $_[0]) }
@@ -96,7 +103,7 @@ sub sync {
     local @ENV{qw(BKAPI_CONF BKAPI_MYSQL_DEFAULTS BKAPI_MYSQL
                   BKAPI_LOCK_DIRECTORY BKAPI_APP_PERMISSION
                   APP_PERMISSION_REDIS)} =
-        ('/nonexistent', $db->{conf}, 'mariadb', $t->dir . '/lock',
+        ('/nonexistent', $conf, 'mariadb', $t->dir . '/lock',
          Perm::Util::build_dir() . '/app-permission', $redis->url);
     my $status = system "$sync/bkapi-sync @args > $out 2> $err";
     return ($status >> 8, slurp($out), slurp($err));
@@ -220,7 +227,7 @@ subtest 'a table cut short revokes nothing' => sub {
 
 
 subtest 'a failure changes nothing, and says so' => sub {
-    local $db->{conf} = '/dev/null';
+    local $conf = "/dev/null";
     local $ENV{MYSQL_UNIX_PORT} = '/nonexistent';
     my ($status, undef, $err) = sync('grants');
     is $status, 3, 'the database is away';
