@@ -5,6 +5,10 @@
 
 use Perm::Test;
 
+use Fcntl qw(O_RDWR O_NONBLOCK);
+use POSIX qw(mkfifo);
+use Time::HiRes qw(sleep);
+
 my $SERVER = <<'EOT';
         %%DECISION%%
 
@@ -397,6 +401,46 @@ subtest 'refused at the handshake' => sub {
     spew("$t->{dir}/password", 'secret');
     ok $t->reload, 'the right one';
     back('with it', 2);
+};
+
+# a lookup and, in the same turn, a call whose log line has to wait
+
+subtest 'a worker that waits for its log' => sub {
+    $t = Perm::Test->new(late => 1);
+    my $redis = $t->redis->load;
+    $redis->allow('demo', 'busy');
+    my $fake = $t->fake_redis(to => $redis);
+
+    mkfifo("$t->{dir}/pipe", 0666) or die "mkfifo: $!\n";
+    chmod 0666, "$t->{dir}/pipe";
+    sysopen my $pipe, "$t->{dir}/pipe", O_RDWR | O_NONBLOCK or die "$!\n";
+
+    $t->nginx(workers => 1, redis => $fake->url,
+              http => 'app_permission_redis_timeout 300ms;', server => <<"EOT");
+        %%DECISION%%
+        app_permission required;
+        location = /a    { empty_gif; }
+        location = /pipe { access_log $t->{dir}/pipe; app_permission off;
+                           empty_gif; }
+EOT
+    my ($lookup, $logged) = ($t->connect, $t->connect);
+    is answer(ask('demo', '/a', $_)), "$ALLOW MISS", 'a call' for $lookup;
+    ask(undef, '/pipe', $logged)->response;
+
+    1 while syswrite $pipe, 'x' x 4096;
+    $fake->rules({ match => qr/^HMGET .*busy/, delay => 0.05 });
+
+    my ($worker) = $t->{nginx}->workers;
+    kill 'STOP', $worker;
+    ask('busy', '/a', $lookup);
+    ask(undef, '/pipe', $logged);
+    kill 'CONT', $worker;
+    sleep 0.6;
+    1 while sysread $pipe, my $buf, 65536;
+
+    is answer($lookup), "$ALLOW MISS", 'the time of a lookup begins later';
+    is scalar(() = $t->log_lines(qr/no answer/)), 0, 'the link stays';
+    $t->stop;
 };
 
 done_testing;

@@ -13,7 +13,10 @@
 
 #define PERM_REDIS_REPLY_MAX  (1024 * 1024)   /* bytes of one reply */
 
+#define PERM_REDIS_PIPELINE_BUSY  10   /* ms of one turn that are excused */
 
+
+static void perm_redis_pipeline_excuse(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_pipeline_room(perm_redis_connection_t *connection,
     size_t len);
 static ngx_int_t perm_redis_pipeline_dispatch(
@@ -148,6 +151,10 @@ perm_redis_connection_pipeline_write(perm_redis_connection_t *connection)
 
     c = connection->peer.connection;
 
+    if (connection->pos < connection->last) {
+        perm_redis_pipeline_excuse(connection);
+    }
+
     while (connection->pos < connection->last && c->write->ready) {
 
         n = c->send(c, connection->pos, connection->last - connection->pos);
@@ -176,6 +183,42 @@ perm_redis_connection_pipeline_write(perm_redis_connection_t *connection)
     }
 
     return ngx_handle_write_event(c->write, 0);
+}
+
+
+/*
+ * A worker that was busy or blocked for the rest of the turn has not sent the
+ * commands yet: the server's time begins now.
+ */
+
+static void
+perm_redis_pipeline_excuse(perm_redis_connection_t *connection)
+{
+    ngx_msec_t             turn, late;
+    ngx_queue_t           *q;
+    perm_redis_command_t  *command;
+
+    turn = ngx_current_msec;
+    ngx_time_update();
+    late = ngx_current_msec - turn;
+
+    if (late < PERM_REDIS_PIPELINE_BUSY) {
+        return;
+    }
+
+    for (q = ngx_queue_last(&connection->pipeline);
+         q != ngx_queue_sentinel(&connection->pipeline);
+         q = ngx_queue_prev(q))
+    {
+        command = ngx_queue_data(q, perm_redis_command_t, queue);
+
+        if (command->sent != turn) {
+            break;
+        }
+
+        command->sent += late;
+        command->deadline += late;
+    }
 }
 
 

@@ -113,6 +113,12 @@ perm_redis_endpoint_ready(void *data, perm_redis_connection_t *connection)
 
     if (connection == endpoint->successor) {
 
+        /* the former one ends for another reason, and this one with it */
+
+        if (endpoint->state != PERM_REDIS_ENDPOINT_UP) {
+            return;
+        }
+
         /* it takes over when the commands of the former one have failed */
 
         endpoint->state = PERM_REDIS_ENDPOINT_CONNECTING;
