@@ -101,6 +101,23 @@ my $lua = $t->has_lua ? <<'EOT' : '';
             }
             proxy_pass %%BACKEND%%;
         }
+        location = /answers {
+            access_by_lua_block { ngx.print("answered") ngx.exit(200) }
+        }
+        location = /answers_asked {
+            auth_request /decide/sub;
+            access_by_lua_block { ngx.print("answered") ngx.exit(200) }
+        }
+        location = /early_asked {
+            rewrite_by_lua_block {
+                local r = ngx.location.capture("/decide/early")
+                if r.status ~= 200 then
+                    return ngx.exit(r.status)
+                end
+                ngx.print("answered")
+                ngx.exit(200)
+            }
+        }
         location = /before {
             access_by_lua_block {
                 ngx.header["X-Before"] = tostring(
@@ -311,6 +328,21 @@ subtest 'captures of Lua' => sub {
     $r = $t->get('/before', app => 'demo');
     is $r->{headers}{'x-before'}, 'nil', 'before the check there is none';
     is $r->{headers}{'x-seen'}, 'allow/resource_grant', 'and later there is';
+};
+
+
+# The phases are nginx's: what is answered before the check is not checked, and
+# the decision can be asked for earlier.
+
+subtest 'what Lua answers before the check' => sub {
+    plan skip_all => 'no Lua module' unless $t->has_lua;
+
+    is $t->get('/answers', app => 'nobody')->{body}, 'answered',
+        'in the access phase: unchecked';
+    for my $uri ('/answers_asked', '/early_asked') {
+        is $t->get($uri, app => 'demo')->{body}, 'answered', "$uri: allowed";
+        is $t->get($uri, app => 'nobody')->{status}, 403, '... and denied';
+    }
 };
 
 

@@ -4,6 +4,7 @@ package Perm::Nginx;
 #
 # TEST_NGINX_BINARY  another nginx than the system's
 # TEST_NGINX_MODULE  another module; empty: it is in the binary
+# TEST_NGINX_LUA     "built-in": that binary has Lua
 
 use strict;
 use warnings;

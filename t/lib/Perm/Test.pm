@@ -233,7 +233,12 @@ sub expand {
 }
 
 
-sub has_lua { -e $LUA && !defined $ENV{TEST_NGINX_BINARY} }
+# TEST_NGINX_LUA=built-in: the binary has it, and needs no module
+
+sub has_lua {
+    return ($ENV{TEST_NGINX_LUA} // '') eq 'built-in'
+        || (-e $LUA && !defined $ENV{TEST_NGINX_BINARY});
+}
 
 
 my $LOG_FORMAT = join ',', map { qq("$_":"\$$_") } qw(
@@ -251,7 +256,7 @@ sub config {
     my $lua = join '', map { "load_module $_;\n" }
         ($LUA =~ s/ngx_http_lua/ndk_http/r, $LUA);
     $modules = $o{lua} eq 'last' ? $modules . $lua : $lua . $modules
-        if $o{lua};
+        if $o{lua} && !$ENV{TEST_NGINX_LUA};
 
     my $url = $o{redis}
         // ($self->{redis} || $self->{fake} ? '%%REDIS%%' : undef);
