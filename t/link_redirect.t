@@ -336,7 +336,10 @@ subtest 'sent to a node without slots' => sub {
         outcome($app);
         return (asked('c', $app))[0] && !(asked('a', $app))[0];
     }), 'it has slots';
-    cmp_ok asks('c', $c, 5), '>=', 5, '... and is asked each time at first';
+
+    # ... but for a call that joins a lookup in the background
+
+    cmp_ok asks('c', $c, 5), '>=', 3, '... and is asked each time at first';
     ok wait_for(sub { !asks('c', $c, 1) }), '... cached later';
 };
 
@@ -418,15 +421,17 @@ for my $none ([undef, ''], ['', ''], ['?', '?']) {
 
         my ($low, $high) = map { apps('nameless', $_, 1) } 0, 1;
         like outcome($_), qr/^200/, 'answered' for $low, $high;
-        is_deeply [asked('a', $low, $high)], [1, 0], '... the one here';
-        is_deeply [asked('b', $low, $high)], [0, 1], '... the other there';
+        is_deeply [map { !!$_ } asked('a', $low, $high)], [1, ''],
+            '... the one here';
+        is_deeply [map { !!$_ } asked('b', $low, $high)], ['', 1],
+            '... the other there';
 
         for my $how ('MOVED', 'ASK') {
             my ($app) = apps('on', 0, 1);
             does('a', { match => qr/^HMGET .*:on-/,
                         reply => "-$how 1 $moved:$node{c}{port}\r\n" });
             like outcome($app), qr/^200/, "$how: answered";
-            is_deeply [asked('c', $app)], [1], '... at the new port';
+            cmp_ok +(asked('c', $app))[0], '>', 0, '... at the new port';
         }
     };
 }
