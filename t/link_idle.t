@@ -36,13 +36,13 @@ sub no_error { is join("\n", errors()), '', '... no error' }
 subtest 'forgotten by a firewall' => sub {
     with("redis://127.0.0.1:$proxy->{port}",
          'app_permission_redis_timeout 300ms;');
-    ok wait_for(sub { $proxy->connections >= 3 }), 'connected';
+    ok wait_for(sub { $proxy->connections >= 4 }), 'connected';
 
     for my $round (1, 2) {
         $proxy->silence;
         my $begun = time;
         my $made = sub { $proxy->connections };
-        ok wait_for(sub { $made->() >= 3 }, 5), 'links are made anew';
+        ok wait_for(sub { $made->() >= 4 }, 5), 'links are made anew';
         $t->soon($begun, 2.2);
         ok $t->up, '... and changes pushed';
         first_call('dropped without a word');
@@ -58,7 +58,7 @@ subtest 'closed by a proxy' => sub {
     $t->mark;
     my $before = $proxy->accepted;
     $proxy->drop;
-    ok wait_for(sub { $proxy->accepted >= $before + 3 }), 'made anew';
+    ok wait_for(sub { $proxy->accepted >= $before + 4 }), 'made anew';
     ok $t->up, 'up';
     first_call('closed');
     no_error();
@@ -75,7 +75,7 @@ subtest "a server with a time-out" => sub {
     $t->mark;
     my $ids = sub { sort map { /^id=(\d+) addr=127/ ? $1 : () }
         split /\n/, $redis->connect->cmd('CLIENT', 'LIST') };
-    ok wait_for(sub { 3 == (() = $ids->()) }), 'connected';
+    ok wait_for(sub { 4 == (() = $ids->()) }), 'connected';
     my @before = $ids->();
     wait_until(time + 4.2);
     is join(' ', $ids->()), "@before", 'no link is closed';
