@@ -87,7 +87,7 @@ sub all_well {
 
         wait_until(time + 1.5);
         my @bad = grep { /\[(?:error|warn)\]|NOPERM|right/
-                         && !/ again after \d+ s$/ } said();
+                         && !/ again after \d+ s$/ } said('now');
         is join("\n", @bad), '', 'nothing is amiss';
     };
 }

@@ -39,6 +39,7 @@ perm_trackers_configured(perm_trackers_t *trackers, uint32_t source,
 {
     *same = (trackers->generation == 0 || trackers->source == source);
     trackers->source = source;
+    perm_trackers_store(&trackers->refused, PERM_TRACKERS_ACCEPTED);
 
     return ngx_atomic_fetch_add(&trackers->generation, 1) + 1;
 }

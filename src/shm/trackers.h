@@ -175,8 +175,9 @@ void perm_trackers_moved(perm_trackers_t *trackers, ngx_msec_t until,
 
 /*
  * Redis refuses to push changes.  Returns 1 to the first worker that says so
- * since it pushed them.  After PERM_TRACKERS_REFUSED, answers count as long as
- * they are valid.
+ * since it pushed them, or in this configuration: another right may be missing
+ * by then.  After PERM_TRACKERS_REFUSED, answers count as long as they are
+ * valid.
  */
 
 ngx_uint_t perm_trackers_refuse(perm_trackers_t *trackers,

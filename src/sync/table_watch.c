@@ -11,8 +11,7 @@
 static void perm_table_watch_asking(void *data);
 static ngx_int_t perm_table_watch_answer(void *data, redisReply *reply);
 static ngx_int_t perm_table_watch_settled(void *data);
-static void perm_table_watch_failed(perm_table_watch_t *watch,
-    redisReply *reply);
+static void perm_table_watch_failed(perm_table_watch_t *watch);
 
 
 void
@@ -97,7 +96,7 @@ perm_table_watch_answer(void *data, redisReply *reply)
         || perm_grants_reply_loaded(reply->element[0], &watch->answer.loaded)
            != NGX_OK)
     {
-        perm_table_watch_failed(watch, reply);
+        perm_table_watch_failed(watch);
         return NGX_DECLINED;
     }
 
@@ -128,17 +127,15 @@ perm_table_watch_settled(void *data)
 }
 
 
-/* nobody says that nothing happened: what was suspended is distrusted */
+/*
+ * Nobody says that nothing happened: what was suspended is distrusted.  A right
+ * that is missing is logged by the lookups, which need the same.
+ */
 
 static void
-perm_table_watch_failed(perm_table_watch_t *watch, redisReply *reply)
+perm_table_watch_failed(perm_table_watch_t *watch)
 {
     perm_cache_t  *cache;
-
-    if (perm_reply_error(reply, "NOPERM")) {
-        perm_grants_reply_log(&watch->logged, reply, NGX_DECLINED, "HMGET",
-                              watch->log);
-    }
 
     cache = watch->zone->cache;
 

@@ -29,7 +29,6 @@ typedef struct {
 
     perm_table_asked_t          asked;
     perm_table_answer_t         answer;     /* until it is settled */
-    perm_grants_reply_logged_t  logged;
 } perm_table_watch_t;
 
 
