@@ -82,32 +82,32 @@ perm_decision_early(perm_policy_t policy, perm_str_t gateway,
 
 
 perm_decision_t
-perm_decision_make(perm_grants_t grants, int64_t now)
+perm_decision_make(const perm_grants_t *grants, int64_t now)
 {
     int64_t          end;
     perm_decision_t  d;
 
-    if (grants.left <= 0) {
+    if (grants->left <= 0) {
         return decision(PERM_DENY, PERM_NO_GRANT);
     }
 
-    if (perm_grant_live(grants.gateway, now)) {
+    if (perm_grant_live(grants->gateway, now)) {
         d = decision(PERM_ALLOW, PERM_GATEWAY_GRANT);
-        d.expires = grants.gateway;
+        d.expires = grants->gateway;
 
-    } else if (perm_grant_live(grants.resource, now)) {
+    } else if (perm_grant_live(grants->resource, now)) {
         d = decision(PERM_ALLOW, PERM_RESOURCE_GRANT);
-        d.expires = grants.resource;
+        d.expires = grants->resource;
 
     } else {
         return decision(PERM_DENY,
-                        grants.resource >= 0 ? PERM_RESOURCE_GRANT_EXPIRED
-                        : grants.gateway >= 0 ? PERM_GATEWAY_GRANT_EXPIRED
+                        grants->resource >= 0 ? PERM_RESOURCE_GRANT_EXPIRED
+                        : grants->gateway >= 0 ? PERM_GATEWAY_GRANT_EXPIRED
                         : PERM_NO_GRANT);
     }
 
-    if (grants.left != PERM_GRANTS_ENDLESS) {
-        end = now + (grants.left + 999) / 1000;
+    if (grants->left != PERM_GRANTS_ENDLESS) {
+        end = now + (grants->left + 999) / 1000;
         d.expires = (d.expires < end) ? d.expires : end;
     }
 

@@ -86,7 +86,7 @@ int perm_decision_early(perm_policy_t policy, perm_str_t gateway,
 
 /* The decision of valid names under PERM_POLICY_REQUIRED; now: unix seconds */
 
-perm_decision_t perm_decision_make(perm_grants_t grants, int64_t now);
+perm_decision_t perm_decision_make(const perm_grants_t *grants, int64_t now);
 
 
 /* 1 when that decision is PERM_ALLOW */

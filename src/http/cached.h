@@ -32,7 +32,7 @@ perm_cached_find(perm_ctx_t *ctx)
         return 0;
     }
 
-    ctx->decision = perm_decision_make(ctx->entry.grants, ngx_time());
+    ctx->decision = perm_decision_make(&ctx->entry.grants, ngx_time());
 
     return 1;
 }

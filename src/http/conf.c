@@ -158,6 +158,7 @@ perm_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_init_msec_value(conf->valid, PERM_VALID);
     ngx_conf_init_msec_value(conf->valid_denied, PERM_VALID_DENIED);
+    conf->refresh = conf->valid - conf->valid / 4;
 
     if (perm_conf_decide(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;

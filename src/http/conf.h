@@ -33,8 +33,9 @@ typedef struct {
     char                   *missing;       /* a directive that one lacks */
     ngx_int_t               ctx_index;     /* the variable of perm_ctx_t */
 
-    /* of this worker, from init_process on */
+    /* of this process, from init_process on */
     perm_stats_cell_t      *stats;
+    ngx_uint_t              serving;       /* 0: it is no worker */
     perm_sync_t            *worker;        /* NULL: no Redis configured */
 } perm_main_conf_t;
 
@@ -66,6 +67,8 @@ typedef struct {
                                               status/host.h names */
 
     ngx_msec_t             valid;          /* ms, a grant */
+    ngx_msec_t             refresh;        /* ms, a grant in use is looked up
+                                              again, before "valid" is over */
     ngx_msec_t             valid_denied;   /* ms, a denial */
     ngx_msec_t             stale;          /* ms after that, 0: off */
 } perm_loc_conf_t;

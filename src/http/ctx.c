@@ -98,9 +98,10 @@ perm_ctx_publish(perm_ctx_t *ctx)
     v->data = (u_char *) ctx;
     v->valid = 1;
 
-    /* Lua gives its subrequests variables of their own */
-
-    r->main->variables[ctx->pmcf->ctx_index] = *v;
+    if (r != r->main) {
+        /* Lua gives its subrequests variables of their own */
+        r->main->variables[ctx->pmcf->ctx_index] = *v;
+    }
 
     return former;
 }

@@ -14,6 +14,7 @@
 static ngx_int_t perm_handler_begin(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_resume(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_lookup(perm_ctx_t *ctx);
+static ngx_int_t perm_handler_old(perm_ctx_t *ctx) __attribute__((noinline));
 static ngx_int_t perm_handler_hit(perm_ctx_t *ctx);
 static ngx_int_t perm_handler_miss(perm_ctx_t *ctx, ngx_uint_t known,
     ngx_uint_t slow_ok);
@@ -22,7 +23,7 @@ static ngx_int_t perm_handler_unavailable(perm_ctx_t *ctx,
     ngx_uint_t limited);
 static void perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known);
 static ngx_int_t perm_handler_decided(perm_ctx_t *ctx);
-static void perm_handler_record(perm_ctx_t *ctx);
+static void perm_handler_record(perm_ctx_t *ctx) __attribute__((noinline));
 
 
 ngx_int_t
@@ -105,7 +106,7 @@ perm_handler_begin(perm_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    if (ctx->pmcf->stats == NULL) {
+    if (!ctx->pmcf->serving) {
 
         /* a helper process that listens, as OpenResty's privileged agent */
 
@@ -121,11 +122,7 @@ perm_handler_begin(perm_ctx_t *ctx)
      * not validate names: a miss does.
      */
 
-    if (ctx->policy == PERM_POLICY_REQUIRED
-        && tuple->gateway.len <= PERM_GATEWAY_MAX
-        && tuple->resource.len <= PERM_RESOURCE_MAX
-        && tuple->app.len <= PERM_APP_MAX)
-    {
+    if (ctx->policy == PERM_POLICY_REQUIRED && perm_tuple_fits(tuple)) {
         ctx->hash = perm_tuple_hash(tuple, ctx->pmcf->sync.zone.zone->seed);
 
         return perm_handler_lookup(ctx);
@@ -141,41 +138,43 @@ perm_handler_begin(perm_ctx_t *ctx)
 static ngx_int_t
 perm_handler_lookup(perm_ctx_t *ctx)
 {
+    if (!perm_cached_find(ctx)) {
+
+        return perm_decision_early(ctx->policy, ctx->tuple.gateway,
+                                   ctx->tuple.resource, ctx->tuple.app,
+                                   &ctx->decision)
+               ? perm_handler_decided(ctx) : perm_handler_miss(ctx, 0, 0);
+    }
+
+    return perm_cached_fresh(ctx) ? perm_handler_hit(ctx)
+                                  : perm_handler_old(ctx);
+}
+
+
+/* an entry that may not decide without a lookup */
+
+static ngx_int_t
+perm_handler_old(perm_ctx_t *ctx)
+{
     ngx_uint_t  known, slow_ok;
 
-    known = 0;
-    slow_ok = 0;
+    known = (ctx->decision.outcome == PERM_ALLOW);
 
-    if (perm_cached_find(ctx)) {
+    /*
+     * While Redis is slow, an entry may decide that is only too old: where
+     * changes are pushed, a changed one is not trusted.  With
+     * "app_permission_cache_valid 0" every request wants a lookup.
+     */
 
-        if (perm_cached_fresh(ctx)) {
-            return perm_handler_hit(ctx);
-        }
+    slow_ok = ctx->entry.trusted
+              && ctx->pushed == INT64_MAX
+              && ctx->pmcf->sync.zone.zone->health.tracking
+              && perm_cached_valid(ctx) > 0
+              && perm_cached_stale_ok(ctx);
 
-        known = (ctx->decision.outcome == PERM_ALLOW);
-
-        /*
-         * While Redis is slow, an entry may decide that is only too old:
-         * where changes are pushed, a changed one is not trusted.  With
-         * "app_permission_cache_valid 0" every request wants a lookup.
-         */
-
-        slow_ok = ctx->entry.trusted
-                  && ctx->pushed == INT64_MAX
-                  && ctx->pmcf->sync.zone.zone->health.tracking
-                  && perm_cached_valid(ctx) > 0
-                  && perm_cached_stale_ok(ctx);
-
-        if (slow_ok && perm_fetch_slow(ctx->pmcf->worker->fetch)) {
-            perm_handler_refresh(ctx, known);
-            return perm_handler_stale(ctx);
-        }
-
-    } else if (perm_decision_early(ctx->policy, ctx->tuple.gateway,
-                                   ctx->tuple.resource, ctx->tuple.app,
-                                   &ctx->decision))
-    {
-        return perm_handler_decided(ctx);
+    if (slow_ok && perm_fetch_slow(ctx->pmcf->worker->fetch)) {
+        perm_handler_refresh(ctx, known);
+        return perm_handler_stale(ctx);
     }
 
     return perm_handler_miss(ctx, known, slow_ok);
@@ -187,15 +186,12 @@ perm_handler_lookup(perm_ctx_t *ctx)
 static ngx_int_t
 perm_handler_hit(perm_ctx_t *ctx)
 {
-    ngx_msec_t  valid;
-
     perm_ctx_debug(ctx, "hit");
 
     ctx->cache = PERM_CACHE_HIT;
-    valid = ctx->plcf->valid;
 
     if (ctx->decision.outcome == PERM_ALLOW
-        && perm_cached_age(ctx) > (int64_t) (valid - valid / 4)
+        && perm_cached_age(ctx) > (int64_t) ctx->plcf->refresh
         && perm_cache_claim(&ctx->entry, ngx_current_msec,
                             PERM_REFRESH_RETRY))
     {
@@ -250,7 +246,7 @@ perm_handler_resume(perm_ctx_t *ctx)
     }
 
     ctx->cache = PERM_CACHE_MISS;
-    ctx->decision = perm_decision_make(reply->grants, ngx_time());
+    ctx->decision = perm_decision_make(&reply->grants, ngx_time());
 
     return perm_handler_decided(ctx);
 }
@@ -304,15 +300,7 @@ perm_handler_refresh(perm_ctx_t *ctx, ngx_uint_t known)
 static ngx_int_t
 perm_handler_decided(perm_ctx_t *ctx)
 {
-    int64_t              expires;
-    perm_loc_conf_t     *plcf;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-    plcf = ctx->plcf;
-    expires = ctx->decision.expires;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
                    "app_permission: decided, %s: %s",
                    perm_decision_outcome_name(ctx->decision.outcome),
                    perm_decision_reason_name(ctx->decision.reason));
@@ -326,21 +314,26 @@ perm_handler_decided(perm_ctx_t *ctx)
     }
 
     if (ctx->decision.outcome != PERM_ALLOW) {
-        return plcf->dry_run ? NGX_DECLINED : perm_response_send(ctx);
+        return ctx->plcf->dry_run ? NGX_DECLINED : perm_response_send(ctx);
     }
 
-    if (expires < 0) {
+    if (ctx->decision.expires < 0) {
         /* no grant allowed it: "open", or "on_error allow" */
         return NGX_DECLINED;
     }
 
-    if (plcf->record) {
+    if (ctx->plcf->record
+        && (ctx->cache == PERM_CACHE_MISS
+            || !perm_cache_accessed(&ctx->entry, ngx_time())))
+    {
         perm_handler_record(ctx);
     }
 
-    if ((plcf->expires_header || ctx->content)
-        && expires < PERM_GRANT_PERMANENT
-        && perm_response_expires_in(r, expires - ngx_time()) != NGX_OK)
+    if ((ctx->plcf->expires_header || ctx->content)
+        && ctx->decision.expires < PERM_GRANT_PERMANENT
+        && perm_response_expires_in(ctx->request,
+                                    ctx->decision.expires - ngx_time())
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -357,11 +350,6 @@ perm_handler_record(perm_ctx_t *ctx)
     time_t  now;
 
     now = ngx_time();
-
-    if (ctx->cache != PERM_CACHE_MISS && perm_cache_accessed(&ctx->entry, now))
-    {
-        return;
-    }
 
     perm_ctx_debug(ctx, "recorded");
 

@@ -27,25 +27,22 @@ perm_metrics_start(void)
 void
 perm_metrics_count(perm_ctx_t *ctx)
 {
-    ngx_uint_t          allowed, dry_run;
     perm_stats_cell_t  *stats;
 
     stats = ctx->pmcf->stats;
-    allowed = (ctx->decision.outcome == PERM_ALLOW);
-    dry_run = (!allowed && ctx->plcf->dry_run);
 
-    if (stats == NULL) {
-        perm_metrics_log_denial(ctx);
-        return;
-    }
-
-    perm_stats_add(&stats->requests[dry_run][ctx->decision.outcome]
-                                            [ctx->decision.reason], 1);
     perm_stats_add(&stats->cache[ctx->cache], 1);
 
-    if (ctx->started || ctx->cache != PERM_CACHE_HIT || !allowed) {
-        perm_metrics_more(ctx);
+    if (ctx->decision.outcome == PERM_ALLOW) {
+        perm_stats_add(&stats->requests[0][PERM_ALLOW][ctx->decision.reason],
+                       1);
+
+        if (ctx->cache == PERM_CACHE_HIT && ctx->started == 0) {
+            return;
+        }
     }
+
+    perm_metrics_more(ctx);
 }
 
 
@@ -97,6 +94,10 @@ static void
 perm_metrics_denial(perm_ctx_t *ctx)
 {
     perm_zone_t  *zone;
+
+    perm_stats_add(&ctx->pmcf->stats->requests[ctx->plcf->dry_run]
+                                              [ctx->decision.outcome]
+                                              [ctx->decision.reason], 1);
 
     if (ctx->request->connection->log->log_level >= ctx->plcf->log_level) {
         perm_metrics_log_denial(ctx);

@@ -41,10 +41,10 @@ perm_policy_read(perm_ctx_t *ctx)
         {
             ctx->policy = perm_policy_recompute(ctx);
         }
-    }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "app_permission: policy %d", ctx->policy);
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "app_permission: policy %d", ctx->policy);
+    }
 
     if (ctx->policy == PERM_POLICY_OFF) {
         return NGX_OK;

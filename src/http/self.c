@@ -143,7 +143,7 @@ perm_http_self_method(ngx_http_request_t *r)
 static ngx_int_t
 perm_http_self_app(perm_ctx_t *ctx)
 {
-    if (ctx->pmcf->stats == NULL) {
+    if (!ctx->pmcf->serving) {
         ctx->decision = perm_decision_unavailable(0);
         return NGX_DECLINED;
     }

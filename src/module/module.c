@@ -187,15 +187,19 @@ perm_init_process(ngx_cycle_t *cycle)
 
     pmcf = perm_cycle_conf(cycle);
 
-    if (pmcf == NULL
-        || (ngx_process != NGX_PROCESS_WORKER
-            && ngx_process != NGX_PROCESS_SINGLE))
+    if (pmcf == NULL) {
+        return NGX_OK;
+    }
+
+    pmcf->stats = perm_stats_cell(&pmcf->sync.zone.zone->stats, ngx_worker);
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
         /* the cache manager and loader come here, too */
         return NGX_OK;
     }
 
-    pmcf->stats = perm_stats_cell(&pmcf->sync.zone.zone->stats, ngx_worker);
+    pmcf->serving = 1;
     perm_status_start(cycle);
 
     if (pmcf->sync.redis.url == NULL) {

@@ -33,7 +33,7 @@ struct perm_cache_slot_s {
     uint32_t             epoch;
     uint32_t             change[2];
     uint32_t             change_slot[2];
-    uint32_t             used;           /* seconds, monotonic */
+    uint32_t             used;           /* perm_cache_stamp() */
     uint32_t             ttl;            /* of the key from "fetched", in
                                             PERM_CACHE_TTL; UINT32_MAX: none */
     uint8_t              live:1;
@@ -67,8 +67,9 @@ struct perm_cache_s {
 
 #define perm_cache_sequence(state)  ((uint32_t) ((state) >> 32))
 
-#define perm_cache_word(sequence, low)                                        \
-    ((uint64_t) (sequence) << 32 | (uint32_t) (low))
+/* when an entry was last used, in 1,024 ms: a shift is all it takes */
+
+#define perm_cache_stamp(ms)  ((uint32_t) ((ms) >> 10))
 
 #define perm_cache_slot(place)  ((perm_cache_slot_t *) perm_slots_at(place))
 
@@ -154,7 +155,7 @@ ngx_int_t
 perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
     ngx_msec_t now, perm_cache_entry_t *entry)
 {
-    uint32_t             second;
+    uint32_t             stamp;
     uint64_t             state;
     ngx_uint_t           tries, matched;
     perm_cache_slot_t   *slot;
@@ -189,11 +190,11 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
                 break;
             }
 
-            second = (uint32_t) (now / 1000);
+            stamp = perm_cache_stamp(now);
 
-            if (slot->used != second) {
+            if (slot->used != stamp) {
                 /* at worst, another entry that is there by now looks used */
-                __atomic_store_n(&slot->used, second, __ATOMIC_RELAXED);
+                __atomic_store_n(&slot->used, stamp, __ATOMIC_RELAXED);
             }
 
             return NGX_OK;
@@ -225,6 +226,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
     entry->generation.change[1] = slot->change[1];
     entry->generation.untracked = slot->untracked;
     entry->slot = slot;
+    entry->accessed = __atomic_load_n(&slot->accessed, __ATOMIC_RELAXED);
     entry->sequence = perm_cache_sequence(state);
 
     now = perm_cache_counters(cache, slot->change_slot);
@@ -339,7 +341,7 @@ perm_cache_store(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
                             values.change_slot);
     values.live = (live != 0);
     values.untracked = generation.untracked;
-    values.used = (uint32_t) (ngx_current_msec / 1000);
+    values.used = perm_cache_stamp(ngx_current_msec);
 
     natural = perm_slots_natural(cache->classes, tuple);
 
@@ -599,14 +601,6 @@ perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now, ngx_msec_t retry)
     return __atomic_compare_exchange_n(&entry->slot->state, &state,
                                        perm_cache_word(entry->sequence, stamp),
                                        0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
-
-
-ngx_uint_t
-perm_cache_accessed(perm_cache_entry_t *entry, time_t now)
-{
-    return __atomic_load_n(&entry->slot->accessed, __ATOMIC_RELAXED)
-           == perm_cache_word(entry->sequence, now);
 }
 
 

@@ -33,7 +33,7 @@ typedef struct perm_cache_slot_s  perm_cache_slot_t;
 typedef struct {
     perm_epoch_t    epoch;
     uint32_t        change[2];
-    unsigned        untracked:1;
+    uint32_t        untracked;   /* 0 or 1 */
 } perm_generation_t;
 
 
@@ -55,8 +55,13 @@ typedef struct {
 
     /* for perm_cache_claim() and perm_cache_accessed() */
     perm_cache_slot_t *slot;
+    uint64_t           accessed;
     uint32_t           sequence;
 } perm_cache_entry_t;
+
+
+#define perm_cache_word(sequence, low)                                        \
+    ((uint64_t) (sequence) << 32 | (uint32_t) (low))
 
 
 typedef struct {
@@ -161,11 +166,17 @@ ngx_uint_t perm_cache_claim(perm_cache_entry_t *entry, ngx_msec_t now,
 
 
 /*
- * Whether an access of this entry was noted in this second (unix seconds), and
- * noting it.  This is a hint, which saves calls of the recorder.
+ * Whether an access of this entry had been noted in this second (unix seconds)
+ * when it was found, and noting one.  This is a hint, which saves calls of the
+ * recorder.
  */
 
-ngx_uint_t perm_cache_accessed(perm_cache_entry_t *entry, time_t now);
+static ngx_inline ngx_uint_t
+perm_cache_accessed(perm_cache_entry_t *entry, time_t now)
+{
+    return entry->accessed == perm_cache_word(entry->sequence, now);
+}
+
 void perm_cache_note_access(perm_cache_entry_t *entry, time_t now);
 
 

@@ -69,7 +69,7 @@ typedef enum {
 } perm_slots_kind_t;
 
 
-/* sets "stamp" of a cheap or dear slot: the second when it was last used */
+/* sets "stamp" of a cheap or dear slot: when it was last used */
 
 typedef perm_slots_kind_t (*perm_slots_kind_pt)(void *table,
     perm_slots_place_t *place, uint32_t *stamp);
@@ -222,7 +222,7 @@ ngx_int_t perm_slots_create(ngx_slab_pool_t *shpool,
  * dear slots the one is taken that was not used for the longest time.  A
  * "share" other than 0: the tuple itself is cheap.  Then it gets no dear slot,
  * only a slot of the first class, and no more than "share" of a bucket.  "ask"
- * returns the kind of a slot; "now" is a second, as its stamps are.
+ * returns the kind of a slot; "now" is the stamp of one that is used now.
  * NGX_DECLINED: no room.
  */
 

@@ -10,18 +10,7 @@
 
 
 static ngx_inline uint64_t
-perm_name_word(const char *p)
-{
-    uint64_t  word;
-
-    ngx_memcpy(&word, p, sizeof(uint64_t));
-
-    return word;
-}
-
-
-static ngx_inline uint64_t
-perm_name_half(const char *p)
+perm_tuple_half(const char *p)
 {
     uint32_t  half;
 
@@ -76,19 +65,19 @@ perm_hash_name(uint64_t hash, perm_str_t *name)
     hash += len * PERM_HASH_C;
 
     while (len > 16) {
-        hash = perm_hash_fold(perm_name_word(p) ^ PERM_HASH_A,
-                              perm_name_word(p + 8) ^ hash);
+        hash = perm_hash_fold(perm_tuple_word(p) ^ PERM_HASH_A,
+                              perm_tuple_word(p + 8) ^ hash);
         p += 16;
         len -= 16;
     }
 
     if (len >= 8) {
-        a = perm_name_word(p);
-        b = perm_name_word(p + len - 8);
+        a = perm_tuple_word(p);
+        b = perm_tuple_word(p + len - 8);
 
     } else if (len >= 4) {
-        a = perm_name_half(p);
-        b = perm_name_half(p + len - 4);
+        a = perm_tuple_half(p);
+        b = perm_tuple_half(p + len - 4);
 
     } else if (len > 0) {
         a = (u_char) p[0] | (u_char) p[len / 2] << 8;
@@ -123,31 +112,6 @@ perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed)
     hash = perm_hash_name(seed ^ PERM_HASH_C, &gateway);
 
     return perm_hash_name(hash, &app);
-}
-
-
-ngx_uint_t
-perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
-{
-    const char  *app, *resource;
-
-    /* first: bytes of these lengths are within the slot */
-
-    if (names->gateway_len != tuple->gateway.len
-        || names->app_len != tuple->app.len
-        || names->resource_len != tuple->resource.len)
-    {
-        return 0;
-    }
-
-    app = names->bytes + tuple->gateway.len;
-    resource = app + tuple->app.len;
-
-    return ngx_memcmp(app, tuple->app.data, tuple->app.len) == 0
-           && ngx_memcmp(resource, tuple->resource.data, tuple->resource.len)
-              == 0
-           && ngx_memcmp(names->bytes, tuple->gateway.data, tuple->gateway.len)
-              == 0;
 }
 
 

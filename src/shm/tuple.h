@@ -43,9 +43,75 @@ uint64_t perm_tuple_hash(perm_tuple_t *tuple, uint64_t seed);
 uint64_t perm_tuple_key_hash(perm_str_t gateway, perm_str_t app, uint64_t seed);
 
 
+static ngx_inline uint64_t
+perm_tuple_word(const char *p)
+{
+    uint64_t  word;
+
+    ngx_memcpy(&word, p, sizeof(uint64_t));
+
+    return word;
+}
+
+
+/*
+ * To call memcmp() for a name takes longer than to compare it.  The last word
+ * may overlap the one before.
+ */
+
+static ngx_inline ngx_uint_t
+perm_tuple_name_equal(const char *one, const char *two, size_t len)
+{
+    size_t  i;
+
+    if (len >= 8) {
+
+        for (i = 0; i + 8 < len; i += 8) {
+            if (perm_tuple_word(one + i) != perm_tuple_word(two + i)) {
+                return 0;
+            }
+        }
+
+        i = len - 8;
+
+        return perm_tuple_word(one + i) == perm_tuple_word(two + i);
+    }
+
+    for (i = 0; i < len; i++) {
+        if (one[i] != two[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* the names may be of a slot that is being written */
 
-ngx_uint_t perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names);
+static ngx_inline ngx_uint_t
+perm_tuple_equal(perm_tuple_t *tuple, perm_tuple_names_t *names)
+{
+    const char  *app, *resource;
+
+    /* first: bytes of these lengths are within the slot */
+
+    if (names->gateway_len != tuple->gateway.len
+        || names->app_len != tuple->app.len
+        || names->resource_len != tuple->resource.len)
+    {
+        return 0;
+    }
+
+    app = names->bytes + tuple->gateway.len;
+    resource = app + tuple->app.len;
+
+    return perm_tuple_name_equal(app, tuple->app.data, tuple->app.len)
+           && perm_tuple_name_equal(resource, tuple->resource.data,
+                                    tuple->resource.len)
+           && perm_tuple_name_equal(names->bytes, tuple->gateway.data,
+                                    tuple->gateway.len);
+}
 
 
 /*

@@ -156,7 +156,7 @@ perm_explain_compare(perm_explain_t *e)
 
     if (e->reply->result == PERM_FETCHED) {
         e->loaded = 1;
-        e->redis = perm_decision_make(e->reply->grants, ngx_time());
+        e->redis = perm_decision_make(&e->reply->grants, ngx_time());
 
     } else if (e->reply->result != PERM_FETCH_NOT_LOADED) {
         e->error = e->reply->error;

@@ -256,7 +256,7 @@ decides(int64_t gateway, int64_t resource, perm_outcome_t outcome,
     grants.gateway = gateway;
     grants.resource = resource;
     grants.left = 0;
-    decision = perm_decision_make(grants, 1000);
+    decision = perm_decision_make(&grants, 1000);
 
     ok(decision.reason == PERM_NO_GRANT && decision.expires < 0
        && !perm_decision_allows(grants, 1000),
@@ -264,14 +264,14 @@ decides(int64_t gateway, int64_t resource, perm_outcome_t outcome,
        (long long) gateway, (long long) resource);
 
     grants.left = 4001;
-    decision = perm_decision_make(grants, 1000);
+    decision = perm_decision_make(&grants, 1000);
 
     ok(decision.outcome == outcome && decision.expires <= 1005,
        "gateway %lld, resource %lld: end with their key",
        (long long) gateway, (long long) resource);
 
     grants.left = PERM_GRANTS_ENDLESS;
-    decision = perm_decision_make(grants, 1000);
+    decision = perm_decision_make(&grants, 1000);
 
     ok(decision.outcome == outcome && decision.reason == reason,
        "gateway %lld, resource %lld: %s", (long long) gateway,

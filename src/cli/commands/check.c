@@ -141,7 +141,7 @@ look_up(perm_cli_t *cli, perm_check_t *check)
     grants.resource = check->resource.details.grant.expires;
     grants.left = (check->gone < 0) ? PERM_GRANTS_ENDLESS
                                     : (check->gone - table->now) * 1000;
-    check->decision = table->loaded ? perm_decision_make(grants, table->now)
+    check->decision = table->loaded ? perm_decision_make(&grants, table->now)
                                     : perm_decision_unavailable(0);
 }
 
