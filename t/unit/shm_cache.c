@@ -231,10 +231,12 @@ test_marks(void)
 
     ok(!perm_cache_accessed(&entry, 1700000000), "no access was noted");
     perm_cache_note_access(&entry, 1700000000);
+    lookup(&a.tuple, &entry);
     ok(perm_cache_accessed(&entry, 1700000000), "one was");
     ok(!perm_cache_accessed(&entry, 1700000001), "not of the next second");
 
     perm_cache_note_access(&old, 1700000002);
+    lookup(&a.tuple, &entry);
     ok(!perm_cache_accessed(&entry, 1700000002),
        "a note of the entry before counts for nothing");
 }
