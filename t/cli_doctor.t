@@ -89,6 +89,7 @@ subtest 'what is in the table' => sub {
         ->grant('g', 'odd', 'b', '{"expires":1,}')->grant('g', 'r', 'c', 5);
     $redis->used('g', 'r', 'c', $now + 100000);
     $redis->used('g', 's', 'c', $now - 1);
+    $redis->used('g', 'no-time', 'a', 'inf');
     $redis->cmd('EXPIRE', key('grants', 'c', 'g'), 1000);
 
     my $by = doctor(0, 'warnings only: 0');

@@ -19,6 +19,7 @@ $redis->grant('smoke', 'used', 'demo', $now + 10 * $day, type => '"apply"')
       ->grant('smoke', undef, 'whole', $now + 30 * $day)
       ->grant('smoke', 'secret', 'other', $now + $day);
 $redis->used('smoke', $_, 'demo', $now - 100) for qw(used kept ever);
+$redis->used('smoke', 'unused', 'demo', 'inf');    # is no time
 $redis->used('smoke', 'any', 'whole', $now - 50);
 $redis->used('smoke', 'more', 'whole', $now + 1000);
 

@@ -1,6 +1,8 @@
 
 #include "http/self.h"
 
+#include <math.h>
+
 #include "core/renewal.h"
 #include "http/handler.h"
 #include "http/metrics.h"
@@ -540,7 +542,9 @@ perm_http_self_second(perm_str_t score)
 
     second = strtod(text, &end);
 
-    if (*end != '\0' || !(second >= 0)) {
+    /* infinity is no time, as for the command line */
+
+    if (*end != '\0' || !(second >= 0) || isinf(second)) {
         return PERM_GRANT_ABSENT;
     }
 

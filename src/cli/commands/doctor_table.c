@@ -1,6 +1,7 @@
 
 #include "cli/commands/doctor_priv.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -312,13 +313,18 @@ look_at_accesses(void *data, perm_row_t *rows, size_t n)
 {
     size_t               i;
     char                 score[64];
+    double               second;
     perm_doctor_keys_t  *keys = data;
 
     for (i = 0; i < n; i++) {
         snprintf(score, sizeof(score), "%.*s", (int) rows[i].value.len,
                  rows[i].value.data);
 
-        if (strtod(score, NULL) > (double) keys->doctor->cli->table.now) {
+        second = strtod(score, NULL);
+
+        /* infinity is no time, and counts as no access */
+
+        if (second > (double) keys->doctor->cli->table.now && !isinf(second)) {
             found(&keys->future, rows[i].key, rows[i].field);
         }
     }
