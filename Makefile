@@ -18,7 +18,7 @@ TREE   := $(BUILD)/nginx
 
 .DELETE_ON_ERROR:
 .PHONY: all module cli deps install-deps run stop test test-browser bench \
-        check sanitize clean help FORCE
+        check sanitize install install-cli uninstall deb dist clean help FORCE
 
 all: module cli
 
@@ -85,13 +85,69 @@ $(BUILD)/obj/%.o: src/%.c Makefile | deps
 
 # ---- what has to be installed ----------------------------------------------
 
-# installs only what is missing, and says so; quick when nothing is
+# installs only what is missing, and says so; quick when nothing is.  DEPS= is
+# for builders of packages, who see to that themselves.
+
+DEPS ?= 1
 
 deps:
-	@t/tools/install-deps build
+	@[ -z "$(DEPS)" ] || t/tools/install-deps build
 
 install-deps:
 	@t/tools/install-deps all
+
+
+# ---- install ---------------------------------------------------------------
+
+DESTDIR    ?=
+PREFIX     ?= /usr/local
+MODULES    ?= $(PREFIX)/lib/nginx/modules
+BINDIR     := $(DESTDIR)$(PREFIX)/bin
+MANDIR     := $(DESTDIR)$(PREFIX)/share/man/man1
+COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+SHARE      := $(DESTDIR)$(PREFIX)/share/app-permission
+UNITS      := $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNIT       := app-permission-renewal
+
+install: all install-cli
+	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES)/$(notdir $(MODULE))
+
+# the units in conf.d name the places of an installation by hand
+
+install-cli: cli
+	install -D -m 755 $(CLI) $(BINDIR)/app-permission
+	install -D -m 644 src/cli/app-permission.1 $(MANDIR)/app-permission.1
+	install -D -m 644 src/cli/app-permission.bash $(COMPLETION)/app-permission
+	install -d $(SHARE)/mail $(UNITS)
+	cp -r conf.d/mail/. $(SHARE)/mail
+	for unit in $(UNIT).service $(UNIT).timer; do \
+	    sed -e 's,/usr/local/lib/app-permission/,$(PREFIX)/share/app-permission/mail/,' \
+	        -e 's,/usr/local/bin/,$(PREFIX)/bin/,' \
+	        conf.d/renewal/$$unit > $(UNITS)/$$unit || exit 1; \
+	done
+
+uninstall:
+	rm -f $(DESTDIR)$(MODULES)/$(notdir $(MODULE)) $(BINDIR)/app-permission \
+	    $(MANDIR)/app-permission.1 $(COMPLETION)/app-permission \
+	    $(UNITS)/$(UNIT).service $(UNITS)/$(UNIT).timer
+	rm -rf $(SHARE)
+
+VERSION := $(shell sed -n 's/^.define PERM_VERSION *"\(.*\)"/\1/p' \
+             src/core/version.h)
+
+# two Debian packages, in $(BUILD)/deb
+
+deb:
+	@t/tools/install-deps deb
+	@BUILD=$(BUILD) t/tools/deb $(VERSION)
+
+# the same bytes each time: from the commit alone, with its time
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=app-permission-$(VERSION)/ HEAD \
+	    | gzip -n9 > $(BUILD)/app-permission-$(VERSION).tar.gz
+	@echo $(BUILD)/app-permission-$(VERSION).tar.gz
 
 
 # ---- try it ----------------------------------------------------------------
@@ -141,6 +197,10 @@ help:
 	@echo 'make bench          measure'
 	@echo 'make check          layers, status page, cppcheck, clang-tidy'
 	@echo 'make sanitize       all tests under AddressSanitizer and UBSan'
+	@echo 'make install        to DESTDIR= PREFIX=/usr/local MODULES='
+	@echo 'make uninstall      takes that away'
+	@echo 'make deb            Debian packages'
+	@echo 'make dist           the sources as a tarball'
 	@echo 'make install-deps   every Debian package that any of these needs'
 	@echo 'make clean          remove $(BUILD)'
 	@echo
