@@ -63,6 +63,7 @@ static char *perm_abi_connection(ngx_conf_t *cf);
 static char *perm_abi_arrays(ngx_conf_t *cf);
 static char *perm_abi_resolver(ngx_conf_t *cf);
 static char *perm_abi_request(ngx_conf_t *cf);
+static ngx_int_t perm_abi_filter(ngx_http_request_t *r);
 static ngx_command_t *perm_abi_find_directive(ngx_module_t *module,
     char *name);
 static ngx_http_variable_t *perm_abi_find_variable(ngx_conf_t *cf,
@@ -70,6 +71,19 @@ static ngx_http_variable_t *perm_abi_find_variable(ngx_conf_t *cf,
 static size_t perm_abi_cleared(u_char *bytes, size_t max);
 static ngx_uint_t perm_abi_reads(ngx_conf_t *cf, ngx_http_request_t *r,
     char *name, char *text);
+
+
+/* each returns NULL, or the structure that has another layout */
+
+static char *(*perm_abi_step[])(ngx_conf_t *cf) = {
+    perm_abi_directives,
+    perm_abi_variables,
+    perm_abi_connection,
+    perm_abi_arrays,
+    perm_abi_resolver,
+    perm_abi_request,
+    NULL
+};
 
 
 static perm_abi_directive_t  perm_abi_directive[] = {
@@ -115,28 +129,13 @@ static perm_abi_variable_t  perm_abi_variable[] = {
 ngx_int_t
 perm_abi_check(ngx_conf_t *cf)
 {
-    char  *type;
+    char        *type;
+    ngx_uint_t   i;
 
-    type = perm_abi_directives(cf);
+    type = NULL;
 
-    if (type == NULL) {
-        type = perm_abi_variables(cf);
-    }
-
-    if (type == NULL) {
-        type = perm_abi_connection(cf);
-    }
-
-    if (type == NULL) {
-        type = perm_abi_arrays(cf);
-    }
-
-    if (type == NULL) {
-        type = perm_abi_resolver(cf);
-    }
-
-    if (type == NULL) {
-        type = perm_abi_request(cf);
+    for (i = 0; perm_abi_step[i] && type == NULL; i++) {
+        type = perm_abi_step[i](cf);
     }
 
     if (type == NULL) {
@@ -318,14 +317,18 @@ perm_abi_resolver(ngx_conf_t *cf)
 static char *
 perm_abi_request(ngx_conf_t *cf)
 {
-    ngx_http_request_t     *r;
-    perm_abi_request_t      fake;
-    perm_abi_connection_t   connection;
+    ngx_int_t                          rc;
+    ngx_log_t                          quiet;
+    ngx_http_request_t                *r;
+    perm_abi_request_t                 fake;
+    perm_abi_connection_t              connection;
+    ngx_http_output_header_filter_pt   filter;
 
+    ngx_memzero(&quiet, sizeof(ngx_log_t));
     ngx_memzero(&fake, sizeof(perm_abi_request_t));
     ngx_memzero(&connection, sizeof(perm_abi_connection_t));
 
-    connection.connection.log = cf->log;
+    connection.connection.log = &quiet;
     connection.connection.number = 12;
     connection.connection.requests = 34;
     connection.connection.sent = 56;
@@ -363,7 +366,25 @@ perm_abi_request(ngx_conf_t *cf)
         return "ngx_http_request_t";
     }
 
-    return NULL;
+    /* nginx sends no header twice, and this one no header at all */
+
+    r->header_sent = 1;
+
+    filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = perm_abi_filter;
+
+    rc = ngx_http_send_header(r);
+
+    ngx_http_top_header_filter = filter;
+
+    return (rc == NGX_ERROR) ? NULL : "ngx_http_request_t";
+}
+
+
+static ngx_int_t
+perm_abi_filter(ngx_http_request_t *r)
+{
+    return NGX_DECLINED;
 }
 
 
