@@ -49,6 +49,9 @@ my %server = (lua => $t->has_lua, server => <<'EOT', http => <<'HTTP');
                                 app_permission_error off;
                                 error_page 403 /403.html; }
         location = /403.html  { app_permission off; return 200 "page"; }
+        location /second      { app_permission_decide;
+                                app_permission_error off;
+                                error_page 403 = /decide/second; }
         location /dry         { app_permission_decide;
                                 app_permission_dry_run on; }
         location /header      { app_permission_decide;
@@ -178,6 +181,14 @@ subtest 'denied and failed' => sub {
     unlike $r->{body}, qr/code_name/, 'has nginx\'s body';
     is $t->get('/page', app => 'nobody')->{body}, 'page',
         'so that error_page works';
+
+    $r = $t->get('/second', app => 'nobody');
+    is join(' ', map { "$_->[0]: $_->[1]" }
+                 grep { $_->[0] =~ /^(?:x-app-permission-|cache-control)/i }
+                      @{$r->{fields}}),
+        'Cache-Control: no-store X-App-Permission-Decision: deny '
+        . 'X-App-Permission-Reason: no_grant X-App-Permission-Cache: HIT',
+        'the headers once, where error_page leads to another decision';
 
     $r = $t->get('/dry', app => 'nobody');
     is decided($r), '200 deny/no_grant HIT', 'a dry run allows and tells';

@@ -35,6 +35,10 @@ my $server = <<'EOT';
                                   app_permission_gateway $arg_gateway; }
         location = /small       { app_permission_self apply;
                                   client_body_buffer_size 16; }
+        location = /led         { app_permission_self;
+                                  app_permission_app $arg_nosuch;
+                                  app_permission_error off;
+                                  error_page 403 = /permissions; }
         location /outer         { app_permission_self;
             location = /outer/in { app_permission_resource get_user;
                                    proxy_pass %%BACKEND%%; } }
@@ -58,6 +62,14 @@ sub post {
                 body => ref $body ? JSON::PP->new->encode($body) : $body);
 }
 
+# all of them
+
+sub cache_control {
+    my ($r) = @_;
+    return join ', ', map { $_->[1] } grep { lc $_->[0] eq 'cache-control' }
+        @{$r->{fields}};
+}
+
 sub requests { $redis->cmd('HGETALL', key('requests', $_[0])) // [] }
 
 sub stored {
@@ -71,7 +83,7 @@ subtest 'what an app has' => sub {
     my $r = self('demo');
     is $r->{status}, 200, 'GET';
     is $r->{headers}{'content-type'}, 'application/json; charset=utf-8', 'JSON';
-    is $r->{headers}{'cache-control'}, 'no-store', 'not to be cached';
+    is cache_control($r), 'no-store', 'not to be cached';
     is_deeply [sort keys %{$r->{json}}], [qw(app gateway grants requests)],
         'members';
     is "$r->{json}{app} $r->{json}{gateway}", 'demo smoke', 'of whom';
@@ -106,6 +118,10 @@ subtest 'what an app has' => sub {
     is self('demo', uri => '/read')->{status}, 200, 'without "apply"';
     is self('demo', uri => '/asks')->{status}, 200, 'in a subrequest';
 
+    $r = self('demo', uri => '/led');
+    is $r->{status}, 200, 'where error_page leads';
+    is cache_control($r), 'no-store', 'not to be cached, said once';
+
     $r = self('demo', method => 'HEAD');
     is $r->{status}, 200, 'HEAD';
     is $r->{body}, '', 'no body';
@@ -130,6 +146,7 @@ subtest 'who may not' => sub {
         $r = self('demo', method => $method, uri => $uri, body => '{}');
         is $r->{status}, 405, "$method $uri";
         is $r->{headers}{allow}, $allow, 'says what may be';
+        is $r->{headers}{'cache-control'}, 'no-store', 'not to be cached';
     }
 };
 
@@ -162,6 +179,7 @@ subtest 'asking' => sub {
 
     $r = post('dev', { resources => ['x', 'y'] });
     is $r->{status}, 409, 'nothing new';
+    is cache_control($r), 'no-store', 'not to be cached';
     is "$r->{json}{code} $r->{json}{code_name}", '1640901 CONFLICT', 'CONFLICT';
 
     is post('dev', { whole_gateway => \1 })->{status}, 202, 'the whole gateway';
@@ -213,6 +231,7 @@ subtest 'bodies' => sub {
         my $r = post('bad', $body);
         my $name = ref $body ? '101 resources' : substr $body, 0, 50;
         is $r->{status}, $is, $name;
+        is cache_control($r), 'no-store', 'not to be cached' if $is == 400;
         is "$r->{json}{code} $r->{json}{code_name}", '1640001 INVALID_ARGS',
             'INVALID_ARGS' if $is == 400;
     }

@@ -76,8 +76,24 @@ static ngx_str_t  perm_response_json =
 static ngx_str_t  perm_response_problem_json =
     ngx_string("application/problem+json");
 
+
+/* perm_response_forget() knows these headers by where their names are */
+
 static char  perm_response_expires_name[] = "X-App-Permission-Expires-In";
 static char  perm_response_link_name[] = "Link";
+static char  perm_response_caching_name[] = "Cache-Control";
+static char  perm_response_decision_name[] = "X-App-Permission-Decision";
+static char  perm_response_reason_name[] = "X-App-Permission-Reason";
+static char  perm_response_cache_name[] = "X-App-Permission-Cache";
+
+static char  *perm_response_names[] = {
+    perm_response_expires_name,
+    perm_response_link_name,
+    perm_response_caching_name,
+    perm_response_decision_name,
+    perm_response_reason_name,
+    perm_response_cache_name
+};
 
 
 ngx_int_t
@@ -381,13 +397,16 @@ perm_response_decision(perm_ctx_t *ctx)
         char        *name;
         perm_str_t   text;
     } headers[] = {
-        { "Cache-Control", perm_string("no-store") },
-        { "X-App-Permission-Decision",
+        { perm_response_decision_name,
           perm_str(perm_decision_outcome_name(ctx->decision.outcome)) },
-        { "X-App-Permission-Reason",
+        { perm_response_reason_name,
           perm_str(perm_decision_reason_name(ctx->decision.reason)) },
-        { "X-App-Permission-Cache", perm_ctx_cache_name(ctx->cache) }
+        { perm_response_cache_name, perm_ctx_cache_name(ctx->cache) }
     };
+
+    if (perm_response_no_store(ctx->request) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
         text = headers[i].text;
@@ -403,6 +422,15 @@ perm_response_decision(perm_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+perm_response_no_store(ngx_http_request_t *r)
+{
+    static ngx_str_t  value = ngx_string("no-store");
+
+    return perm_send_header(r, perm_response_caching_name, &value);
 }
 
 
@@ -425,7 +453,7 @@ perm_response_expires_in(ngx_http_request_t *r, int64_t seconds)
 void
 perm_response_forget(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
+    ngx_uint_t        i, n;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -433,10 +461,12 @@ perm_response_forget(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.data == (u_char *) perm_response_expires_name
-                || h[i].key.data == (u_char *) perm_response_link_name)
+
+            for (n = 0; n < sizeof(perm_response_names) / sizeof(char *); n++)
             {
-                h[i].hash = 0;
+                if (h[i].key.data == (u_char *) perm_response_names[n]) {
+                    h[i].hash = 0;
+                }
             }
         }
     }

@@ -43,6 +43,11 @@ ngx_int_t perm_response_error(perm_ctx_t *ctx, perm_response_error_t error,
 ngx_int_t perm_response_decision(perm_ctx_t *ctx);
 
 
+/* adds "Cache-Control: no-store"; NGX_OK, or NGX_ERROR when memory is out */
+
+ngx_int_t perm_response_no_store(ngx_http_request_t *r);
+
+
 /*
  * Adds X-App-Permission-Expires-In to an allowed response.  Returns NGX_OK,
  * or NGX_ERROR when memory is out.
@@ -50,8 +55,8 @@ ngx_int_t perm_response_decision(perm_ctx_t *ctx);
 ngx_int_t perm_response_expires_in(ngx_http_request_t *r, int64_t seconds);
 
 /*
- * Takes these headers away, and "Link": an internal redirect leads to another
- * decision.
+ * Takes all of these headers away, and "Link": an internal redirect leads to
+ * another decision.
  */
 void perm_response_forget(ngx_http_request_t *r);
 

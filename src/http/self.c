@@ -51,16 +51,15 @@ perm_http_self_handler(ngx_http_request_t *r)
     perm_http_self_t    *hs;
     ngx_http_cleanup_t  *cln;
 
-    static ngx_str_t  no_store = ngx_string("no-store");
+    ctx = perm_handler_open(r);
+
+    if (ctx == NULL || perm_response_no_store(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     rc = perm_http_self_method(r);
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    ctx = perm_handler_open(r);
-    if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->content = 1;
@@ -71,11 +70,6 @@ perm_http_self_handler(ngx_http_request_t *r)
     perm_metrics_count(ctx);
 
     if (rc != NGX_OK) {
-
-        if (perm_send_header(r, "Cache-Control", &no_store) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
         return perm_response_send(ctx);
     }
 
@@ -169,24 +163,29 @@ perm_http_self_app(perm_ctx_t *ctx)
 static ngx_int_t
 perm_http_self_get(perm_http_self_t *hs)
 {
-    perm_ctx_t          *ctx;
-    ngx_http_request_t  *r;
+    ngx_int_t    rc;
+    perm_ctx_t  *ctx;
 
     ctx = hs->ctx;
-    r = ctx->request;
 
     if (ctx->pmcf->worker == NULL) {
         return perm_http_self_unavailable(ctx);
     }
 
     hs->self = perm_self_read(ctx->pmcf->worker->fetch, &ctx->pmcf->sync,
-                              &ctx->tuple, r->pool, ngx_cycle->log,
+                              &ctx->tuple, ctx->request->pool, ngx_cycle->log,
                               perm_http_self_answered, hs);
     if (hs->self == NULL) {
         return perm_http_self_unavailable(ctx);
     }
 
-    return perm_suspend_wait(ctx);
+    rc = perm_suspend_wait(ctx);
+
+    if (rc != NGX_DONE) {
+        perm_http_self_cleanup(hs);
+    }
+
+    return rc;
 }
 
 
@@ -389,13 +388,7 @@ perm_http_self_cleanup(void *data)
 static ngx_int_t
 perm_http_self_unavailable(perm_ctx_t *ctx)
 {
-    static ngx_str_t  no_store = ngx_string("no-store");
-
     ctx->decision = perm_decision_unavailable(0);
-
-    if (perm_send_header(ctx->request, "Cache-Control", &no_store) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
 
     return perm_response_send(ctx);
 }
@@ -409,6 +402,7 @@ perm_http_self_send(perm_http_self_t *hs)
     perm_tuple_t   *tuple;
     perm_writer_t   w;
 
+    static ngx_str_t  nosniff = ngx_string("nosniff");
     static ngx_str_t  type = ngx_string("application/json; charset=utf-8");
 
     ctx = hs->ctx;
@@ -437,9 +431,14 @@ perm_http_self_send(perm_http_self_t *hs)
     perm_http_self_requests(&w, hs->self);
     perm_writer_put(&w, "}" CRLF);
 
-    return perm_send_content(ctx->request,
-                             posted ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK,
-                             &type, &w);
+    if (perm_send_header(ctx->request, "X-Content-Type-Options", &nosniff)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return perm_send_body(ctx->request,
+                          posted ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK, &type, &w);
 }
 
 
