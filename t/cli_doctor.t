@@ -227,11 +227,13 @@ subtest 'keys of another type' => sub {
     my ($line, $counts) = split /\n/, $dry;
     is $line, '{"result":"removed","gateway":"g","resource":"r","app":"z","was":'
         . json($redis->value('g', 'r', 'z'))->{expires} . '}', 'a dry run';
-    is_deeply json($counts), { grants => 1, accesses => 1 }, '... counts';
+    is_deeply json($counts), { grants => 1, accesses => 1, requests => 0,
+        notices => 0, history => 0 }, '... counts';
     ok $redis->value('g', 'r', 'z'), '... and leaves all';
 
     my ($out, $err) = $t->cli_is(0, 'purge', '--json', 'purge');
-    is_deeply json($out), { grants => 1, accesses => 1 },
+    is_deeply json($out), { grants => 1, accesses => 1, requests => 0,
+                            notices => 0, history => 0 },
         'what is of the right type is purged';
     like $err, qr/^app-permission: 30 keys, as /m, 'grants are told of';
     like $err, qr/access:\{g:a\}" is of another type/, 'and accesses';
@@ -307,7 +309,10 @@ subtest 'what these users can do' => sub {
 
     my $renewal = user('renewal', @{$lines{renewal}});
     $t->cli_is(0, "the renewal job's $_->[0]", @$_, { redis => $renewal })
-        for ['grant', @gb], ['renew'], ['purge'], ['revoke', @gb];
+        for ['grant', @gb], ['renew'], ['purge'], ['revoke', @gb],
+            ['apply', @gb], ['requests'], ['approve', @gb], ['apply', @gb],
+            ['reject', @gb, '--comment', 'no'],
+            ['purge', '--expired-for', '0'];
     $t->cli_is(0, 'and import', 'import', { redis => $renewal, stdin =>
         '{"gateway":"g","app":"z","expires":1}' });
 };

@@ -336,3 +336,65 @@ perm_json_escape(char *out, perm_str_t text)
 
     return p - out;
 }
+
+
+/* cJSON takes "\u" without four digits for an escape as well */
+
+static size_t
+put_escape(char *out, perm_str_t text, size_t *n)
+{
+    *n = (text.len > 1 && text.data[1] == 'u') ? 6 : 2;
+
+    if (*n > text.len
+        || (*n == 6
+            && strspn(text.data + 2, "0123456789abcdefABCDEF") < 4))
+    {
+        *n = (*n > text.len) ? text.len : *n;
+        memcpy(out, "\\ufffd", 6);
+        return 6;
+    }
+
+    memcpy(out, text.data, *n);
+
+    return *n;
+}
+
+
+size_t
+perm_json_line(char *out, perm_str_t text)
+{
+    int          string;
+    char        *p;
+    size_t       n;
+    perm_str_t   run;
+
+    string = 0;
+
+    for (p = out; text.len; text.data += n, text.len -= n) {
+        n = 1;
+
+        if (*text.data == '"') {
+            string = !string;
+            *p++ = '"';
+
+        } else if (!string) {
+            if ((unsigned char) *text.data > ' ') {
+                *p++ = *text.data;
+            }
+
+        } else if (*text.data == '\\') {
+            p += put_escape(p, text, &n);
+
+        } else {
+            while (n < text.len && strchr("\"\\", text.data[n]) == NULL) {
+                n++;
+            }
+
+            run.data = text.data;
+            run.len = n;
+            p += perm_json_escape(p, run);
+        }
+    }
+
+    return p - out;
+}

@@ -94,4 +94,13 @@ char *perm_json_merge(perm_str_t object, perm_str_t changes);
 size_t perm_json_escape(char *out, perm_str_t text);
 
 
+/*
+ * Writes a JSON text that cJSON has read so that it fits on a line of UTF-8:
+ * without blanks around its values, and with its strings escaped as above.
+ * Escapes stay.  "out" has PERM_JSON_ESCAPE bytes for each byte of the text;
+ * returns the number of bytes written.
+ */
+size_t perm_json_line(char *out, perm_str_t text);
+
+
 #endif /* _PERM_CORE_JSON_H_INCLUDED_ */

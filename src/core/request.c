@@ -158,6 +158,48 @@ perm_request_text(int64_t days, perm_str_t reason, perm_str_t by)
 }
 
 
+char *
+perm_request_handle(perm_str_t old, const perm_request_handling_t *handling)
+{
+    char        *changes, *p;
+    perm_str_t   by, comment;
+
+    by = perm_str(handling->by);
+    comment = perm_str(handling->comment ? handling->comment : "");
+
+    changes = malloc(200 + (by.len + comment.len) * PERM_JSON_ESCAPE);
+    if (changes == NULL) {
+        return NULL;
+    }
+
+    p = changes + sprintf(changes, "{\"status\":\"%s\",\"handled_at\":%lld",
+                          perm_request_status_name(handling->status),
+                          (long long) handling->at);
+
+    if (handling->granted_days >= 0) {
+        p += sprintf(p, ",\"granted_days\":%lld",
+                     (long long) handling->granted_days);
+    }
+
+    p += sprintf(p, ",\"handled_by\":\"");
+    p += perm_json_escape(p, by);
+    *p++ = '"';
+
+    if (comment.len) {
+        p += sprintf(p, ",\"comment\":\"");
+        p += perm_json_escape(p, comment);
+        *p++ = '"';
+    }
+
+    strcpy(p, "}");
+
+    p = perm_json_merge(old, perm_str(changes));
+    free(changes);
+
+    return p;
+}
+
+
 const char *
 perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
 {

@@ -63,6 +63,26 @@ const char *perm_request_status_name(perm_request_status_t status);
 char *perm_request_text(int64_t days, perm_str_t reason, perm_str_t by);
 
 
+/* what is set in a request when it is handled */
+
+typedef struct {
+    perm_request_status_t  status;        /* approved or rejected */
+    int64_t                granted_days;  /* below 0: none */
+    int64_t                at;            /* unix seconds */
+    const char            *by;
+    const char            *comment;       /* NULL: none */
+} perm_request_handling_t;
+
+
+/*
+ * The request "old" as it is once it is handled, with every other member as it
+ * was.  The text has a NUL at its end and is to be freed with free().  NULL:
+ * memory is out.
+ */
+char *perm_request_handle(perm_str_t old,
+    const perm_request_handling_t *handling);
+
+
 /*
  * A Redis script.  KEYS: requests and, last, history of a gateway and an app.
  * ARGV: what perm_request_text() gave; how many requests there may be, 0: any

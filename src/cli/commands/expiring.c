@@ -4,16 +4,15 @@
  */
 
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/policies.h"
 #include "cli/table/walk.h"
 #include "cli/util/alloc.h"
 #include "cli/util/columns.h"
+#include "cli/util/notify.h"
 #include "core/grant.h"
 #include "core/notice.h"
 #include "core/renewal.h"
@@ -68,7 +67,6 @@ static void add_lines(perm_columns_t *columns, const perm_cli_t *cli,
 static int compare(const void *a, const void *b);
 static int report_app(const perm_cli_t *cli, const perm_ending_t *list,
     size_t n);
-static int run_notify(const perm_cli_t *cli, const char *text, size_t len);
 static void print_app(const perm_cli_t *cli, FILE *file,
     const perm_ending_t *list, size_t n);
 
@@ -117,11 +115,6 @@ run_expiring(perm_cli_t *cli)
     perm_expiring_t   expiring;
 
     notify = cli->args.notify;
-
-    if (notify != NULL && notify[strspn(notify, " \t\n")] == '\0') {
-        perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": no command, "
-                          "which would tell nobody", notify);
-    }
 
     memset(&expiring, 0, sizeof(perm_expiring_t));
     expiring.cli = cli;
@@ -528,61 +521,11 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
         perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
     }
 
-    status = run_notify(cli, text, len);
+    status = perm_notify_run(cli->args.notify, cli->args.json,
+                             list->tuple.app, text, len);
     free(text);
 
-    if (status == -1) {
-        perm_output_warn("--notify failed for app %s: cannot be started: %m",
-                         list->tuple.app.data);
-
-    } else if (WIFSIGNALED(status)) {
-        perm_output_warn("--notify failed for app %s: ended by signal %d",
-                         list->tuple.app.data, WTERMSIG(status));
-
-    } else if (status != 0) {
-        perm_output_warn("--notify failed for app %s: exit status %d",
-                         list->tuple.app.data, WEXITSTATUS(status));
-    }
-
-    return status != 0;
-}
-
-
-/*
- * Runs CMD with the text on its standard input, and returns its status or -1.
- * A command that does not read its input is no error.
- */
-
-static int
-run_notify(const perm_cli_t *cli, const char *text, size_t len)
-{
-    FILE  *input;
-    char  *script;
-
-    fflush(stdout);
-
-    script = perm_alloc(sizeof("exec >&2\n") + strlen(cli->args.notify));
-    sprintf(script, "%s%s", cli->args.json ? "exec >&2\n" : "",
-            cli->args.notify);
-
-    /* the command gets the default SIGPIPE, which this program ignores */
-
-    signal(SIGPIPE, SIG_DFL);
-    input = popen(script, "we");
-    signal(SIGPIPE, SIG_IGN);
-
-    free(script);
-
-    if (input == NULL) {
-        return -1;
-    }
-
-    /* without a buffer pclose() has nothing left to write, and cannot fail */
-
-    setvbuf(input, NULL, _IONBF, 0);
-    (void) fwrite(text, 1, len, input);
-
-    return pclose(input);
+    return status;
 }
 
 

@@ -12,13 +12,9 @@
 #include "cli/table/history.h"
 #include "cli/util/alloc.h"
 #include "core/grant.h"
-#include "core/json.h"
 
 
 #define PERIOD_DEFAULT  (180 * 86400)   /* seconds */
-#define TYPE_MAX        64              /* bytes, as the next two */
-#define BY_MAX          128
-#define COMMENT_MAX     4096
 
 
 /* a change, and the grant that it met */
@@ -43,8 +39,6 @@ static perm_exit_t run_revoke(perm_cli_t *cli);
 static int change_revoke(void *data, perm_str_t old,
     perm_history_entry_t *entry, char **value);
 static void begin(perm_grant_run_t *run, perm_cli_t *cli);
-static void check_text(const char *option, const char *text, size_t max,
-    int plain);
 static void fill_entry(const perm_grant_run_t *run,
     perm_history_entry_t *entry, const char *action);
 static char *new_value(const perm_grant_run_t *run, perm_str_t old,
@@ -133,10 +127,6 @@ run_grant(perm_cli_t *cli)
 
     begin(&run, cli);
     run.wanted = wanted_expires(cli);
-
-    if (cli->args.type != NULL) {
-        check_text("--type", cli->args.type, TYPE_MAX, 1);
-    }
 
     if (run.wanted <= cli->table.now) {
         perm_output_warn("this grant has ended already, at %s",
@@ -363,47 +353,6 @@ begin(perm_grant_run_t *run, perm_cli_t *cli)
     memset(run, 0, sizeof(perm_grant_run_t));
     run->cli = cli;
     run->expires = PERM_GRANT_ABSENT;
-
-    if (cli->args.by != NULL) {
-        check_text("--by", cli->args.by, BY_MAX, 1);
-    }
-
-    if (cli->args.comment != NULL) {
-        check_text("--comment", cli->args.comment, COMMENT_MAX, 0);
-    }
-}
-
-
-/*
- * UTF-8, as JSON wants it; a plain text also without control bytes, as logs
- * want it, quotes and backslashes
- */
-
-static void
-check_text(const char *option, const char *text, size_t max, int plain)
-{
-    char    escaped[COMMENT_MAX * PERM_JSON_ESCAPE + 1];
-    size_t  len, i;
-
-    len = strlen(text);
-
-    if (len == 0 || len > max
-        || (plain && strcspn(text, "\"\\\x7f") != len))
-    {
-        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not 1 to %zu bytes%s",
-                          option, perm_output_safe_text(text), max,
-                          plain ? " without quotes and backslashes" : "");
-    }
-
-    escaped[perm_json_escape(escaped, perm_str(text))] = '\0';
-
-    for (i = 0; i < len && (unsigned char) text[i] >= ' '; i++) { /* void */ }
-
-    if ((plain && i < len) || strstr(escaped, "\\ufffd") != NULL) {
-        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not UTF-8%s", option,
-                          perm_output_safe_text(text),
-                          plain ? " without control bytes" : "");
-    }
 }
 
 

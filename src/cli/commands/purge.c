@@ -1,13 +1,17 @@
 
 /*
- * purge: grants that ended long ago, and accesses that belong to no grant.
+ * purge: grants that ended long ago, accesses that belong to no grant, and what
+ * is as old of handled requests, notices and histories.
  */
 
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
+#include "cli/util/alloc.h"
+#include "core/request.h"
 
 
 typedef struct {
@@ -17,7 +21,10 @@ typedef struct {
     int64_t        before;     /* grants that ended until then go */
     perm_count_t   seen;
     perm_count_t   grants;     /* removed */
-    perm_count_t   accesses;   /* removed */
+    perm_count_t   accesses;   /* removed, as the next three */
+    perm_count_t   requests;
+    perm_count_t   notices;
+    perm_count_t   history;    /* entries */
 } perm_purge_t;
 
 
@@ -27,6 +34,12 @@ static void purge_accesses(void *data, perm_row_t *rows, size_t n);
 static int count_removed(void *data, redisReply *reply);
 static void print_grant(const perm_purge_t *purge, const perm_row_t *row);
 static void count_accesses(void *data, perm_row_t *rows, size_t n);
+static void purge_requests(void *data, perm_row_t *rows, size_t n);
+static void purge_notices(void *data, perm_row_t *rows, size_t n);
+static void remove_field(perm_purge_t *purge, const perm_row_t *row,
+    perm_count_t *removed);
+static void purge_history(void *data, perm_str_t *keys, size_t n);
+static void print_result(const perm_purge_t *purge);
 static int remains(const perm_purge_t *purge, const redisReply *grant);
 
 
@@ -39,8 +52,16 @@ static const char  orphans_script[] =
     "n=n+redis.call('ZREM',KEYS[1],r) end end return n";
 
 
+/* KEYS: history; ARGV: the first milliseconds that stay.  An empty one goes. */
+
+static const char  trim_script[] =
+    "local n=redis.call('XTRIM',KEYS[1],'MINID',ARGV[1]) "
+    "if #redis.call('XRANGE',KEYS[1],'-','+','COUNT','1')==0 then "
+    "redis.call('DEL',KEYS[1]) end return n";
+
+
 static const perm_option_t  purge_options[] = {
-    { "--expired-for", "SPAN", "grants that ended that long ago, 365d",
+    { "--expired-for", "SPAN", "what ended that long ago, 365d",
       PERM_OPTION(SPAN, expired_for) },
     { "--dry-run", NULL, "remove nothing, and say what would be removed",
       PERM_OPTION(FLAG, dry_run) },
@@ -54,7 +75,8 @@ const perm_command_t  perm_purge_command = {
     "Removes grants that ended at least that long ago, each only if it is\n"
     "still what was read, and then the last accesses of resources that the\n"
     "app has no grant for any more, neither on the resource nor on the\n"
-    "gateway.",
+    "gateway. Requests that were handled, notices of ends and entries of the\n"
+    "history that are as old go too; pending requests stay.",
     purge_options, 1, run_purge
 };
 
@@ -85,17 +107,14 @@ run_purge(perm_cli_t *cli)
                      NULL, purge.dry_run ? count_accesses : purge_accesses,
                      &purge);
 
-    perm_output_warn("%s%s %s and %s",
-                     perm_walk_interrupted ? "interrupted: " : "",
-                     purge.dry_run ? "dry run, nothing was removed: would purge"
-                                   : "purged",
-                     perm_output_count(purge.grants, "grant"),
-                     perm_output_plural(purge.accesses, "access", "accesses"));
+    (void) perm_walk(&cli->table, PERM_WALK_REQUESTS, NULL, purge_requests,
+                     &purge);
+    (void) perm_walk(&cli->table, PERM_WALK_NOTICES, NULL, purge_notices,
+                     &purge);
+    perm_walk_keys(&cli->table, PERM_KEY_HISTORY, 0, NULL, purge_history,
+                   &purge);
 
-    if (cli->args.json) {
-        perm_output_json(stdout, "{'grants':%n,'accesses':%n}\n",
-                         purge.grants, purge.accesses);
-    }
+    print_result(&purge);
 
     return PERM_EXIT_DONE;
 }
@@ -239,4 +258,133 @@ remains(const perm_purge_t *purge, const redisReply *grant)
     expires = value.data ? perm_grant_expires(value) : PERM_GRANT_UNREADABLE;
 
     return value.data != NULL && (expires < 0 || expires > purge->before);
+}
+
+
+static void
+purge_requests(void *data, perm_row_t *rows, size_t n)
+{
+    size_t           i;
+    perm_purge_t    *purge = data;
+    perm_request_t   request;
+
+    for (i = 0; i < n; i++) {
+        request = perm_request_read(rows[i].value);
+
+        if ((request.status == PERM_REQUEST_APPROVED
+             || request.status == PERM_REQUEST_REJECTED)
+            && request.handled_at <= purge->before)
+        {
+            remove_field(purge, &rows[i], &purge->requests);
+        }
+    }
+
+    perm_client_wait(purge->table->client);
+}
+
+
+/* "<expires>:<days>" */
+
+static void
+purge_notices(void *data, perm_row_t *rows, size_t n)
+{
+    char          *end;
+    size_t         i;
+    long long      expires;
+    perm_purge_t  *purge = data;
+
+    for (i = 0; i < n; i++) {
+        expires = strtoll(rows[i].value.data, &end, 10);
+
+        if (*end == ':' && expires <= purge->before) {
+            remove_field(purge, &rows[i], &purge->notices);
+        }
+    }
+
+    perm_client_wait(purge->table->client);
+}
+
+
+/* unless it is another by now */
+
+static void
+remove_field(perm_purge_t *purge, const perm_row_t *row, perm_count_t *removed)
+{
+    perm_str_t  none;
+
+    if (purge->dry_run) {
+        (*removed)++;
+        return;
+    }
+
+    none.data = NULL;
+    none.len = 0;
+    perm_table_write(purge->table, row->key, row->field, row->value, none,
+                     removed);
+}
+
+
+static void
+purge_history(void *data, perm_str_t *keys, size_t n)
+{
+    char            first[32], last[32];
+    size_t          i;
+    redisReply    **replies;
+    perm_purge_t   *purge = data;
+    perm_client_t  *client = purge->table->client;
+
+    snprintf(first, sizeof(first), "%lld000", (long long) purge->before + 1);
+    snprintf(last, sizeof(last), "%lld999", (long long) purge->before);
+    replies = perm_alloc_check(calloc(n + 1, sizeof(redisReply *)));
+
+    for (i = 0; purge->before >= 0 && i < n; i++) {
+
+        if (purge->dry_run) {
+            perm_client_command(client, "XRANGE %k - %s", keys[i], last);
+        } else {
+            perm_client_command(client, "EVAL %s 1 %k %s", trim_script,
+                                keys[i], first);
+        }
+
+        perm_client_send(client, NULL, PERM_ERRORS_TOO, perm_client_keep,
+                         &replies[i]);
+    }
+
+    perm_client_wait(client);
+
+    for (i = 0; i < n; i++) {
+        if (replies[i] != NULL && !perm_table_wrong_type(replies[i], &keys[i]))
+        {
+            purge->history += purge->dry_run
+                              ? replies[i]->elements
+                              : (perm_count_t) replies[i]->integer;
+        }
+
+        freeReplyObject(replies[i]);
+    }
+
+    free(replies);
+}
+
+
+static void
+print_result(const perm_purge_t *purge)
+{
+    perm_output_warn("%s%s %s, %s, %s, %s and %s",
+                     perm_walk_interrupted ? "interrupted: " : "",
+                     purge->dry_run
+                     ? "dry run, nothing was removed: would purge" : "purged",
+                     perm_output_count(purge->grants, "grant"),
+                     perm_output_plural(purge->accesses, "access", "accesses"),
+                     perm_output_count(purge->requests, "request"),
+                     perm_output_count(purge->notices, "notice"),
+                     perm_output_plural(purge->history, "entry of the history",
+                                        "entries of the history"));
+
+    if (purge->cli->args.json) {
+        perm_output_json(stdout, "{'grants':%n,'accesses':%n,'requests':%n,"
+                         "'notices':%n,'history':%n}\n", purge->grants,
+                         purge->accesses, purge->requests, purge->notices,
+                         purge->history);
+    }
 }

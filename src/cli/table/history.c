@@ -13,7 +13,8 @@
 /*
  * KEYS: grants, history, notices; ARGV: field; whether there was a value, and
  * which; whether there is to be one, and which; words of the entry.  The entry
- * comes first: where it cannot be written, nothing is.
+ * comes first: where it cannot be written, nothing is.  Notices that are of
+ * another type do no harm.
  */
 
 static const char  change_script[] =
@@ -23,7 +24,7 @@ static const char  change_script[] =
     "unpack(ARGV,6)) "
     "if ARGV[4]=='1' then redis.call('HSET',KEYS[1],ARGV[1],ARGV[5]) "
     "else redis.call('HDEL',KEYS[1],ARGV[1]) end "
-    "redis.call('HDEL',KEYS[3],ARGV[1]) return 1";
+    "redis.pcall('HDEL',KEYS[3],ARGV[1]) return 1";
 
 
 static int is_written(perm_str_t now, const char *value);
@@ -129,6 +130,8 @@ perm_history_who(const char *by)
 {
     const struct passwd  *user;
 
+    static char  number[24];
+
     if (by != NULL) {
         return by;
     }
@@ -141,7 +144,13 @@ perm_history_who(const char *by)
 
     user = getpwuid(geteuid());
 
-    return user ? user->pw_name : NULL;
+    if (user != NULL) {
+        return user->pw_name;
+    }
+
+    snprintf(number, sizeof(number), "uid %u", (unsigned) geteuid());
+
+    return number;
 }
 
 

@@ -46,7 +46,7 @@ int perm_history_change(perm_table_t *table, const perm_tuple_t *tuple,
     perm_history_change_pt change, void *data);
 
 
-/* "by", or when that is NULL the user who runs the program */
+/* "by", or when that is NULL the user who runs the program; never NULL */
 
 const char *perm_history_who(const char *by);
 

@@ -64,12 +64,20 @@ static const redisReply *take_cursor(const redisReply *reply,
 static void take_keys(void *data, perm_str_t *keys, size_t n);
 static int walk_parts(perm_walker_t *walker);
 static void read_part(perm_walker_t *walker, perm_walk_page_t *page);
+static int read_field(perm_row_t *row);
 static int read_grant(perm_walker_t *walker, perm_row_t *row);
 static int read_access(perm_walker_t *walker, perm_row_t *row,
     const redisReply *score);
 static void ask_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void take_last_accesses(perm_walker_t *walker, perm_walk_page_t *page);
 static void interrupt(int signo);
+
+
+/* by kind, for messages */
+
+static const char *const  nouns[] = {
+    "a grant", "accesses", "requests", "notices", "a history"
+};
 
 
 volatile sig_atomic_t  perm_walk_interrupted;
@@ -84,7 +92,9 @@ perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
     memset(&walker, 0, sizeof(perm_walker_t));
     walker.table = table;
     walker.kind = (flags & PERM_WALK_ACCESSES) ? PERM_KEY_ACCESS
-                                               : PERM_KEY_GRANTS;
+                  : (flags & PERM_WALK_REQUESTS) ? PERM_KEY_REQUESTS
+                  : (flags & PERM_WALK_NOTICES) ? PERM_KEY_NOTICES
+                                                : PERM_KEY_GRANTS;
     walker.flags = flags;
     walker.handler = rows;
     walker.data = data;
@@ -245,9 +255,7 @@ take_keys(void *data, perm_str_t *keys, size_t n)
         }
 
         perm_output_warn("\"%s\": no key of %s; skipped",
-                         perm_output_safe(keys[i]),
-                         walker->kind == PERM_KEY_GRANTS ? "a grant"
-                                                         : "accesses");
+                         perm_output_safe(keys[i]), nouns[walker->kind]);
     }
 
     while (walk_parts(walker) && !perm_walk_interrupted) { /* void */ }
@@ -271,9 +279,9 @@ walk_parts(perm_walker_t *walker)
 
     for (page = walker->pages; page < end; page++) {
         if (!page->done) {
-            perm_client_command(client, walker->kind == PERM_KEY_GRANTS
-                                        ? "HSCAN %k %s COUNT 256"
-                                        : "ZSCAN %k %s COUNT 256",
+            perm_client_command(client, walker->kind == PERM_KEY_ACCESS
+                                        ? "ZSCAN %k %s COUNT 256"
+                                        : "HSCAN %k %s COUNT 256",
                                 page->key, page->cursor);
             perm_client_send(client, NULL, PERM_ERRORS_TOO, perm_client_keep,
                              &page->replies[PART]);
@@ -362,9 +370,10 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
             continue;
         }
 
-        if (walker->kind == PERM_KEY_GRANTS
-            ? read_grant(walker, row)
-            : read_access(walker, row, items->element[i + 1]))
+        if (walker->kind == PERM_KEY_ACCESS
+            ? read_access(walker, row, items->element[i + 1])
+            : read_field(row) && (walker->kind != PERM_KEY_GRANTS
+                                  || read_grant(walker, row)))
         {
             walker->nrows++;
             page->n++;
@@ -376,7 +385,7 @@ read_part(perm_walker_t *walker, perm_walk_page_t *page)
 /* 1 when the walk wants the row */
 
 static int
-read_grant(perm_walker_t *walker, perm_row_t *row)
+read_field(perm_row_t *row)
 {
     if (row->field.len == 1 && row->field.data[0] == '-') {
         row->tuple.resource.len = 0;
@@ -388,6 +397,13 @@ read_grant(perm_walker_t *walker, perm_row_t *row)
         return 0;
     }
 
+    return 1;
+}
+
+
+static int
+read_grant(perm_walker_t *walker, perm_row_t *row)
+{
     row->grant = perm_grant_read(row->value);
 
     if (row->grant.expires >= 0) {

@@ -17,6 +17,8 @@
 #define PERM_WALK_ACCESSES    1   /* the accesses instead of the grants */
 #define PERM_WALK_LAST        2   /* of grants: fill in what is marked LAST */
 #define PERM_WALK_UNREADABLE  4   /* those that cannot be read as well */
+#define PERM_WALK_REQUESTS   16   /* the requests instead, or ... */
+#define PERM_WALK_NOTICES    32   /* ... the notices */
 #define PERM_WALK_REPEATS     8   /* some may come twice, which takes less
                                      memory than to remember all keys */
 
@@ -26,7 +28,7 @@ typedef struct {
     perm_str_t    field;     /* or member */
     perm_str_t    value;     /* or score, as it is in Redis */
     perm_tuple_t  tuple;     /* resource.len 0: the whole gateway */
-    perm_grant_t  grant;
+    perm_grant_t  grant;     /* of grants only */
 
     /* LAST: last accesses, as perm_renewal_last() has them */
 
@@ -53,7 +55,7 @@ typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
 
 
 /*
- * Visits all grants or accesses, or only those of a gateway or an app or both:
+ * Visits all grants, accesses, requests or notices, or only those of a gateway or an app or both:
  * NULL and a name of len 0 stand for all.  flags: the sum of those above.
  *
  * A grant that exists during the whole walk is visited once.  One that is added

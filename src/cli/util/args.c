@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/util/alloc.h"
 #include "cli/util/output.h"
 #include "cli/util/similar.h"
 #include "cli/util/time.h"
+#include "core/json.h"
 #include "core/renewal.h"
 
 
 #define DAY             86400
 #define NUMBER_DIGITS   15
+#define TYPE_MAX        64      /* bytes, as the next two */
+#define BY_MAX          128
+#define TEXT_MAX        4096
 
 
 static const perm_option_t *find(const perm_option_t *options,
@@ -23,6 +28,7 @@ static void unknown(const char *command, const perm_option_t *options,
     const char *name, size_t len) __attribute__((noreturn));
 static const char *set_name(const perm_option_t *option, perm_str_t text,
     perm_str_t *name);
+static const char *add_name(perm_str_t text, perm_names_t *names);
 static const char *set_span(perm_arg_kind_t kind, const char *text,
     int64_t *seconds);
 static const char *set_day_list(const char *text, perm_days_t *list);
@@ -32,6 +38,8 @@ static const char *set_word(const char *text, const char *words,
     unsigned *index);
 static unsigned global_option(const perm_args_t *args, const void *member);
 static int all_digits(const char *text, size_t len);
+static void check_text(const char *option, const char *text, size_t max,
+    int plain);
 
 
 static const struct {
@@ -206,6 +214,9 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     case PERM_ARG_APP:
         return set_name(option, text, member);
 
+    case PERM_ARG_RESOURCES:
+        return add_name(text, member);
+
     case PERM_ARG_TIME:
         *seconds = perm_time_parse(value);
         return (*seconds >= 0) ? NULL
@@ -250,6 +261,25 @@ set_name(const perm_option_t *option, perm_str_t text, perm_str_t *name)
     return (names[option->kind].valid == NULL
             || names[option->kind].valid(text))
            ? NULL : names[option->kind].wrong;
+}
+
+
+static const char *
+add_name(perm_str_t text, perm_names_t *names)
+{
+    size_t  i;
+
+    for (i = 0; i < names->n && !perm_str_equal(names->list[i], text); i++) {
+        /* void */
+    }
+
+    if (i == names->n) {
+        names->list = perm_alloc_room(names->list, &names->size, i + 1,
+                                      sizeof(perm_str_t));
+        names->list[names->n++] = text;
+    }
+
+    return perm_name_resource_valid(text) ? NULL : PERM_NAME_RESOURCE;
 }
 
 
@@ -431,7 +461,7 @@ void
 perm_args_check(const perm_args_t *args, const char *command,
     const perm_option_t *options)
 {
-    const perm_str_t  *value;
+    const char  *member, *value;
 
     for ( /* void */ ; options->name != NULL; options++) {
 
@@ -439,15 +469,68 @@ perm_args_check(const perm_args_t *args, const char *command,
             continue;
         }
 
-        /* every option that is required is a name */
+        /* every option that is required is a text or a name */
 
-        value = (const void *) ((const char *) args + options->offset);
+        member = (const char *) args + options->offset;
+        value = (options->kind == PERM_ARG_TEXT)
+                ? *(const char *const *) (const void *) member
+                : ((const perm_str_t *) (const void *) member)->data;
 
-        if (value->data == NULL) {
+        if (value == NULL) {
             perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" needs %s %s; see "
                               "\"app-permission %s --help\"", command,
                               options->name, options->value, command);
         }
+    }
+
+    check_text("--type", args->type, TYPE_MAX, 1);
+    check_text("--by", args->by, BY_MAX, 1);
+    check_text("--comment", args->comment, TEXT_MAX, 0);
+    check_text("--reason", args->reason, TEXT_MAX, 0);
+
+    value = args->notify;
+
+    if (value != NULL && value[strspn(value, " \t\n")] == '\0') {
+        perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": no command, "
+                          "which would tell nobody",
+                          perm_output_safe_text(value));
+    }
+}
+
+
+/*
+ * UTF-8, as JSON wants it; a plain text also without control bytes, as logs
+ * want it, quotes and backslashes
+ */
+
+static void
+check_text(const char *option, const char *text, size_t max, int plain)
+{
+    char    escaped[TEXT_MAX * PERM_JSON_ESCAPE + 1];
+    size_t  len, i;
+
+    if (text == NULL) {
+        return;
+    }
+
+    len = strlen(text);
+
+    if (len == 0 || len > max
+        || (plain && strcspn(text, "\"\\\x7f") != len))
+    {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not 1 to %zu bytes%s",
+                          option, perm_output_safe_text(text), max,
+                          plain ? " without quotes and backslashes" : "");
+    }
+
+    escaped[perm_json_escape(escaped, perm_str(text))] = '\0';
+
+    for (i = 0; i < len && (unsigned char) text[i] >= ' '; i++) { /* void */ }
+
+    if ((plain && i < len) || strstr(escaped, "\\ufffd") != NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": not UTF-8%s", option,
+                          perm_output_safe_text(text),
+                          plain ? " without control bytes" : "");
     }
 }
 

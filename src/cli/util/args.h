@@ -24,6 +24,7 @@ typedef enum {
     PERM_ARG_GATEWAY,
     PERM_ARG_RESOURCE,
     PERM_ARG_APP,
+    PERM_ARG_RESOURCES,    /* perm_names_t: may be given again */
     PERM_ARG_TIME,         /* int64_t, unix seconds */
     PERM_ARG_SPAN,         /* int64_t, seconds */
     PERM_ARG_TERM,         /* the same, at least one */
@@ -39,6 +40,15 @@ typedef struct {
     unsigned         n;
     int64_t          days[PERM_DAYS_MAX];
 } perm_days_t;
+
+
+/* each name once, in their order */
+
+typedef struct {
+    perm_str_t      *list;
+    size_t           n;
+    size_t           size;
+} perm_names_t;
 
 
 /* "N" or "P%" */
@@ -69,9 +79,11 @@ typedef struct {
 
     /* of some; absent options are NULL, 0, -1 for times, or their default */
     perm_tuple_t     tuple;
+    perm_names_t     resources;
     const char      *type;
     const char      *by;
     const char      *comment;
+    const char      *reason;
     const char      *policies;
     const char      *file;
     const char      *notify;
@@ -83,11 +95,13 @@ typedef struct {
     int64_t          term;
     unsigned         dimension;
     unsigned         role;
+    unsigned         status;
     int              expired;
     int              replace;
     int              allow_empty;
     int              dry_run;
     int              no_renew;
+    int              whole_gateway;
     int              verbose;
     int64_t          max_bad;
     perm_limit_t     max_removals;
@@ -155,7 +169,10 @@ int perm_args_inherited(const perm_args_t *args, const void *member);
 const char *perm_args_source(const perm_args_t *args, const void *member);
 
 
-/* Ends the program when an option that the command requires is absent */
+/*
+ * Ends the program when an option that the command requires is absent, or a
+ * text is not fit to be kept in Redis.
+ */
 
 void perm_args_check(const perm_args_t *args, const char *command,
     const perm_option_t *options);

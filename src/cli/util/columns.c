@@ -17,35 +17,45 @@ static int compare(const void *a, const void *b, void *sorted);
 void
 perm_columns_add(perm_columns_t *columns, const char *const *cells)
 {
-    char    *line;
-    size_t   i, len;
-
-    for (len = 0, i = 0; columns->titles[i] != NULL; i++) {
-        len += strlen(cells[i]) + 1;
-    }
+    size_t  len;
 
     columns->lines = perm_alloc_room(columns->lines, &columns->room,
                                      columns->n + 1, sizeof(char *));
-    line = perm_alloc(len);
-    columns->lines[columns->n++] = line;
+    columns->lines[columns->n++] = perm_columns_pack(columns, cells, &len);
+}
 
-    for (i = 0; columns->titles[i] != NULL; i++) {
-        len = strlen(cells[i]);
-        memcpy(line, cells[i], len + 1);
-        line += len + 1;
 
-        if (len > columns->widths[i]) {
-            columns->widths[i] = len;
+char *
+perm_columns_pack(perm_columns_t *columns, const char *const *cells,
+    size_t *len)
+{
+    char    *line, *p;
+    size_t   i, width;
+
+    for (*len = 0, i = 0; columns->titles[i] != NULL; i++) {
+        *len += strlen(cells[i]) + 1;
+    }
+
+    line = perm_alloc(*len);
+
+    for (p = line, i = 0; columns->titles[i] != NULL; i++) {
+        width = strlen(cells[i]);
+        memcpy(p, cells[i], width + 1);
+        p += width + 1;
+
+        if (width > columns->widths[i]) {
+            columns->widths[i] = width;
         }
     }
+
+    return line;
 }
 
 
 void
 perm_columns_print(perm_columns_t *columns, size_t sorted)
 {
-    size_t       i, j;
-    const char  *cell;
+    size_t  i;
 
     if (columns->n == 0) {
         return;
@@ -54,6 +64,26 @@ perm_columns_print(perm_columns_t *columns, size_t sorted)
     if (sorted) {
         qsort_r(columns->lines, columns->n, sizeof(char *), compare, &sorted);
     }
+
+    perm_columns_titles(columns);
+
+    for (i = 0; i < columns->n; i++) {
+        perm_columns_line(columns, columns->lines[i]);
+        free(columns->lines[i]);
+
+        if (i % 1024 == 0) {
+            perm_output_check();
+        }
+    }
+
+    free(columns->lines);
+}
+
+
+void
+perm_columns_titles(perm_columns_t *columns)
+{
+    size_t  i;
 
     for (i = 0; columns->titles[i] != NULL; i++) {
         if (strlen(columns->titles[i]) > columns->widths[i]) {
@@ -64,23 +94,18 @@ perm_columns_print(perm_columns_t *columns, size_t sorted)
     for (i = 0; columns->titles[i] != NULL; i++) {
         print_cell(columns, i, columns->titles[i]);
     }
+}
 
-    for (j = 0; j < columns->n; j++) {
-        cell = columns->lines[j];
 
-        for (i = 0; columns->titles[i] != NULL; i++) {
-            print_cell(columns, i, cell);
-            cell += strlen(cell) + 1;
-        }
+void
+perm_columns_line(const perm_columns_t *columns, const char *line)
+{
+    size_t  i;
 
-        free(columns->lines[j]);
-
-        if (j % 1024 == 0) {
-            perm_output_check();
-        }
+    for (i = 0; columns->titles[i] != NULL; i++) {
+        print_cell(columns, i, line);
+        line += strlen(line) + 1;
     }
-
-    free(columns->lines);
 }
 
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 
-#define PERM_COLUMNS_MAX  8
+#define PERM_COLUMNS_MAX  12
 
 
 /* zeros but for the titles, which end with NULL, are an empty table */
@@ -28,6 +28,16 @@ typedef struct {
 /* Adds a copy of the cells, one for each title */
 
 void perm_columns_add(perm_columns_t *columns, const char *const *cells);
+
+/*
+ * A line by itself, for those that are kept elsewhere: a copy of the cells, to
+ * be freed by the caller, for whose width the columns have room.  Writes the
+ * titles, and such a line.
+ */
+char *perm_columns_pack(perm_columns_t *columns, const char *const *cells,
+    size_t *len);
+void perm_columns_titles(perm_columns_t *columns);
+void perm_columns_line(const perm_columns_t *columns, const char *line);
 
 /*
  * Writes the titles and the lines to standard output, and frees them: sorted by
