@@ -115,8 +115,28 @@ subtest 'replace and purge everywhere' => sub {
     is lines(cli_is(0, 'list', '--json', 'list')), 300, 'on every master';
 
     my ($out) = cli_is(0, 'purge', '--json', 'purge');
-    is_deeply json($out), { grants => 300, accesses => 300 }, 'as well';
+    is_deeply json($out), { grants => 300, accesses => 300, requests => 0,
+                            notices => 0, history => 0 }, 'as well';
     is total(), 2, 'only the mark and a history are left';
+};
+
+
+subtest 'requests, each in a slot of its own' => sub {
+    my @apps = map { "asks$_" } 1 .. 30;
+    cli_is(0, "$_ applies", 'apply', '--gateway', 'g', '--app', $_) for @apps;
+    my ($out) = cli_is(0, 'requests', '--json', 'requests');
+    is lines($out), 30, 'of every master';
+    cli_is(0, "$_ gets it", 'approve', '--gateway', 'g', '--app', $_)
+        for @apps[0 .. 9];
+    cli_is(0, "$_ does not", 'reject', '--gateway', 'g', '--app', $_,
+           '--comment', 'no') for @apps[10 .. 19];
+    ($out) = cli_is(0, 'those that are left', '--json', 'requests');
+    is lines($out), 10, '10';
+    is lines(cli_is(0, 'what they did', '--json', 'history', '--gateway', 'g',
+                    '--app', $apps[0])), 2, 'history';
+    ($out) = cli_is(0, 'purge', '--json', 'purge', '--expired-for', '0');
+    is_deeply json($out), { grants => 0, accesses => 0, requests => 20,
+        notices => 0, history => 52 }, 'purged everywhere';
 };
 
 done_testing;

@@ -104,7 +104,9 @@ subtest 'a master that goes away between the change and its answer' => sub {
 
     for (['extend', qr/^extended: .*2033-05-28/],
          ['grant', qr/^granted: .*permanent/, '--expires', 4102444800],
-         ['revoke', qr/^revoked/])
+         ['revoke', qr/^revoked/], ['apply', qr/^applied/],
+         ['approve', qr/^approved: .*, until/], ['apply', qr/^applied/],
+         ['reject', qr/^rejected/, '--comment', 'no'])
     {
         my ($command, $says, @more) = @$_;
         $fake->rules(Perm::FakeRedis::sentinel($fake->{port}),
@@ -116,7 +118,7 @@ subtest 'a master that goes away between the change and its answer' => sub {
         like $out, $says, 'was done, once';
     }
 
-    is $redis->cmd('XLEN', 'app_permission:history:{g:a}'), 3,
+    is $redis->cmd('XLEN', 'app_permission:history:{g:a}'), 7,
         'and is once in the history';
 };
 
