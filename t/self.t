@@ -35,6 +35,8 @@ my $server = <<'EOT';
                                   app_permission_gateway $arg_gateway; }
         location = /small       { app_permission_self apply;
                                   client_body_buffer_size 16; }
+        location = /then        { app_permission_self apply;
+                                  post_action /permissions; }
         location = /led         { app_permission_self;
                                   app_permission_app $arg_nosuch;
                                   app_permission_error off;
@@ -45,7 +47,15 @@ my $server = <<'EOT';
         location = /asks        { app_permission off; auth_request /read;
                                   proxy_pass %%BACKEND%%; }
 EOT
-$t->nginx(server => $server);
+my $h2 = <<'EOT';
+    server {
+        listen 127.0.0.1:%%PORT_h2%% http2;
+        app_permission_app $http_x_app;
+        app_permission_gateway smoke;
+        location / { app_permission_self apply; }
+    }
+EOT
+$t->nginx(server => $server, http => $h2);
 $t->up;
 
 sub self {
@@ -205,6 +215,21 @@ subtest 'asking' => sub {
 };
 
 
+subtest 'HTTP/2' => sub {
+    my $ask = sub {
+        my $command = join ' ', 'curl -s -m 10 --http2-prior-knowledge',
+            "-H 'X-App: h2' -w '%{http_code}'", @_,
+            'http://127.0.0.1:' . $t->port('h2') . '/';
+        return scalar qx($command);
+    };
+    like $ask->('-d', q('{"resources":["a"]}')), qr/"pending".*202$/s, 'POST';
+    like $ask->('-T', '-', '-X', 'POST', q(< /dev/null)), qr/INVALID_ARGS.*400$/s,
+        'no body, of no length';
+    like $ask->(), qr/"requests":\[\{"resource":"a".*200$/s, 'GET';
+    is $ask->('-I') =~ s/.*\r\n\r\n//sr, '200', 'HEAD';
+};
+
+
 subtest 'bodies' => sub {
     my $many = sub { { resources => [map { "r$_" } 1 .. $_[0]] } };
     my %deep = (resources => ['a'], reason => 'x');
@@ -290,7 +315,7 @@ subtest 'the rights in the README' => sub {
         my ($method, $status, $what, @rights) = @_;
         $redis->cmd('ACL', 'DELUSER', 'gateway');
         $redis->cmd('ACL', 'SETUSER', @user, @rights);
-        $t->apply(server => $server, http => <<'EOT');
+        $t->apply(server => $server, http => $h2 . <<'EOT');
             app_permission_redis_user gateway;
             app_permission_redis_password_file %%DIR%%/password;
 EOT
@@ -320,7 +345,7 @@ EOT
 subtest 'a client that leaves' => sub {
     $redis->pause;
     for my $method ('GET', 'POST') {
-        for my $uri ('/permissions', '/asks') {
+        for my $uri ('/permissions', '/asks', '/then') {
             my $c = $t->connect;
             my $body = '{"resources":["left"]}';
             $c->send("$method $uri HTTP/1.1\r\nHost: a\r\nX-App: leaves\r\n"
