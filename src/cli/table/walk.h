@@ -55,8 +55,9 @@ typedef void (*perm_walk_rows_pt)(void *data, perm_row_t *rows, size_t n);
 
 
 /*
- * Visits all grants, accesses, requests or notices, or only those of a gateway or an app or both:
- * NULL and a name of len 0 stand for all.  flags: the sum of those above.
+ * Visits all grants, accesses, requests or notices, or only those of a gateway
+ * or an app or both: NULL and a name of len 0 stand for all.  flags: the sum of
+ * those above.
  *
  * A grant that exists during the whole walk is visited once.  One that is added
  * or removed meanwhile may be missing.  Without PERM_WALK_UNREADABLE, a row
