@@ -425,7 +425,9 @@ sub alone {
     $name = lc $name;
 
     return "\$1\r\n1\r\n"           if $name eq 'hget';
-    return '*' . $#args . "\r\n" . "\$-1\r\n" x $#args if $name eq 'hmget';
+    return '*' . $#args . "\r\n" . join '', map {
+        Perm::FakeRedis::bulk($_ eq 'schema' ? 1 : undef)
+    } @args[1 .. $#args]            if $name eq 'hmget';
     return "+PONG\r\n"              if $name eq 'ping';
     return ":7\r\n"                 if $name eq 'client' && lc $args[0] eq 'id';
     return ":1\r\n"                 if $name eq 'zadd';
