@@ -64,6 +64,23 @@ subtest 'who gets through' => sub {
 };
 
 
+subtest 'from the refusal to the grant' => sub {
+    my $r = call('/orders/1', 'nobody', whole => 1);
+    is $r->{headers}{link}, '</permissions>; rel="help"', 'where to apply';
+    is call('/permissions', 'nobody', method => 'POST',
+            body => '{"resources":["list_orders"]}'), 202, 'applied';
+    $t->cli_is(0, 'approved', 'approve', '--gateway', 'smoke', '--app', 'nobody');
+    ok wait_for(sub { call('/orders/1', 'nobody') == 200 }), 'allowed';
+    my $own = json(call('/permissions', 'nobody', whole => 1)->{body});
+    is "$own->{grants}[0]{resource} $own->{requests}[0]{status}",
+        'list_orders approved', 'sees both';
+    is call('/permissions', undef), 401, 'nobody sees nothing';
+    $t->cli_is(0, 'away', 'revoke', '--gateway', 'smoke', '--resource',
+               'list_orders', '--app', 'nobody');
+    ok wait_for(sub { call('/orders/1', 'nobody') == 403 }), 'refused again';
+};
+
+
 subtest 'one line of JSON a request, with who and why' => sub {
     my @lines;
     ok wait_for(sub {
@@ -117,8 +134,16 @@ subtest '"make run" is for this machine only' => sub {
         for 'app-permission', 'ngx_http_app_permission_module.so';
     my $run = sub { `BUILD=$build PORT=$free $Perm::Test::ROOT/t/tools/run $_[0] 2>&1 </dev/null` };
 
-    like $run->('start'), qr/gateway is up at http:\/\/127\.0\.0\.1:$free/,
-        'it runs';
+    my $shown = $run->('start');
+    like $shown, qr/gateway is up at http:\/\/127\.0\.0\.1:$free/, 'it runs';
+    like $shown, qr/\/orders\/1\n[ ]+HTTP\/1.1[ ]403[ ].*?Link:[ ]<\/permissions>;[ ]rel="help".*
+        "status":"pending","days":30,"reason":"orders[ ]report","by":"app:nobody".*
+        pending[ ]+smoke[ ]+list_orders[ ]+nobody.*
+        approved:[ ]app[ ]nobody.*
+        \/orders\/1\n[ ]+HTTP\/1.1[ ]200.*
+        \/permissions\n[ ]+HTTP\/1.1[ ]200.*?"resource":"list_orders".*?"status":"approved".*
+        extended:[ ]app[ ]nobody.*
+        apply.*approve.*extend.*/sx, 'and plays the way of a permission';
     my %listens = map { /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A / ? ($2, $1) : () }
         map { split /\n/, slurp($_) } grep { -r } '/proc/net/tcp', '/proc/net/tcp6';
     my @ours = grep { defined $listens{sprintf '%04X', $_} } $free .. $free + 4;

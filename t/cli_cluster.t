@@ -131,7 +131,7 @@ subtest 'requests, each in a slot of its own' => sub {
     cli_is(0, "$_ does not", 'reject', '--gateway', 'g', '--app', $_,
            '--comment', 'no') for @apps[10 .. 19];
     ($out) = cli_is(0, 'those that are left', '--json', 'requests');
-    is lines($out), 10, '10';
+    is lines($out), 10, "ten";
     is lines(cli_is(0, 'what they did', '--json', 'history', '--gateway', 'g',
                     '--app', $apps[0])), 2, 'history';
     ($out) = cli_is(0, 'purge', '--json', 'purge', '--expired-for', '0');

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Half a year and more of an app's life, with a moved clock: grant, use, renew,
-# use late, stop using, be told at 15, 7, 3, 1 and 0 days, lapse, be denied, be
-# granted anew.
+# Half a year and more of an app's life, with a moved clock and every mail: it
+# applies, is approved, used, renewed, used late, no more used, told at 15, 7, 3,
+# 1 and 0 days, lapses, is denied, is rejected, and gets another grant.
 
 use Perm::Test;
 
@@ -38,18 +38,46 @@ sub ends {
     return (json($v)->{expires} - $START) / $DAY;
 }
 
+# the mails of conf.d/mail, as "to: subject"
+
+my $dir = $t->dir;
+my $mailer = "$Perm::Test::ROOT/conf.d/mail/app-permission-mail";
+
+spew("$dir/contacts", "demo dev\@x.org\ngateway:smoke owner\@x.org\n");
+spew("$dir/sendmail", "#!/bin/sh\n(cat; echo ----) >> $dir/mails\n");
+chmod 0755, "$dir/sendmail";
+%ENV = (%ENV, MAIL_CONTACTS => "$dir/contacts", SENDMAIL => "$dir/sendmail",
+        MAIL_SPOOL => "$dir/spool");
+
+my $mail = '';
+
+sub mails {
+    $mail = -e "$dir/mails" ? slurp("$dir/mails") : '';
+    unlink "$dir/mails";
+    return join '; ', map { /^To: (\S+)$/m ? "$1: " . (/^Subject: \S+ \S+ (.*)$/m)[0] : () }
+        split /^----\n/m, $mail;
+}
+
 sub told {
     my ($day) = @_;
-    my ($status, $out) = on($day, 'expiring', '--notify', 'cat');
-    return join ' ', map { my $o = $_;
-        map { "$o->{app}:$_->{resource}:$_->{days_left}" } @{$o->{grants}}
-    } json_lines($out);
+    on($day, 'expiring', '--notify', $mailer);
+    system $mailer, 'send';
+    return mails();
 }
 
 
-subtest 'granted, used, renewed' => sub {
+subtest 'applied for, approved, used, renewed' => sub {
     on(0, 'init');
-    on(0, 'grant', @call, '--type', 'apply');
+    on(0, 'apply', @call, '--reason', "a\r\nBcc: x\@x.org", '--notify', $mailer);
+    is mails(), 'owner@x.org: demo applies for permissions on smoke',
+        'a mail to the owners';
+    like $mail, qr/app-permission approve (--gateway smoke --resource get_user --app demo)$/m,
+        'with the command that approves';
+    like $mail, qr/reason: a\\x0d\\x0aBcc/, 'and the reason on its line';
+    on(0, 'approve', split(' ', $mail =~ /permission approve (.*)/ ? $1 : ''),
+       '--notify', $mailer);
+    is mails(), 'dev@x.org: demo has permissions on smoke', 'a mail to the app';
+    like $mail, qr/get_user, for 180 days, until 2027-07-14/, 'until when';
     is ends(), 180, 'granted for half a year';
     ok use_it(100), 'used on day 100';
     on(101, 'renew');
@@ -78,8 +106,9 @@ subtest 'it stops using the API; a daily job runs' => sub {
     }
     is_deeply [sort { $a <=> $b } keys %told], [1, 2, 4, 8, 16],
         'told on five days and no other';
-    is $told{16}, 'demo:get_user:15', '15 days before';
-    is $told{1}, 'demo:get_user:0', 'and on the last';
+    is $told{16}, 'dev@x.org: demo: permissions end in 15 days',
+        '15 days before';
+    is $told{1}, 'dev@x.org: demo: permissions end today', 'and on the last';
     is ends(), 471, 'unused it is not renewed';
 
     my ($denied, $out) = on(471, '--json', 'check', @call);
@@ -96,8 +125,16 @@ subtest 'used after the end, by something else' => sub {
 };
 
 
-subtest 'granted anew' => sub {
-    on(480, 'grant', @call);
+subtest 'rejected, and then approved anew' => sub {
+    on(478, 'apply', @call, '--notify', $mailer);
+    on(478, 'reject', '--gateway', 'smoke', '--app', 'demo', '--comment',
+       'not in summer', '--notify', $mailer);
+    is mails(), 'owner@x.org: demo applies for permissions on smoke; '
+        . 'dev@x.org: demo: permissions on smoke were refused', 'both mails';
+    like $mail, qr/because: not in summer$/m, 'and why';
+    is ends(), 471, 'no grant';
+    on(480, 'apply', @call);
+    on(480, 'approve', '--gateway', 'smoke', '--app', 'demo');
     is ends(), 660, 'granted';
     ok use_it(481), 'used';
     on(481, 'renew');
@@ -108,7 +145,7 @@ subtest 'granted anew' => sub {
 subtest 'purged a year after its end' => sub {
     on(1100, 'purge');
     is $redis->cmd('EXISTS', key($_, 'demo')), 0, "no $_"
-        for 'grants', 'access';
+        for 'grants', 'access', 'requests', 'notices';
 };
 
 done_testing;
