@@ -89,13 +89,12 @@ perm_request_read(perm_str_t value)
     request.status = (i < 0) ? PERM_REQUEST_UNREADABLE
                              : (perm_request_status_t) i;
 
-    request.days = PERM_REQUEST_DAYS;
+    /* out of range it must not become 0, which is permanent */
 
-    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(json, "days"))) {
-        request.days = request_seconds(json, "days");
-    }
+    request.days = perm_grant_seconds(
+                       cJSON_GetObjectItemCaseSensitive(json, "days"));
 
-    if (request.days > PERM_REQUEST_DAYS_MAX) {
+    if (request.days < 0 || request.days > PERM_REQUEST_DAYS_MAX) {
         request.days = PERM_REQUEST_DAYS;
     }
 

@@ -46,6 +46,8 @@ test_read(void)
         { " {\"status\":\"rejected\"} ", PERM_REQUEST_REJECTED, 180 },
         { "{\"status\":\"pending\",\"days\":-1}", PERM_REQUEST_PENDING, 180 },
         { "{\"status\":\"pending\",\"days\":1e9}", PERM_REQUEST_PENDING, 180 },
+        { "{\"status\":\"pending\",\"days\":1e300}", PERM_REQUEST_PENDING,
+          180 },
         { "{\"status\":\"pending\",\"days\":\"0\"}", PERM_REQUEST_PENDING,
           180 },
         { "{\"status\":\"Pending\"}", PERM_REQUEST_UNREADABLE, 180 },
