@@ -343,6 +343,8 @@ perm_json_escape(char *out, perm_str_t text)
 static size_t
 put_escape(char *out, perm_str_t text, size_t *n)
 {
+    static const perm_str_t  unknown = perm_string("\\ufffd");
+
     *n = (text.len > 1 && text.data[1] == 'u') ? 6 : 2;
 
     if (*n > text.len
@@ -350,8 +352,8 @@ put_escape(char *out, perm_str_t text, size_t *n)
             && strspn(text.data + 2, "0123456789abcdefABCDEF") < 4))
     {
         *n = (*n > text.len) ? text.len : *n;
-        memcpy(out, "\\ufffd", 6);
-        return 6;
+        memcpy(out, unknown.data, unknown.len);
+        return unknown.len;
     }
 
     memcpy(out, text.data, *n);
