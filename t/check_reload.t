@@ -187,6 +187,47 @@ subtest 'an upgrade of the module without a restart' => sub {
 };
 
 
+# A worker that lives on for its clients asks the Redis that it was started for.
+
+subtest 'another Redis, and a worker of before' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('late', 'later');
+    my $other = Perm::Redis->start(dir => $t->dir . '/other')->load;
+    my %conf = (server => <<'EOT', http => 'app_permission_flush 6s;');
+        %%DECISION%%
+        app_permission required;
+        app_permission_cache_valid 1h denied=1h;
+        location / { empty_gif; }
+EOT
+    $t->nginx(%conf);
+    ok $t->settled, 'ready';
+
+    my %call = map { $_ => $t->connect } 'late', 'later';
+    $call{$_}->send("GET /a HTTP/1.0\r\nX-App: $_\r\n") for keys %call;
+    ok $t->config(%conf, redis => $other->tcp_url)->reload(old => 1), 'moved';
+    $other->allow('here');
+    ok wait_for(sub {
+        outcome('here');
+        sleep 0.2;
+        return outcome('here') eq "$ALLOW HIT";
+    }, 10), 'trusted';
+
+    $call{late}->send("\r\n");
+    is answer($call{late}), "$ALLOW MISS", 'the worker of before asks there';
+    like outcome('late'), qr/^$DENY/, '... and tells nobody';
+
+    $other->allow('new');
+    becomes('new', $ALLOW, 'an access');
+    $call{later}->send("\r\n");
+    is answer($call{later}), "$ALLOW MISS", 'the worker of before ends';
+    ok wait_for(sub { $t->{nginx}->workers(all => 1) == 1 }), '... has ended';
+    is $redis->access('smoke', 'get_user', 'new'), undef,
+        'accesses do not go there';
+    ok wait_for(sub { $other->access('smoke', 'get_user', 'new') }, 12),
+        '... but here';
+};
+
+
 subtest 'other signals, and no master process' => sub {
     my $t = Perm::Test->new;
     $t->redis->load;

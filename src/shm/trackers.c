@@ -37,11 +37,19 @@ ngx_uint_t
 perm_trackers_configured(perm_trackers_t *trackers, uint32_t source,
     ngx_uint_t *same)
 {
-    *same = (trackers->generation == 0 || trackers->source == source);
-    trackers->source = source;
+    *same = (trackers->generation == 0
+             || perm_trackers_source(trackers, source));
+    perm_trackers_store(&trackers->source, source);
     perm_trackers_store(&trackers->refused, PERM_TRACKERS_ACCEPTED);
 
     return ngx_atomic_fetch_add(&trackers->generation, 1) + 1;
+}
+
+
+ngx_uint_t
+perm_trackers_source(perm_trackers_t *trackers, uint32_t source)
+{
+    return perm_trackers_load(&trackers->source) == source;
 }
 
 

@@ -121,6 +121,11 @@ ngx_uint_t perm_trackers_configured(perm_trackers_t *trackers,
     uint32_t source, ngx_uint_t *same);
 
 
+/* 1: it is that of the newest configuration */
+
+ngx_uint_t perm_trackers_source(perm_trackers_t *trackers, uint32_t source);
+
+
 /*
  * In all of these "now" is ms, monotonic.
  *

@@ -468,7 +468,9 @@ perm_fetch_finish(perm_pending_t *pending)
     fetch = pending->owner;
     table = &fetch->pendings;
 
-    if (pending->reply.result == PERM_FETCHED && pending->store) {
+    if (pending->reply.result == PERM_FETCHED && pending->store
+        && !perm_sync_conf_replaced(fetch->conf))
+    {
         perm_fetch_store(pending);
     }
 

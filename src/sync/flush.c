@@ -114,7 +114,8 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *lookups,
 
 /*
  * Every worker does this, also next to others: an access that it recorded
- * last may be behind the walk of the worker that has the lease.
+ * last may be behind the walk of the worker that has the lease.  Where a reload
+ * has named another Redis, all that is pending goes there.
  */
 
 void
@@ -130,6 +131,12 @@ perm_flush_finish(perm_flush_t *flush)
     }
 
     perm_flush_batch_cancel(flush->batch);
+
+    if (perm_sync_conf_replaced(flush->conf)) {
+        perm_flush_stop(flush);
+        perm_lease_release(&flush->zone->flushing);
+        return;
+    }
 
     /* there are no lookups any more that it could delay */
 
@@ -221,6 +228,11 @@ perm_flush_hold(perm_flush_t *flush)
     perm_lease_t  *lease;
 
     lease = &flush->zone->flushing;
+
+    if (perm_sync_conf_replaced(flush->conf)) {
+        perm_lease_release(lease);
+        return 0;
+    }
 
     if (ngx_exiting && flush->free_turns < PERM_FLUSH_EXITING) {
 

@@ -149,7 +149,10 @@ perm_meta_reply(void *data, redisReply *reply)
         perm_grants_reply_log(&meta->logged, reply, rc, "HGET", meta->log);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && perm_sync_conf_replaced(meta->conf)) {
+        rc = loaded ? NGX_OK : NGX_ABORT;
+
+    } else if (rc == NGX_OK) {
         rc = perm_table_state_answered(&meta->zone->table, turn->asked, loaded,
                                        &meta->conf->redis.prefix, meta->log);
 

@@ -21,8 +21,11 @@ perm_sync_configured(perm_sync_conf_t *conf)
 
     trackers = &conf->zone.zone->trackers;
 
-    conf->generation = perm_trackers_configured(trackers,
-                                                perm_sync_source(conf), &same);
+    /* where there is none now, the last accesses go to the former one */
+
+    conf->source = conf->redis.url ? perm_sync_source(conf)
+                                   : (uint32_t) trackers->source;
+    conf->generation = perm_trackers_configured(trackers, conf->source, &same);
 
     if (!same) {
         ngx_time_update();
@@ -45,19 +48,16 @@ perm_sync_source(perm_sync_conf_t *conf)
 
     ngx_crc32_init(hash);
 
-    if (url) {
-        ngx_crc32_update(&hash, conf->redis.prefix.data,
-                         conf->redis.prefix.len);
-        ngx_crc32_update(&hash, (u_char *) &url->db, sizeof(url->db));
-        ngx_crc32_update(&hash, (u_char *) url->path.data, url->path.len);
-        ngx_crc32_update(&hash, (u_char *) url->master.data, url->master.len);
+    ngx_crc32_update(&hash, conf->redis.prefix.data, conf->redis.prefix.len);
+    ngx_crc32_update(&hash, (u_char *) &url->db, sizeof(url->db));
+    ngx_crc32_update(&hash, (u_char *) url->path.data, url->path.len);
+    ngx_crc32_update(&hash, (u_char *) url->master.data, url->master.len);
 
-        for (i = 0; i < url->nhosts; i++) {
-            ngx_crc32_update(&hash, (u_char *) url->hosts[i].name.data,
-                             url->hosts[i].name.len);
-            ngx_crc32_update(&hash, (u_char *) &url->hosts[i].port,
-                             sizeof(url->hosts[i].port));
-        }
+    for (i = 0; i < url->nhosts; i++) {
+        ngx_crc32_update(&hash, (u_char *) url->hosts[i].name.data,
+                         url->hosts[i].name.len);
+        ngx_crc32_update(&hash, (u_char *) &url->hosts[i].port,
+                         sizeof(url->hosts[i].port));
     }
 
     ngx_crc32_final(hash);

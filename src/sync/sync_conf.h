@@ -22,6 +22,7 @@ typedef struct {
     perm_zone_conf_t        zone;
     perm_rate_limit_conf_t  limit;       /* lookups of keys not known here */
     ngx_uint_t              generation;  /* of perm_trackers_configured() */
+    uint32_t                source;      /* likewise */
     ngx_msec_t              flush;       /* ms between flushes of accesses */
     ngx_uint_t              stale;       /* 1: a location uses stale answers */
     perm_state_files_t     *state;       /* NULL: no state= */
@@ -39,6 +40,18 @@ perm_sync_conf_prefix(perm_sync_conf_t *conf)
     prefix.len = conf->redis.prefix.len;
 
     return prefix;
+}
+
+
+/*
+ * 1: a reload has named another Redis, database or prefix.  A worker of before,
+ * which lives on for a request, has nothing to tell those of the new one.
+ */
+
+static ngx_inline ngx_uint_t
+perm_sync_conf_replaced(perm_sync_conf_t *conf)
+{
+    return !perm_trackers_source(&conf->zone.zone->trackers, conf->source);
 }
 
 
