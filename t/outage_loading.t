@@ -71,8 +71,11 @@ subtest 'what the requests got meanwhile' => sub {
     cmp_ok $seen->{outcome}{"$ALLOW STALE"} // 0, '>', 1000,
         'most by a stale grant';
     is $t->received, $received, 'nothing that was read in counts as changed';
-    is scalar($t->log_lines(qr/\[(?:error|warn)\].*LOADING/)), 2,
-        'one line a worker';
+
+    # a worker has one for lookups, and one of them another for accesses
+
+    my $lines = $t->log_lines(qr/\[(?:error|warn)\].*LOADING/);
+    ok $lines == 2 || $lines == 3, 'one line a link' or diag "$lines lines";
 };
 
 subtest 'changes are pushed' => sub {

@@ -30,11 +30,12 @@ sub known {
 
 $redis->allow(@APPS);
 id('1');
-$t->nginx(server => <<'EOT');
+my %nginx = (server => <<'EOT');
         %%DECISION%%
         app_permission required;
         location = /a { app_permission_cache_valid 1h; empty_gif; }
 EOT
+$t->nginx(%nginx);
 ok $t->settled, 'ready';
 known('known', @APPS);
 
@@ -97,6 +98,47 @@ subtest 'an empty database takes its place' => sub {
     becomes('x4', "$ALLOW STALE", 'an outage', undef, 3);
     $redis->cmd('SWAPDB', 0, 2);
     becomes('x4', "$ALLOW MISS", 'and back', undef, 3);
+};
+
+# Trust is suspended until a worker has the answer.  One that dies before that
+# does not suspend it for ever.
+
+my $WATCH = qr/^HMGET .*meta schema id/;
+
+sub killed_while_it_asks {
+    my ($times, $name) = @_;
+    my ($pid) = $t->{nginx}->workers;
+
+    $t->{fake}->rules({ match => $WATCH, hold => 1, times => $times });
+    $t->{fake}->forget;
+    in_database(1, sub { $redis->cmd('FLUSHDB') });
+    ok wait_for(sub { $t->{fake}->commands($WATCH) >= $times }), $name;
+    kill 'KILL', $pid;
+    ok wait_for(sub { !grep { $_ == $pid } $t->{nginx}->workers }), 'killed';
+    $t->{fake}->rules;
+}
+
+subtest 'a worker is killed before it has the answer' => sub {
+    $redis->allow(@APPS);
+    $t->{nginx}->allow(qr/exited on signal 9/);
+    ok $t->config(%nginx, workers => 2)->reload, 'two workers';
+
+    for my $round (1 .. 4) {
+        ok $t->settled, 'ready';
+        known('known', @APPS);
+        killed_while_it_asks(1, 'one of two asks');
+        known('trusted again', @APPS);
+    }
+
+    ok $t->config(%nginx, workers => 1)->reload, 'one worker';
+    ok $t->settled, 'ready';
+    killed_while_it_asks(1, 'the only one asks');
+    $t->{fake}->rules({ match => qr/^CLIENT TRACKING/,
+                        reply => "-NOPERM no\r\n" });
+    ok wait_for(sub { $t->{fake}->commands(qr/^CLIENT TRACKING/) }),
+        'and the next one cannot';
+    known('trusted again, as without pushes', @APPS);
+
 };
 
 done_testing;

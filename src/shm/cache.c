@@ -56,7 +56,7 @@ struct perm_cache_s {
     /* changes and stores write what follows: another line than what is read */
     u_char               padding[64];
 
-    perm_epoch_t         epoch;
+    perm_epoch_shared_t  epoch;
     ngx_atomic_t         entries;
     ngx_atomic_t         denied;
     ngx_atomic_t         evicted;
@@ -145,7 +145,7 @@ perm_cache_create(ngx_slab_pool_t *shpool, size_t size, uint64_t seed)
     cache->seed = seed;
 
     /* entries of perm_cache_restore() are of the epoch before */
-    cache->epoch = PERM_EPOCH_STEP;
+    cache->epoch.word = PERM_EPOCH_STEP;
 
     return cache;
 }
@@ -277,7 +277,7 @@ perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
 
     /* each before the reads that follow, and before a lookup is sent */
 
-    now.epoch = __atomic_load_n(&cache->epoch, __ATOMIC_ACQUIRE);
+    now.epoch = __atomic_load_n(&cache->epoch.word, __ATOMIC_ACQUIRE);
     now.untracked = 0;
 
     for (i = 0; i < 2; i++) {
@@ -571,7 +571,7 @@ perm_cache_distrust(perm_cache_t *cache)
 }
 
 
-perm_epoch_t *
+perm_epoch_shared_t *
 perm_cache_epoch(perm_cache_t *cache)
 {
     return &cache->epoch;

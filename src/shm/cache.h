@@ -142,7 +142,7 @@ void perm_cache_distrust(perm_cache_t *cache);
 
 /* to suspend trust, and to resume it */
 
-perm_epoch_t *perm_cache_epoch(perm_cache_t *cache);
+perm_epoch_shared_t *perm_cache_epoch(perm_cache_t *cache);
 
 
 /*

@@ -23,6 +23,12 @@
 typedef uint32_t  perm_epoch_t;
 
 
+typedef struct {
+    perm_epoch_t  word;
+    uint32_t      suspensions;   /* so far */
+} perm_epoch_shared_t;
+
+
 #define PERM_EPOCH_STEP  0x100
 
 /* of an entry */
@@ -34,22 +40,22 @@ typedef uint32_t  perm_epoch_t;
 /* after it, what is read is as new */
 
 static ngx_inline perm_epoch_t
-perm_epoch_seen(perm_epoch_t *epoch)
+perm_epoch_seen(perm_epoch_shared_t *epoch)
 {
-    return __atomic_load_n(epoch, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&epoch->word, __ATOMIC_SEQ_CST);
 }
 
 
 /* to the next epoch, which is not suspended */
 
 static ngx_inline void
-perm_epoch_move(perm_epoch_t *epoch)
+perm_epoch_move(perm_epoch_shared_t *epoch)
 {
     perm_epoch_t  word;
 
-    word = __atomic_load_n(epoch, __ATOMIC_SEQ_CST);
+    word = perm_epoch_seen(epoch);
 
-    while (!__atomic_compare_exchange_n(epoch, &word,
+    while (!__atomic_compare_exchange_n(&epoch->word, &word,
                                         perm_epoch_base(word)
                                         + PERM_EPOCH_STEP,
                                         0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -60,35 +66,37 @@ perm_epoch_move(perm_epoch_t *epoch)
 
 
 /*
- * Whoever suspends asks.  perm_epoch_resume() does nothing when the word is not
- * "seen" any more: it was moved, or suspended once more, since the caller read
- * it.  A resumption between these two goes unseen; the answer to the second
- * suspension is as late then as if the push had been.
+ * Whoever suspends asks after that, and reads the word before it asks.  So the
+ * answer is newer than all that was suspended for by then.
+ * perm_epoch_resume() does nothing when the word is not "seen" any more: it was
+ * moved, or suspended once more.  Lower bits come back after 255 suspensions,
+ * also when trust was resumed between two of them.
  */
 
 static ngx_inline void
-perm_epoch_suspend(perm_epoch_t *epoch)
+perm_epoch_suspend(perm_epoch_shared_t *epoch)
 {
-    perm_epoch_t  word, next;
+    perm_epoch_t  word, suspended;
 
-    word = __atomic_load_n(epoch, __ATOMIC_SEQ_CST);
+    suspended = __atomic_add_fetch(&epoch->suspensions, 1, __ATOMIC_SEQ_CST)
+                % 0xff + 1;
 
-    do {
-        next = perm_epoch_base(word) | (uint8_t) (word + 1);
+    word = perm_epoch_seen(epoch);
 
-        if (!perm_epoch_suspended(next)) {
-            next++;
-        }
-
-    } while (!__atomic_compare_exchange_n(epoch, &word, next, 0,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    while (!__atomic_compare_exchange_n(&epoch->word, &word,
+                                        perm_epoch_base(word) | suspended,
+                                        0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    {
+        /* void */
+    }
 }
 
 
 static ngx_inline void
-perm_epoch_resume(perm_epoch_t *epoch, perm_epoch_t seen)
+perm_epoch_resume(perm_epoch_shared_t *epoch, perm_epoch_t seen)
 {
-    (void) __atomic_compare_exchange_n(epoch, &seen, perm_epoch_base(seen), 0,
+    (void) __atomic_compare_exchange_n(&epoch->word, &seen,
+                                       perm_epoch_base(seen), 0,
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 

@@ -336,9 +336,18 @@ perm_invalidator_look(perm_invalidator_t *invalidator)
     perm_zone_t  *zone;
 
     zone = invalidator->zone;
-    epoch = perm_cache_generation(zone->cache, invalidator->prefix,
-                                  invalidator->prefix).epoch;
+    epoch = perm_epoch_seen(perm_cache_epoch(zone->cache));
     before = invalidator->gap;
+
+    /* a tracker was killed before it had the answer, and nobody else asks */
+
+    if (perm_epoch_suspended(epoch)
+        && !perm_trackers_covered(&zone->trackers, ngx_current_msec))
+    {
+        perm_cache_distrust(zone->cache);
+    }
+
+    epoch = perm_epoch_base(epoch);
 
     gap = (perm_trackers_valid(&zone->trackers, ngx_current_msec)
            != INT64_MAX);

@@ -275,6 +275,14 @@ test_suspended(void)
     ok(settle(1) == NGX_OK && trusted(&never.tuple), "... and asked again");
 
     event(PERM_TABLE_FLUSH);
+    asked = perm_table_state_ask_settled(&table);
+    ok(settle(1) == NGX_OK && trusted(&never.tuple), "another worker is quicker");
+    event(PERM_TABLE_FLUSH);
+    perm_epoch_resume(perm_cache_epoch(cache), asked.epoch);
+    ok(!trusted(&never.tuple), "... the slow one does not speak of the next push");
+    ok(settle(1) == NGX_OK && trusted(&never.tuple), "... which is answered");
+
+    event(PERM_TABLE_FLUSH);
     ok(settle(0) == NGX_DONE && !trusted(&never.tuple), "not loaded");
     event(PERM_TABLE_FLUSH);
     (void) settle(0);

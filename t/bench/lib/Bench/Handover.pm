@@ -61,11 +61,11 @@ sub run {
 sub lookups {
     my ($b, $do) = @_;
 
-    my $before = $b->redis->calls('hmget');
+    my $before = $b->redis->calls('pttl');
     $do->();
     sleep $SECONDS;
 
-    return $b->redis->calls('hmget') - $before;
+    return $b->redis->calls('pttl') - $before;
 }
 
 
