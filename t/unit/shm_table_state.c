@@ -271,15 +271,18 @@ test_suspended(void)
     asked = perm_table_state_ask_settled(&table);
     event(PERM_TABLE_FLUSH);
     ok(perm_table_state_settled(&table, &asked, &yes, &prefix, &test_log)
-       == NGX_AGAIN && !trusted(&never.tuple), "pushed again since it was asked");
+       == NGX_AGAIN && !trusted(&never.tuple),
+       "pushed again since it was asked");
     ok(settle(1) == NGX_OK && trusted(&never.tuple), "... and asked again");
 
     event(PERM_TABLE_FLUSH);
     asked = perm_table_state_ask_settled(&table);
-    ok(settle(1) == NGX_OK && trusted(&never.tuple), "another worker is quicker");
+    ok(settle(1) == NGX_OK && trusted(&never.tuple),
+       "another worker is quicker");
     event(PERM_TABLE_FLUSH);
     perm_epoch_resume(perm_cache_epoch(cache), asked.epoch);
-    ok(!trusted(&never.tuple), "... the slow one does not speak of the next push");
+    ok(!trusted(&never.tuple),
+       "... the slow one does not speak of the next push");
     ok(settle(1) == NGX_OK && trusted(&never.tuple), "... which is answered");
 
     event(PERM_TABLE_FLUSH);
