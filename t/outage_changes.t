@@ -131,7 +131,7 @@ subtest 'asked for again as soon as a gap is over' => sub {
             ($told, $asked) = ($at, 0) if $line =~ /"CLIENT" "TRACKING"/;
             $asked ||= $at if $line =~ /"HMGET"/;
         }
-        $took = $asked - $told;
+        $took = $asked ? $asked - $told : 1;    # Redis may read ECHO first
     }
     cmp_ok $took, '>', 0, 'after changes are pushed again';
     cmp_ok $took, '<', 0.1, "... without a wait: $took s";
