@@ -376,6 +376,7 @@ perm_flush_link(perm_flush_t *flush)
         flush->cause[0] = '\0';
 
     } else if (flush->cause[0] && !flush->bad_logged && health->redis_up
+               && perm_redis_client_state(flush->lookups) == PERM_REDIS_UP
                && ngx_time() - since >= PERM_FLUSH_BAD)
     {
         flush->bad_logged = 1;
