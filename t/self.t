@@ -378,6 +378,14 @@ subtest 'Redis cannot be asked' => sub {
 };
 
 
+subtest 'what the status counts' => sub {
+    my $self = $t->status->{self};
+    cmp_ok $self->{shown}, '>=', 8, 'apps that saw what they have';
+    cmp_ok $self->{requests}, '>=', 105, 'requests that were stored';
+    cmp_ok $self->{unavailable}, '>=', 5, 'and Redis that could not be asked';
+};
+
+
 subtest 'what nginx -t refuses' => sub {
     $t->refuses('another parameter', qr/invalid parameter "ask" in "app_permission_self"/,
         server => 'location /s { app_permission_self ask; }');

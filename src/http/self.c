@@ -390,6 +390,8 @@ perm_http_self_unavailable(perm_ctx_t *ctx)
 {
     ctx->decision = perm_decision_unavailable(0);
 
+    perm_stats_add(&ctx->pmcf->stats->self.unavailable, 1);
+
     return perm_response_send(ctx);
 }
 
@@ -397,7 +399,7 @@ perm_http_self_unavailable(perm_ctx_t *ctx)
 static ngx_int_t
 perm_http_self_send(perm_http_self_t *hs)
 {
-    ngx_uint_t      posted;
+    ngx_uint_t      posted, requests;
     perm_ctx_t     *ctx;
     perm_tuple_t   *tuple;
     perm_writer_t   w;
@@ -409,9 +411,9 @@ perm_http_self_send(perm_http_self_t *hs)
     tuple = &ctx->tuple;
     posted = (ctx->request->method == NGX_HTTP_POST);
 
-    if (posted
-        && perm_self_fields(hs->self, PERM_SELF_REQUESTS)->nfields == 0)
-    {
+    requests = perm_self_fields(hs->self, PERM_SELF_REQUESTS)->nfields;
+
+    if (posted && requests == 0) {
         return perm_response_error(ctx, PERM_RESPONSE_CONFLICT,
                                    "nothing was asked for: each is pending or "
                                    "owned permanently, or there are 1000 "
@@ -424,7 +426,11 @@ perm_http_self_send(perm_http_self_t *hs)
                     tuple->app.len, tuple->app.data,
                     tuple->gateway.len, tuple->gateway.data);
 
-    if (!posted) {
+    if (posted) {
+        perm_stats_add(&ctx->pmcf->stats->self.requests, requests);
+
+    } else {
+        perm_stats_add(&ctx->pmcf->stats->self.shown, 1);
         perm_http_self_grants(&w, hs->self, ngx_time());
     }
 

@@ -66,6 +66,11 @@ typedef struct {
         ngx_atomic_t       commands;       /* answered, errors included */
         ngx_atomic_t       errors;         /* and time-outs, lost links */
     } redis;
+    struct {
+        ngx_atomic_t       shown;          /* an app got what it has */
+        ngx_atomic_t       requests;       /* grants that apps asked for */
+        ngx_atomic_t       unavailable;    /* Redis could not be asked */
+    } self;                                /* app_permission_self */
     ngx_atomic_t           unreadable_grants;
     ngx_atomic_t           limited;        /* lookups over the limit */
     ngx_atomic_t           refreshes;      /* ahead of an entry's end */

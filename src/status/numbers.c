@@ -91,6 +91,15 @@ const perm_number_t  perm_numbers[] = {
       "clock_ahead_seconds",
       "How far this machine's clock is ahead of Redis's; 0: it is not." },
 
+    { PERM_NUMBER(PLAIN, stats.self.shown), "self", "shown",
+      "self_total{result=\"shown\"}",
+      "What app_permission_self did: showed an app what it has, took a request "
+      "for a grant, or could not ask Redis." },
+    { PERM_NUMBER(PLAIN, stats.self.requests), "self", "requests",
+      "self_total{result=\"request\"}", NULL },
+    { PERM_NUMBER(PLAIN, stats.self.unavailable), "self", "unavailable",
+      "self_total{result=\"unavailable\"}", NULL },
+
     { PERM_NUMBER(PLAIN, refused.kept), "", NULL,
       "list_entries{list=\"refused\"}",
       "Entries that the list of the status keeps." },
