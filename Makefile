@@ -5,7 +5,7 @@ NGINX_SRC ?= /usr/share/nginx/src
 CC        ?= cc
 PROVE     ?= prove
 JOBS      ?= 2
-TESTS     ?= $(sort $(wildcard t/*.t))
+TESTS     ?= t/unit.t $(filter-out t/unit.t,$(sort $(wildcard t/*.t)))
 
 BROWSER_TESTS ?= $(sort $(wildcard t/browser/*.t))
 
