@@ -29,8 +29,13 @@ sub new {
 
     # what nginx allocates at its start it leaves to the end of the process
 
-    $ENV{ASAN_OPTIONS} = "detect_leaks=0:log_path=$dir/asan";
-    $ENV{UBSAN_OPTIONS} = "print_stacktrace=1:log_path=$dir/ubsan";
+    # workers may be of another user
+
+    mkdir "$dir/reports";
+    chmod 0777, "$dir/reports";
+
+    $ENV{ASAN_OPTIONS} = "detect_leaks=0:log_path=$dir/reports/asan";
+    $ENV{UBSAN_OPTIONS} = "print_stacktrace=1:log_path=$dir/reports/ubsan";
 
     return bless { dir => $dir, conf => "$dir/nginx.conf", owner => $$,
                    error_log => "$dir/error.log", pidfile => "$dir/nginx.pid",
@@ -192,7 +197,7 @@ sub alerts {
     for my $allowed (@{$self->{allowed}}) {
         @bad = grep { $_ !~ $allowed } @bad;
     }
-    push @bad, map { slurp($_) } glob "$self->{dir}/{asan,ubsan}.*";
+    push @bad, map { slurp($_) } glob "$self->{dir}/reports/*";
     return @bad;
 }
 
