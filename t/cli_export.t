@@ -56,6 +56,23 @@ subtest 'export, and back' => sub {
 
 # what is in the file can be imported
 
+subtest 'a table that is lost takes no good copy with it' => sub {
+    my $file = "$dir/daily.jsonl";
+    $redis->empty->load->grant('g', 'r1', 'a', '1800000000');
+    $t->cli_is(0, 'a copy', 'export', $file);
+    my $good = slurp($file);
+
+    $redis->empty;
+    my (undef, $err) = $t->cli_is(1, 'another when the table is lost',
+                                  'export', $file);
+    like $err, qr/daily\.jsonl" is not written/, 'says so';
+    is slurp($file), $good, 'the copy is there';
+    is_deeply [glob "$file.*"], [], 'and nothing beside it';
+    $t->cli_is(1, 'a new file', 'export', "$dir/other.jsonl");
+    ok !-e "$dir/other.jsonl", 'neither';
+};
+
+
 subtest 'types that are none' => sub {
     $redis->empty->load->grant('g', 'r1', 'a', '{"expires":5,"type":["x"],"n":1}')
         ->grant('g', 'r2', 'a', '{"type":"x","expires":5,"t\u0079pe":"y"}')

@@ -108,7 +108,7 @@ subtest 'it stops using the API; a daily job runs' => sub {
         'told on five days and no other';
     is $told{16}, 'dev@x.org: demo: permissions end in 15 days',
         '15 days before';
-    is $told{1}, 'dev@x.org: demo: permissions end today', 'and on the last';
+    is $told{1}, 'dev@x.org: demo: permissions end within 24 hours', 'and on the last';
     is ends(), 471, 'unused it is not renewed';
 
     my ($denied, $out) = on(471, '--json', 'check', @call);

@@ -53,7 +53,7 @@ subtest 'what the error log must not have' => sub {
     fails('on standard error', qr/not ok \d+ - no alerts/,
           'append("stderr.log", "nginx: [emerg] x");');
     fails('a report of a sanitizer', qr/heap-use-after-free/,
-          'append("asan.1", "ERROR: heap-use-after-free");');
+          'append("reports/asan.1", "ERROR: heap-use-after-free");');
     fails('in a subtest that stops nginx', qr/not ok \d+ - no alerts/,
           'subtest x => sub { append("error.log", "[alert] x"); $t->stop };');
     fails('of an nginx that was killed', qr/not ok \d+ - no alerts/,

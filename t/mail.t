@@ -86,7 +86,7 @@ subtest 'texts are true' => sub {
         qr/last used at 2026-07-19 .*too long ago/, 'used too long ago';
     like $text->(renewal => 'no_renew'), qr/without renewal/, 'never renewed';
     like $text->(days_left => 0, resource => undef),
-        qr{g / all resources\n +ends today}, 'today, the whole gateway';
+        qr{g / all resources\n +ends within 24 hours}, 'soon, the whole gateway';
     unlike $text->(), qr/\{\{|\}\}/, 'no placeholder is left';
 
     local $ENV{MAIL_TEMPLATES} = "$Perm::Test::ROOT/conf.d/mail/zh";

@@ -75,6 +75,16 @@ run_export(perm_cli_t *cli)
     perm_output_at_fatal(remove_temporary, &export);
     open_file(&export, cli->args.file);
 
+    /* the last good copy may be there, which repairs a table that is lost */
+
+    if (!cli->table.loaded && export.target != NULL) {
+        remove_temporary(&export);
+        perm_output_warn("\"%s\" is not written: the copy of a table that is "
+                         "not loaded would take the place of a good one",
+                         perm_output_safe_text(export.target));
+        return PERM_EXIT_NO;
+    }
+
     unreadable = perm_walk(&cli->table, 0, NULL, write_rows, &export)
                  .unreadable;
 
