@@ -87,7 +87,7 @@ const perm_command_t  perm_expiring_command = {
     "expiring", "",
     "grants that end soon, by app, for mails",
     "Lists the grants that \"renew\" will not save and whose notice is due,\n"
-    "the smallest of --days that is at least the whole days left. With\n"
+    "the smallest of --days that is not less than the whole days left. With\n"
     "--json there is a line for each app:\n"
     "\n"
     "  {\"app\":\"a\",\"grants\":[{\"gateway\":\"g\",\"resource\":null,\n"
