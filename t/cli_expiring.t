@@ -233,7 +233,8 @@ subtest 'purge' => sub {
     $redis->used($_, 'any', 'a', $now) for qw(h i j);
 
     is_deeply json($t->cli_is(0, 'purge', '--json', 'purge')),
-        { grants => 2, accesses => 4 }, 'counted';
+        { grants => 2, accesses => 4, requests => 0, notices => 0,
+          history => 0 }, 'counted';
     is join(' ', sort @{$redis->cmd('HKEYS', 'app_permission:grants:{g:a}')}),
         'broken live short', 'grants that ended long ago are gone';
     is join(' ', sort @{$redis->cmd('ZRANGE', 'app_permission:access:{g:a}',
@@ -243,7 +244,8 @@ subtest 'purge' => sub {
         'app_permission:access:{j:a}'), 0, 'else not';
 
     is_deeply json($t->cli_is(0, 'purge', '--json', 'purge', '--expired-for',
-        '10d')), { grants => 1, accesses => 1 }, 'a span';
+        '10d')), { grants => 1, accesses => 1, requests => 0,
+          notices => 0, history => 0 }, 'a span';
 
     # what is granted anew meanwhile stays
 
