@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use Bench;
+use Bench::Cost;
 
 our ($PAIRS, $SECONDS) = (3, 2);
 
@@ -14,6 +15,12 @@ our ($PAIRS, $SECONDS) = (3, 2);
 sub run {
     section('What an app has (app_permission_self), beside a checked and '
             . 'proxied location, 1 worker, 64 connections');
+
+    row('instructions of a request, app_permission_self',
+        commas(instructions('app_permission_self;')));
+    row('instructions of a request, a miss, proxied', commas(instructions(
+        'app_permission required; app_permission_record off; '
+        . 'app_permission_cache_valid 0 denied=0; proxy_pass %%BACKEND%%;')));
 
     my $b = Bench->new;
     my $script = "$Perm::Test::ROOT/t/bench/apps.lua";
@@ -49,6 +56,21 @@ EOT
         row("requests/s, $way->[0]", commas(median(@{$rates{$way->[1]}})));
         row('p99, ms', decimals(median(@{$p99{$way->[1]}}) / 1000));
     }
+}
+
+
+# the proxied one has those of its backend, too, which is the same process
+
+sub instructions {
+    my ($content) = @_;
+    my $b = Bench->new;
+
+    $b->grants(0, 2);
+    $b->config(zone => '4m', main => "master_process off;\ndaemon off;\n",
+        http => "app_permission_flush 1h;\napp_permission_lookup_limit off;",
+        server => "$Bench::PROTECTED        location = $Bench::Cost::URI {"
+            . " $content }\n");
+    return (Bench::Cost::per_request($b))[0];
 }
 
 
