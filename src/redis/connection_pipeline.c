@@ -16,7 +16,7 @@
 #define PERM_REDIS_PIPELINE_BUSY  10   /* ms of one turn that are excused */
 
 
-static void perm_redis_pipeline_excuse(perm_redis_connection_t *connection);
+static void perm_redis_pipeline_restart(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_pipeline_room(perm_redis_connection_t *connection,
     size_t len);
 static ngx_int_t perm_redis_pipeline_dispatch(
@@ -152,7 +152,7 @@ perm_redis_connection_pipeline_write(perm_redis_connection_t *connection)
     c = connection->peer.connection;
 
     if (connection->pos < connection->last) {
-        perm_redis_pipeline_excuse(connection);
+        perm_redis_pipeline_restart(connection);
     }
 
     while (connection->pos < connection->last && c->write->ready) {
@@ -192,7 +192,7 @@ perm_redis_connection_pipeline_write(perm_redis_connection_t *connection)
  */
 
 static void
-perm_redis_pipeline_excuse(perm_redis_connection_t *connection)
+perm_redis_pipeline_restart(perm_redis_connection_t *connection)
 {
     ngx_msec_t             turn, late;
     ngx_queue_t           *q;
