@@ -342,6 +342,33 @@ EOT
 };
 
 
+subtest 'more than one answer can hold' => sub {
+    my $key = key('requests', 'large');
+    $redis->cmd('HSET', $key, "r$_", '{"status":"rejected","reason":"'
+        . 'x' x 30000 . '"}') for 1 .. 250;
+    $t->mark;
+    is self('large')->{status}, 503, 'is refused' for 1 .. 2;
+    is scalar($t->new_lines(qr/more than 6291456 bytes: it cannot see them/)),
+        1, 'and logged once';
+    is self('demo')->{status}, 200, 'the others get theirs';
+};
+
+
+subtest 'at most 256 at a time in a worker' => sub {
+    $redis->pause;
+    my @c = map { my $c = $t->connect;
+        $c->send("GET /read HTTP/1.1\r\nHost: a\r\nX-App: many\r\n\r\n");
+        $c } 1 .. 256;
+    ok wait_for(sub { self('demo'); $t->status->{redis}{limited_lookups} > 0 },
+                5), 'one more is refused, and counted';
+    undef @c;
+    $redis->resume;
+    $t->up;
+    ok wait_for(sub { self('demo')->{status} == 200 }, 5),
+        'until some have ended';
+};
+
+
 subtest 'a client that leaves' => sub {
     $redis->pause;
     for my $method ('GET', 'POST') {

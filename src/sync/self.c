@@ -45,6 +45,8 @@ struct perm_self_s {
     perm_redis_command_t  *script;
     char                   history_key[PERM_KEY_MAX];
     size_t                 history_len;
+
+    unsigned               running:1;  /* it counts for PERM_SELF_MAX */
 };
 
 
@@ -59,6 +61,7 @@ static ngx_int_t perm_self_scan_take(perm_self_scan_t *scan,
     redisReply *reply);
 static ngx_int_t perm_self_take(perm_self_t *self, ngx_array_t *fields,
     perm_str_t resource, perm_str_t value);
+static void perm_self_log_large(perm_self_t *self);
 static void perm_self_sort(perm_self_scan_t *scan);
 static int ngx_libc_cdecl perm_self_compare(const void *one,
     const void *two);
@@ -67,6 +70,12 @@ static void perm_self_script_reply(void *data, redisReply *reply);
 static ngx_int_t perm_self_script_take(perm_self_t *self, redisReply *reply);
 static void perm_self_log(char *command, redisReply *reply, ngx_log_t *log);
 static void perm_self_answered(perm_self_t *self, ngx_int_t rc);
+static void perm_self_end(perm_self_t *self);
+
+
+/* in this worker: each may hold PERM_SELF_BYTES_MAX */
+
+static ngx_uint_t  perm_self_running;
 
 
 static char  *perm_self_commands[PERM_SELF_KINDS] = {
@@ -89,7 +98,12 @@ perm_self_read(perm_fetch_t *fetch, perm_sync_conf_t *conf,
 
     self = perm_self_create(fetch, conf, tuple, pool, log, handler, data);
 
-    if (self == NULL || perm_self_meta(self) != NGX_OK) {
+    if (self == NULL) {
+        return NULL;
+    }
+
+    if (perm_self_meta(self) != NGX_OK) {
+        perm_self_cancel(self);
         return NULL;
     }
 
@@ -122,7 +136,12 @@ perm_self_ask(perm_fetch_t *fetch, perm_sync_conf_t *conf, perm_tuple_t *tuple,
 
     /* the script comes after the answer: nothing is asked of no table */
 
-    return (perm_self_meta(self) == NGX_OK) ? self : NULL;
+    if (perm_self_meta(self) != NGX_OK) {
+        perm_self_cancel(self);
+        return NULL;
+    }
+
+    return self;
 }
 
 
@@ -133,16 +152,24 @@ perm_self_create(perm_fetch_t *fetch, perm_sync_conf_t *conf,
 {
     ngx_uint_t         i;
     perm_str_t         prefix;
+    perm_zone_t       *zone;
     perm_self_t       *self;
     perm_self_scan_t  *scan;
 
     /* a caller may repeat it as fast as it can */
 
-    if (perm_redis_client_state(perm_fetch_redis(fetch)) == PERM_REDIS_DOWN
-        || perm_rate_limit_take(&conf->zone.zone->limit, &conf->limit,
-                                ngx_current_msec, 0)
+    if (perm_redis_client_state(perm_fetch_redis(fetch)) == PERM_REDIS_DOWN) {
+        return NULL;
+    }
+
+    zone = conf->zone.zone;
+
+    if (perm_self_running >= PERM_SELF_MAX
+        || perm_rate_limit_take(&zone->limit, &conf->limit, ngx_current_msec,
+                                0)
            != 0)
     {
+        perm_stats_add(&perm_stats_cell(&zone->stats, ngx_worker)->limited, 1);
         return NULL;
     }
 
@@ -178,6 +205,9 @@ perm_self_create(perm_fetch_t *fetch, perm_sync_conf_t *conf,
     self->history_len = perm_grant_key(self->history_key, PERM_KEY_HISTORY,
                                        prefix, tuple->gateway, tuple->app);
 
+    self->running = 1;
+    perm_self_running++;
+
     return self;
 }
 
@@ -186,6 +216,8 @@ void
 perm_self_cancel(perm_self_t *self)
 {
     ngx_uint_t  i;
+
+    perm_self_end(self);
 
     for (i = 0; i < PERM_SELF_KINDS; i++) {
         if (self->scans[i].command) {
@@ -371,12 +403,7 @@ perm_self_take(perm_self_t *self, ngx_array_t *fields, perm_str_t resource,
     self->bytes += resource.len + value.len;
 
     if (self->bytes > PERM_SELF_BYTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, self->log, 0,
-                      "app_permission: grants, accesses and requests of an app "
-                      "in a gateway have more than %d bytes: it cannot see "
-                      "them; remove some of \"%*s\"", PERM_SELF_BYTES_MAX,
-                      self->scans[PERM_SELF_REQUESTS].key_len,
-                      self->scans[PERM_SELF_REQUESTS].key);
+        perm_self_log_large(self);
         return NGX_ERROR;
     }
 
@@ -396,6 +423,36 @@ perm_self_take(perm_self_t *self, ngx_array_t *fields, perm_str_t resource,
     ngx_memcpy(p, value.data, value.len);
 
     return NGX_OK;
+}
+
+
+/* once for each app: it may ask again and again */
+
+static void
+perm_self_log_large(perm_self_t *self)
+{
+    perm_str_t         key;
+    perm_zone_t       *zone;
+    perm_self_scan_t  *scan;
+
+    zone = self->conf->zone.zone;
+    scan = &self->scans[PERM_SELF_REQUESTS];
+
+    key.data = scan->key;
+    key.len = scan->key_len;
+
+    if (!perm_health_first(&zone->health,
+                           perm_tuple_key_hash(key, perm_str("self"),
+                                               zone->seed)))
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, self->log, 0,
+                  "app_permission: grants, accesses and requests of an app in "
+                  "a gateway have more than %d bytes: it cannot see them; "
+                  "remove some of \"%*s\"", PERM_SELF_BYTES_MAX, key.len,
+                  key.data);
 }
 
 
@@ -582,8 +639,17 @@ perm_self_answered(perm_self_t *self, ngx_int_t rc)
         self->handler(self->data, NGX_ERROR);
 
     } else if (self->left == 0) {
+        perm_self_end(self);
         self->handler(self->data, NGX_OK);
     }
+}
+
+
+static void
+perm_self_end(perm_self_t *self)
+{
+    perm_self_running -= self->running;
+    self->running = 0;
 }
 
 

@@ -15,7 +15,9 @@
 #include "sync/fetch.h"
 
 
-#define PERM_SELF_BYTES_MAX  (16 * 1024 * 1024)   /* of all that is read */
+#define PERM_SELF_BYTES_MAX  (6 * 1024 * 1024)    /* of all that is read: the
+                                                     response has room for it */
+#define PERM_SELF_MAX        256                  /* of a worker at a time */
 
 
 /* "resource" is "-" for the whole gateway */
@@ -55,7 +57,7 @@ typedef void (*perm_self_pt)(void *data, ngx_int_t rc);
 /*
  * Begins to read.  All is of the pool, which must outlive it, as must the names
  * and "log".  Returns NULL when Redis is down, too many lookups go on
- * (app_permission_lookup_limit), or memory is out.
+ * (app_permission_lookup_limit) or PERM_SELF_MAX of these, or memory is out.
  */
 perm_self_t *perm_self_read(perm_fetch_t *fetch, perm_sync_conf_t *conf,
     perm_tuple_t *tuple, ngx_pool_t *pool, ngx_log_t *log,

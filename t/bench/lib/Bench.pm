@@ -292,6 +292,30 @@ sub wrk {
 }
 
 
+# Rows of requests/s and p99 of some ways, [name, URI], in turns; each request
+# is another app's.
+
+sub ways {
+    my ($self, $pairs, $seconds, @ways) = @_;
+    my %o = (script => "$Perm::Test::ROOT/t/bench/apps.lua");
+    my (%rates, %p99);
+
+    $self->wrk($_->[1], %o, seconds => 1) for @ways;
+    for (1 .. $pairs) {
+        for my $way (@ways) {
+            my ($rate, $p99) = $self->wrk($way->[1], %o, seconds => $seconds);
+            push @{$rates{$way->[1]}}, $rate;
+            push @{$p99{$way->[1]}}, $p99;
+        }
+    }
+
+    for my $way (@ways) {
+        row("requests/s, $way->[0]", commas(median(@{$rates{$way->[1]}})));
+        row('p99, ms', decimals(median(@{$p99{$way->[1]}}) / 1000));
+    }
+}
+
+
 package Bench::Run;
 
 use strict;

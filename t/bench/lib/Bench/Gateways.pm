@@ -55,7 +55,6 @@ sub hits {
 
 sub misses {
     my $b = Bench->new;
-    my $script = "$Perm::Test::ROOT/t/bench/apps.lua";
     my $misses = "            app_permission required;\n"
         . "            app_permission_record off;\n"
         . "            app_permission_cache_valid 0 denied=0;\n";
@@ -80,22 +79,7 @@ $misses            empty_gif;
 $CAPTURE            empty_gif;
         }
 EOT
-    my (%rates, %p99);
-
-    $b->wrk($_->[1], script => $script, seconds => 1) for @ways;
-    for (1 .. $PAIRS) {
-        for my $way (@ways) {
-            my ($rate, $p99) = $b->wrk($way->[1], script => $script,
-                seconds => $SECONDS);
-            push @{$rates{$way->[1]}}, $rate;
-            push @{$p99{$way->[1]}}, $p99;
-        }
-    }
-
-    for my $way (@ways) {
-        row("requests/s, $way->[0]", commas(median(@{$rates{$way->[1]}})));
-        row('p99, ms', decimals(median(@{$p99{$way->[1]}}) / 1000));
-    }
+    $b->ways($PAIRS, $SECONDS, @ways);
 }
 
 

@@ -23,9 +23,6 @@ sub run {
         . 'app_permission_cache_valid 0 denied=0; proxy_pass %%BACKEND%%;')));
 
     my $b = Bench->new;
-    my $script = "$Perm::Test::ROOT/t/bench/apps.lua";
-    my (%rates, %p99);
-
     $b->grants(0, 100_000);
     $b->nginx(http => 'app_permission_lookup_limit off;', server => <<'EOT');
         location = /self {
@@ -42,20 +39,7 @@ EOT
     my @ways = (['app_permission_self', '/self'],
                 ['a miss of the check, proxied', '/proxied']);
 
-    $b->wrk($_->[1], script => $script, seconds => 1) for @ways;
-    for (1 .. $PAIRS) {
-        for my $way (@ways) {
-            my ($rate, $p99) = $b->wrk($way->[1], script => $script,
-                seconds => $SECONDS);
-            push @{$rates{$way->[1]}}, $rate;
-            push @{$p99{$way->[1]}}, $p99;
-        }
-    }
-
-    for my $way (@ways) {
-        row("requests/s, $way->[0]", commas(median(@{$rates{$way->[1]}})));
-        row('p99, ms', decimals(median(@{$p99{$way->[1]}}) / 1000));
-    }
+    $b->ways($PAIRS, $SECONDS, @ways);
 }
 
 
