@@ -17,8 +17,9 @@ CLI    := $(BUILD)/app-permission
 TREE   := $(BUILD)/nginx
 
 .DELETE_ON_ERROR:
-.PHONY: all module cli deps install-deps run stop test test-browser bench \
-        check sanitize install install-cli uninstall deb dist clean help FORCE
+.PHONY: all module cli deps install-deps run stop test prove test-browser \
+        bench check sanitize install install-cli uninstall deb dist clean help \
+        FORCE
 
 all: module cli
 
@@ -166,6 +167,14 @@ test: all
 	@t/tools/install-deps test
 	@BUILD=$(BUILD) CC="$(CC)" $(PROVE) -j$(JOBS) -It/lib $(TESTS)
 
+# the long tests: SEED repeats a run, PROVES names some of them
+
+PROVES ?= $(sort $(wildcard t/prove/*.t))
+
+prove: all
+	@t/tools/install-deps test
+	@SEED=$(SEED) BUILD=$(BUILD) CC="$(CC)" $(PROVE) -It/lib $(PROVES)
+
 test-browser: all
 	@t/tools/install-deps browser
 	@BUILD=$(BUILD) $(PROVE) -It/lib $(BROWSER_TESTS)
@@ -193,6 +202,7 @@ help:
 	@echo 'make run            a gateway with sample grants, and calls of it'
 	@echo 'make stop           end what "make run" left running'
 	@echo 'make test           every test            TESTS="t/a.t t/b.t" for some'
+	@echo 'make prove          the long tests  SEED=n PROVES=t/prove/core.t'
 	@echo 'make test-browser   the status page in headless Chromium'
 	@echo 'make bench          measure'
 	@echo 'make check          layers, status page, cppcheck, clang-tidy'

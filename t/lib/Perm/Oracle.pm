@@ -19,6 +19,7 @@ use warnings;
 
 use Exporter qw(import);
 use JSON::PP ();
+use POSIX ();
 
 our @EXPORT_OK = qw(valid_gateway valid_resource valid_app read_grant decide
                     renew notice PERMANENT);
@@ -54,6 +55,7 @@ sub is_number {
 sub read_grant {
     my ($value) = @_;
 
+    return $value if ref $value;
     return undef if !defined $value || length $value > VALUE_MAX
         || $value =~ /\0/;
 
@@ -63,6 +65,7 @@ sub read_grant {
 
     return undef if !is_number($expires) || $expires < 0
         || $expires > LAST_YEAR;
+    $expires = POSIX::ceil($expires);
 
     my $granted = $object->{granted};
     my $renew = $object->{renew};
@@ -91,12 +94,20 @@ sub decide {
     return ('deny', 'no_app') if !defined $q{app} || $q{app} eq '';
     return ('deny', 'invalid_app') if !valid_app($q{app});
 
+    # the time to live of the key, milliseconds, bounds both grants
+
+    return ('deny', 'no_grant') if defined $q{left} && $q{left} <= 0;
+
     my ($gateway, $resource) = map { read_grant($q{$_}) }
         qw(of_gateway of_resource);
+    my $end = sub {
+        my $key = $q{now} + POSIX::ceil(($q{left} // 9e18) / 1000);
+        return $_[0]{expires} < $key ? $_[0]{expires} : $key;
+    };
 
-    return ('allow', 'gateway_grant', $gateway->{expires})
+    return ('allow', 'gateway_grant', $end->($gateway))
         if $gateway && $gateway->{expires} > $q{now};
-    return ('allow', 'resource_grant', $resource->{expires})
+    return ('allow', 'resource_grant', $end->($resource))
         if $resource && $resource->{expires} > $q{now};
 
     return ('deny', $resource ? 'resource_grant_expired'
