@@ -1,0 +1,455 @@
+#!/usr/bin/perl
+
+# Commands, calls and writes of others in random order, over simulated days,
+# against the rules in Perm::Oracle: the same answer each time, and the same
+# table in Redis afterwards.  SEED repeats a run, ORACLE_COMMANDS sets how many
+# there are.
+
+use Perm::Oracle;
+use Perm::Random;
+use Perm::Test;
+
+use List::Util qw(uniq);
+
+seed();
+my $N = $ENV{ORACLE_COMMANDS} // 150;
+my $TURN = 50;       # commands in a table before it is emptied
+my $DAY = 86400;
+
+my $t = Perm::Test->new;
+my $redis = $t->redis->load;
+my $clock = $t->fake_redis(to => $redis);
+my $dir = $t->dir;
+my $JSON = JSON::PP->new->allow_nonref->canonical->max_depth(1000);
+
+my @gateways = qw(g h/2);
+my @apps = qw(a b+ c);
+my @resources = qw(r1 r2 x~);
+my @keys = map { my $g = $_; map { "$g:$_" } @apps } @gateways;
+my @kinds = qw(grants requests notices access);
+
+$t->nginx(workers => 2, setup => <<'SETUP', server => <<'SERVER');
+    app_permission_redis %%REDIS%%;
+    app_permission_app $http_x_app;
+    app_permission_gateway $http_x_gateway;
+    app_permission_resource $http_x_resource;
+    app_permission_flush 100ms;
+SETUP
+        %%DECISION%%
+        app_permission required;
+        location = /a { empty_gif; }
+        location = /self { app_permission_self apply; }
+SERVER
+$t->up;
+
+spew("$dir/mailer", <<"EOT");
+IFS= read -r line
+printf '%s\\n' "\$line" >> $dir/mails
+while read -r app; do
+    case \$line in *'"app":"'"\$app"'"'*) exit 1;; esac
+done < $dir/failing
+EOT
+
+my ($o, $now, $stderr, @log);
+
+
+# ---- what is compared
+
+sub plain {
+    my ($value) = @_;
+    my $object = ref $value ? $value : eval { $JSON->decode($value) };
+    $object = { expires => $object } if defined $object && !ref $object;
+    return defined $object ? $JSON->encode($object) : $value;
+}
+
+sub differs {
+    my ($name, $is, $expected) = @_;
+    return $is eq $expected ? () : "$name: is $is, expected $expected";
+}
+
+# the table in Redis and that of the oracle
+
+sub table_differs {
+    my (@bad, @commands);
+
+    for my $key (@keys) {
+        for my $kind (@kinds) {
+            my $name = "app_permission:$kind:{$key}";
+            push @commands, $kind eq 'access'
+                ? [$name, 'ZRANGE', 0, -1, 'WITHSCORES'] : [$name, 'HGETALL'];
+        }
+    }
+    my @all = $redis->each(@commands);
+
+    for my $key (@keys) {
+        for my $kind (@kinds) {
+            my %is = @{shift @all};
+            my $expected = $o->{$kind}{$key} // {};
+            for my $field (uniq sort keys %is, keys %$expected) {
+                my ($i, $e) = ($is{$field}, $expected->{$field});
+                next if defined $i && defined $e && ($i eq $e
+                    || plain($i) eq plain($e));
+                push @bad, "$kind:{$key} $field: is " . ($i // 'absent')
+                    . ', expected ' . (defined $e ? plain($e) : 'absent');
+            }
+        }
+    }
+    return @bad;
+}
+
+
+# ---- how a command is run, and what it has to say
+
+# cli(name, {oracle's arguments}, options ...): the rows it says
+
+sub cli {
+    my @args = @_;
+    $clock->time($now);
+    my ($status, $out, $err) = $t->cli('--json', @args,
+                                       { redis => $clock->url });
+    $stderr = $err;
+    return ($status, [json_lines($out)]);
+}
+
+sub tuple_options {
+    my ($q) = @_;
+    return ("--gateway=$q->{gateway}", "--app=$q->{app}",
+        defined $q->{resource} ? "--resource=$q->{resource}" : ());
+}
+
+sub a_tuple {
+    my ($gateway, $app) = split /:/, any(@keys);
+    my $resource = any(undef, @resources);
+    return (gateway => $gateway, app => $app,
+        defined $resource ? (resource => $resource) : ());
+}
+
+sub a_key { my %q = a_tuple(); delete $q{resource}; return %q }
+
+sub some_of { my $n = shift; return grep { rand() * @_ < $n } @_ }
+
+# options that have a value or may be left out
+
+sub options {
+    my ($q, @names) = @_;
+    return map { defined $q->{$_} ? '--' . tr/_/-/r . "=$q->{$_}" : () } @names;
+}
+
+sub near { $now + any(-1, 0, 1, any(-1, 1) * int rand(40 * $DAY)) }
+
+sub results {
+    my ($rows) = @_;
+    return join ', ', sort map { ($_->{resource} // '-') . ' '
+        . ($_->{result} =~ s/^still pending, as its value.*/too long/r) } @$rows;
+}
+
+sub said { my %said = @_; return join ', ', map { "$_ $said{$_}" } sort keys %said }
+
+# one that changes a single grant
+
+sub simple {
+    my ($name, $q, @options) = @_;
+    my ($status) = cli($name, tuple_options($q), @options);
+    return differs($name, $status, $o->$name(now => $now, %$q));
+}
+
+sub answered {
+    my ($name, %q) = @_;
+    my @fields = uniq some_of(1.5, '-', @resources);
+    $q{resources} = \@fields if @fields && rand > 0.3;
+    my @named = map { $_ eq '-' ? '--whole-gateway' : "--resource=$_" }
+        @{$q{resources} // []};
+    my ($status, $rows) = cli($name, tuple_options(\%q), @named,
+        options(\%q, qw(days by comment)));
+    my ($expected, %said) = $o->$name(now => $now, %q);
+    return (differs("$name status", $status, $expected),
+            differs($name, results($rows), said(%said)));
+}
+
+sub due_rows {
+    return join ', ', sort map { my $app = $_->{app};
+        map { "$_->{gateway}:$app " . ($_->{resource} // '-') . " $_->{notice}" }
+            @{$_->{grants}} } @_;
+}
+
+# asks nginx, which sees the real time: the answer, and when it began and ended
+
+sub http {
+    my ($uri, $q, %more) = @_;
+    my $begun = int time;
+    my $r = $t->get($uri, headers => { 'X-App' => $q->{app},
+        'X-Gateway' => $q->{gateway}, 'X-Resource' => $q->{resource} // 'r' },
+        %more);
+    return ($r, uniq $begun, int time);
+}
+
+
+my %DOES = (
+    time => sub {
+        $now += any(0, 1, 3600, int(rand $DAY), int(rand 5 * $DAY));
+        return ();
+    },
+
+    put_grant => sub {
+        my %q = a_tuple();
+        my $value = rand > 0.4 ? a_value($now)
+            : '{"expires":' . near() . any('', ',"x":[1.5]') . '}';
+        $redis->grant(@q{qw(gateway resource app)}, $value);
+        $o->{grants}{"$q{gateway}:$q{app}"}{$q{resource} // '-'} = $value;
+        return ();
+    },
+
+    put_request => sub {
+        my %q = a_tuple();
+        my $value = any('x', '{"status":"new"}', '[]', '{"days":3}',
+            '{"status":"pending"}', '{"status":"pending","days":0}',
+            '{"status":"pending","days":-1}', '{"status":"pending","days":1e9}',
+            '{"status":"rejected","handled_at":' . near() . '}',
+            '{"status":"approved","days":2}', '{"status":["pending"]}',
+            '{"status":"pending","days":7,"more":{"a":[null]},"at":'
+                . near() . '}');
+        $redis->at($redis->key('requests', @q{qw(app gateway)}), 'HSET',
+                   $q{resource} // '-', $value);
+        $o->{requests}{"$q{gateway}:$q{app}"}{$q{resource} // '-'} = $value;
+        return ();
+    },
+
+    put_notice => sub {
+        my %q = a_tuple();
+        my $key = "$q{gateway}:$q{app}";
+        my $field = $q{resource} // '-';
+        my $grant = $o->grant_at($key, $field);
+        my $value = any('x', "$now", "$now:", map { ($grant // {})
+            ->{expires} // $now . ":$_" } 0, 3, 15, '-1', '3 ');
+        $redis->at($redis->key('notices', @q{qw(app gateway)}), 'HSET', $field,
+                   $value);
+        $o->{notices}{$key}{$field} = $value;
+        return ();
+    },
+
+    use => sub {
+        my %q = (resource => any(@resources), a_key());
+        my $second = any(1, $now, $now - 1, $now - int(rand 200 * $DAY),
+                         $now - int(rand 5 * $DAY), $now + 1000, 1e10);
+        $redis->used(@q{qw(gateway resource app)}, $second);
+        $o->{access}{"$q{gateway}:$q{app}"}{$q{resource}} = $second;
+        return ();
+    },
+
+    loaded => sub {
+        $o->{loaded} = !$o->{loaded} || rand > 0.2 ? 1 : 0;
+        $o->{loaded} ? $redis->load : $redis->cmd('DEL', 'app_permission:meta');
+        return ();
+    },
+
+    grant => sub {
+        my %q = (a_tuple(), any({}, { days => any(0, 1, 30, 4000) },
+            { expires => near() })->%*, any({}, { type => "own" })->%*,
+            any({}, { by => "me, too" })->%*, any({}, {}, { no_renew => 1 })->%*);
+        return simple('grant', \%q, options(\%q, qw(days expires type by)),
+                      $q{no_renew} ? '--no-renew' : ());
+    },
+
+    extend => sub {
+        my %q = (a_tuple(), any({}, { days => any(1, 30) })->%*);
+        return simple('extend', \%q, options(\%q, 'days'));
+    },
+
+    revoke => sub { simple('revoke', { a_tuple() }) },
+
+    apply => sub {
+        my @r = some_of(1.5, @resources);
+        my %q = (a_key(), by => 'me', @r ? (resources => \@r) : (),
+            any({}, { days => any(0, 1, 36500) })->%*,
+            any({}, { reason => "why\n\"" })->%*);
+        my $begun = int time;
+        my ($status, $rows) = cli('apply', tuple_options(\%q),
+            map({ "--resource=$_" } @r), options(\%q, qw(days reason by)));
+        # the request has the time of the real Redis
+        my ($at) = map { $_->{at} // () } @$rows;
+        my ($expected, %said) = $o->apply(%q, now => $at // $begun);
+        return (differs('apply status', $status, $expected),
+            differs('apply', results($rows), said(%said)),
+            defined $at && ($at < $begun - 1 || $at > time + 1) ? "at $at" : ());
+    },
+
+    approve => sub {
+        answered('approve', a_key(), by => "boss", any({}, { days => any(0, 9) })
+            ->%*, any({}, { comment => "o\\k" })->%*);
+    },
+
+    reject => sub { answered('reject', a_key(), by => 'boss', comment => 'no') },
+
+    requests => sub {
+        my %q = (status => any(qw(pending approved rejected all)),
+                 any({}, { app => any(@apps) })->%*);
+        my ($status, $rows) = cli('requests', options(\%q, qw(status app)));
+        my ($expected, @rows) = $o->requests(%q);
+        my $text = sub { join ', ', map { defined $_ ? $_ : 'none' }
+            @{$_[0]}{qw(key field at expires gateway_expires)} };
+        $_->{key} = "$_->{gateway}:$_->{app}", $_->{field} = $_->{resource} // '-',
+            $_->{at} //= 0 for @$rows;
+        return (differs('requests status', $status, $expected),
+            differs('order', join(' ', map { $_->{at} } @$rows),
+                    join ' ', map { $_->{at} } @rows),
+            differs('requests', join('; ', sort map { $text->($_) } @$rows),
+                    join '; ', sort map { $text->($_) } @rows));
+    },
+
+    check => sub {
+        my %q = (resource => any(@resources), a_key());
+        my ($status, $rows) = cli('check', tuple_options(\%q));
+        my ($outcome, $reason, $expires) = $o->call(%q, now => $now,
+                                                    dry_run => 1);
+        my $is = $rows->[0] // {};
+        return (differs('check', join(' ', $status, map { $_ // 'none' }
+                    @$is{qw(decision reason expires)}),
+                join ' ', $outcome eq 'allow' ? 0 : 1, $outcome, $reason,
+                    $expires // 'none'));
+    },
+
+    renew => sub {
+        my $term = any(180, 30, 1);
+        my $dimension = any(qw(both both gateway resource));
+        my ($status) = cli('renew', "--term=${term}d",
+                           "--dimension=$dimension");
+        return differs('renew', $status, $o->run_renewal(now => $now,
+            term => $term * $DAY, dimension => $dimension));
+    },
+
+    expiring => sub {
+        my $list = any([0, 1, 3, 7, 15], [5, 30], [100, 2, 50]);
+        my $term = any(180, 30);
+        my %open = map { $_ => 1 } some_of(0.5, @resources);
+        my $notify = rand > 0.3;
+        my %fails = map { $_ => 1 } some_of(0.6, @apps);
+        spew("$dir/policies.map", join '', map { "$_ open;\n" } sort keys %open);
+        spew("$dir/failing", join '', map { "$_\n" } sort keys %fails);
+        unlink "$dir/mails";
+        my ($status, $rows) = cli('expiring', '--days=' . join(',', @$list),
+            "--term=${term}d", "--policies=$dir/policies.map",
+            $notify ? ('--notify', ". $dir/mailer") : ());
+        $rows = [json_lines(slurp("$dir/mails"))] if $notify;
+        my ($expected, @due) = $o->expiring(now => $now, days => $list,
+            term => $term * $DAY, open => \%open,
+            $notify ? (notify => sub { !$fails{$_[0]} }) : ());
+        return (differs('expiring status', $status, $expected),
+            differs('expiring', due_rows(@$rows),
+                    join ', ', sort map { "$_->[1] $_->[2] $_->[3]" } @due));
+    },
+
+    purge => sub {
+        my $days = any(0, 1, 30);
+        my ($status) = cli('purge', "--expired-for=${days}d");
+        return differs('purge', $status, $o->purge(now => $now,
+            expired_for => $days * $DAY));
+    },
+
+    self_get => sub {
+        my %q = a_key();
+        my ($r, @moments) = http('/self', \%q);
+        my $body = eval { json($r->{body}) } // {};
+        my (%grants, %requests);
+        for (@{$body->{grants} // []}) {
+            my $field = delete($_->{resource}) // '-';
+            $grants{$field} = $_;
+        }
+        for (@{$body->{requests} // []}) {
+            my $field = delete($_->{resource}) // '-';
+            $requests{$field} = $_;
+        }
+        my $is = $JSON->encode([$r->{status}, $r->{status} == 200
+            ? { grants => \%grants, requests => \%requests } : ()]);
+        my @expected = map { $JSON->encode([$o->self_get(%q, now => $_)]) }
+            @moments;
+        return (grep { $_ eq $is } @expected) ? ()
+            : differs('self', $is, $expected[0]);
+    },
+
+    self_post => sub {
+        my %q = a_key();
+        my $names = any(['r1'], ['r1', 'x~', 'r1'], [], ['-'], ['a b'], 'r1',
+                        [7], [map { "n$_" } 1 .. any(100, 101)]);
+        my $body = any({ resources => $names }, { resources => $names },
+            { whole_gateway => JSON::PP::true }, { whole_gateway => any(1,
+            JSON::PP::false) }, {}, [], { resources => ['r1'],
+            whole_gateway => JSON::PP::true });
+        if (ref $body eq 'HASH' && (ref $names ne 'ARRAY' || @$names < 101)) {
+            $body->{days} = any(0, 1, 30, 36500, 36501, -1, 1.5, '7') if rand > 0.6;
+            $body->{reason} = any("why\n", '', "\x{20ac}", 7) if rand > 0.6;
+            $body->{other} = [1] if rand > 0.8;
+        }
+        my $text = any(($JSON->utf8->encode($body)) x 9, '{', '');
+        $JSON->utf8(0);
+        my ($r, @moments) = http('/self', \%q, method => 'POST', body => $text);
+        my %is = map { my $field = delete($_->{resource}) // '-'; ($field => $_) }
+            @{(eval { json($r->{body}) } // {})->{requests} // []};
+        my ($at) = map { $_->{at} } values %is;
+        my ($status, %stored) = $o->self_post(%q, body => $text,
+                                              now => $at // $moments[0]);
+        return (differs('post status', $r->{status}, $status),
+            differs('post', $JSON->encode(\%is), $JSON->encode(\%stored)),
+            defined $at && ($at < $moments[0] - 1 || $at > $moments[-1] + 1)
+                ? "at $at" : ());
+    },
+
+    calls => sub {
+        return () if !$o->{loaded};
+        $t->settled or return 'changes are not pushed';
+        my @bad;
+        for my $key (@keys) {
+            my ($gateway, $app) = split /:/, $key;
+            for my $resource (@resources) {
+                my %q = (gateway => $gateway, app => $app, resource => $resource);
+                my ($r, @moments) = http('/a', \%q);
+                my ($is) = ($r->{headers}{'x-decision'} // '') =~ m{^(\S*)};
+                my @expected = map { join '/', ($o->call(%q, now => $_,
+                    dry_run => 1))[0, 1] } @moments;
+                push @bad, differs("call of $key $resource", $is, $expected[0])
+                    if !grep { $_ eq $is } @expected;
+                $o->call(%q, now => $moments[-1]);
+            }
+        }
+        $t->flushed or push @bad, 'accesses are not flushed';
+        # the second may be the one before
+        for ($o->all('access')) {
+            my ($key, $field) = @$_;
+            my ($gateway, $app) = split /:/, $key;
+            my $is = $redis->access($gateway, $field, $app) // next;
+            my $expected = \$o->{access}{$key}{$field};
+            $$expected = $is if abs($is - $$expected) <= 2;
+        }
+        return @bad;
+    },
+);
+
+my @OFTEN = (qw(time put_grant use apply approve) x 3, qw(grant extend revoke
+    reject renew expiring self_get self_post) x 2, 'expiring', sort keys %DOES);
+
+
+sub begin_table {
+    $redis->empty->load;
+    $o = Perm::Oracle->new;
+    $now = int(time) + any(0, -30 * $DAY, 30 * $DAY, int rand $DAY);
+    @log = ();
+}
+
+my (%done, @bad);
+
+for my $n (0 .. $N - 1) {
+    begin_table() if $n % $TURN == 0;
+    my $name = any(@OFTEN);
+    push @log, "$now $name";
+    $done{$name}++;
+    $stderr = '';
+    @bad = ($DOES{$name}->(), table_differs()) and last;
+}
+
+my $done = 0;
+$done += $_ for values %done;
+is scalar @bad, 0, "$done commands, as the rules have them"
+    or diag "after $done: ", join(', ', @log > 6 ? @log[-6 .. -1] : @log), "\n",
+            $stderr, map { substr($_, 0, 1500) . "\n" } @bad > 4 ? @bad[0 .. 3] : @bad;
+note join ', ', map { "$_ $done{$_}" } sort keys %done;
+
+done_testing;
