@@ -75,6 +75,17 @@ subtest 'apply' => sub {
     $redis->grant('g', undef, 'b', 4102444801);
     $t->cli_is(1, 'also by its gateway', 'apply', @gb, @r);
 
+    for my $odd ('{"expires":4102444800}' . "\0", '{"expires":4102444800,"pad":"'
+                 . 'x' x 65536 . '"}') {
+        $redis->grant('g', 'odd', 'c', $odd);
+        $redis->cmd('DEL', key('requests', 'c', 'g'));
+        $t->cli_is(0, 'a value that no gateway reads is not owned', 'apply',
+                   '--gateway', 'g', '--app', 'c', '--resource', 'odd');
+        put('c', 'odd', '{"status":"pending","pad":"' . 'x' x 65536 . '"}');
+        $t->cli_is(0, 'a request that nobody reads is replaced', 'apply',
+                   '--gateway', 'g', '--app', 'c', '--resource', 'odd');
+    }
+
     put('a', 'n', '{"status":"rejected","x":1}');
     $t->cli_is(0, 'again', 'apply', @ga, '--resource', 'n');
     is stored('a', 'n')->{x}, undef, 'replaces one that was handled';

@@ -1,64 +1,32 @@
 #!/usr/bin/perl
 
 # The gateway and the command line against the rules in another language
-# (Perm::Oracle), on random input.  ORACLE_SEED repeats a run, ORACLE_N sets how
-# many calls there are.
+# (Perm::Oracle), on random input.  SEED repeats a run, ORACLE_N sets how many
+# calls there are.
 
-use Perm::Oracle qw(decide renew notice valid_gateway valid_resource valid_app
-                    read_grant PERMANENT);
+use Perm::Oracle qw(decide renew notice too_long valid_gateway valid_resource valid_app
+                    read_grant);
+use Perm::Random;
 use Perm::Test;
 
-my $seed = $ENV{ORACLE_SEED} // int(time) % 1_000_000;
-my $N = $ENV{ORACLE_N} // 4000;
-srand $seed;
-diag "ORACLE_SEED=$seed" if $ENV{ORACLE_SEED};
+seed();
+my $N = $ENV{ORACLE_N} // 3000;
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $now = int time;
 my $day = 86400;
 
-sub any { $_[rand @_] }
-
-sub an_end {
-    return any(0, 1, $now - 1000, $now - 100 * $day, $now + 1000,
-        $now + 1000.5, $now + int(rand 400 * $day), $now + 100 * $day,
-        $now + int(rand(40) * $day), PERMANENT - 1, PERMANENT, PERMANENT + 1,
-        253402300799, 253402300800, ($now + 1000) * 1000, -1, -0.5, '1e3',
-        sprintf('%.0e', $now + 9e8), '1.8E9', '9e99');
-}
-
-sub a_value {
-    my $end = an_end();
-    my $odd = any(qw(null true "soon" [] {}), "\"$end\"", '');
-    my $more = join '', map { any(@$_) }
-        ['', '', ',"type":"apply"', ',"type":7', ',"type":null'],
-        ['', '', ",\"granted\":" . any(0, $now - 50 * $day, $now - 5, $now + 5,
-                                       'null', '"x"', -3)],
-        ['', '', ',"renew":false', ',"renew":true', ',"renew":0',
-         ',"renew":null', ',"renew":"false"'],
-        ['', '', ',"by":"me"', ',"x":{"a":[1,2,{"b":null}]}',
-         ',"n":12345678901234567890', ',"t":"\\u00e9\\n"'];
-
-    return any(
-        $end, "{\"expires\":$end$more}", "{\"expires\":$end$more}",
-        "{\"expires\":$end$more}", " { \"expires\" : $end$more } ",
-        "{\"expires\":$odd$more}", $odd, "{\"type\":\"apply\"}", '{', 'x',
-        "{\"expires\":$end}x", "{\"expires\":$end", "[$end]", "$end $end",
-        "{\"Expires\":$end}", "{\"expires\":$end}\0",
-        "{\"expires\":$end,\"pad\":\"" . 'x' x any(100, 65000, 65600) . '"}');
-}
-
-my @gateways = qw(smoke a/b ~x G.1 +);
-my @resources = ('get_user', 'a/b', '~', 'R-1', '--', 'x' x 256);
-my @apps = ((map { "app$_" } 1 .. 300), 'a' x 128, '@', '-');
+my @gateways = @GATEWAYS;
+my @resources = @RESOURCES;
+my @apps = @APPS;
 my %table;
 
 for my $gateway (@gateways) {
     for my $app (@apps) {
         for my $field ('-', @resources) {
             next if rand > 0.3;
-            my $value = a_value();
+            my $value = a_value($now);
             $table{$gateway}{$app}{$field} = $value;
         }
         next unless $table{$gateway}{$app};
@@ -103,8 +71,8 @@ subtest 'decisions over HTTP' => sub {
         my $grants = $table{$q{gateway}}{$q{app} // ''};
         my @expected = map {
             my @d = $q{policy} eq 'off' ? ('', '') : decide(%q, now => $_,
-                of_gateway => $grants->{'-'},
-                of_resource => $grants->{$q{resource}});
+                of_gateway => read_grant($grants->{'-'}),
+                of_resource => read_grant($grants->{$q{resource}}));
             \@d;
         } int(time), int(time) + 1;
 
@@ -139,7 +107,7 @@ subtest 'decisions over HTTP' => sub {
     }
 
     is scalar @bad, 0, "$N decisions, as the rules have them"
-        or diag "ORACLE_SEED=$seed ORACLE_N=$N\n", map { "$_\n" }
+        or diag map { "$_\n" }
             @bad > 5 ? @bad[0 .. 4] : @bad;
     cmp_ok scalar keys %seen, '>=', 9, 'of all kinds: '
         . join ', ', map { "$_ $seen{$_}" } sort keys %seen;
@@ -155,8 +123,8 @@ subtest 'check says the same' => sub {
         my $grants = $table{$gateway}{$app};
         my @expected = map { join '/', (decide(policy => 'required',
             gateway => $gateway, resource => $resource, app => $app,
-            of_gateway => $grants->{'-'}, of_resource => $grants->{$resource},
-            now => $_))[0, 1] } int(time), int(time) + 1;
+            of_gateway => read_grant($grants->{'-'}),
+            of_resource => read_grant($grants->{$resource}), now => $_))[0, 1] } int(time), int(time) + 1;
         my ($status, $out) = $t->cli('--json', 'check', "--gateway=$gateway",
             "--resource=$resource", "--app=$app");
         my $got = eval { json($out) } // {};
@@ -166,15 +134,15 @@ subtest 'check says the same' => sub {
                 @expected;
     }
 
-    is scalar @bad, 0, 'check' or diag "ORACLE_SEED=$seed\n", map { "$_\n" } @bad;
+    is scalar @bad, 0, 'check' or diag map { "$_\n" } @bad;
 };
 
 
 # accesses: some before, some after the end, some in the future
 
 my %used;
-for my $gateway (keys %table) {
-    for my $app (keys %{$table{$gateway}}) {
+for my $gateway (sort keys %table) {
+    for my $app (sort keys %{$table{$gateway}}) {
         for my $resource (@resources) {
             next if rand > 0.4;
             $used{$gateway}{$app}{$resource} = any(1, $now - 10,
@@ -255,7 +223,7 @@ subtest 'notices' => sub {
     }
 
     is scalar @bad, 0, "as the rules have them, --days $days"
-        or diag "ORACLE_SEED=$seed\n", map { "$_\n" } @bad > 5 ? @bad[0 .. 4] : @bad;
+        or diag map { "$_\n" } @bad > 5 ? @bad[0 .. 4] : @bad;
 };
 
 
@@ -277,7 +245,7 @@ subtest 'renewal' => sub {
                 my $value = eval { JSON::PP->new->allow_nonref->decode($is) };
                 $renewed++ if $was ne $is;
                 next if grep {
-                    defined $_ ? $was ne $is && ref $value eq 'HASH'
+                    defined $_ && !too_long($_) ? $was ne $is && ref $value eq 'HASH'
                         && JSON::PP->new->canonical->encode($value)
                            eq JSON::PP->new->canonical->encode($_)
                     : $was eq $is
@@ -290,7 +258,7 @@ subtest 'renewal' => sub {
     }
 
     is scalar @bad, 0, "as the rules have them, --term ${term}d"
-        or diag "ORACLE_SEED=$seed\n", map { "$_\n" } @bad > 5 ? @bad[0 .. 4] : @bad;
+        or diag map { "$_\n" } @bad > 5 ? @bad[0 .. 4] : @bad;
     cmp_ok $renewed, '>', 20, 'some were';
 };
 

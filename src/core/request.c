@@ -24,7 +24,9 @@ static const char *const  status_names[] = {
 
 /*
  * A grant is owned permanently when its value is a number or has a member
- * "expires" of that size.  A request that nobody can read is replaced.
+ * "expires" of that size.  A request that nobody can read is replaced.  A value
+ * that perm_grant_read() refuses for its length or a NUL counts as none: cjson
+ * would read it.
  * "reason" of the history is that of the request, decoded.  "grants" is not
  * among the keys: Redis 7 wants the right to write all of those, and the user
  * of a gateway may only read grants.
@@ -32,11 +34,16 @@ static const char *const  status_names[] = {
 
 const char  perm_request_script[] =
     "local grants=string.gsub(KEYS[1],'requests:{','grants:{') "
+    "local function read(value) "
+    "value=value or '' "
+    "if #value>65536 or string.find(value,'%z') then return end "
+    "local ok,read=pcall(cjson.decode,value) "
+    "return ok and read "
+    "end "
     "local function permanent(field) "
-    "local ok,grant=pcall(cjson.decode,"
-    "redis.call('HGET',grants,field) or 'null') "
-    "if ok and type(grant)=='table' then grant=grant.expires end "
-    "return ok and type(grant)=='number' and grant>=4102444800 "
+    "local grant=read(redis.call('HGET',grants,field)) "
+    "if type(grant)=='table' then grant=grant.expires end "
+    "return type(grant)=='number' and grant>=4102444800 "
     "and grant<=253402300799 end "
     "local now=redis.call('TIME')[1] "
     "local text=ARGV[1]..now..'}' "
@@ -45,8 +52,8 @@ const char  perm_request_script[] =
     "local out={now} "
     "for i=3,#ARGV do "
     "local old=redis.call('HGET',KEYS[1],ARGV[i]) "
-    "local ok,was=pcall(cjson.decode,old or 'null') "
-    "if ok and type(was)=='table' and was.status=='pending' then "
+    "local was=read(old) "
+    "if type(was)=='table' and was.status=='pending' then "
     "out[#out+1]='" PERM_REQUEST_LEFT_PENDING "' "
     "elseif permanent(ARGV[i]) or permanent('-') then "
     "out[#out+1]='" PERM_REQUEST_LEFT_PERMANENT "' "

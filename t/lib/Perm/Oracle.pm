@@ -39,14 +39,15 @@ use List::Util qw(max min uniq);
 use POSIX qw(ceil);
 
 our @EXPORT_OK = qw(valid_gateway valid_resource valid_app read_grant decide
-                    renew notice told read_request read_body PERMANENT);
+                    renew notice told too_long read_request read_body
+                    PERMANENT);
 
 use constant DAY => 86400;
 use constant PERMANENT => 4102444800;
 use constant LAST_SECOND => 253402300799;
 use constant VALUE_MAX => 65536;
 
-my $JSON = JSON::PP->new->allow_nonref->canonical->max_depth(1000);
+my $JSON = JSON::PP->new->utf8->allow_nonref->canonical->max_depth(1000);
 
 
 # ---- section 1: names
