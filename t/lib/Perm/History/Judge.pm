@@ -1,0 +1,262 @@
+package Perm::History::Judge;
+
+# Whether each call of a history was answered as it had to be, and whether each
+# access was kept.
+#
+#   my $judge = Perm::History::Judge->new(events => {...}, windows => [...],
+#       clocks => [...], late => sub { my ($from, $to) = @_; seconds });
+#   my @wrong = $judge->calls(@calls);        # [call, what is wrong]
+#   my @wrong = $judge->accesses(\%score, \@emptied, @calls);
+#
+# An event of an app is a change of its key: {b, a, fields, lo, hi}.  It was
+# sent at b and had its reply at a (9e99: it may have been made or not).
+# "fields" are the values from then on; the key's time to live ends between lo
+# and hi, where it has one.
+#
+# From when is a former state wrong?  $SOON after the reply, unless a window
+# says more.  A window is a time in which something was broken: {from, to}, and
+#   after   seconds until the gateway is at work again
+#   apps    of these alone; else all
+#   stale   Redis cannot be asked: what was known before goes on deciding
+#           until the end of the window, for changes that were made in it
+#   blind   seconds within which a change counts, where it is not pushed
+#   fail    503 for what is not known; a number: where it lasts that long
+#   lost    a call may have no answer
+#
+# A call is known when one was answered before, after its key's last change
+# counted: it has no 503 in any window.
+
+use strict;
+use warnings;
+
+use List::Util qw(max min);
+use POSIX qw(floor);
+
+use Perm::Oracle qw(decide);
+
+our $SOON = 0.05;       # README: a revoked grant is denied
+my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
+
+
+sub new {
+    my ($class, %o) = @_;
+    return bless { %o, judged => {} }, $class;
+}
+
+
+# ---- what may be answered
+
+sub windows {
+    my ($self, $app) = @_;
+    return grep { !$_->{apps} || $_->{apps}{$app} } @{$self->{windows}};
+}
+
+
+# from then on nobody may be answered by what was before this event
+
+sub deadline {
+    my ($self, $app, $event) = @_;
+    return $event->{deadline} //= do {
+        my $by = $event->{a} + $SOON;
+        my $again = 1;
+
+        while ($again && $event->{a} < 9e9) {
+            $again = 0;
+            for my $w ($self->windows($app)) {
+                my $end = $w->{to} + ($w->{after} // 0);
+                next if $w->{from} > $by || $end < $event->{b};
+                my $then = max($w->{stale} ? $end : 0,
+                    $w->{blind} ? $event->{a} + $w->{blind} + $SOON : 0);
+                ($by, $again) = ($then, 1) if $then > $by;
+            }
+        }
+        $by;
+    };
+}
+
+
+# The states that may have decided a call.  "slack" are seconds more for each
+# deadline.
+
+sub states {
+    my ($self, $call, $slack) = @_;
+    my @events = grep { $_->{b} <= $call->{done} }
+        @{$self->{events}{$call->{app}}};
+    my @states;
+
+    for my $event (reverse @events) {
+        push @states, $event;
+        last if $self->deadline($call->{app}, $event)
+            + ($slack ? $self->{late}->($event->{a}, $call->{sent}) : 0)
+            <= $call->{sent};
+    }
+    return @states;
+}
+
+
+# seconds that nginx may have taken for now
+
+sub seconds {
+    my ($self, $call) = @_;
+    my %now;
+
+    for my $clock (@{$self->{clocks}}) {
+        next if $clock->{from} > $call->{done} || $clock->{to} < $call->{sent};
+        my ($from, $to) = map { floor($_ + $clock->{off}) }
+            max($clock->{from}, $call->{sent}), min($clock->{to}, $call->{done});
+        $now{$_} = 1 for $from .. $to;
+    }
+    return keys %now;
+}
+
+
+# {"allow/resource_grant 4000000001" => 1, ...}
+
+sub outcomes {
+    my ($self, $call, $slack) = @_;
+    my %may;
+
+    for my $state ($self->states($call, $slack)) {
+        my @fields;
+        my $late = $slack ? $self->{late}->($call->{sent} - 1, $call->{done})
+                          : 0;
+        push @fields, $state->{fields}
+            if !$state->{hi} || $call->{sent} <= $state->{hi} + $TTL + $late;
+        push @fields, {} if $state->{lo} && $call->{done} >= $state->{lo} - $TTL;
+
+        for my $fields (@fields) {
+            for my $now ($self->seconds($call)) {
+                my ($outcome, $reason, $expires) = decide(
+                    policy => 'required', gateway => 'smoke',
+                    resource => $call->{resource}, app => $call->{app},
+                    of_gateway => $fields->{'-'},
+                    of_resource => $fields->{$call->{resource}}, now => $now);
+
+                $may{"$outcome/$reason " . ($expires // '')} = 1;
+                next if !$expires || !$state->{hi};
+
+                # the header has the end of the key, where that is sooner
+
+                $may{"$outcome/$reason $_"} = 1
+                    for grep { $_ <= $expires }
+                        map { my $off = $_->{off};
+                              floor($state->{lo} + $off) - 1
+                              .. floor($state->{hi} + $off) + 1 }
+                        @{$self->{clocks}};
+            }
+        }
+    }
+    return \%may;
+}
+
+
+# ---- calls
+
+sub calls {
+    my ($self, @calls) = @_;
+    my @wrong;
+
+    for my $call (@calls) {
+        $self->{judged}{$call->{status}}++;
+        my $wrong = $self->wrong($call);
+        push @wrong, [$call, $wrong] if $wrong;
+
+        my $known = "$call->{app} $call->{resource}";
+        push @{$self->{answered}{$known}}, $call
+            if $call->{status} =~ /^(?:200|403)$/
+               && $call->{cache} =~ /^(?:HIT|MISS)$/;
+    }
+    return @wrong;
+}
+
+
+# undef, or what is wrong with it
+
+sub wrong {
+    my ($self, $call) = @_;
+
+    return $self->within($call, 'lost') ? undef : 'no answer'
+        if $call->{status} == 0;
+
+    return $self->unavailable($call) if $call->{status} == 503;
+    return "status $call->{status}" if $call->{status} !~ /^(?:200|403)$/;
+    return "$call->{decision} with $call->{status}"
+        if $call->{decision} !~ ($call->{status} == 200 ? qr{^allow/}
+                                                        : qr{^deny/});
+
+    my $got = "$call->{decision} $call->{expires}";
+    return undef if $self->outcomes($call)->{$got};
+    my $may = $self->outcomes($call, 1);
+    return undef if $may->{$got};
+    return "$got, not " . join ' or ', sort keys %$may;
+}
+
+
+sub within {
+    my ($self, $call, $what) = @_;
+    return grep {
+        $_->{$what} && $_->{from} <= $call->{done}
+            && $_->{to} + ($_->{after} // 0)
+               + $self->{late}->($_->{to}, $call->{sent}) >= $call->{sent}
+            && ($_->{$what} == 1 || $_->{to} - $_->{from} >= $_->{$what})
+    } $self->windows($call->{app});
+}
+
+
+sub unavailable {
+    my ($self, $call) = @_;
+
+    return 'unavailable while Redis can be asked'
+        if !$self->within($call, 'fail');
+
+    my ($last) = grep { $_->{b} <= $call->{done} }
+        reverse @{$self->{events}{$call->{app}}};
+    my $since = $self->deadline($call->{app}, $last);
+
+    my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent} }
+        @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
+    return @known ? 'unavailable, and it was known' : undef;
+}
+
+
+# ---- accesses
+
+# %score: "app resource" => second in Redis.  @emptied: {from, to}: times in
+# which Redis itself may have lost some.
+
+sub accesses {
+    my ($self, $score, $emptied, @calls) = @_;
+    my (%least, %most, @wrong);
+
+    for my $call (@calls) {
+        my $name = "$call->{app} $call->{resource}";
+        my $allowed = $call->{decision} =~ m{^allow/\w+_grant$};
+        next unless $allowed || $call->{status} == 0;
+
+        $most{$name} = max($most{$name} // 0, floor($call->{done}));
+        next if !$allowed || grep {
+            floor($_->{from}) - 2 <= $call->{sent}
+                && $call->{sent} < floor($_->{to}) + 1
+                || $_->{all} && $call->{sent} < $_->{to}
+        } @$emptied;
+        $least{$name} = max($least{$name} // 0, floor($call->{sent}));
+    }
+
+    # a clock that is behind when an access is made says so
+
+    my @back = grep { $_->{off} < 0 } @{$self->{clocks}};
+
+    for my $name (sort keys %most) {
+        my $got = $score->{$name};
+        next if @back && !defined $got;
+        push @wrong, "$name: " . ($got // 'nothing') . ", not $least{$name}"
+            if !@back && $least{$name} && ($got // 0) < $least{$name};
+        push @wrong, "$name: $got, and the newest was $most{$name}"
+            if defined $got && $got > $most{$name};
+    }
+    push @wrong, map { "$_: never allowed" } grep { !$most{$_} } keys %$score;
+    return @wrong;
+}
+
+
+1;

@@ -1,0 +1,282 @@
+package Perm::Wire;
+
+# A proxy between nginx and Redis that knows the frames of both directions, and
+# has the timing of replies and pushes in its hand.
+#
+#   my $wire = Perm::Wire->start(to => $redis->{socket}, seed => 7);
+#   $wire->set(name => value, ...);      # the others stay; undef: as usual
+#       hold    => [0.3, 0],    # seconds that the connections with pushes are
+#                               #   late, in turn, the oldest first
+#       late    => 0.2,         # ... that all other replies are late
+#       jitter  => 0.1,         # each connection is late by its own share
+#       double  => 1,           # each push comes twice
+#       trickle => 1,           # a byte at a time
+#       time    => -60,         # seconds that Redis's TIME is off
+#       refuse  => 1,           # what is open ends, nothing is accepted
+#   $wire->cut(times => 2, after => 17, reset => 1, which => 'push');
+#                               # ends a connection that many bytes into what
+#                               #   it has to say next: "push", "reply", "any"
+#   $wire->silence;             # what is open stays, but not a byte comes
+#                               #   through any more
+#   $wire->left                 # cuts that are still to come
+#   $wire->tcp_url  $wire->{port}
+#
+# What is late keeps its order on its connection, as it does in TCP.
+
+use strict;
+use warnings;
+
+use IO::Socket::INET;
+use POSIX ();
+use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
+
+use Perm::FakeRedis;
+use Perm::Util qw(free_port reap);
+
+
+sub start {
+    my ($class, %o) = @_;
+    my $self = bless { port => $o{port} // free_port(), owner => $$ }, $class;
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => $self->{port}, Listen => 128, ReuseAddr => 1)
+        or die "wire: $!\n";
+    socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC
+        or die "socketpair: $!\n";
+
+    $self->{pid} = fork // die "fork: $!\n";
+    if (!$self->{pid}) {
+        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
+        $SIG{PIPE} = 'IGNORE';
+        close $here;
+        srand $o{seed} // 1;
+        eval { Perm::Wire::Server->new($listen, $there, $o{to})->loop };
+        print STDERR "wire: $@" if $@;
+        POSIX::_exit(0);
+    }
+
+    close $there;
+    $self->{control} = $here;
+    return $self;
+}
+
+
+sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
+
+sub set     { my $self = shift; $self->ask('set', {@_}) }
+sub cut     { my $self = shift; $self->ask('cut', {@_}) }
+sub silence { $_[0]->ask('silence') }
+sub left    { $_[0]->ask('left') }
+
+sub ask {
+    my ($self, @message) = @_;
+    Perm::FakeRedis::Server::put($self->{control}, \@message);
+    return Perm::FakeRedis::Server::take($self->{control})->[0];
+}
+
+
+sub stop {
+    my ($self) = @_;
+    return unless $self->{pid} && $self->{owner} == $$;
+    kill 'KILL', $self->{pid};
+    reap($self->{pid}, 5);
+    $self->{pid} = undef;
+}
+
+sub DESTROY {
+    local ($?, $@, $!);
+    $_[0]->stop;
+}
+
+
+package Perm::Wire::Server;
+
+use strict;
+use warnings;
+
+use IO::Select;
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Time::HiRes qw(time);
+
+
+sub new {
+    my ($class, $listen, $control, $to) = @_;
+    return bless { listen => $listen, control => $control, to => $to,
+                   set => {}, cut => undef, links => {}, n => 0 }, $class;
+}
+
+
+my %CONTROL = (
+    set => sub {
+        my ($self, $set) = @_;
+        $self->{set}{$_} = $set->{$_} for keys %$set;
+        $self->end($_) for $set->{refuse} ? $self->all : ();
+        return 1;
+    },
+    cut     => sub { $_[0]{cut} = $_[1]; 1 },
+    left    => sub { ($_[0]{cut} // {})->{times} // 0 },
+    silence => sub { $_->{silent} = 1 for $_[0]->all; 1 },
+);
+
+
+# in the order they were made in
+
+sub all {
+    my ($self) = @_;
+    my %seen;
+    return sort { $a->{n} <=> $b->{n} }
+        grep { !$seen{$_}++ } values %{$self->{links}};
+}
+
+
+sub loop {
+    my ($self) = @_;
+
+    for ( ;; ) {
+        my $wait = 5;
+        for my $link ($self->all) {
+            $self->deliver($link);
+            my $first = $link->{queue}[0] or next;
+            my $left = $first->[0] - time;
+            $wait = $left if $left < $wait;
+        }
+
+        my $select = IO::Select->new($self->{control}, $self->{listen},
+            map { $_->{silent} ? () : ($_->{client}, $_->{server}) }
+                $self->all);
+
+        for my $handle ($select->can_read($wait > 0 ? $wait : 0)) {
+            my $fd = fileno $handle;
+            next unless defined $fd;
+
+            if ($handle == $self->{control}) {
+                my ($what, $value) = @{
+                    Perm::FakeRedis::Server::take($handle) or return };
+                Perm::FakeRedis::Server::put($handle,
+                    [scalar $CONTROL{$what}->($self, $value)]);
+            } elsif ($handle == $self->{listen}) {
+                $self->accept;
+            } elsif (my $link = $self->{links}{$fd}) {
+                $handle == $link->{client} ? $self->from_client($link)
+                                           : $self->from_server($link);
+            }
+        }
+    }
+}
+
+
+sub accept {
+    my ($self) = @_;
+    my $client = $self->{listen}->accept or return;
+    my $server = !$self->{set}{refuse}
+        && IO::Socket::UNIX->new(Peer => $self->{to});
+    return close $client unless $server;
+
+    my $link = { client => $client, server => $server, in => '', back => '',
+                 asked => [], queue => [], n => $self->{n}++,
+                 share => rand };
+    $self->{links}{fileno $_} = $link for $client, $server;
+}
+
+
+sub end {
+    my ($self, $link, $reset) = @_;
+    for my $socket ($link->{client}, $link->{server}) {
+        delete $self->{links}{fileno $socket};
+        setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0 if $reset;
+        close $socket;
+    }
+    $link->{queue} = [];
+}
+
+
+sub from_client {
+    my ($self, $link) = @_;
+
+    sysread $link->{client}, $link->{in}, 65536, length $link->{in}
+        or return $self->end($link);
+
+    while (my ($raw, @words) = Perm::FakeRedis::Server::command($link)) {
+        syswrite $link->{server}, $raw;
+        $link->{push} = 1 if $words[0] =~ /^subscribe$/i;
+        push @{$link->{asked}}, lc $words[0];
+    }
+}
+
+
+sub from_server {
+    my ($self, $link) = @_;
+
+    sysread $link->{server}, $link->{back}, 65536, length $link->{back}
+        or return $self->end($link);
+
+    while (my $size = Perm::FakeRedis::Server::reply_size($link->{back}, 0)) {
+        my $frame = substr $link->{back}, 0, $size, '';
+        my $pushed = $frame =~ /\A\*3\r\n\$7\r\nmessage\r\n/;
+        my $asked = $pushed ? '' : shift(@{$link->{asked}}) // '';
+
+        $frame = $self->other_time($frame) if $asked eq 'time';
+        $frame .= $frame if $pushed && $self->{set}{double};
+        $self->queue($link, $frame);
+    }
+    $self->deliver($link);
+}
+
+
+sub other_time {
+    my ($self, $frame) = @_;
+    my $off = $self->{set}{time} or return $frame;
+    my ($second, $rest) = $frame =~ /\A\*2\r\n\$\d+\r\n(\d+)\r\n(.*)\z/s
+        or return $frame;
+    return "*2\r\n" . Perm::FakeRedis::bulk($second + $off) . $rest;
+}
+
+
+# not before what is in front of it
+
+sub queue {
+    my ($self, $link, $bytes) = @_;
+    my $set = $self->{set};
+    my $late = ($set->{jitter} // 0) * $link->{share};
+
+    if (!$link->{push}) {
+        $late += $set->{late} // 0;
+    } elsif ($set->{hold}) {
+        my @pushed = grep { $_->{push} } $self->all;
+        my ($i) = grep { $pushed[$_] == $link } 0 .. $#pushed;
+        $late += $set->{hold}[$i % @{$set->{hold}}];
+    }
+
+    my $due = time + $late;
+    my $last = $link->{queue}[-1];
+    $due = $last->[0] if $last && $last->[0] > $due;
+
+    push @{$link->{queue}}, $set->{trickle} && length $bytes < 2000
+        ? map { [$due, $_] } split //, $bytes : [$due, $bytes];
+}
+
+
+sub deliver {
+    my ($self, $link) = @_;
+    my $now = time;
+    return if $link->{silent};
+
+    while ($link->{queue}[0] && $link->{queue}[0][0] <= $now) {
+        my $bytes = (shift @{$link->{queue}})->[1];
+        my $cut = $self->{cut};
+        my $kind = $link->{push} ? 'push' : 'reply';
+
+        if ($cut && $cut->{times} > 0
+            && ($cut->{which} eq 'any' || $cut->{which} eq $kind))
+        {
+            $cut->{times}--;
+            syswrite $link->{client}, substr $bytes, 0,
+                $cut->{after} % length $bytes;
+            return $self->end($link, $cut->{reset});
+        }
+        syswrite $link->{client}, $bytes;
+    }
+}
+
+
+1;
