@@ -317,6 +317,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
         $self->less($step->{lasts} + 1);
+        $self->opened('stop', again => 0.2, after => 0.3, fail => 0.35);
         kill 'STOP', $pid;
         $self->says("stop $pid");
     },
@@ -324,12 +325,14 @@ my %WORKER = (
         my ($self) = @_;
         my $pid = delete $self->{stopped} or return;
         kill 'CONT', $pid;
+        $self->closed('stop');
         $self->says("continue $pid");
     },
     stopall => sub {
         my ($self, $step) = @_;
         $self->{all} = [$self->{t}{nginx}->workers];
-        $self->opened('stopall', after => 0.2, blind => 0.6);
+        $self->opened('stopall', after => 0.3, blind => 0.6, again => 0.2,
+            fail => 0.35);
         kill 'STOP', @{$self->{all}};
         $self->says("stop @{$self->{all}}");
     },
@@ -416,9 +419,7 @@ sub heal {
     my ($self) = @_;
     $self->{servers}->healed;
     $self->{t}->up(20) or $self->says('not up again');
-    my $wait = max(0, map { ($_->{a} < 9e9 ? $self->{judge_deadline} // 0 : 0) }
-        map { @$_ } values %{$self->{events}});
-    sleep 3.5;
+    sleep 2 * $RESTING;
 }
 
 

@@ -22,9 +22,12 @@ package Perm::History::Judge;
 #   blind   seconds within which a change counts, where it is not pushed
 #   fail    503 for what is not known; a number: where it lasts that long
 #   lost    a call may have no answer
+#   again   seconds after its end until which a change of that time may be
+#           reported once more, by the tracker that was late
 #
 # A call is known when one was answered before, after its key's last change
-# counted: it has no 503 in any window.
+# counted: it has no 503 in any window.  What was reported as changed is always
+# looked up, when the report comes late, too.
 
 use strict;
 use warnings;
@@ -211,7 +214,10 @@ sub unavailable {
 
     my ($last) = grep { $_->{b} <= $call->{done} }
         reverse @{$self->{events}{$call->{app}}};
-    my $since = $self->deadline($call->{app}, $last);
+    my $since = max($self->deadline($call->{app}, $last),
+        map { $_->{to} + $_->{again} } grep {
+            $_->{again} && $_->{from} <= $last->{a} && $last->{b} <= $_->{to}
+        } $self->windows($call->{app}));
 
     my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent} }
         @{$self->{answered}{"$call->{app} $call->{resource}"} // []};

@@ -410,7 +410,7 @@ sub hold {
     my ($self, $step) = @_;
     my $least = min @{$step->{late}};
     $self->{h}->opened('hold', blind => min($least, 0.55) + 0.1,
-                       after => $least);
+        after => $least, again => max @{$step->{late}});
     $self->wire(hold => $step->{late});
 }
 
@@ -420,8 +420,17 @@ sub hold_end {
     $self->{h}->closed('hold');
 }
 
-sub holdone     { $_[0]->wire(hold => $_[1]{late}) }
-sub holdone_end { $_[0]->wire(hold => undef) }
+sub holdone {
+    my ($self, $step) = @_;
+    $self->{h}->opened('holdone', after => 0, again => 3);
+    $self->wire(hold => $step->{late});
+}
+
+sub holdone_end {
+    my ($self) = @_;
+    $self->wire(hold => undef);
+    $self->{h}->closed('holdone');
+}
 
 sub late     { $_[0]->wire(late => $_[1]{late}) }
 sub late_end { $_[0]->wire(late => undef) }
@@ -442,7 +451,7 @@ sub verylate_end {
 sub jitter {
     my ($self, $step) = @_;
     $self->{h}->opened('jitter', blind => $step->{late},
-                       after => $step->{late});
+        after => $step->{late}, again => $step->{late});
     $self->wire(jitter => $step->{late});
 }
 
@@ -517,7 +526,10 @@ sub tell {
 sub tell_end {
     my ($self) = @_;
     $self->wire(time => undef);
-    $self->{h}{emptied}[-1]{to} = time + 1;
+
+    # what Redis said last is used for a second, and a flush is every second
+
+    $self->{h}{emptied}[-1]{to} = time + 2;
 }
 
 
@@ -539,6 +551,7 @@ package Perm::History::Servers::Many;
 use strict;
 use warnings;
 
+use Perm::Util qw(wait_for);
 use Time::HiRes qw(time);
 
 our @ISA = qw(Perm::History::Servers);
@@ -546,8 +559,14 @@ our @ISA = qw(Perm::History::Servers);
 
 sub replicated {
     my ($self, $server) = @_;
-    eval { $server->connect->cmd('SET', "replicated:{$server->{port}}", 1) };
-    eval { $server->connect->cmd('WAIT', 1, 2000) };
+    my $redis = $server->connect;
+    my ($app) = grep { $self->server($_) == $server }
+        sort keys %{$self->{h}{events}} or return;
+    wait_for(sub {
+        my @replies = $redis->pipeline(['SET', "replicated:{smoke:$app}", 1],
+                                       ['WAIT', 1, 1000]);
+        return !ref $replies[1] && $replies[1] > 0;
+    }) or die "$server->{port} has no replica\n";
 }
 
 sub goes {
@@ -622,16 +641,12 @@ sub promoted {
     return $new;
 }
 
-sub demoted {
-    my ($self, $old) = @_;
-    wait_for(sub { $self->{all}->role($old) eq 'slave' }, 30)
-        or die "the old master stays one\n";
-}
-
-# ... and replicates
+# The other one replicates.  A Sentinel takes up to ten seconds to say so to it.
 
 sub paired {
     my ($self, $old) = @_;
+    sleep 1.5;
+    eval { $old->connect->cmd('REPLICAOF', '127.0.0.1', $self->{at}{port}) };
     wait_for(sub { (eval { $old->connect->cmd('ROLE')->[3] } // '')
                        eq 'connected' }, 30) or die "no replica\n";
     $self->{h}->says("$old->{port} is its replica");
@@ -646,7 +661,6 @@ sub failover {
     wait_for(sub { ($self->{all}->ask(0, qw(SENTINEL FAILOVER mine)) // '')
                        eq 'OK' }, 30) or die "no fail-over\n";
     $self->promoted($old);
-    $self->demoted($old);
     $self->gone('failover');
     $self->paired($old);
 }
@@ -677,6 +691,7 @@ sub freeze {
     $old->pause;
     $self->{h}->says('the master hangs');
     $self->promoted($old);
+    $self->gone('freeze');
 }
 
 sub freeze_end {
@@ -684,8 +699,6 @@ sub freeze_end {
     my $old = delete $self->{frozen};
     $old->resume;
     $self->{h}->says('the former master goes on');
-    $self->demoted($old);
-    $self->gone('freeze');
     $self->paired($old);
 }
 
