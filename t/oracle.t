@@ -242,12 +242,12 @@ subtest 'renewal' => sub {
                 my ($was, $is) = map { $_->{$g}{$app}{$field} } $before, $after;
                 my @expected = map { renew($was, last_of($g, $app, $field), $_,
                                            $term * $day) } $begun .. $ended + 1;
-                my $value = eval { JSON::PP->new->allow_nonref->decode($is) };
+                my $value = eval { JSON::PP->new->utf8->allow_nonref->decode($is) };
                 $renewed++ if $was ne $is;
                 next if grep {
                     defined $_ && !too_long($_) ? $was ne $is && ref $value eq 'HASH'
-                        && JSON::PP->new->canonical->encode($value)
-                           eq JSON::PP->new->canonical->encode($_)
+                        && JSON::PP->new->utf8->canonical->encode($value)
+                           eq JSON::PP->new->utf8->canonical->encode($_)
                     : $was eq $is
                 } @expected ? @expected : undef;
                 push @bad, "$g $app $field: was " . substr($was, 0, 200)

@@ -3,7 +3,7 @@
  * The rules of src/core on lines of standard input, for t/prove/core.t.  A line
  * has fields with a tab between them, and gets a line:
  *
- *   d policy gateway resource app of_gateway of_resource left now
+ *   d policy gateway resource app of_gateway of_resource left now impossible
  *       -> outcome reason expires
  *   r value last now term        -> result end new_value
  *   n value last now term kept days,...
@@ -123,10 +123,15 @@ decide(void)
     }
 
     if (!perm_decision_early(policy, field[2], field[3], field[4], &decision)) {
-        grants.gateway = perm_grant_expires(field[5]);
-        grants.resource = perm_grant_expires(field[6]);
-        grants.left = field[7].data ? number(7) : PERM_GRANTS_ENDLESS;
-        decision = perm_decision_make(&grants, number(8));
+        if (field[9].data) {
+            decision = perm_decision_unavailable(field[9].data[0] == 'a');
+
+        } else {
+            grants.gateway = perm_grant_expires(field[5]);
+            grants.resource = perm_grant_expires(field[6]);
+            grants.left = field[7].data ? number(7) : PERM_GRANTS_ENDLESS;
+            decision = perm_decision_make(&grants, number(8));
+        }
     }
 
     printf("%s\t%s\t", perm_decision_outcome_name(decision.outcome),
