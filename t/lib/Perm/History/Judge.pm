@@ -35,7 +35,7 @@ use warnings;
 use List::Util qw(max min);
 use POSIX qw(floor);
 
-use Perm::Oracle qw(decide);
+use Perm::Oracle qw(decide read_grant);
 
 our $SOON = 0.05;       # README: a revoked grant is denied
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
@@ -132,8 +132,9 @@ sub outcomes {
                 my ($outcome, $reason, $expires) = decide(
                     policy => 'required', gateway => 'smoke',
                     resource => $call->{resource}, app => $call->{app},
-                    of_gateway => $fields->{'-'},
-                    of_resource => $fields->{$call->{resource}}, now => $now);
+                    of_gateway => read_grant($fields->{'-'}),
+                    of_resource => read_grant($fields->{$call->{resource}}),
+                    now => $now);
 
                 $may{"$outcome/$reason " . ($expires // '')} = 1;
                 next if !$expires || !$state->{hi};
