@@ -16,6 +16,17 @@ MODULE := $(BUILD)/ngx_http_app_permission_module.so
 CLI    := $(BUILD)/app-permission
 TREE   := $(BUILD)/nginx
 
+# CFLAGS and LDFLAGS add to these.  Fortified code takes an optimizing compiler.
+
+FORTIFY := $(if $(filter -O0,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CFLAGS)),,\
+             -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN  := -O2 -g -fstack-protector-strong $(FORTIFY)
+RELRO   := -Wl,-z,relro -Wl,-z,now
+
+# nginx's own Makefile has a CFLAGS, too, which is not to be replaced
+
+MAKEOVERRIDES :=
+
 .DELETE_ON_ERROR:
 .PHONY: all module cli deps install-deps run stop test prove test-browser \
         bench check sanitize install install-cli uninstall deb dist clean help \
@@ -38,9 +49,12 @@ module: $(TREE)/objs/Makefile $(PAGE)
 	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) \
 	    || install -m 644 $(TREE)/objs/$(notdir $(MODULE)) $(MODULE)
 
-$(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured
+$(TREE)/objs/Makefile: config t/tools/nginx-configure $(BUILD)/configured \
+                        $(BUILD)/flags
 	@echo "configuring with $(NGINX_SRC)"
-	@CC="$(CC)" t/tools/nginx-configure $(NGINX_SRC) $(TREE) \
+	@CC="$(CC)" NGINX_CC_OPT="$(HARDEN) $(CFLAGS)" \
+	    NGINX_LD_OPT="$(RELRO) $(LDFLAGS)" \
+	    t/tools/nginx-configure $(NGINX_SRC) $(TREE) \
 	    --add-dynamic-module=$(CURDIR) > $(BUILD)/configure.log 2>&1 \
 	    || { cat $(BUILD)/configure.log >&2; exit 1; }
 
@@ -54,9 +68,14 @@ $(PAGE): $(PAGE_SRC) | $(TREE)/objs/Makefile
 
 $(BUILD)/configured: FORCE | deps
 	@mkdir -p $(BUILD)
-	@{ echo $(NGINX_SRC) $(CC) $(MODULE_SRC); \
+	@{ echo $(NGINX_SRC) $(MODULE_SRC); \
 	   cat $(wildcard $(addprefix $(NGINX_SRC)/, \
 	       conf_flags src/core/nginx.h)) /dev/null; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(subst ','\'',$(CC) $(CFLAGS) $(LDFLAGS))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(MODULE): module
@@ -64,8 +83,8 @@ $(MODULE): module
 
 # ---- the command line ------------------------------------------------------
 
-CLI_CFLAGS := -std=gnu99 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
-              -Wno-unused-parameter -Isrc $(CFLAGS)
+CLI_CFLAGS := -std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Werror \
+              -Wno-unused-parameter -Isrc $(HARDEN) $(CFLAGS)
 CLI_LIBS   := -l:libhiredis.a -lcjson -lssl -lcrypto -lm
 CLI_SRC    := $(wildcard src/cli/*.c src/cli/*/*.c src/resp/*.c src/core/*.c)
 CLI_OBJ    := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(CLI_SRC))
@@ -74,9 +93,10 @@ cli: $(CLI)
 
 $(CLI): $(CLI_OBJ)
 	@echo 'linking $(@F)'
-	@$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) $(CLI_LIBS)
+	@$(CC) $(HARDEN) $(CFLAGS) $(RELRO) $(LDFLAGS) -o $@ $(CLI_OBJ) \
+	    $(CLI_LIBS)
 
-$(BUILD)/obj/%.o: src/%.c Makefile | deps
+$(BUILD)/obj/%.o: src/%.c Makefile $(BUILD)/flags | deps
 	@mkdir -p $(@D)
 	@echo 'compiling $<'
 	@$(CC) $(CLI_CFLAGS) -MMD -MP -c -o $@ $<

@@ -61,6 +61,8 @@ perm_redis_url_parse(perm_str_t text, perm_redis_url_t *url)
         return "a NUL in it";
     }
 
+    len = 0;
+
     for (i = 0; i < NSCHEMES; i++) {
         len = strlen(schemes[i].prefix);
 

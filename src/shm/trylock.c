@@ -17,6 +17,8 @@ perm_trylock_enter(perm_trylock_t *lock)
     ngx_uint_t      i;
     perm_process_t  holder;
 
+    holder = 0;
+
     for (i = 0; i < PERM_TRYLOCK_SPINS; i++) {
 
         holder = __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);

@@ -152,6 +152,7 @@ perm_flush_finish(perm_flush_t *flush)
     perm_flush_batch_start(flush->batch, redis);
 
     for ( ;; ) {
+        rc = NGX_AGAIN;
 
         for (i = 0; i < PERM_FLUSH_STEPS; i++) {
             rc = perm_flush_batch_step(flush->batch);

@@ -109,6 +109,7 @@ perm_sorted_end(perm_sorted_t *sorted, perm_sorted_row_pt handler, void *data)
 
     last = NULL;
     size = 0;
+    i = 0;
 
     while ((p = next_row(sorted, &i)) != NULL) {
 
