@@ -22,17 +22,18 @@ my $clock = $t->fake_redis(to => $redis);
 my $dir = $t->dir;
 my $JSON = JSON::PP->new->utf8->allow_nonref->canonical->max_depth(1000);
 
-my @gateways = qw(g h/2);
-my @apps = qw(a b+ c);
-my @resources = qw(r1 r2 x~);
-my @keys = map { my $g = $_; map { "$g:$_" } @apps } @gateways;
+my @apps = qw(a b+);
+my @resources = qw(r1 x~);
+my @keys = qw(g:a g:b+ h/2:a);
 my @kinds = qw(grants requests notices access);
 
-$t->nginx(workers => 2, setup => <<'SETUP', server => <<'SERVER');
-    app_permission_redis %%REDIS%%;
-    app_permission_app $http_x_app;
-    app_permission_gateway $http_x_gateway;
-    app_permission_resource $http_x_resource;
+# nginx is at the real Redis, and has the real time
+
+$t->nginx(workers => 2, setup => <<"SETUP" =~ s/%/\$/gr, server => <<'SERVER');
+    app_permission_redis @{[$redis->url]};
+    app_permission_app %http_x_app;
+    app_permission_gateway %http_x_gateway;
+    app_permission_resource %http_x_resource;
     app_permission_flush 100ms;
 SETUP
         %%DECISION%%
@@ -193,7 +194,8 @@ my %DOES = (
     put_grant => sub {
         my %q = a_tuple();
         my $value = rand > 0.4 ? a_value($now)
-            : '{"expires":' . near() . any('', ',"x":[1.5]') . '}';
+            : '{"expires":' . any(near(), $now + int rand 20 * $DAY, 4102444800)
+              . any('', ',"x":[1.5]') . '}';
         $redis->grant(@q{qw(gateway resource app)}, $value);
         $o->{grants}{"$q{gateway}:$q{app}"}{$q{resource} // '-'} = $value;
         return ();
