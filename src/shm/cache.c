@@ -168,7 +168,7 @@ perm_cache_lookup(perm_cache_t *cache, perm_tuple_t *tuple, uint64_t hash,
 
         for (tries = 0; tries < PERM_CACHE_TRIES; tries++) {
 
-            /* the sequence number before the rest of the slot */
+            /* orders: the sequence number before the slot */
             state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
             if (perm_cache_sequence(state) & 1) {
@@ -243,7 +243,7 @@ perm_cache_copy(perm_cache_t *cache, perm_cache_slot_t *slot, uint64_t state,
 static ngx_inline ngx_uint_t
 perm_cache_valid(perm_cache_slot_t *slot, uint64_t state)
 {
-    /* the slot before its sequence number */
+    /* orders: the slot before its sequence number */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
     return perm_cache_sequence(__atomic_load_n(&slot->state, __ATOMIC_RELAXED))
@@ -275,13 +275,14 @@ perm_cache_counters(perm_cache_t *cache, uint32_t *slots)
     ngx_uint_t         i;
     perm_generation_t  now;
 
-    /* each before the reads that follow, and before a lookup is sent */
-
+    /* orders: the epoch before a lookup is sent */
     now.epoch = __atomic_load_n(&cache->epoch.word, __ATOMIC_ACQUIRE);
     now.untracked = 0;
 
     for (i = 0; i < 2; i++) {
         slot = slots[i] & cache->change_mask;
+
+        /* orders: the counters before a lookup is sent */
         now.change[i] = __atomic_load_n(&cache->changes[i][slot].count,
                                         __ATOMIC_ACQUIRE);
     }
@@ -494,7 +495,7 @@ perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple, uint64_t hash,
     __atomic_store_n(&slot->state, perm_cache_word(sequence, 0),
                      __ATOMIC_RELAXED);
 
-    /* the odd number before the slot */
+    /* orders: the odd number before the slot */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     __atomic_store_n(&place->class->tags[place->i], perm_slots_tag(hash),
@@ -506,7 +507,7 @@ perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple, uint64_t hash,
 
     perm_tuple_put(&slot->names, tuple);
 
-    /* the slot before the even number */
+    /* orders: the slot before the even number */
     __atomic_store_n(&slot->state, perm_cache_word(sequence + 1, 0),
                      __ATOMIC_RELEASE);
 }
@@ -522,6 +523,8 @@ perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
     perm_cache_change_slots(cache, gateway, app, slots);
 
     for (i = 0; i < 2; i++) {
+
+        /* orders: what was pushed before its count */
         (void) __atomic_add_fetch(&cache->changes[i][slots[i]].count, 1,
                                   __ATOMIC_SEQ_CST);
     }
@@ -553,7 +556,7 @@ perm_cache_unchanged_at_mark(perm_cache_t *cache, perm_tuple_t *tuple,
 
     for (i = 0; i < 2; i++) {
         marked = __atomic_load_n(&cache->changes[i][slots[i]].marked,
-                                 __ATOMIC_ACQUIRE);
+                                 __ATOMIC_RELAXED);
 
         if ((int32_t) (marked - entry->generation.change[i]) <= 0) {
             return 1;
@@ -650,6 +653,8 @@ perm_cache_next(perm_cache_t *cache, ngx_uint_t *cursor, perm_tuple_t *tuple,
         place = perm_slots_place(cache->classes, (*cursor)++);
 
         slot = perm_cache_slot(&place);
+
+        /* orders: the sequence number before the slot */
         state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
         if (place.class->tags[place.i] == 0

@@ -29,10 +29,13 @@ perm_change_mark(perm_change_t *change)
 {
     uint32_t  count, marked;
 
+    /* orders: the last mark before the count */
     marked = __atomic_load_n(&change->marked, __ATOMIC_ACQUIRE);
 
     do {
-        count = __atomic_load_n(&change->count, __ATOMIC_ACQUIRE);
+        count = __atomic_load_n(&change->count, __ATOMIC_RELAXED);
+
+        /* orders: the count before its mark */
 
     } while (!__atomic_compare_exchange_n(&change->marked, &marked, count, 0,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));

@@ -37,11 +37,10 @@ typedef struct {
 #define perm_epoch_suspended(word)  ((word) & 0xff)
 
 
-/* after it, what is read is as new */
-
 static ngx_inline perm_epoch_t
 perm_epoch_seen(perm_epoch_shared_t *epoch)
 {
+    /* orders: the word before the question */
     return __atomic_load_n(&epoch->word, __ATOMIC_SEQ_CST);
 }
 
@@ -54,6 +53,8 @@ perm_epoch_move(perm_epoch_shared_t *epoch)
     perm_epoch_t  word;
 
     word = perm_epoch_seen(epoch);
+
+    /* orders: the gap before the next epoch */
 
     while (!__atomic_compare_exchange_n(&epoch->word, &word,
                                         perm_epoch_base(word)
@@ -78,10 +79,13 @@ perm_epoch_suspend(perm_epoch_shared_t *epoch)
 {
     perm_epoch_t  word, suspended;
 
+    /* orders: only this word */
     suspended = __atomic_add_fetch(&epoch->suspensions, 1, __ATOMIC_SEQ_CST)
                 % 0xff + 1;
 
     word = perm_epoch_seen(epoch);
+
+    /* orders: what was pushed before the suspension */
 
     while (!__atomic_compare_exchange_n(&epoch->word, &word,
                                         perm_epoch_base(word) | suspended,
@@ -95,6 +99,7 @@ perm_epoch_suspend(perm_epoch_shared_t *epoch)
 static ngx_inline void
 perm_epoch_resume(perm_epoch_shared_t *epoch, perm_epoch_t seen)
 {
+    /* orders: only this word */
     (void) __atomic_compare_exchange_n(&epoch->word, &seen,
                                        perm_epoch_base(seen), 0,
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

@@ -10,12 +10,13 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
     ngx_log_t *log)
 {
     time_t      before;
-    ngx_uint_t  all_up;
+    ngx_uint_t  all_up, known;
 
     if (worker >= PERM_HEALTH_WORKERS) {
         return;
     }
 
+    /* orders: its own state before those of the others */
     __atomic_store_n(&health->down[worker], !up, __ATOMIC_SEQ_CST);
 
     /* of two workers that come here the later one has seen both stores */
@@ -24,21 +25,28 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
         all_up = !perm_health_any(health->down);
         before = (time_t) health->redis_since;
 
-        if (health->redis_up == all_up) {
+        /* orders: its own state before that of all */
+        known = __atomic_load_n(&health->redis_up, __ATOMIC_SEQ_CST);
+
+        if (known == all_up) {
 
             /* down from the start is a change, too */
 
+            /* orders: only this word */
             if (all_up
                 || !ngx_atomic_cmp_set(&health->redis_since, 0, ngx_time()))
             {
                 return;
             }
 
-        } else if (ngx_atomic_cmp_set(&health->redis_up, !all_up, all_up)) {
-            health->redis_since = ngx_time();
-
         } else {
-            continue;
+
+            /* orders: the state of all before those of the workers */
+            if (!ngx_atomic_cmp_set(&health->redis_up, !all_up, all_up)) {
+                continue;
+            }
+
+            health->redis_since = ngx_time();
         }
 
         if (all_up) {
@@ -69,6 +77,8 @@ perm_health_any(u_char *workers)
                 PERM_HEALTH_WORKERS);
 
     for (i = 0; i < n; i++) {
+
+        /* orders: the states of the workers before that of all */
         if (__atomic_load_n(&workers[i], __ATOMIC_SEQ_CST)) {
             return 1;
         }
@@ -85,6 +95,7 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
 
     active = (active != 0);
 
+    /* orders: only this word */
     if (!ngx_atomic_cmp_set(&health->tracking, !active, active)) {
         return;
     }
@@ -130,6 +141,8 @@ perm_health_lag(perm_health_t *health, ngx_msec_t msec)
     do {
         worst = health->lag_worst;
 
+        /* orders: only this word */
+
     } while (msec > worst
              && !ngx_atomic_cmp_set(&health->lag_worst, worst, msec));
 }
@@ -138,6 +151,7 @@ perm_health_lag(perm_health_t *health, ngx_msec_t msec)
 void
 perm_health_unwritten(perm_health_t *health)
 {
+    /* orders: only this word */
     (void) ngx_atomic_cmp_set(&health->unwritten, 0,
                               (ngx_atomic_uint_t) ngx_time());
 }
@@ -172,6 +186,7 @@ perm_health_first(perm_health_t *health, uint64_t hash)
         }
     }
 
+    /* orders: only this word */
     logged = __atomic_exchange_n(&health->logged[slot], hash,
                                  __ATOMIC_ACQ_REL);
 

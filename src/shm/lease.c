@@ -19,6 +19,8 @@ perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
     perm_process_t  self;
 
     self = perm_process_self();
+
+    /* orders: only this word */
     word = __atomic_load_n(&lease->word, __ATOMIC_ACQUIRE);
 
     if ((word & PERM_LEASE_HOLDER) != self && perm_lease_live(word, now)) {
@@ -26,6 +28,8 @@ perm_lease_hold(perm_lease_t *lease, ngx_msec_t now)
     }
 
     /* of all that saw this word, one gets through */
+
+    /* orders: the former holder's work before its successor's */
 
     return __atomic_compare_exchange_n(&lease->word, &word,
                                   perm_lease_word(self, now + PERM_LEASE_TERM),
@@ -38,9 +42,12 @@ perm_lease_release(perm_lease_t *lease)
 {
     uint64_t  word;
 
+    /* orders: only this word */
     word = __atomic_load_n(&lease->word, __ATOMIC_ACQUIRE);
 
     if ((word & PERM_LEASE_HOLDER) == perm_process_self()) {
+
+        /* orders: the holder's work before its end */
         (void) __atomic_compare_exchange_n(&lease->word, &word, 0, 0,
                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
@@ -50,6 +57,7 @@ perm_lease_release(perm_lease_t *lease)
 ngx_uint_t
 perm_lease_held(perm_lease_t *lease, ngx_msec_t now)
 {
+    /* orders: only this word */
     return perm_lease_live(__atomic_load_n(&lease->word, __ATOMIC_ACQUIRE),
                            now);
 }

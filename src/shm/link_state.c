@@ -71,6 +71,7 @@ perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
         return;
     }
 
+    /* orders: its own state before those of the others */
     __atomic_store_n(&state->replicas[worker], (u_char) replica,
                      __ATOMIC_SEQ_CST);
 
@@ -84,6 +85,8 @@ perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
         state->master = ngx_current_msec;
     }
+
+    /* orders: the state of all before those of the workers */
 
     if (!ngx_atomic_cmp_set(&state->replica, !any, any)) {
         return;

@@ -50,6 +50,7 @@ perm_rate_limit_take(perm_rate_limit_t *limit, perm_rate_limit_conf_t *conf,
             return NGX_ERROR;
         }
 
+        /* orders: only this word */
         if (ngx_atomic_cmp_set(&limit->due, due,
                                usec + ahead + (ngx_atomic_uint_t) interval))
         {

@@ -165,7 +165,7 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
 
     n = perm_slots_number(place);
 
-    /* the version before the names */
+    /* orders: the version before the names */
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
     version = perm_recorder_version(word);
 
@@ -190,7 +190,7 @@ perm_recorder_touch(perm_recorder_t *recorder, perm_slots_place_t *place,
         last = ngx_max(now, perm_recorder_second(word));
         newer = perm_recorder_word(version, last);
 
-        /* the names before the exchange, and "since" */
+        /* orders: the names before the exchange */
 
     } while (!__atomic_compare_exchange_n(&recorder->words[n], &word, newer,
                                           0, __ATOMIC_ACQ_REL,
@@ -242,7 +242,7 @@ perm_recorder_insert(perm_recorder_t *recorder, perm_slots_class_t *natural,
                      __ATOMIC_RELAXED);
     __atomic_store_n(&recorder->since[n], now, __ATOMIC_RELAXED);
 
-    /* the slot before its version, which is even again */
+    /* orders: the slot before its version, which is even again */
     __atomic_store_n(&recorder->words[n], perm_recorder_word(version, now),
                      __ATOMIC_RELEASE);
 
@@ -266,13 +266,16 @@ perm_recorder_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
 
     recorder = table;
     n = perm_slots_number(place);
-    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
+
+    /* perm_recorder_free() looks again */
+
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
 
     if (word == 0 || (perm_recorder_version(word) & 1)) {
         return PERM_SLOTS_FREE;
     }
 
-    if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) < word) {
+    if (__atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED) < word) {
         return PERM_SLOTS_KEPT;
     }
 
@@ -287,24 +290,26 @@ perm_recorder_kind(void *table, perm_slots_place_t *place, uint32_t *stamp)
 static ngx_uint_t
 perm_recorder_free(perm_recorder_t *recorder, uint32_t n)
 {
-    uint64_t  word, odd;
+    uint64_t  word, odd, acked;
 
-    word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
+    word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
+    odd = word | perm_recorder_word(1, 0);
+    acked = __atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED);
 
-    if (perm_recorder_version(word) & 1) {
-        return 1;
-    }
+    /* orders: only this word */
 
-    odd = word + perm_recorder_word(1, 0);
-
-    if (__atomic_load_n(&recorder->acked[n], __ATOMIC_ACQUIRE) < word
-        || !__atomic_compare_exchange_n(&recorder->words[n], &word, odd, 0,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (odd != word
+        && (acked < word
+            || !__atomic_compare_exchange_n(&recorder->words[n], &word, odd, 0,
+                                            __ATOMIC_SEQ_CST,
+                                            __ATOMIC_RELAXED)))
     {
         return 0;
     }
 
-    /* the odd version before the slot is written */
+    /* also for the version of a writer that died, and after others compared */
+
+    /* orders: the odd version before the slot */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     return 1;
@@ -341,7 +346,7 @@ perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
 static ngx_uint_t
 perm_recorder_pending(perm_recorder_t *recorder, ngx_uint_t n, uint64_t *word)
 {
-    /* the version before the names */
+    /* orders: the version before the names */
     *word = __atomic_load_n(&recorder->words[n], __ATOMIC_ACQUIRE);
 
     return *word > __atomic_load_n(&recorder->acked[n], __ATOMIC_RELAXED)
@@ -375,7 +380,7 @@ perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
     access->version = perm_recorder_version(word);
     access->last = perm_recorder_second(word);
 
-    /* the names before the version */
+    /* orders: the names before the version */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
@@ -398,10 +403,8 @@ perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
             return;
         }
 
-        /* the copy of the names before others may have the slot */
-
     } while (!__atomic_compare_exchange_n(&recorder->acked[slot], &acked,
-                                          flushed, 0, __ATOMIC_RELEASE,
+                                          flushed, 0, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
 
     (void) ngx_atomic_fetch_add(&recorder->flushed, 1);
@@ -427,6 +430,7 @@ perm_recorder_clamped(perm_recorder_t *recorder, ngx_uint_t slot,
 
     word = perm_recorder_word(version, last);
 
+    /* orders: only this word */
     (void) __atomic_compare_exchange_n(&recorder->words[slot], &word,
                                        perm_recorder_word(version, written),
                                        0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);

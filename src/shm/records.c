@@ -47,7 +47,7 @@ perm_records_find(perm_records_t *records, perm_tuple_t *tuple,
             continue;
         }
 
-        /* the hash before the names */
+        /* orders: the hash before the names */
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
         record = perm_records_at(records, i);
@@ -96,7 +96,9 @@ perm_records_written(perm_records_t *records, ngx_uint_t i, uint64_t hash,
 
     records->keys[i].weight = weight;
 
-    /* the names and the number before the hash: it is found without a lock */
+    /* it is found without a lock */
+
+    /* orders: the names and the number before the hash */
     __atomic_store_n(&records->keys[i].hash, hash, __ATOMIC_RELEASE);
 }
 

@@ -39,6 +39,11 @@ static const char *const  perm_table_state_events[] = {
 #endif
 
 
+/* orders: the word before the marks, and before a question */
+
+#define perm_table_state_load(table)                                          \
+    __atomic_load_n(&(table)->word, __ATOMIC_ACQUIRE)
+
 #define perm_table_state_of(word)       ((word) & PERM_TABLE_STATE_MASK)
 #define perm_table_state_version(word)  ((word) >> PERM_TABLE_STATE_BITS)
 
@@ -59,7 +64,7 @@ perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache)
 perm_table_known_t
 perm_table_state_known(perm_table_state_t *table)
 {
-    if (perm_table_state_of(table->word) >= FOUND) {
+    if (perm_table_state_of(perm_table_state_load(table)) >= FOUND) {
         return PERM_TABLE_NOT_LOADED;
     }
 
@@ -84,11 +89,14 @@ perm_table_state_event(perm_table_state_t *table, perm_table_event_t event,
 
         /* the next id may be another one */
 
+        /* orders: only this word */
         __atomic_store_n(&table->id, 0, __ATOMIC_SEQ_CST);
         perm_cache_distrust(table->cache);
     }
 
     if (event != PERM_TABLE_GAP) {
+
+        /* orders: what was pushed before the version */
         (void) ngx_atomic_fetch_add(&table->word, 1 << PERM_TABLE_STATE_BITS);
     }
 }
@@ -97,7 +105,7 @@ perm_table_state_event(perm_table_state_t *table, perm_table_event_t event,
 ngx_atomic_uint_t
 perm_table_state_ask(perm_table_state_t *table)
 {
-    return perm_table_state_version(table->word);
+    return perm_table_state_version(perm_table_state_load(table));
 }
 
 
@@ -162,7 +170,7 @@ perm_table_state_stale_ok(perm_table_state_t *table, perm_tuple_t *tuple,
 
     /* a denial may be just what the load changes */
 
-    return perm_table_state_of(table->word) == EMPTY
+    return perm_table_state_of(perm_table_state_load(table)) == EMPTY
            && perm_decision_allows(entry->grants, ngx_time())
            && perm_cache_unchanged_at_mark(table->cache, tuple, entry);
 }
@@ -182,7 +190,7 @@ perm_table_state_take(perm_table_state_t *table, ngx_atomic_uint_t asked,
     ngx_atomic_uint_t  word, next;
 
     do {
-        word = table->word;
+        word = perm_table_state_load(table);
 
         if (perm_table_state_version(word) != asked) {
             return NGX_AGAIN;
@@ -200,6 +208,8 @@ perm_table_state_take(perm_table_state_t *table, ngx_atomic_uint_t asked,
         } else if (loaded && turned) {
             perm_cache_distrust(table->cache);
         }
+
+        /* orders: the mark before the state */
 
     } while (next != word && !ngx_atomic_cmp_set(&table->word, word, next));
 
@@ -233,6 +243,7 @@ perm_table_state_replaced(perm_table_state_t *table, uint64_t id,
 {
     uint64_t  before;
 
+    /* orders: only this word */
     before = __atomic_exchange_n(&table->id, id, __ATOMIC_SEQ_CST);
 
     if (before == 0 || before == id) {
@@ -260,6 +271,7 @@ perm_table_state_found(perm_table_state_t *table, ngx_uint_t loaded,
 
     before = table->since;
 
+    /* orders: only this word */
     if (!ngx_atomic_cmp_set(&table->since, before, ngx_time())) {
         return;
     }

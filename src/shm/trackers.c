@@ -2,10 +2,16 @@
 #include "shm/trackers.h"
 
 
+/* orders: each load in one order with all stores */
+
 #define perm_trackers_load(word)  __atomic_load_n(word, __ATOMIC_SEQ_CST)
+
+/* orders: each store in one order with all loads */
 
 #define perm_trackers_store(word, value)                                      \
     __atomic_store_n(word, value, __ATOMIC_SEQ_CST)
+
+/* orders: counts and epoch before "covered" */
 
 #define perm_trackers_swap(word, was, is)                                     \
     __atomic_compare_exchange_n(word, was, is, 0, __ATOMIC_SEQ_CST,           \
@@ -42,6 +48,7 @@ perm_trackers_configured(perm_trackers_t *trackers, uint32_t source,
     perm_trackers_store(&trackers->source, source);
     perm_trackers_store(&trackers->refused, PERM_TRACKERS_ACCEPTED);
 
+    /* orders: only this word */
     return ngx_atomic_fetch_add(&trackers->generation, 1) + 1;
 }
 

@@ -204,6 +204,7 @@ perm_trackers_covered(perm_trackers_t *trackers, ngx_msec_t now)
 {
     ngx_msec_t  covered;
 
+    /* orders: "covered" before the entry and the counters */
     covered = __atomic_load_n(&trackers->covered, __ATOMIC_ACQUIRE);
 
     return (ngx_msec_int_t) (now - covered) < PERM_TRACKERS_LATE;

@@ -41,6 +41,7 @@ perm_trylock_enter(perm_trylock_t *lock)
 static ngx_uint_t
 perm_trylock_take(perm_trylock_t *lock, perm_process_t before)
 {
+    /* orders: the lock before the records */
     return __atomic_compare_exchange_n(&lock->holder, &before,
                                        perm_process_self(), 0,
                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
@@ -71,6 +72,7 @@ perm_trylock_leave(perm_trylock_t *lock)
 
     self = perm_process_self();
 
+    /* orders: the records before the end of the lock */
     (void) __atomic_compare_exchange_n(&lock->holder, &self, 0, 0,
                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
@@ -84,13 +86,13 @@ perm_trylock_read(void *copy, void *record, size_t size, ngx_atomic_t *sequence)
 
     for (i = 0; i < PERM_TRYLOCK_READS; i++) {
 
-        /* the sequence number before the record */
+        /* orders: the sequence number before the record */
         before = __atomic_load_n(sequence, __ATOMIC_ACQUIRE);
 
         if ((before & 1) == 0) {
             ngx_memcpy(copy, record, size);
 
-            /* the record before the sequence number */
+            /* orders: the record before the sequence number */
             __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
             if (__atomic_load_n(sequence, __ATOMIC_RELAXED) == before) {

@@ -40,7 +40,7 @@ perm_trylock_write(ngx_atomic_t *sequence)
 {
     __atomic_store_n(sequence, *sequence | 1, __ATOMIC_RELAXED);
 
-    /* the odd number before the record */
+    /* orders: the odd number before the record */
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
@@ -48,7 +48,7 @@ perm_trylock_write(ngx_atomic_t *sequence)
 static ngx_inline void
 perm_trylock_written(ngx_atomic_t *sequence)
 {
-    /* the record before the even number */
+    /* orders: the record before the even number */
     __atomic_store_n(sequence, *sequence + 1, __ATOMIC_RELEASE);
 }
 

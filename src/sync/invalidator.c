@@ -454,6 +454,7 @@ perm_invalidator_active(void *data, ngx_uint_t active)
         /* a worker that leads without hearing of changes finds out later */
 
         if (!perm_trackers_active(&zone->trackers, ngx_current_msec)) {
+            /* orders: only this word */
             __atomic_store_n(&zone->revalidating.word, 0, __ATOMIC_SEQ_CST);
         }
 
