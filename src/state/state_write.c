@@ -75,7 +75,7 @@ static ngx_int_t
 perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
 {
     char                names[PERM_TUPLE_MAX];
-    int64_t             age;
+    int64_t             time, end;
     ngx_int_t           rc;
     ngx_uint_t          i, kind;
     perm_tuple_t        tuple;
@@ -94,16 +94,20 @@ perm_state_write_grants(perm_state_write_t *writer, perm_zone_t *zone)
             return rc;
         }
 
-        age = perm_cache_age(entry.fetched);
+        time = perm_state_now() - perm_cache_age(entry.fetched);
         kind = PERM_STATE_GRANT;
 
         if (entry.grants.left != PERM_GRANTS_ENDLESS) {
+
+            /* whole seconds: the lookup moves back, so that the end is exact */
+
             kind = PERM_STATE_BOUNDED;
-            entry.grants.left = (entry.grants.left + age) / 1000;
+            end = perm_state_now() + entry.grants.left;
+            entry.grants.left = ngx_max(end - time + 999, 0) / 1000;
+            time = end - entry.grants.left * 1000;
         }
 
-        perm_state_put(writer, kind, &tuple, perm_state_now() - age,
-                       entry.grants);
+        perm_state_put(writer, kind, &tuple, time, entry.grants);
         writer->header.grants++;
     }
 

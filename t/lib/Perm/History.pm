@@ -317,7 +317,8 @@ my %WORKER = (
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
         $self->less($step->{lasts} + 1);
-        $self->opened('stop', again => 0.2, after => 0.3, fail => 0.35);
+        $self->opened('stop', again => 0.2, after => 0.3, fail => 0.35,
+            lost => 7);
         kill 'STOP', $pid;
         $self->says("stop $pid");
     },
@@ -332,7 +333,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         $self->{all} = [$self->{t}{nginx}->workers];
         $self->opened('stopall', after => 0.3, blind => 0.6, again => 0.2,
-            fail => 0.35);
+            fail => 0.35, lost => 7);
         kill 'STOP', @{$self->{all}};
         $self->says("stop @{$self->{all}}");
     },
@@ -375,8 +376,8 @@ sub restart {
     my ($self) = @_;
     my $t = $self->{t};
 
-    kill 'CONT', $self->{stopped} if $self->{stopped};
-    $self->opened('restart', lost => 1, after => 0.1);
+    kill 'CONT', grep { $_ } $self->{stopped}, @{$self->{all} // []};
+    $self->opened('restart', lost => 1, after => 0.1, forgets => 1);
     $self->says('nginx quits');
     my $status = $t->{nginx}->quit // 'killed';
     $self->says("nginx starts, $status");

@@ -21,9 +21,13 @@ package Perm::History::Judge;
 #           until the end of the window, for changes that were made in it
 #   blind   seconds within which a change counts, where it is not pushed
 #   fail    503 for what is not known; a number: where it lasts that long
-#   lost    a call may have no answer
+#   slow    answers come late.  A time to live in a late answer counts from the
+#           question, as nobody knows when Redis read it: it may end that much
+#           too early, and never too late
+#   lost    a call may have no answer; a number: where it lasts that long
 #   again   seconds after its end until which a change of that time may be
 #           reported once more, by the tracker that was late
+#   forgets denials are not known any more: the state file has grants alone
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -38,6 +42,7 @@ use POSIX qw(floor);
 use Perm::Oracle qw(decide read_grant);
 
 our $SOON = 0.05;       # README: a revoked grant is denied
+my $TIMEOUT = 0.5;      # app_permission_redis_timeout
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
 
 
@@ -125,7 +130,12 @@ sub outcomes {
                           : 0;
         push @fields, $state->{fields}
             if !$state->{hi} || $call->{sent} <= $state->{hi} + $TTL + $late;
-        push @fields, {} if $state->{lo} && $call->{done} >= $state->{lo} - $TTL;
+        my $early = !$state->{lo} ? 0
+            : (grep { ($_->{slow} || $_->{stale}) && $_->{from} <= $call->{done}
+                      && $_->{to} >= $state->{b} } $self->windows($call->{app}))
+            ? $TIMEOUT : $call->{done} - $call->{sent};
+        push @fields, {}
+            if $state->{lo} && $call->{done} >= $state->{lo} - $TTL - $early;
 
         for my $fields (@fields) {
             for my $now ($self->seconds($call)) {
@@ -220,7 +230,12 @@ sub unavailable {
             $_->{again} && $_->{from} <= $last->{a} && $last->{b} <= $_->{to}
         } $self->windows($call->{app}));
 
-    my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent} }
+    my $denials = max(0, map { $_->{to} } grep {
+        $_->{forgets} && $_->{from} <= $call->{done} } $self->windows(
+        $call->{app}));
+
+    my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent}
+                       && ($_->{status} == 200 || $_->{sent} > $denials) }
         @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
     return @known ? 'unavailable, and it was known' : undef;
 }
@@ -249,9 +264,14 @@ sub accesses {
         $least{$name} = max($least{$name} // 0, floor($call->{sent}));
     }
 
-    # a clock that is behind when an access is made says so
+    # An access of a clock that was behind may be older.  One of a clock that
+    # was ahead is written with the time of Redis.
 
     my @back = grep { $_->{off} < 0 } @{$self->{clocks}};
+    my $end = max(map { $_->{done} } @calls);
+    if (grep { $_->{off} > 0 } @{$self->{clocks}}) {
+        $_ = floor($end) + 5 for values %most;
+    }
 
     for my $name (sort keys %most) {
         my $got = $score->{$name};

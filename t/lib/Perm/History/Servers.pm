@@ -355,8 +355,8 @@ sub replace {
         next if ++$self->{imports} % 3 == 0;
         my $end = 3_000_000_000 + $self->{imports};
         $new{$app} = { r0 => $end };
-        push @lines, qq({"gateway":"smoke","resource":"get","app":"$app",)
-            . qq("expires":$end}\n) =~ s/get/r0/r;
+        push @lines, qq({"gateway":"smoke","resource":"r0","app":"$app",)
+            . qq("expires":$end}\n);
     }
     my $before = time;
     $h->says('import --replace');
@@ -432,8 +432,17 @@ sub holdone_end {
     $self->{h}->closed('holdone');
 }
 
-sub late     { $_[0]->wire(late => $_[1]{late}) }
-sub late_end { $_[0]->wire(late => undef) }
+sub late {
+    my ($self, $step) = @_;
+    $self->{h}->opened('late', slow => 1);
+    $self->wire(late => $step->{late});
+}
+
+sub late_end {
+    my ($self) = @_;
+    $self->wire(late => undef);
+    $self->{h}->closed('late');
+}
 
 sub verylate {
     my ($self, $step) = @_;
@@ -450,7 +459,7 @@ sub verylate_end {
 
 sub jitter {
     my ($self, $step) = @_;
-    $self->{h}->opened('jitter', blind => $step->{late},
+    $self->{h}->opened('jitter', slow => 1, blind => $step->{late},
         after => $step->{late}, again => $step->{late});
     $self->wire(jitter => $step->{late});
 }
