@@ -20,6 +20,7 @@ package Perm::History::Judge;
 #   stale   Redis cannot be asked: what was known before goes on deciding
 #           until the end of the window, for changes that were made in it
 #   blind   seconds within which a change counts, where it is not pushed
+#   timeout 503 for what is not known, when no answer came in time
 #   fail    503 for what is not known; a number: where it lasts that long
 #   slow    answers come late.  A time to live in a late answer counts from the
 #           question, as nobody knows when Redis read it: it may end that much
@@ -27,7 +28,7 @@ package Perm::History::Judge;
 #   lost    a call may have no answer; a number: where it lasts that long
 #   again   seconds after its end until which a change of that time may be
 #           reported once more, by the tracker that was late
-#   forgets denials are not known any more: the state file has grants alone
+#   forgets denials are not known any more: the state file has live grants
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -221,7 +222,9 @@ sub unavailable {
     my ($self, $call) = @_;
 
     return 'unavailable while Redis can be asked'
-        if !$self->within($call, 'fail');
+        if !$self->within($call, 'fail')
+           && !($self->within($call, 'timeout')
+                && $call->{done} - $call->{sent} > $TIMEOUT - 0.05);
 
     my ($last) = grep { $_->{b} <= $call->{done} }
         reverse @{$self->{events}{$call->{app}}};
@@ -234,8 +237,11 @@ sub unavailable {
         $_->{forgets} && $_->{from} <= $call->{done} } $self->windows(
         $call->{app}));
 
+    my $live = grep { /^allow/ } keys %{$self->outcomes($call)};
+
     my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent}
-                       && ($_->{status} == 200 || $_->{sent} > $denials) }
+                       && ($_->{sent} > $denials
+                           || $live && $_->{status} == 200) }
         @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
     return @known ? 'unavailable, and it was known' : undef;
 }

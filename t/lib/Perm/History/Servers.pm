@@ -403,14 +403,14 @@ sub wire {
 }
 
 
-# The first of the two that is pushed to counts.  Nothing that was read more
-# than 500 ms ago is trusted.
+# README: an answer is trusted only while one of the two has read, within the
+# last 500 ms, what was pushed.
 
 sub hold {
     my ($self, $step) = @_;
     my $least = min @{$step->{late}};
-    $self->{h}->opened('hold', blind => min($least, 0.55) + 0.1,
-        after => $least, again => max @{$step->{late}});
+    $self->{h}->opened('hold', blind => 0.6, after => $least,
+        again => max @{$step->{late}});
     $self->wire(hold => $step->{late});
 }
 
@@ -423,6 +423,7 @@ sub hold_end {
 sub holdone {
     my ($self, $step) = @_;
     $self->{h}->opened('holdone', after => 0, again => 3);
+    $self->{h}->less($step->{lasts} + 1);
     $self->wire(hold => $step->{late});
 }
 
@@ -434,7 +435,7 @@ sub holdone_end {
 
 sub late {
     my ($self, $step) = @_;
-    $self->{h}->opened('late', slow => 1);
+    $self->{h}->opened('late', slow => 1, timeout => 1);
     $self->wire(late => $step->{late});
 }
 
@@ -459,7 +460,7 @@ sub verylate_end {
 
 sub jitter {
     my ($self, $step) = @_;
-    $self->{h}->opened('jitter', slow => 1, blind => $step->{late},
+    $self->{h}->opened('jitter', slow => 1, timeout => 1, blind => 0.6,
         after => $step->{late}, again => $step->{late});
     $self->wire(jitter => $step->{late});
 }
@@ -919,8 +920,15 @@ sub move {
 
     $self->{h}->opened('move', blind => 0.65, after => 1.5);
     $self->{h}->says("slot $slot moves from $from->{port} to $to->{port}");
+    my $before = time;
     $self->{all}->move($slot, $from, $to);
     $self->look;
+
+    # Redis reports all its keys as changed
+
+    push @{$self->{h}{events}{$_}}, { %{$self->{h}->now_of($_)},
+        b => $before, a => time }
+        for grep { $self->slot($_) == $slot } keys %{$self->{h}{events}};
     $self->{h}->closed('move');
     $self->{h}->says('the slot has moved');
 }
