@@ -29,8 +29,8 @@ MAKEOVERRIDES :=
 
 .DELETE_ON_ERROR:
 .PHONY: all module cli deps install-deps run stop test prove test-browser \
-        bench check sanitize install install-cli uninstall deb dist clean help \
-        FORCE
+        bench check sanitize fuzz install install-cli uninstall deb dist clean \
+        help FORCE
 
 all: module cli
 
@@ -213,6 +213,15 @@ sanitize: all
 	@t/tools/install-deps sanitize
 	@BUILD=$(BUILD) CC="$(CC)" t/tools/sanitize $(TESTS)
 
+# libFuzzer on what others write: FUZZ="bkapi reader" for some of t/fuzz
+
+FUZZ         ?=
+FUZZ_SECONDS ?= 60
+
+fuzz: all
+	@t/tools/install-deps fuzz
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) t/fuzz/run $(FUZZ)
+
 clean:
 	@BUILD=$(BUILD) t/tools/run stop 2>/dev/null || true
 	rm -rf $(BUILD)
@@ -227,6 +236,7 @@ help:
 	@echo 'make bench          measure'
 	@echo 'make check          layers, status page, cppcheck, clang-tidy'
 	@echo 'make sanitize       all tests under AddressSanitizer and UBSan'
+	@echo 'make fuzz           libFuzzer         FUZZ=bkapi FUZZ_SECONDS=600'
 	@echo 'make install        to DESTDIR= PREFIX=/usr/local MODULES='
 	@echo 'make uninstall      takes that away'
 	@echo 'make deb            Debian packages'

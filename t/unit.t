@@ -15,7 +15,11 @@ my $dir = "$build/unit";
 chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
 die "no source of nginx\n" if $?;
 
-my @make = (qw(make -s -f t/unit/Makefile), "BUILD=$build", "SOURCE=$source");
+# t/fuzz.t makes the same objects
+
+mkdir $dir;
+my @make = ('flock', "$dir.lock", qw(make -s -f t/unit/Makefile),
+            "BUILD=$build", "SOURCE=$source");
 
 for my $file (sort glob 't/unit/*.c') {
     my ($name) = $file =~ m{([^/]+)\.c$};

@@ -338,20 +338,25 @@ perm_json_escape(char *out, perm_str_t text)
 }
 
 
-/* cJSON takes "\u" without four digits for an escape as well */
+/*
+ * cJSON takes "\u" without four digits for an escape of six bytes as well, and
+ * does not look into them.  Only the "\" goes: the others may end the string.
+ */
 
 static size_t
 put_escape(char *out, perm_str_t text, size_t *n)
 {
+    char                     c;
     static const perm_str_t  unknown = perm_string("\\ufffd");
 
-    *n = (text.len > 1 && text.data[1] == 'u') ? 6 : 2;
+    c = (text.len > 1) ? text.data[1] : '\0';
+    *n = (c == 'u') ? 6 : 2;
 
-    if (*n > text.len
+    if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL || *n > text.len
         || (*n == 6
             && strspn(text.data + 2, "0123456789abcdefABCDEF") < 4))
     {
-        *n = (*n > text.len) ? text.len : *n;
+        *n = 1;
         memcpy(out, unknown.data, unknown.len);
         return unknown.len;
     }

@@ -55,6 +55,33 @@ escapes(void)
 
 
 static void
+line(const char *text, const char *expected)
+{
+    char    out[256];
+    size_t  len;
+
+    len = perm_json_line(out, perm_str(text));
+    ok(perm_str_equal((perm_str_t) { len, out }, perm_str(expected)),
+       "on a line: %s: %.*s", text, (int) len, out);
+}
+
+
+static void
+lines(void)
+{
+    line("{ \"a\" :\n[1, \"b \\u00e9\\n\"]}", "{\"a\":[1,\"b \\u00e9\\n\"]}");
+    line("\"a\nb\xff\"", "\"a\\u000ab\\ufffd\"");
+
+    /* cJSON takes these: the string ends where it ended */
+
+    line("\"\\uzzzz\"", "\"\\ufffduzzzz\"");
+    line("\"\\u\\\\u\\\"b\"", "\"\\ufffdu\\\\u\\\"b\"");
+    line("\"\\u\\\xff\x9b<\"", "\"\\ufffdu\\ufffd\\ufffd\\ufffd\\u003c\"");
+    line("[\"\\u0\\\\\\\"\",1]", "[\"\\ufffdu0\\\\\\\"\",1]");
+}
+
+
+static void
 strict(const char *text, int good)
 {
     char        *copy;
@@ -128,6 +155,7 @@ main(void)
 {
     callers();
     escapes();
+    lines();
 
     return done();
 }

@@ -59,6 +59,7 @@ store(perm_tuple_t *tuple, int64_t gateway, int64_t resource, int64_t fetched)
 }
 
 
+__attribute__((unused))
 static void
 fill(void)
 {
@@ -126,6 +127,7 @@ pending(void)
 }
 
 
+__attribute__((unused))
 static int
 exists(const char *name, const char *suffix)
 {
@@ -174,6 +176,7 @@ start(void)
 }
 
 
+__attribute__((unused))
 static int
 finish(void)
 {

@@ -19,7 +19,7 @@ static int  tap_tests;
 static int  tap_failures;
 
 
-__attribute__((format(printf, 2, 3)))
+__attribute__((unused, format(printf, 2, 3)))
 static void
 ok(int good, const char *fmt, ...)
 {
@@ -37,6 +37,7 @@ ok(int good, const char *fmt, ...)
 }
 
 
+__attribute__((unused))
 static int
 done(void)
 {
