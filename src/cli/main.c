@@ -243,14 +243,7 @@ run(const perm_command_t *command, perm_cli_t *cli)
     perm_env_drop_secrets();
 
     if (command->connects) {
-        cli->table.client = perm_client_open(&cli->servers);
-
-        if (cli->table.client == NULL) {
-            perm_output_fatal(PERM_EXIT_REDIS, "%s",
-                              perm_output_safe_text(perm_connection_error()));
-        }
-
-        perm_table_open(&cli->table);
+        perm_table_connect(&cli->table, &cli->servers);
     }
 
     status = command->run(cli);

@@ -53,7 +53,7 @@ const perm_command_t  perm_apply_command = {
     "   \"at\":1800000000}]}\n"
     "\n"
     "Exit status 1: nothing was asked for, or CMD failed.",
-    apply_options, 1, run_apply
+    apply_options, 0, run_apply
 };
 
 
@@ -65,6 +65,7 @@ run_apply(perm_cli_t *cli)
     redisReply   *reply;
 
     text = make_text(&cli->args);
+    perm_table_connect(&cli->table, &cli->servers);
     perm_table_warn_unloaded(&cli->table);
 
     reply = store(cli, text);

@@ -73,7 +73,7 @@ const perm_command_t  perm_approve_command = {
     "standard input, as \"apply\" has it, with \"granted_days\",\n"
     "\"handled_by\", \"handled_at\", \"comment\" and \"expires\". Exit status\n"
     "1: nothing was approved, a request was left, or CMD failed.",
-    approve_options, 1, run_approve
+    approve_options, 0, run_approve
 };
 
 
@@ -94,7 +94,7 @@ const perm_command_t  perm_reject_command = {
     "input, as \"apply\" has it, with \"handled_by\", \"handled_at\" and\n"
     "\"comment\". Exit status 1: nothing was refused, a request was left, or\n"
     "CMD failed.",
-    reject_options, 1, run_reject
+    reject_options, 0, run_reject
 };
 
 
@@ -127,6 +127,8 @@ run(perm_cli_t *cli, perm_request_status_t status)
     approve.answer.days = perm_requests_days(cli->args.period);
     approve.answer.by = perm_history_who(cli->args.by);
     approve.answer.comment = cli->args.comment;
+
+    perm_table_connect(&cli->table, &cli->servers);
 
     if (status == PERM_REQUEST_APPROVED && !perm_table_writable(&cli->table)) {
         return PERM_EXIT_NO;

@@ -25,7 +25,8 @@ typedef struct {
     const char          *summary;    /* a line of --help */
     const char          *text;       /* more of its own --help */
     const perm_option_t *options;
-    unsigned             connects;   /* needs the table before it runs */
+    unsigned             connects;   /* needs the table before it runs; 0: it
+                                        looks at its options first */
     perm_exit_t        (*run)(perm_cli_t *cli);
 } perm_command_t;
 

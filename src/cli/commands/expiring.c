@@ -56,12 +56,16 @@ static void drop_told(perm_expiring_t *expiring);
 static size_t count_key(const perm_expiring_t *expiring, size_t first);
 static void ask_told(perm_expiring_t *expiring, size_t first, size_t n,
     redisReply **reply);
+static void try_to_mark(perm_expiring_t *expiring, size_t first);
+static int tried(void *data, redisReply *reply);
 static void mark_told(perm_expiring_t *expiring, const perm_ending_t *list,
     size_t n);
 static int marked(void *data, redisReply *reply);
 static void free_ending(perm_ending_t *ending);
 static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
+static void print_sum(const perm_expiring_t *expiring, perm_count_t apps,
+    perm_count_t failed);
 static void add_lines(perm_columns_t *columns, const perm_cli_t *cli,
     const perm_ending_t *list, size_t n);
 static int compare(const void *a, const void *b);
@@ -102,8 +106,9 @@ const perm_command_t  perm_expiring_command = {
     "standard input, in place of standard output, and each notice is given\n"
     "once for each end. With --json what CMD writes to its standard output\n"
     "goes to standard error. What fails for one app does not stop the\n"
-    "others, and is tried again the next time; the exit status is then 1.",
-    expiring_options, 1, run_expiring
+    "others, and is tried again the next time; the exit status is then 1.\n"
+    "Where Redis would not keep that an app was told, nobody is told.",
+    expiring_options, 0, run_expiring
 };
 
 
@@ -121,6 +126,7 @@ run_expiring(perm_cli_t *cli)
     expiring.policies = cli->args.policies
                         ? perm_policies_read(cli->args.policies) : NULL;
 
+    perm_table_connect(&cli->table, &cli->servers);
     perm_table_warn_unloaded(&cli->table);
 
     expiring.skipped = perm_walk(&cli->table, PERM_WALK_LAST, NULL, read_rows,
@@ -256,6 +262,7 @@ drop_told(perm_expiring_t *expiring)
     for (first = 0; first < expiring->n; first += n) {
         n = count_key(expiring, first);
         ask_told(expiring, first, n, &replies[first]);
+        try_to_mark(expiring, first);
     }
 
     perm_client_wait(expiring->cli->table.client);
@@ -337,6 +344,44 @@ ask_told(perm_expiring_t *expiring, size_t first, size_t n,
 
     perm_client_send(table->client, NULL, PERM_ERRORS_TOO, perm_client_keep,
                      reply);
+}
+
+
+/*
+ * Nobody is told where that could not be kept, and would be told again by each
+ * run.  Redis looks at the user's rights, and whether it takes writes at all,
+ * before HSET finds that one word is missing.
+ */
+
+static void
+try_to_mark(perm_expiring_t *expiring, size_t first)
+{
+    char           text[PERM_KEY_MAX];
+    perm_table_t  *table;
+
+    table = &expiring->cli->table;
+
+    perm_client_command(table->client, "HSET %k " PERM_GATEWAY_FIELD " 0 0",
+                        perm_table_key(table, text, PERM_KEY_NOTICES,
+                                       &expiring->list[first].tuple));
+    perm_client_send(table->client, NULL, PERM_ERRORS_TOO, tried, NULL);
+}
+
+
+static int
+tried(void *data, redisReply *reply)
+{
+    (void) data;
+
+    if (reply->type == REDIS_REPLY_ERROR
+        && strstr(reply->str, "wrong number of arguments") == NULL)
+    {
+        perm_output_warn("nobody was told: notices could not be kept, and "
+                         "would be given again by each run");
+        perm_client_refused(NULL, reply->str);
+    }
+
+    return 0;
 }
 
 
@@ -436,10 +481,7 @@ report(perm_expiring_t *expiring)
 
     perm_columns_print(&columns, 0);
 
-    perm_output_warn("%s of %s: notices are due; %s could not be told",
-                     perm_output_count(expiring->n, "grant"),
-                     perm_output_count(apps, "app"),
-                     perm_output_count(failed, "app"));
+    print_sum(expiring, apps, failed);
 
     for (i = 0; i < expiring->n; i++) {
         free_ending(&list[i]);
@@ -447,6 +489,36 @@ report(perm_expiring_t *expiring)
 
     return failed ? PERM_EXIT_NO
                   : perm_table_found(&expiring->cli->table, expiring->seen);
+}
+
+
+static void
+print_sum(const perm_expiring_t *expiring, perm_count_t apps,
+    perm_count_t failed)
+{
+    if (expiring->n == 0) {
+        perm_output_warn("no notice is due");
+
+    } else if (expiring->cli->args.notify == NULL) {
+        perm_output_warn("%s due, for the grants of %s",
+                         perm_output_plural(expiring->n, "notice is",
+                                            "notices are"),
+                         perm_output_count(apps, "app"));
+
+    } else if (failed) {
+        perm_output_warn("%s told; %s not be told, and will be tried again by "
+                         "the next run",
+                         perm_output_plural(apps - failed, "app was",
+                                            "apps were"),
+                         perm_output_plural(failed, "app could",
+                                            "apps could"));
+
+    } else {
+        perm_output_warn("%s told of %s",
+                         perm_output_plural(apps, "app was", "apps were"),
+                         perm_output_plural(expiring->n, "grant that ends",
+                                            "grants that end"));
+    }
 }
 
 

@@ -58,7 +58,7 @@ const perm_command_t  perm_export_command = {
     "is written. Unreadable values are named and left out, and so is what a\n"
     "line cannot hold; the exit status is then 1 if a readable grant is\n"
     "missing.",
-    export_options, 1, run_export
+    export_options, 0, run_export
 };
 
 
@@ -70,10 +70,12 @@ run_export(perm_cli_t *cli)
 
     memset(&export, 0, sizeof(perm_export_t));
 
-    perm_table_warn_unloaded(&cli->table);
     perm_walk_catch_interrupt();
     perm_output_at_fatal(remove_temporary, &export);
     open_file(&export, cli->args.file);
+
+    perm_table_connect(&cli->table, &cli->servers);
+    perm_table_warn_unloaded(&cli->table);
 
     /* the last good copy may be there, which repairs a table that is lost */
 

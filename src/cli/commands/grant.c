@@ -35,6 +35,8 @@ static void say_kept(const perm_grant_run_t *run);
 static perm_exit_t run_extend(perm_cli_t *cli);
 static int change_extend(void *data, perm_str_t old,
     perm_history_entry_t *entry, char **value);
+static int64_t extended(const perm_cli_t *cli, int64_t from,
+    perm_exit_t status);
 static perm_exit_t run_revoke(perm_cli_t *cli);
 static int change_revoke(void *data, perm_str_t old,
     perm_history_entry_t *entry, char **value);
@@ -82,7 +84,7 @@ const perm_command_t  perm_grant_command = {
     "already the end and the time of granting are set anew; its type stays\n"
     "unless --type is given, and all other members stay. Without --days and\n"
     "--expires a grant is never shortened; where they do, it is said.",
-    grant_options, 1, run_grant
+    grant_options, 0, run_grant
 };
 
 
@@ -100,7 +102,7 @@ const perm_command_t  perm_extend_command = {
     "A grant that lasts ends N days later than now it does, one that has\n"
     "ended ends N days from now, and a permanent one stays. All other\n"
     "members stay. Exit status 1: there is no such grant.",
-    extend_options, 1, run_extend
+    extend_options, 0, run_extend
 };
 
 
@@ -116,7 +118,7 @@ const perm_command_t  perm_revoke_command = {
     "take one grant back",
     "Removes one grant. Exit status 1: there was none. A grant on the whole\n"
     "gateway and those on its resources are independent of each other.",
-    revoke_options, 1, run_revoke
+    revoke_options, 0, run_revoke
 };
 
 
@@ -125,6 +127,7 @@ run_grant(perm_cli_t *cli)
 {
     perm_grant_run_t  run;
 
+    (void) wanted_expires(cli);
     begin(&run, cli);
     run.wanted = wanted_expires(cli);
 
@@ -145,6 +148,8 @@ run_grant(perm_cli_t *cli)
     return PERM_EXIT_DONE;
 }
 
+
+/* before the table is open it is only tried, with the time of this machine */
 
 static int64_t
 wanted_expires(const perm_cli_t *cli)
@@ -243,8 +248,6 @@ run_extend(perm_cli_t *cli)
     const char       *missing;
     perm_grant_run_t  run;
 
-    begin(&run, cli);
-
     if (cli->args.period == 0) {
         perm_output_fatal(PERM_EXIT_USAGE, "--days \"0\": that changes "
                           "nothing; \"grant --days 0\" makes a grant "
@@ -254,6 +257,9 @@ run_extend(perm_cli_t *cli)
     if (cli->args.period < 0) {
         cli->args.period = PERIOD_DEFAULT;
     }
+
+    (void) extended(cli, cli->table.now, PERM_EXIT_USAGE);
+    begin(&run, cli);
 
     if (!perm_table_writable(&cli->table)) {
         return PERM_EXIT_NO;
@@ -280,7 +286,6 @@ static int
 change_extend(void *data, perm_str_t old, perm_history_entry_t *entry,
     char **value)
 {
-    int64_t               from;
     perm_grant_run_t     *run = data;
     perm_grant_change_t   change;
 
@@ -291,15 +296,10 @@ change_extend(void *data, perm_str_t old, perm_history_entry_t *entry,
         return 0;
     }
 
-    from = perm_grant_live(run->expires, run->cli->table.now)
-           ? run->expires : run->cli->table.now;
-
-    if (run->cli->args.period > PERM_GRANT_EXPIRES_MAX - from) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--days: that is after the year "
-                          "9999; \"grant --days 0\" makes a grant permanent");
-    }
-
-    run->expires = from + run->cli->args.period;
+    run->expires = extended(run->cli,
+                            perm_grant_live(run->expires, run->cli->table.now)
+                            ? run->expires : run->cli->table.now,
+                            PERM_EXIT_NO);
 
     memset(&change, 0, sizeof(perm_grant_change_t));
     change.expires = run->expires;
@@ -309,6 +309,18 @@ change_extend(void *data, perm_str_t old, perm_history_entry_t *entry,
     fill_entry(run, entry, "extend");
 
     return 1;
+}
+
+
+static int64_t
+extended(const perm_cli_t *cli, int64_t from, perm_exit_t status)
+{
+    if (cli->args.period > PERM_GRANT_EXPIRES_MAX - from) {
+        perm_output_fatal(status, "--days: that is after the year 9999; "
+                          "\"grant --days 0\" makes a grant permanent");
+    }
+
+    return from + cli->args.period;
 }
 
 
@@ -352,6 +364,7 @@ begin(perm_grant_run_t *run, perm_cli_t *cli)
 {
     memset(run, 0, sizeof(perm_grant_run_t));
     run->cli = cli;
+    perm_table_connect(&cli->table, &cli->servers);
     run->expires = PERM_GRANT_ABSENT;
 }
 

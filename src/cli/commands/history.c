@@ -10,38 +10,33 @@
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
 #include "cli/util/alloc.h"
+#include "cli/util/columns.h"
+#include "cli/util/sorted.h"
 #include "core/grant.h"
+#include "resp/printable.h"
 
 
-/* what the texts of an entry lie in */
-
-typedef struct {
-    char          *key;
-    redisReply    *reply;
-} perm_history_part_t;
-
+#define TEXT_WIDTH  60   /* of an action or a name in the table */
+#define NAME_SIZE   (PERM_KEY_MAX + 24)
 
 
 typedef struct {
-    perm_tuple_t   tuple;
-    int64_t        at;          /* unix seconds */
-    perm_str_t     id;          /* of the stream, "milliseconds-number" */
-    perm_str_t     action;
-    perm_str_t     by;          /* data NULL: nobody said */
-    perm_str_t     comment;
-    int64_t        before;
-    int64_t        expires;
+    perm_tuple_t    tuple;      /* the resource is any text of somebody */
+    long long       at;         /* milliseconds */
+    unsigned long long  turn;   /* of the entries of one millisecond */
+    perm_str_t      action;
+    perm_str_t      by;         /* data NULL: nobody said */
+    perm_str_t      comment;
+    int64_t         before;
+    int64_t         expires;
 } perm_history_row_t;
 
 
 typedef struct {
     perm_cli_t          *cli;
-    perm_history_row_t  *rows;
-    size_t               n;
-    size_t               size;
-    perm_history_part_t *parts;
-    size_t               nparts;
-    size_t               parts_size;
+    perm_sorted_t       *sorted;
+    perm_columns_t       columns;
+    perm_count_t         n;
     perm_walk_skipped_t  skipped;
 } perm_history_run_t;
 
@@ -49,11 +44,15 @@ typedef struct {
 static perm_exit_t run_history(perm_cli_t *cli);
 static void read_keys(void *data, perm_str_t *keys, size_t n);
 static void read_entries(perm_history_run_t *run, perm_str_t key,
-    redisReply *reply);
+    const redisReply *reply);
 static void read_entry(perm_history_row_t *row, const redisReply *entry);
 static int64_t number(perm_str_t text);
-static int compare(const void *a, const void *b);
-static void print_row(const perm_cli_t *cli, const perm_history_row_t *row);
+static void add(perm_history_run_t *run, perm_str_t key,
+    const perm_history_row_t *row);
+static char *json_line(const perm_history_row_t *row, size_t *len);
+static char *table_line(perm_history_run_t *run,
+    const perm_history_row_t *row, size_t *len);
+static void print(void *data, const perm_sorted_row_t *row);
 
 
 static const perm_option_t  history_options[] = {
@@ -71,7 +70,8 @@ const perm_command_t  perm_history_command = {
     "who changed which grant, when and why",
     "Lists what grant, extend, revoke, apply, approve and reject did, the\n"
     "oldest first: about the last 100 changes of each gateway and app.\n"
-    "import and renew are not in it. Exit status 1: there is nothing.",
+    "import and renew are not in it. A \"-\" in place of a resource is the\n"
+    "whole gateway. Exit status 1: there is nothing.",
     history_options, 1, run_history
 };
 
@@ -79,42 +79,33 @@ const perm_command_t  perm_history_command = {
 static perm_exit_t
 run_history(perm_cli_t *cli)
 {
-    size_t              i;
+    perm_exit_t         status;
     perm_history_run_t  run;
+
+    static const char *const  titles[] = {
+        "WHEN", "ACTION", "GATEWAY", "RESOURCE", "APP", "OLD END", "NEW END",
+        "BY", "COMMENT", NULL
+    };
 
     memset(&run, 0, sizeof(perm_history_run_t));
     run.cli = cli;
+    run.columns.titles = titles;
+    run.sorted = perm_sorted_create();
 
-    perm_walk_keys(&cli->table, PERM_KEY_HISTORY, 0, &cli->args.tuple,
-                   read_keys, &run);
+    perm_walk_keys(&cli->table, PERM_KEY_HISTORY, PERM_WALK_REPEATS,
+                   &cli->args.tuple, read_keys, &run);
 
-    if (run.n) {
-        qsort(run.rows, run.n, sizeof(perm_history_row_t), compare);
-
-    } else {
+    if (run.n == 0) {
         perm_output_warn("no such change");
+
+    } else if (!cli->args.json) {
+        perm_columns_titles(&run.columns);
     }
 
-    if (run.n && !cli->args.json) {
-        printf("%-20s %-8s %-16s %-24s %-20s %-20s %-20s %-12s %s\n", "WHEN",
-               "ACTION", "GATEWAY", "RESOURCE", "APP", "EXPIRED BEFORE",
-               "EXPIRES", "BY", "COMMENT");
-    }
+    status = run.n ? PERM_EXIT_DONE : PERM_EXIT_NO;
+    perm_sorted_end(run.sorted, print, &run);
 
-    for (i = 0; i < run.n; i++) {
-        print_row(cli, &run.rows[i]);
-    }
-
-    for (i = 0; i < run.nparts; i++) {
-        free(run.parts[i].key);
-        freeReplyObject(run.parts[i].reply);
-    }
-
-    free(run.parts);
-    free(run.rows);
-
-    return perm_walk_status(run.skipped,
-                            run.n ? PERM_EXIT_DONE : PERM_EXIT_NO);
+    return perm_walk_status(run.skipped, status);
 }
 
 
@@ -148,54 +139,34 @@ read_keys(void *data, perm_str_t *keys, size_t n)
     for (i = 0; i < n; i++) {
         if (perm_table_wrong_type(replies[i], &keys[i])) {
             run->skipped.wrong_types++;
-            freeReplyObject(replies[i]);
-
         } else {
             read_entries(run, keys[i], replies[i]);
         }
+
+        freeReplyObject(replies[i]);
     }
 
     free(replies);
 }
 
 
-/* keeps the reply, and the name of its key */
-
 static void
-read_entries(perm_history_run_t *run, perm_str_t key, redisReply *reply)
+read_entries(perm_history_run_t *run, perm_str_t key, const redisReply *reply)
 {
-    char                *name;
-    size_t               i;
-    perm_tuple_t         tuple;
-    perm_history_row_t  *row;
+    size_t              i;
+    perm_history_row_t  row;
 
-    memset(&tuple, 0, sizeof(perm_tuple_t));
-    name = perm_alloc(key.len);
-    key.data = memcpy(name, key.data, key.len);
+    memset(&row, 0, sizeof(perm_history_row_t));
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0
-        || !perm_grant_key_parse(key, PERM_KEY_HISTORY,
-                                 run->cli->table.prefix, &tuple.gateway,
-                                 &tuple.app))
+    if (!perm_grant_key_parse(key, PERM_KEY_HISTORY, run->cli->table.prefix,
+                              &row.tuple.gateway, &row.tuple.app))
     {
-        free(name);
-        freeReplyObject(reply);
         return;
     }
 
-    run->rows = perm_alloc_room(run->rows, &run->size,
-                                run->n + reply->elements,
-                                sizeof(perm_history_row_t));
-    run->parts = perm_alloc_room(run->parts, &run->parts_size, run->nparts + 1,
-                                 sizeof(perm_history_part_t));
-    run->parts[run->nparts].key = name;
-    run->parts[run->nparts++].reply = reply;
-
-    for (i = 0; i < reply->elements; i++) {
-        row = &run->rows[run->n++];
-        memset(row, 0, sizeof(perm_history_row_t));
-        row->tuple = tuple;
-        read_entry(row, reply->element[i]);
+    for (i = 0; perm_table_element(reply, i) != NULL; i++) {
+        read_entry(&row, perm_table_element(reply, i));
+        add(run, key, &row);
     }
 }
 
@@ -206,7 +177,7 @@ static void
 read_entry(perm_history_row_t *row, const redisReply *entry)
 {
     size_t             i, m;
-    perm_str_t         name, value, before, expires, resource;
+    perm_str_t         id, name, value, before, expires;
     const redisReply  *members;
 
     const struct {
@@ -214,19 +185,24 @@ read_entry(perm_history_row_t *row, const redisReply *entry)
         perm_str_t  *value;
     } known[] = {
         { "action", &row->action },
-        { "resource", &resource },
+        { "resource", &row->tuple.resource },
         { "before", &before },
         { "expires", &expires },
         { "by", &row->by },
         { "comment", &row->comment }
     };
 
-    before.data = NULL;
-    expires.data = NULL;
-    resource = perm_str(PERM_GATEWAY_FIELD);
+    for (m = 0; m < sizeof(known) / sizeof(known[0]); m++) {
+        known[m].value->data = NULL;
+        known[m].value->len = 0;
+    }
 
-    row->id = perm_table_bytes(perm_table_element(entry, 0));
-    row->at = row->id.data ? strtoll(row->id.data, NULL, 10) / 1000 : 0;
+    row->tuple.resource = perm_str(PERM_GATEWAY_FIELD);
+    row->at = 0;
+    row->turn = 0;
+
+    id = perm_table_bytes(perm_table_element(entry, 0));
+    (void) sscanf(id.data ? id.data : "", "%lld-%llu", &row->at, &row->turn);
     members = perm_table_element(entry, 1);
 
     for (i = 0; members != NULL && i + 1 < members->elements; i += 2) {
@@ -244,10 +220,6 @@ read_entry(perm_history_row_t *row, const redisReply *entry)
 
     row->before = number(before);
     row->expires = number(expires);
-
-    if (perm_name_resource_valid(resource)) {
-        row->tuple.resource = resource;
-    }
 }
 
 
@@ -270,49 +242,103 @@ number(perm_str_t text)
 
 /* by time, and what one server wrote at the same time in its order */
 
-static int
-compare(const void *a, const void *b)
+static void
+add(perm_history_run_t *run, perm_str_t key, const perm_history_row_t *row)
 {
-    const perm_history_row_t  *one = a, *two = b;
-    unsigned long long         x[2], y[2];
+    char                name[NAME_SIZE];
+    char               *line;
+    perm_sorted_row_t   sorted;
 
-    x[0] = x[1] = y[0] = y[1] = 0;
-    (void) sscanf(one->id.data ? one->id.data : "", "%llu-%llu", &x[0], &x[1]);
-    (void) sscanf(two->id.data ? two->id.data : "", "%llu-%llu", &y[0], &y[1]);
+    line = run->cli->args.json ? json_line(row, &sorted.text.len)
+                               : table_line(run, row, &sorted.text.len);
 
-    return (x[0] != y[0]) ? (x[0] < y[0] ? -1 : 1)
-           : (x[1] != y[1]) ? (x[1] < y[1] ? -1 : 1) : 0;
+    sorted.number = row->at;
+    sorted.name.data = name;
+    sorted.name.len = (size_t) snprintf(name, sizeof(name), "%020llu %.*s",
+                                        row->turn, (int) key.len, key.data);
+    sorted.text.data = line;
+
+    perm_sorted_add(run->sorted, &sorted);
+    run->n++;
+    free(line);
 }
 
 
-static void
-print_row(const perm_cli_t *cli, const perm_history_row_t *row)
+static char *
+json_line(const perm_history_row_t *row, size_t *len)
 {
+    char        *line;
+    FILE        *file;
+    perm_str_t   resource;
+
+    file = perm_alloc_check(open_memstream(&line, len));
+    resource = row->tuple.resource;
+
+    perm_output_json(file, "{'gateway':%b,'resource':", row->tuple.gateway);
+    perm_output_json(file, perm_str_equal(resource,
+                                          perm_str(PERM_GATEWAY_FIELD))
+                           ? "null" : "%b", resource);
+    perm_output_json(file, ",'app':%b,'at':%n,'action':%b", row->tuple.app,
+                     (int64_t) row->at / 1000, row->action);
+    perm_output_json(file, row->by.data ? ",'by':%b" : ",'by':null", row->by);
+    perm_output_json(file, row->comment.data ? ",'comment':%b"
+                                             : ",'comment':null",
+                     row->comment);
+    perm_output_json(file, ",'expires_before':%n,'expires':%n}\n",
+                     row->before, row->expires);
+
+    if (fclose(file) != 0) {
+        perm_output_fatal(PERM_EXIT_NO, "out of memory");
+    }
+
+    return line;
+}
+
+
+static char *
+table_line(perm_history_run_t *run, const perm_history_row_t *row, size_t *len)
+{
+    char                 names[2][PERM_RESOURCE_MAX + 1];
+    char                 action[TEXT_WIDTH], by[TEXT_WIDTH];
+    const char          *cells[PERM_COLUMNS_MAX];
     const perm_tuple_t  *tuple;
 
     tuple = &row->tuple;
 
-    if (cli->args.json) {
-        perm_output_json(stdout, "{%t,'at':%n,'action':%b", tuple, row->at,
-                         row->action);
-        perm_output_json(stdout, row->by.data ? ",'by':%b" : ",'by':null",
-                         row->by);
-        perm_output_json(stdout, row->comment.data ? ",'comment':%b"
-                                                   : ",'comment':null",
-                         row->comment);
-        perm_output_json(stdout, ",'expires_before':%n,'expires':%n}\n",
-                         row->before, row->expires);
-        return;
+    snprintf(names[0], sizeof(names[0]), "%.*s", (int) tuple->gateway.len,
+             tuple->gateway.data);
+    snprintf(names[1], sizeof(names[1]), "%.*s", (int) tuple->app.len,
+             tuple->app.data);
+    (void) perm_printable(action, TEXT_WIDTH, row->action, 0);
+    (void) perm_printable(by, TEXT_WIDTH, row->by.data ? row->by
+                                                       : perm_str("-"), 0);
+
+    cells[0] = perm_output_time(row->at / 1000);
+    cells[1] = action;
+    cells[2] = names[0];
+    cells[3] = tuple->resource.len ? perm_output_safe(tuple->resource)
+                                   : "\"\"";
+    cells[4] = names[1];
+    cells[5] = perm_output_time(row->before);
+    cells[6] = perm_output_time(row->expires);
+    cells[7] = by;
+    cells[8] = perm_output_safe(row->comment);
+
+    return perm_columns_pack(&run->columns, cells, len);
+}
+
+
+static void
+print(void *data, const perm_sorted_row_t *row)
+{
+    perm_history_run_t  *run = data;
+
+    if (run->cli->args.json) {
+        fwrite(row->text.data, 1, row->text.len, stdout);
+
+    } else {
+        perm_columns_line(&run->columns, row->text.data);
     }
 
-    printf("%-20s %-8s %-16.*s %-24.*s %-20.*s %-20s %-20s ",
-           perm_output_time(row->at), perm_output_safe(row->action),
-           (int) tuple->gateway.len, tuple->gateway.data,
-           tuple->resource.len ? (int) tuple->resource.len : 1,
-           tuple->resource.len ? tuple->resource.data : PERM_GATEWAY_FIELD,
-           (int) tuple->app.len, tuple->app.data,
-           perm_output_time(row->before), perm_output_time(row->expires));
-    printf("%-12s %s\n", row->by.data ? perm_output_safe(row->by) : "-",
-           perm_output_safe(row->comment));
     perm_output_check();
 }

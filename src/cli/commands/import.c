@@ -93,8 +93,11 @@ const perm_command_t  perm_import_command = {
     "the exit status is then 1. With --replace the grants that are not in\n"
     "the file are removed after all of it is written. With --dry-run and\n"
     "--json there is a line for each grant that would be added, changed or\n"
-    "removed.",
-    import_options, 1, run_import
+    "removed. An older copy shortens grants that were renewed since, and\n"
+    "brings back those that were revoked: it is counted what ends earlier\n"
+    "than before (\"shortened\"), and what had ended and lives again\n"
+    "(\"revived\").",
+    import_options, 0, run_import
 };
 
 
@@ -117,6 +120,8 @@ run_import(perm_cli_t *cli)
     }
 
     import->file = perm_grant_file_open(cli->args.file);
+    perm_table_connect(&cli->table, &cli->servers);
+
     import->bad.file = import->file->name;
     import->batch = perm_batch_new(&import->conf);
     import->grants = perm_grant_set_new();
@@ -237,13 +242,25 @@ static void
 print_changed(void *data, const perm_tuple_t *grant, perm_str_t old,
     perm_str_t value)
 {
-    (void) data;
+    const perm_import_t  *import = data;
+
+    static const char *const  ends[] = {
+        [PERM_BATCH_END_OTHER] = "",
+        [PERM_BATCH_SHORTENED] = ",'shortened':true",
+        [PERM_BATCH_REVIVED] = ",'revived':true"
+    };
 
     perm_output_json(stdout, "{'result':%s,%g,'expires':%n",
                      old.data ? "changed" : "new", grant,
                      perm_grant_expires(value));
-    perm_output_json(stdout, old.data ? ",'was':%n}\n" : "}\n",
-                     old.data ? perm_grant_expires(old) : 0);
+
+    if (old.data != NULL) {
+        perm_output_json(stdout, ",'was':%n", perm_grant_expires(old));
+        perm_output_json(stdout, ends[perm_batch_end(old, value,
+                                                import->cli->table.now)]);
+    }
+
+    perm_output_json(stdout, "}\n");
 }
 
 
@@ -498,27 +515,46 @@ warn_stopped(void *data)
 static void
 report(const perm_import_t *import)
 {
+    char                        ends[128];
     perm_count_t                removed;
     const perm_batch_counts_t  *counts;
 
     counts = &import->counts;
+    ends[0] = '\0';
+
+    if (counts->shortened || counts->revived) {
+        snprintf(ends, sizeof(ends), " (%llu shortened, %llu ended ones made "
+                 "live again)", counts->shortened, counts->revived);
+    }
+
+    if (counts->shortened) {
+        perm_output_warn("%s earlier than before: is the file an older copy? "
+                         "It undoes renewals since then, and brings back "
+                         "grants that were revoked; --dry-run --json names "
+                         "them", perm_output_plural(counts->shortened,
+                                                    "grant ends",
+                                                    "grants end"));
+    }
+
     removed = import->conf.dry_run && import->removals >= import->absent
               ? import->absent : import->removed;
 
-    perm_output_warn("%s%s%s: %llu new, %llu changed, %llu as they were; %s "
+    perm_output_warn("%s%s%s: %llu new, %llu changed%s, %llu as they were; %s "
                      "refused, %s removed",
                      perm_walk_interrupted ? "interrupted: " : "",
                      import->conf.dry_run ? "dry run, nothing was written: "
                                           : "imported ",
                      perm_output_count(import->good, "grant"), counts->added,
-                     counts->changed, counts->unchanged,
+                     counts->changed, ends, counts->unchanged,
                      perm_output_count(import->bad.n, "line"),
                      perm_output_count(removed, "grant"));
 
     if (import->cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'new':%n,'changed':%n,"
-                         "'unchanged':%n,'refused':%n,'removed':%n}\n",
+                         "'shortened':%n,'revived':%n,'unchanged':%n,"
+                         "'refused':%n,'removed':%n}\n",
                          import->good, counts->added, counts->changed,
+                         counts->shortened, counts->revived,
                          counts->unchanged, import->bad.n, removed);
     }
 }

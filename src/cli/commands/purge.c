@@ -31,16 +31,31 @@ typedef struct {
 static perm_exit_t run_purge(perm_cli_t *cli);
 static void purge_grants(void *data, perm_row_t *rows, size_t n);
 static void purge_accesses(void *data, perm_row_t *rows, size_t n);
+static int count_grant(void *data, redisReply *reply);
+static int count_notice(void *data, redisReply *reply);
 static int count_removed(void *data, redisReply *reply);
 static void print_grant(const perm_purge_t *purge, const perm_row_t *row);
 static void count_accesses(void *data, perm_row_t *rows, size_t n);
 static void purge_requests(void *data, perm_row_t *rows, size_t n);
 static void purge_notices(void *data, perm_row_t *rows, size_t n);
+static int is_old_notice(const perm_purge_t *purge, const char *notice);
 static void remove_field(perm_purge_t *purge, const perm_row_t *row,
     perm_count_t *removed);
 static void purge_history(void *data, perm_str_t *keys, size_t n);
 static void print_result(const perm_purge_t *purge);
 static int remains(const perm_purge_t *purge, const redisReply *grant);
+
+
+/*
+ * KEYS: grants, notices; ARGV: field, value that was read.  2: with its notice.
+ * Notices that are of another type do no harm.
+ */
+
+static const char  purge_script[] =
+    PERM_TABLE_LUA_READ
+    "if v~=ARGV[2] then return 0 end "
+    "redis.call('HDEL',KEYS[1],ARGV[1]) "
+    "return redis.pcall('HDEL',KEYS[2],ARGV[1])==1 and 2 or 1";
 
 
 /* KEYS: accesses, grants; ARGV: resources.  Removes those without a grant. */
@@ -73,7 +88,8 @@ const perm_command_t  perm_purge_command = {
     "purge", "",
     "remove grants that ended long ago, and their accesses",
     "Removes grants that ended at least that long ago, each only if it is\n"
-    "still what was read, and then the last accesses of resources that the\n"
+    "still what was read, with the notice of its end, and then the last\n"
+    "accesses of resources that the\n"
     "app has no grant for any more, neither on the resource nor on the\n"
     "gateway. Requests that were handled, notices of ends and entries of the\n"
     "history that are as old go too; pending requests stay.",
@@ -123,25 +139,33 @@ run_purge(perm_cli_t *cli)
 static void
 purge_grants(void *data, perm_row_t *rows, size_t n)
 {
+    char           text[PERM_KEY_MAX];
     size_t         i;
-    perm_str_t     none;
+    perm_str_t     notices;
     perm_purge_t  *purge = data;
-
-    none.data = NULL;
-    none.len = 0;
+    perm_table_t  *table = purge->table;
 
     for (i = 0; i < n; i++) {
         if (rows[i].grant.expires > purge->before) {
             continue;
         }
 
+        notices = perm_table_key(table, text, PERM_KEY_NOTICES,
+                                 &rows[i].tuple);
+
         if (purge->dry_run) {
             purge->grants++;
             print_grant(purge, &rows[i]);
+            perm_client_command(table->client, "HGET %k %b", notices,
+                                rows[i].field);
+            perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                             count_notice, purge);
 
         } else {
-            perm_table_write(purge->table, rows[i].key, rows[i].field,
-                             rows[i].value, none, &purge->grants);
+            perm_client_command(table->client, "EVAL %s 2 %k %b %b %b",
+                                purge_script, rows[i].key, notices,
+                                rows[i].field, rows[i].value);
+            perm_client_send(table->client, NULL, 0, count_grant, purge);
         }
     }
 
@@ -149,6 +173,34 @@ purge_grants(void *data, perm_row_t *rows, size_t n)
 
     purge->seen += n;
     perm_output_progress("looked at grants", purge->seen, 0);
+}
+
+
+static int
+count_grant(void *data, redisReply *reply)
+{
+    perm_purge_t  *purge = data;
+
+    purge->grants += (reply->integer > 0);
+    purge->notices += (reply->integer == 2);
+
+    return 0;
+}
+
+
+/* dry run: purge_notices() counts the old ones */
+
+static int
+count_notice(void *data, redisReply *reply)
+{
+    perm_str_t     notice;
+    perm_purge_t  *purge = data;
+
+    notice = perm_table_bytes(reply);
+    purge->notices += (notice.data != NULL
+                       && !is_old_notice(purge, notice.data));
+
+    return 0;
 }
 
 
@@ -288,20 +340,28 @@ purge_requests(void *data, perm_row_t *rows, size_t n)
 static void
 purge_notices(void *data, perm_row_t *rows, size_t n)
 {
-    char          *end;
     size_t         i;
-    long long      expires;
     perm_purge_t  *purge = data;
 
     for (i = 0; i < n; i++) {
-        expires = strtoll(rows[i].value.data, &end, 10);
-
-        if (*end == ':' && expires <= purge->before) {
+        if (is_old_notice(purge, rows[i].value.data)) {
             remove_field(purge, &rows[i], &purge->notices);
         }
     }
 
     perm_client_wait(purge->table->client);
+}
+
+
+static int
+is_old_notice(const perm_purge_t *purge, const char *notice)
+{
+    char       *end;
+    long long   expires;
+
+    expires = strtoll(notice, &end, 10);
+
+    return *end == ':' && expires <= purge->before;
 }
 
 

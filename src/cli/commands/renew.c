@@ -94,10 +94,10 @@ run_renew(perm_cli_t *cli)
     skipped.unreadable += run.too_long;
     free(run.items);
 
-    perm_output_warn("%s%s %llu of %llu grants%s",
+    perm_output_warn("%s%s %llu of %s%s",
                      perm_walk_interrupted ? "interrupted: " : "",
                      cli->args.dry_run ? "would renew" : "renewed",
-                     run.renewed, run.considered,
+                     run.renewed, perm_output_count(run.considered, "grant"),
                      run.gone ? "; some were revoked meanwhile" : "");
 
     return perm_walk_status(skipped,

@@ -53,6 +53,8 @@ static void write_item(perm_table_t *table, perm_batch_t *batch,
     perm_batch_item_t *item, perm_batch_counts_t *counts);
 static void write_again(perm_table_t *table, perm_batch_t *batch,
     perm_batch_item_t *item, perm_batch_counts_t *counts);
+static void count(const perm_table_t *table, const perm_batch_item_t *item,
+    perm_batch_counts_t *counts, perm_count_t n);
 static void tell_changed(const perm_table_t *table,
     const perm_batch_conf_t *conf, const perm_batch_item_t *item,
     perm_str_t old);
@@ -230,8 +232,7 @@ write_item(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
         return;
     }
 
-    counts->added += (old.data == NULL);
-    counts->changed += (old.data != NULL);
+    count(table, item, counts, 1);
 
     if (conf->changed != NULL) {
         tell_changed(table, conf, item, old);
@@ -242,6 +243,45 @@ write_item(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
         perm_table_write(table, item->key, item->field, old,
                          perm_str(item->value), &item->written);
     }
+}
+
+
+/* what it was counted as, "n" times more */
+
+static void
+count(const perm_table_t *table, const perm_batch_item_t *item,
+    perm_batch_counts_t *counts, perm_count_t n)
+{
+    perm_str_t         old;
+    perm_batch_end_t   end;
+
+    old = perm_table_bytes(item->old);
+
+    if (old.data == NULL) {
+        counts->added += n;
+        return;
+    }
+
+    end = perm_batch_end(old, perm_str(item->value), table->now);
+
+    counts->changed += n;
+    counts->shortened += (end == PERM_BATCH_SHORTENED) ? n : 0;
+    counts->revived += (end == PERM_BATCH_REVIVED) ? n : 0;
+}
+
+
+perm_batch_end_t
+perm_batch_end(perm_str_t old, perm_str_t value, int64_t now)
+{
+    int64_t  before, after;
+
+    before = perm_grant_expires(old);
+    after = perm_grant_expires(value);
+
+    return (before > after) ? PERM_BATCH_SHORTENED
+           : (before >= 0 && !perm_grant_live(before, now)
+              && perm_grant_live(after, now)) ? PERM_BATCH_REVIVED
+                                              : PERM_BATCH_END_OTHER;
 }
 
 
@@ -272,8 +312,7 @@ write_again(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
     perm_table_change(table, item->key, item->field, new_value, item);
 
     if (item->too_long) {
-        counts->added -= (item->old->type == REDIS_REPLY_NIL);
-        counts->changed -= (item->old->type != REDIS_REPLY_NIL);
+        count(table, item, counts, (perm_count_t) -1);
         batch->conf->refused(batch->conf->data, item->number,
                              PERM_LINE_TOO_LONG);
     }

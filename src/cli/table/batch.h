@@ -18,8 +18,19 @@ typedef struct perm_batch_s  perm_batch_t;
 typedef struct {
     perm_count_t  added;
     perm_count_t  changed;
+    perm_count_t  shortened;   /* of those: they end earlier than before */
+    perm_count_t  revived;     /* of those: they had ended, and live again */
     perm_count_t  unchanged;
 } perm_batch_counts_t;
+
+
+/* what becomes of a grant's end */
+
+typedef enum {
+    PERM_BATCH_END_OTHER = 0,   /* nothing of the following */
+    PERM_BATCH_SHORTENED,
+    PERM_BATCH_REVIVED
+} perm_batch_end_t;
 
 
 typedef struct {
@@ -34,6 +45,10 @@ typedef struct {
         perm_str_t value);
 } perm_batch_conf_t;
 
+
+/* What the new value makes of the old one's end; "now" in unix seconds */
+
+perm_batch_end_t perm_batch_end(perm_str_t old, perm_str_t value, int64_t now);
 
 /* An empty batch, for the caller to free.  *conf stays. */
 

@@ -29,6 +29,20 @@ static perm_str_t meta_key(const perm_table_t *table);
 
 
 void
+perm_table_connect(perm_table_t *table, const perm_discovery_conf_t *servers)
+{
+    table->client = perm_client_open(servers);
+
+    if (table->client == NULL) {
+        perm_output_fatal(PERM_EXIT_REDIS, "%s",
+                          perm_output_safe_text(perm_connection_error()));
+    }
+
+    perm_table_open(table);
+}
+
+
+void
 perm_table_open(perm_table_t *table)
 {
     perm_str_t   schema;

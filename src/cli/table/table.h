@@ -26,6 +26,13 @@ typedef struct {
 
 
 /*
+ * Opens the table at the servers, or ends the program.  Wrong usage is reported
+ * before: it is wrong whether Redis answers or not.
+ */
+void perm_table_connect(perm_table_t *table,
+    const perm_discovery_conf_t *servers);
+
+/*
  * Reads "meta" into table->loaded and table->named, and Redis's time into
  * table->now.  A schema that is not known here ends the program.
  */

@@ -5,9 +5,11 @@
 #include <string.h>
 
 
-#define WORD_MAX  32   /* bytes that are compared */
+#define WORD_MAX   32   /* bytes that are compared */
+#define BEGIN_MIN  2    /* letters that a word has to begin with */
 
 
+static const char *letters(const char *word);
 static unsigned distance(const char *a, const char *b);
 static unsigned least(unsigned a, unsigned b);
 
@@ -15,9 +17,18 @@ static unsigned least(unsigned a, unsigned b);
 void
 perm_similar_init(perm_similar_t *similar, const char *word)
 {
-    similar->word = word;
-    similar->distance = (unsigned) strlen(word) / 3 + 1;
+    similar->word = letters(word);
+    similar->distance = ((unsigned) strlen(similar->word) + 1) / 3;
     similar->text[0] = '\0';
+}
+
+
+/* the dashes are those of every option, and tell nothing */
+
+static const char *
+letters(const char *word)
+{
+    return word + strspn(word, "-");
 }
 
 
@@ -28,8 +39,9 @@ perm_similar_offer(perm_similar_t *similar, const char *candidate)
     unsigned  d;
 
     len = strlen(similar->word);
-    d = (len && strncmp(similar->word, candidate, len) == 0)
-        ? 1 : distance(similar->word, candidate);
+    d = (len >= BEGIN_MIN
+         && strncmp(similar->word, letters(candidate), len) == 0)
+        ? 1 : distance(similar->word, letters(candidate));
 
     if (d > similar->distance) {
         return;
