@@ -52,6 +52,19 @@ my @usage = (
     ['control bytes', qr/unknown command "a\\x1b\[31m"/, "a\e[31m"],
     ['unknown option', qr/unknown option "--frob".*grant --help/,
      qw(grant --frob 1)],
+    ['an option near to none', qr/unknown option "--unknown"\. See/, '--unknown'],
+    ['nothing but dashes', qr/unknown option "--"\. See/, '--'],
+    ['a single letter', qr/unknown option "-r"\. See/, qw(grant -r x)],
+    ['nothing to extend by', qr/--days "0": that changes nothing/,
+     qw(extend --days 0), @ga],
+    ['extended beyond 9999', qr/--days: that is after the year 9999/,
+     qw(extend --days 2932890), @ga],
+    ['half days asked for', qr/--days: not whole days/, qw(apply --days 36h), @ga],
+    ['half days given', qr/--days: not whole days/, qw(approve --days 36h), @ga],
+    ['no such policies', qr/cannot open "\/nonexistent"/,
+     qw(expiring --policies /nonexistent)],
+    ['no such password file', qr/--password-file "\/nonexistent": No such/,
+     qw(list --password-file /nonexistent)],
     ['option without value', qr/--gateway needs a value/, qw(grant --gateway)],
     ['flag with value', qr/--json takes no value/, qw(--json=1 list)],
     ['argument too many', qr/"list" does not take "x"/, qw(list x)],
@@ -114,10 +127,17 @@ my @usage = (
 subtest 'wrong usage' => sub {
     for (@usage) {
         my ($name, $pattern, @args) = @$_;
-        my ($out, $err) = $t->cli_is(2, "$name: status 2", @args);
+        my ($out, $err) = $t->cli_is(2, "$name: status 2, without Redis too",
+                                     @args, { redis => 'unix:/nonexistent' });
         like $err, $pattern, "$name: said so";
         is $out, '', "$name: nothing on standard output";
     }
+    my ($out, $err) = $t->cli_is(2, 'no such file for TLS', qw(list --cacert
+        /nonexistent), { redis => 'rediss://127.0.0.1:1' });
+    like $err, qr/--cacert "\/nonexistent": No such file/, 'is named';
+    $t->cli_is(3, 'an export without Redis', 'export', "$dir/export",
+               { redis => 'unix:/nonexistent' });
+    is_deeply [glob "$dir/export*"], [], '... leaves no file';
 };
 
 

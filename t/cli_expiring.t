@@ -186,6 +186,48 @@ EOT
 };
 
 
+subtest 'nobody is told where it could not be kept' => sub {
+    $redis->empty->load->grant('g', 'r', 'a', in_days(1))
+        ->grant('h', 'r', 'b', in_days(1));
+    my $user = sub { $redis->cmd('ACL', 'SETUSER', 'reader', 'reset', 'on',
+        '>secret', '+@all', @_);
+        return { redis => "redis://reader:secret\@127.0.0.1:$redis->{port}" } };
+    my @notify = ('expiring', '--notify', "echo >> $dir/nobody");
+
+    for (['no command', $user->('~*', '-hset')]) {
+        my ($out, $err) = $t->cli_is(3, "$_->[0]: 3", @notify, $_->[1]);
+        like $err, qr/nobody was told: .*\n.*NOPERM.*hset/, 'says why';
+    }
+    my ($out, $err) = $t->cli_is(3, 'the notices of one app only: 3', @notify,
+        $user->('~app_permission:grants:*', '~app_permission:access:*',
+                '~app_permission:meta', '~app_permission:notices:{g:*'));
+    like $err, qr/nobody was told: .*\n.*NOPERM/, 'says why';
+    ok !-e "$dir/nobody", 'and nobody was told';
+
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
+    ($out, $err) = $t->cli_is(3, 'a Redis that takes no writes: 3', @notify);
+    $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+    like $err, qr/nobody was told: .*\n.*OOM/, 'says why';
+    ok !-e "$dir/nobody", 'and nobody was told';
+
+    ($out, $err) = $t->cli_is(0, 'list only', 'expiring');
+    like $err, qr/^app-permission: 2 notices are due, for the grants of 2 apps$/m,
+        'in words';
+    ($out, $err) = $t->cli_is(0, 'with the rights', @notify);
+    like $err, qr/^app-permission: 2 apps were told of 2 grants that end$/m,
+        'in words';
+    is_deeply [sort map { @{$redis->cmd('HKEYS', key('notices', @$_))} }
+        ['a', 'g'], ['b', 'h']], ['r', 'r'], 'nothing else is kept';
+    ($out, $err) = $t->cli_is(0, 'again', @notify);
+    like $err, qr/^app-permission: no notice is due$/m, 'in words';
+    $redis->cmd('HDEL', key('notices', 'a', 'g'), 'r');
+    ($out, $err) = $t->cli_is(1, 'one that fails', 'expiring', '--notify',
+                              'false');
+    like $err, qr/^app-permission: 0 apps were told; 1 app could not be told, and will be tried again by the next run$/m,
+        'in words';
+};
+
+
 subtest 'access' => sub {
     $redis->empty->load;
     $redis->used('g', 'r1', 'a', 1700000000);
@@ -246,6 +288,26 @@ subtest 'purge' => sub {
     is_deeply json($t->cli_is(0, 'purge', '--json', 'purge', '--expired-for',
         '10d')), { grants => 1, accesses => 1, requests => 0,
           notices => 0, history => 0 }, 'a span';
+
+    # notices go with their grants, whatever end they are of
+
+    my $notices = key('notices', 'n', 'g');
+    $redis->grant('g', $_, 'n', $now - 400 * $DAY) for qw(r s t);
+    $redis->cmd('HSET', $notices, r => in_days(1) . ':3', s => 'odd',
+        t => ($now - 400 * $DAY) . ':0', live => in_days(1) . ':1');
+    my $counts = { grants => 3, accesses => 0, requests => 0, notices => 3,
+                   history => 0 };
+    my ($dry) = $t->cli_is(0, 'dry run', '--json', 'purge', '--dry-run');
+    is_deeply((json_lines($dry))[-1], $counts, 'notices are counted');
+    is_deeply json($t->cli_is(0, 'purge', '--json', 'purge')), $counts,
+        'and go with their grants';
+    is_deeply $redis->cmd('HKEYS', $notices), ['live'], 'the others stay';
+    $redis->grant('g', 'r', 'n', $now - 400 * $DAY);
+    $redis->cmd('DEL', $notices);
+    $redis->cmd('SET', $notices, 'x');
+    $t->cli_is(0, 'notices of another type', 'purge');
+    is $redis->value('g', 'r', 'n'), undef, 'are no harm';
+    $redis->cmd('DEL', $notices);
 
     # what is granted anew meanwhile stays
 

@@ -501,6 +501,24 @@ subtest 'history' => sub {
     like $out, qr/^\S+Z +grant +smoke +r +\Q$app\E .* alice +first\\x0d\\x0aline \\x1b\[31m$/m,
         'on one line, escaped';
 
+    # as wide as needed, and nobody's text is taken for the whole gateway
+
+    my $wide = 'w' x 60;
+    $redis->cmd('XADD', "app_permission:history:{g:$app}", '*', 'action',
+        'grant', 'resource', $_) for "x\e[31m,y", '', $wide, '-';
+    ($out) = $t->cli_is(0, 'odd resources', 'history', '--app', $app);
+    my ($head, @lines) = split /\n/, $out;
+    like $head, qr/^WHEN +ACTION +GATEWAY +RESOURCE +APP +OLD END +NEW END +BY +COMMENT$/,
+        'titles';
+    my $at = index $head, 'APP';
+    is_deeply [map { index $_, $app } @lines], [map { $at } @lines],
+        'columns are as wide as needed';
+    is_deeply [map { (split)[3] } @lines[-4 .. -1]],
+        ['x\x1b[31m,y', '""', $wide, '-'], 'resources as they were written';
+    is_deeply [map { $_->{resource} } json_lines(($t->cli('--json', 'history',
+        '--gateway', 'g'))[1])], ["x\e[31m,y", '', $wide, undef], 'as JSON';
+    $redis->cmd('DEL', "app_permission:history:{g:$app}");
+
     # it is bounded, and another type stops nothing but that change
 
     $t->cli('extend', '--gateway', 'other', '--app', $app) for 1;

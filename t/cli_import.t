@@ -16,7 +16,8 @@ sub import_is {
     return $t->cli_is($status, $name, 'import', @args, "$dir/file");
 }
 
-sub counts { return { grants => 0, new => 0, changed => 0, unchanged => 0,
+sub counts { return { grants => 0, new => 0, changed => 0, shortened => 0,
+                      revived => 0, unchanged => 0,
                       refused => 0, removed => 0, @_ } }
 
 # the table as lines, sorted
@@ -310,6 +311,45 @@ subtest '--dry-run' => sub {
                              lines_of(1, 2), '--dry-run');
     like $err, qr/would be marked as loaded/, 'says so';
     is_deeply $redis->cmd('KEYS', '*'), [], 'and does nothing';
+};
+
+
+subtest 'an older copy of the table' => sub {
+    my $now = int time;
+    my $line = sub { sprintf qq({"gateway":"g","resource":"%s","app":"a","expires":%d}\n), @_ };
+    my $old = $line->('renewed', $now + 1000) . $line->('revoked', $now + 1000)
+            . $line->('ended', $now + 1000) . $line->('forever', $now + 1000)
+            . $line->('later', $now + 2000) . $line->('same', $now + 1000)
+            . $line->('gone', $now - 50);
+    my $table = sub {
+        $redis->empty->load->grant('g', 'renewed', 'a', $now + 9000)
+            ->grant('g', 'ended', 'a', $now - 100)
+            ->grant('g', 'forever', 'a', 4102444800)
+            ->grant('g', 'later', 'a', $now + 1000)
+            ->grant('g', 'same', 'a', '{"expires":' . ($now + 1000) . '}')
+            ->grant('g', 'gone', 'a', $now - 100);
+    };
+    my $counts = counts(grants => 7, new => 1, changed => 5, shortened => 2,
+                        revived => 1, unchanged => 1);
+    for (['dry run, nothing was written: ', '--dry-run'], ['imported ']) {
+        my ($words, @args) = @$_;
+        $table->();
+        my ($out, $err) = import_is(0, "import @args", $old, '--json', @args);
+        my @lines = json_lines($out);
+        is_deeply pop @lines, $counts, 'shortened and revived are counted';
+        like $err, qr/^app-permission: 2 grants end earlier than before: is the file an older copy\?/m,
+            'a warning';
+        like $err, qr/: ${words}7 grants: 1 new, 5 changed \(2 shortened, 1 ended ones made live again\), 1 as they were;/,
+            'and in the sum';
+        next unless @args;
+        is_deeply { map { $_->{resource} => $_->{result} } @lines }, { map { $_ => $_ eq 'revoked'
+            ? 'new' : 'changed' } qw(renewed revoked ended forever later gone) },
+            'a line each';
+        is_deeply [sort map { $_->{shortened} ? $_->{resource} : () } @lines],
+            ['forever', 'renewed'], '... which are shortened';
+        is_deeply [map { $_->{revived} ? $_->{resource} : () } @lines],
+            ['ended'], '... which had ended';
+    }
 };
 
 

@@ -25,7 +25,8 @@ sub lines_of {
         $_ % 3, $_ % 7, $_, 1800000000 + $from } $from .. $to;
 }
 
-sub counts { return { grants => 0, new => 0, changed => 0, unchanged => 0,
+sub counts { return { grants => 0, new => 0, changed => 0, shortened => 0,
+                      revived => 0, unchanged => 0,
                       refused => 0, removed => 0, @_ } }
 
 
@@ -91,7 +92,7 @@ subtest 'of lines for the same grant the last one counts' => sub {
         $redis->grant('g', 'r', 'a', '{"expires":5}') if $kind ne 'new';
         $before = $redis->calls('eval');
         is_deeply json(import_is(0, 'two lines', $two, '--json')),
-            counts(grants => 2, unchanged => 1, $kind => 1), "$what once";
+            counts(grants => 2, unchanged => 1, revived => 1, $kind => 1), "$what once";
         is $redis->calls('eval'), $before + ($kind eq 'changed'), '... and written once';
     }
 };

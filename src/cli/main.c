@@ -32,6 +32,7 @@ static void command_help(const perm_command_t *command);
 static perm_exit_t run(const perm_command_t *command, perm_cli_t *cli);
 static void configure(perm_cli_t *cli);
 static void configure_connections(perm_cli_t *cli);
+static void check_file(const perm_args_t *args, const char *const *name);
 static void configure_user(perm_cli_t *cli);
 static perm_str_t read_password(const char *source, const char *name);
 
@@ -328,6 +329,25 @@ configure_connections(perm_cli_t *cli)
     cli->servers.sentinel.sentinel = 1;
 
     configure_user(cli);
+
+    if (url.tls) {
+        check_file(args, &args->cacert);
+        check_file(args, &args->cert);
+        check_file(args, &args->key);
+    }
+}
+
+
+/* what is in it is looked at with the first connection */
+
+static void
+check_file(const perm_args_t *args, const char *const *name)
+{
+    if (*name != NULL && access(*name, R_OK) != 0) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s \"%s\": %m",
+                          perm_args_source(args, name),
+                          perm_output_safe_text(*name));
+    }
 }
 
 
