@@ -3,14 +3,22 @@
 
 #include "http/handler.h"
 #include "http/response.h"
+#include "resp/printable.h"
+
+
+#define PERM_DECIDE_NAME_MAX   128   /* bytes of a name in the log */
+#define PERM_DECIDE_LOG_EVERY  60    /* seconds */
 
 
 static ngx_int_t perm_decide_begin(ngx_http_request_t *r);
 static ngx_int_t perm_decide_allowed(ngx_http_request_t *r);
-static ngx_int_t perm_decide_argument_twice(ngx_http_request_t *r);
+static ngx_int_t perm_decide_argument_twice(ngx_http_request_t *r,
+    ngx_str_t *twice);
+static void perm_decide_log_twice(ngx_http_request_t *r, const char *what,
+    ngx_str_t *name, time_t *logged);
 static int ngx_libc_cdecl perm_decide_compare(const void *one,
     const void *two);
-static ngx_uint_t perm_decide_header_twice(ngx_http_request_t *r,
+static ngx_str_t *perm_decide_header_twice(ngx_http_request_t *r,
     ngx_array_t *names);
 static ngx_uint_t perm_decide_header_named(ngx_str_t *header,
     ngx_str_t *name);
@@ -40,8 +48,11 @@ static ngx_int_t
 perm_decide_begin(ngx_http_request_t *r)
 {
     ngx_int_t      rc;
+    ngx_str_t      twice, *header;
     perm_ctx_t    *ctx;
     perm_tuple_t  *tuple;
+
+    static time_t  argument_logged, header_logged;
 
     /* nobody reads the body: no "100 Continue" */
 
@@ -72,7 +83,7 @@ perm_decide_begin(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = perm_decide_argument_twice(r);
+    rc = perm_decide_argument_twice(r, &twice);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -82,15 +93,47 @@ perm_decide_begin(ngx_http_request_t *r)
         /* the gateway may have meant the one, and nginx takes the other */
 
         ctx->policy = PERM_POLICY_INVALID;
+        perm_decide_log_twice(r, "query argument", &twice, &argument_logged);
+        return perm_handler_decide(ctx);
+    }
 
-    } else if (perm_decide_header_twice(r, ctx->plcf->app_headers)) {
+    header = perm_decide_header_twice(r, ctx->plcf->app_headers);
+
+    if (header) {
 
         /* nginx joins them from 1.23.0 on, which gives no valid name */
 
         tuple->app = perm_str(", ");
+        perm_decide_log_twice(r, "header of $http_", header, &header_logged);
     }
 
     return perm_handler_decide(ctx);
+}
+
+
+/* once a minute for each worker: a caller may send any number of them */
+
+static void
+perm_decide_log_twice(ngx_http_request_t *r, const char *what,
+    ngx_str_t *name, time_t *logged)
+{
+    char        text[PERM_DECIDE_NAME_MAX];
+    perm_str_t  bytes;
+
+    if (*logged && ngx_time() - *logged < PERM_DECIDE_LOG_EVERY) {
+        return;
+    }
+
+    *logged = ngx_time();
+    bytes.data = (char *) name->data;
+    bytes.len = name->len;
+
+    (void) perm_printable(text, sizeof(text), bytes, 1);
+
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "app_permission: app_permission_decide got the %s \"%s\" "
+                  "twice, and fails such calls: whoever asks must send one, "
+                  "and strip those of the caller", what, text);
 }
 
 
@@ -114,7 +157,7 @@ perm_decide_allowed(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-perm_decide_argument_twice(ngx_http_request_t *r)
+perm_decide_argument_twice(ngx_http_request_t *r, ngx_str_t *twice)
 {
     u_char       *p, *end, *last;
     ngx_str_t    *name;
@@ -156,6 +199,7 @@ perm_decide_argument_twice(ngx_http_request_t *r)
 
     for (i = 1; i < names.nelts; i++) {
         if (perm_decide_compare(&name[i - 1], &name[i]) == 0) {
+            *twice = name[i];
             return 1;
         }
     }
@@ -178,7 +222,9 @@ perm_decide_compare(const void *one, const void *two)
 }
 
 
-static ngx_uint_t
+/* the name of the variable, or NULL */
+
+static ngx_str_t *
 perm_decide_header_twice(ngx_http_request_t *r, ngx_array_t *names)
 {
     ngx_str_t        *name;
@@ -200,11 +246,11 @@ perm_decide_header_twice(ngx_http_request_t *r, ngx_array_t *names)
         }
 
         if (found > 1) {
-            return 1;
+            return &name[i];
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 

@@ -140,8 +140,9 @@ perm_alerts_redis(perm_snapshot_t *s)
         perm_alerts_add(s, PERM_ALERT_ERROR, "table_not_loaded",
                         "Redis answers, but its meta key is missing. This "
                         "counts as an outage, not as \"nobody has a grant\". "
-                        "Load the grants with app-permission import. If they "
-                        "are loaded, check app_permission_redis_prefix and "
+                        "A lost table: app-permission import its export. A "
+                        "new one: app-permission init. If it is "
+                        "loaded, check app_permission_redis_prefix and "
                         "the database number in app_permission_redis.",
                         "The grant table has been missing for %s",
                         perm_alerts_duration(buf, s->now

@@ -18,7 +18,8 @@ static int colours(void);
 
 
 static const perm_option_t  doctor_options[] = {
-    { "--for", "all|gateway|renewal|auditor", "whose rights are looked at",
+    { "--for", "commands|gateway|self|self-apply|renewal|auditor|all",
+      "whose rights are looked at",
       PERM_OPTION(WORD, role) },
     { "--verbose", NULL, "a line for everything that is well, too",
       PERM_OPTION(FLAG, verbose) },
@@ -34,7 +35,11 @@ const perm_command_t  perm_doctor_command = {
     "table, at the rights of the user, by using them on keys that are\n"
     "nobody's, and at all keys: their types, values that cannot be read,\n"
     "accesses in the future, grants whose key ends by itself. Each line says\n"
-    "ok, warning or error, and what to do. Exit status 1: there are errors.",
+    "ok, warning or error, and what to do. Exit status 1: there are errors.\n"
+    "Without --for it looks for the rights of all commands, which are those\n"
+    "of the renewal job. A gateway needs others: run it as the gateway's user\n"
+    "with --for gateway, self where it has app_permission_self, or self-apply\n"
+    "for \"app_permission_self apply\". An auditor may only read.",
     doctor_options, 0, run_doctor
 };
 
@@ -44,10 +49,18 @@ run_doctor(perm_cli_t *cli)
 {
     perm_doctor_t  doctor;
 
+    /* in the order of the words of --for */
+
+    static const unsigned  users[] = {
+        PERM_DOCTOR_RENEWAL | PERM_DOCTOR_COMMANDS, PERM_DOCTOR_GATEWAY,
+        PERM_DOCTOR_GATEWAY | PERM_DOCTOR_SELF,
+        PERM_DOCTOR_GATEWAY | PERM_DOCTOR_SELF | PERM_DOCTOR_APPLY,
+        PERM_DOCTOR_RENEWAL, PERM_DOCTOR_AUDITOR, PERM_DOCTOR_ALL
+    };
+
     memset(&doctor, 0, sizeof(perm_doctor_t));
     doctor.cli = cli;
-    doctor.users = cli->args.role ? PERM_DOCTOR_GATEWAY << (cli->args.role - 1)
-                                  : PERM_DOCTOR_ALL;
+    doctor.users = users[cli->args.role];
 
     cli->table.client = perm_client_open(&cli->servers);
 

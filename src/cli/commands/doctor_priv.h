@@ -11,13 +11,20 @@
 #include "cli/commands/command.h"
 
 
-/* users, in the order of the words of --for */
+/* users; SELF and APPLY: what else a gateway needs for app_permission_self */
 
-#define PERM_DOCTOR_GATEWAY  1
-#define PERM_DOCTOR_RENEWAL  2
-#define PERM_DOCTOR_AUDITOR  4
+#define PERM_DOCTOR_GATEWAY   1
+#define PERM_DOCTOR_RENEWAL   2
+#define PERM_DOCTOR_AUDITOR   4
+#define PERM_DOCTOR_SELF      8
+#define PERM_DOCTOR_APPLY    16
+#define PERM_DOCTOR_COMMANDS 32   /* tracking is a gateway's business */
 #define PERM_DOCTOR_TABLE    (PERM_DOCTOR_RENEWAL | PERM_DOCTOR_AUDITOR)
-#define PERM_DOCTOR_ALL      (PERM_DOCTOR_GATEWAY | PERM_DOCTOR_TABLE)
+#define PERM_DOCTOR_ALL      (PERM_DOCTOR_GATEWAY | PERM_DOCTOR_TABLE         \
+                              | PERM_DOCTOR_SELF | PERM_DOCTOR_APPLY)
+
+
+#define PERM_DOCTOR_CHANNEL  "&__redis__:invalidate"
 
 
 typedef enum {
@@ -43,6 +50,9 @@ typedef struct {
     redisReply          *info;         /* its INFO, lines that end with NULs */
     int                  replica;      /* the only server is one */
     int                  cannot_scan;  /* SCAN is refused */
+    int                  selectors;    /* Redis 7.0 or later */
+    int                  hidden;       /* whether the user may use the channel
+                                          cannot be seen */
     perm_doctor_words_t  well;         /* checks with nothing to say */
     perm_doctor_words_t  acl;          /* rules that are missing ... */
     perm_doctor_words_t  keys;         /* ... and patterns of keys */

@@ -10,7 +10,12 @@
 #define GATEWAY  PERM_DOCTOR_GATEWAY
 #define RENEWAL  PERM_DOCTOR_RENEWAL
 #define TABLE    PERM_DOCTOR_TABLE
+#define SELF     PERM_DOCTOR_SELF
+#define APPLY    PERM_DOCTOR_APPLY
 #define ALL      PERM_DOCTOR_ALL
+
+#define READ     1
+#define WRITE    2
 
 /*
  * No gateway has an empty name.  These keys belong to nobody, and the key
@@ -24,7 +29,10 @@
 #define REQUESTS "requests:{:doctor}"
 
 
-/* a command that does no harm; its format gets the key, and then GRANTS */
+#define SELF_APPLY  "app_permission_self apply"
+
+
+/* a command that does no harm: HSET lacks a word; the format gets the key, GRANTS */
 
 typedef struct {
     unsigned             users;
@@ -37,9 +45,14 @@ typedef struct {
 
 
 static int probe_right(perm_doctor_t *doctor,
-    const perm_doctor_probe_t *probe);
+    const perm_doctor_probe_t *probe, const char *pattern);
+static int has_selectors(perm_doctor_t *doctor);
+static void add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role,
+    const perm_doctor_words_t *patterns);
+static void lower(const char *name, char command[16]);
 static void pattern_of(const perm_doctor_t *doctor,
-    const perm_doctor_probe_t *probe, char pattern[PERM_KEY_MAX + 2]);
+    const perm_doctor_probe_t *probe, char pattern[PERM_KEY_MAX + 4]);
+static unsigned rights_of(const perm_doctor_probe_t *probe);
 
 
 /* the order matters: later probes remove the field that HSETNX writes */
@@ -55,6 +68,21 @@ static const perm_doctor_probe_t  probes[] = {
     { TABLE, 0, "SCAN", "visiting the whole table", GRANTS,
       "SCAN 0 MATCH %b COUNT 1" },
     { TABLE, 0, "HSCAN", "visiting the whole table", GRANTS, "HSCAN %k 0" },
+    { SELF, 0, "HSCAN", "app_permission_self", GRANTS, "HSCAN %k 0" },
+    { SELF, 0, "HSCAN", "app_permission_self", REQUESTS, "HSCAN %k 0" },
+    { SELF, 0, "ZSCAN", "app_permission_self", ACCESS, "ZSCAN %k 0" },
+    { APPLY, 1, "HGET", SELF_APPLY, REQUESTS,
+      "EVAL return(redis.call('HGET',KEYS[1],'r')) 1 %k" },
+    { APPLY, 1, "TIME", SELF_APPLY, REQUESTS,
+      "EVAL return(redis.call('TIME')) 1 %k" },
+    { APPLY, 1, "HLEN", SELF_APPLY, REQUESTS,
+      "EVAL return(redis.call('HLEN',KEYS[1])) 1 %k" },
+    { APPLY, 1, "XADD", SELF_APPLY, HISTORY,
+      "EVAL return(redis.call('XADD',KEYS[1],'NOMKSTREAM','*','a','b')) 1 "
+      "%k" },
+    { APPLY, 1, "HSET", SELF_APPLY, REQUESTS,
+      "EVAL local\ne=redis.pcall('HSET',KEYS[1],'r','2','x')"
+      "return(string.find(e.err,'rong.number')and\t1\tor\te) 1 %k" },
     { TABLE, 0, "HSCAN", "requests", REQUESTS, "HSCAN %k 0" },
     { TABLE, 0, "HMGET", "notices", NOTICES, "HMGET %k - r" },
     { TABLE, 0, "XRANGE", "history", HISTORY, "XRANGE %k - + COUNT 1" },
@@ -97,14 +125,17 @@ static const perm_doctor_probe_t  probes[] = {
 void
 perm_doctor_rights(perm_doctor_t *doctor)
 {
-    char                 pattern[PERM_KEY_MAX + 2];
-    unsigned             i, hidden;
+    int                  again;
+    char                 pattern[PERM_KEY_MAX + 4];
+    unsigned             i;
     perm_str_t           user;
-    perm_doctor_words_t  all, reached;
+    perm_doctor_words_t  all, reached, role;
 
     all.len = 0;
     all.text[0] = '\0';
     reached = all;
+    role = all;
+    doctor->selectors = has_selectors(doctor);
 
     for (i = 0; probes[i].command != NULL; i++) {
 
@@ -115,7 +146,7 @@ perm_doctor_rights(perm_doctor_t *doctor)
         pattern_of(doctor, &probes[i], pattern);
         perm_doctor_word(&all, "%s", pattern);
 
-        if (probe_right(doctor, &probes[i])) {
+        if (probe_right(doctor, &probes[i], pattern)) {
             perm_doctor_word(&reached, "%s", pattern);
         }
     }
@@ -126,31 +157,148 @@ perm_doctor_rights(perm_doctor_t *doctor)
 
     /*
      * A key that no command has come to: whether its right is missing too
-     * cannot be seen, and adding one to "~*" is an error.  So all are given.
+     * cannot be seen, and adding one to "~*" is an error, which a selector is
+     * not.  Nothing that the user has is taken away.
      */
 
-    hidden = (reached.len < all.len);
+    again = 0;
+
+    if (reached.len < all.len || doctor->hidden) {
+        if (doctor->selectors) {
+            add_role(doctor, &role, &all);
+        } else {
+            again = 1;
+        }
+    }
+
     user = doctor->cli->servers.connection.user;
 
     perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "this gives what "
                        "is missing: ACL SETUSER %s %s%s%s%s",
                        user.len ? perm_output_safe(user) : "default",
-                       hidden ? "resetkeys " : "",
-                       hidden ? all.text : doctor->keys.text,
-                       (hidden || doctor->keys.len) && doctor->acl.len
-                       ? " " : "", doctor->acl.text);
+                       role.len ? role.text : doctor->keys.text,
+                       role.len == 0 && doctor->keys.len && doctor->acl.len
+                       ? " " : "", role.len ? "" : doctor->acl.text,
+                       again ? "; then run doctor again: whether the rights to "
+                       "keys and channels are missing too cannot be seen "
+                       "before" : "");
 }
 
 
-/* ~app_permission:grants:* */
+/* 7.0 and later: it knows EVAL_RO, whether this user may use it or not */
+
+static int
+has_selectors(perm_doctor_t *doctor)
+{
+    int          known;
+    redisReply  *reply;
+
+    reply = perm_client_call(doctor->cli->table.client, PERM_ERRORS_TOO,
+                             "EVAL_RO");
+    known = (reply->type != REDIS_REPLY_ERROR
+             || strstr(reply->str, "unknown command") == NULL);
+    freeReplyObject(reply);
+
+    return known;
+}
+
+
+/* "(PATTERNS COMMANDS)": all that the users need */
+
+static void
+add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role,
+    const perm_doctor_words_t *patterns)
+{
+    char      command[16];
+    unsigned  i;
+
+    role->len = (size_t) snprintf(role->text, sizeof(role->text), "(%s +ping "
+                                  "+time +role +select", patterns->text);
+
+    if (doctor->users & TABLE) {
+        perm_doctor_word(role, "+info");
+    }
+
+    if (doctor->cli->servers.url->kind == PERM_REDIS_CLUSTER) {
+        perm_doctor_word(role, "+cluster|slots");
+        perm_doctor_word(role, "+asking");
+    }
+
+    if (doctor->users & GATEWAY) {
+        perm_doctor_word(role, "+client|id");
+        perm_doctor_word(role, "+client|tracking");
+        perm_doctor_word(role, "+subscribe");
+        perm_doctor_word(role, "%s", PERM_DOCTOR_CHANNEL);
+    }
+
+    for (i = 0; probes[i].command != NULL; i++) {
+        if (probes[i].users & doctor->users) {
+            lower(probes[i].command, command);
+            perm_doctor_word(role, "+%s", command);
+
+            if (probes[i].script) {
+                perm_doctor_word(role, "+eval");
+            }
+        }
+    }
+
+    if (role->len + 1 < sizeof(role->text)) {
+        strcpy(role->text + role->len++, ")");
+    }
+}
+
+
+static void
+lower(const char *name, char command[16])
+{
+    size_t  i;
+
+    for (i = 0; name[i] != '\0' && i < 15; i++) {
+        command[i] = (char) tolower((unsigned char) name[i]);
+    }
+
+    command[i] = '\0';
+}
+
+
+/*
+ * %R~app_permission:grants:*, or with %W~, or ~ for both: what all commands of
+ * the users do with that key.  Redis 6.2 knows "~" only.
+ */
 
 static void
 pattern_of(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
-    char pattern[PERM_KEY_MAX + 2])
+    char pattern[PERM_KEY_MAX + 4])
 {
-    snprintf(pattern, PERM_KEY_MAX + 2, "~%s%.*s%s",
+    unsigned  i, rights;
+
+    static const char *const  signs[] = { "~", "%R~", "%W~", "~" };
+
+    rights = 0;
+
+    for (i = 0; doctor->selectors && probes[i].command != NULL; i++) {
+        if ((probes[i].users & doctor->users)
+            && strcmp(probes[i].key, probe->key) == 0)
+        {
+            rights |= rights_of(&probes[i]);
+        }
+    }
+
+    snprintf(pattern, PERM_KEY_MAX + 4, "%s%s%.*s%s", signs[rights],
              doctor->cli->table.prefix.data, (int) strcspn(probe->key, "{"),
              probe->key, strchr(probe->key, '{') ? "*" : "");
+}
+
+
+/* of the keys of EVAL Redis wants both */
+
+static unsigned
+rights_of(const perm_doctor_probe_t *probe)
+{
+    return probe->script ? READ | WRITE
+           : (strcmp(probe->command, "ZADD") == 0
+              || strcmp(probe->command, "HSETNX") == 0
+              || strcmp(probe->command, "HDEL") == 0) ? WRITE : READ;
 }
 
 
@@ -160,11 +308,11 @@ pattern_of(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
  */
 
 static int
-probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
+probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
+    const char *pattern)
 {
     char           key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
-    char           pattern[PERM_KEY_MAX + 2], command[16], name[32];
-    size_t         i;
+    char           command[16], name[32];
     const char    *advice, *missing;
     redisReply    *reply;
     perm_table_t  *table;
@@ -172,15 +320,10 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
     table = &doctor->cli->table;
     sprintf(grants, "%s" GRANTS, table->prefix.data);
     sprintf(key, "%s%s", table->prefix.data, probe->key);
-    pattern_of(doctor, probe, pattern);
     snprintf(name, sizeof(name), "%s%s", probe->command,
              probe->script ? " by EVAL" : "");
 
-    for (i = 0; probe->command[i] != '\0'; i++) {
-        command[i] = (char) tolower((unsigned char) probe->command[i]);
-    }
-
-    command[i] = '\0';
+    lower(probe->command, command);
 
     reply = perm_client_call(table->client, PERM_ERRORS_TOO, probe->format,
                              perm_str(key), perm_str(grants));
@@ -190,7 +333,7 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
     if (missing != NULL) {
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "%s on \"%s\" "
                            "is refused, needed for %s: %s is missing", name,
-                           pattern + 1, probe->need, missing);
+                           strchr(pattern, '~') + 1, probe->need, missing);
 
     } else if (reply->type == REDIS_REPLY_ERROR) {
         advice = perm_advice_find(reply->str)->command;

@@ -11,7 +11,6 @@
 #define CLOCK_WARNING  2       /* seconds */
 #define CLOCK_ERROR    30
 #define MIB            1048576
-#define CHANNEL        "&__redis__:invalidate"
 
 
 static void check_reachable(perm_doctor_t *doctor);
@@ -48,7 +47,7 @@ perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node)
         check_disk(doctor);
         check_clock(doctor);
 
-        if (doctor->users & PERM_DOCTOR_GATEWAY) {
+        if (doctor->users & (PERM_DOCTOR_GATEWAY | PERM_DOCTOR_COMMANDS)) {
             check_tracking(doctor);
         }
     }
@@ -324,6 +323,8 @@ check_tracking(perm_doctor_t *doctor)
     const char  *missing;
     redisReply  *reply;
 
+    perm_doctor_words_t  before;
+
     enum { SUBSCRIBE = 2 };
 
     static const char *const  commands[][3] = {
@@ -338,6 +339,7 @@ check_tracking(perm_doctor_t *doctor)
     snprintf(prefix, sizeof(prefix), "%sgrants:",
              doctor->cli->table.prefix.data);
 
+    before = doctor->acl;
     failed[0] = '\0';
 
     for (i = 0; commands[i][0] != NULL; i++) {
@@ -345,13 +347,22 @@ check_tracking(perm_doctor_t *doctor)
 
         if (reply->type == REDIS_REPLY_ERROR) {
             missing = perm_doctor_missing(doctor, reply, commands[i][2], NULL,
-                                          CHANNEL);
+                                          PERM_DOCTOR_CHANNEL);
+
+            if (missing && !(doctor->users & PERM_DOCTOR_GATEWAY)) {
+                freeReplyObject(reply);
+                doctor->acl = before;
+                perm_doctor_report(doctor, PERM_DOCTOR_OK, "tracking", "not "
+                                   "looked at: this user lacks the right, "
+                                   "which only a gateway needs; see --for "
+                                   "gateway");
+                return;
+            }
 
             /* whether it may have the channel cannot be seen then */
 
             if (i == SUBSCRIBE && missing && strstr(missing, "command")) {
-                perm_doctor_word(&doctor->acl, "resetchannels");
-                perm_doctor_word(&doctor->acl, CHANNEL);
+                doctor->hidden = 1;
             }
 
             if (failed[0] == '\0') {
