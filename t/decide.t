@@ -246,6 +246,10 @@ subtest 'names out of arguments' => sub {
                    "$q&&x=1&y=2&x=", "$q&app") {
         is decided($t->get("/args?$twice")), '500 fail/bad_config', $twice;
     }
+    my $log = join '', $t->log =~ /(.*got the query argument.*\n)/g;
+    like $log, qr/\[warn\].*app_permission_decide got the query argument "(?i:app)" twice, and fails such calls/,
+        'the log names the argument';
+    cmp_ok scalar(() = $log =~ /\n/g), '<=', 8, '... not for each call';
 
     is decided($t->get("/args?$q&x=1&y=2&&xx=3")),
         '200 allow/resource_grant HIT', 'other arguments may be there';

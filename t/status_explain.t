@@ -246,6 +246,27 @@ subtest 'a wrong password' => sub {
 };
 
 
+subtest 'a lookup that is refused' => sub {
+    ok $t->config->reload, 'reloaded';
+    ok wait_for(sub { $t->status->{redis}{up} }), 'up';
+    $redis->cmd('ACL', 'SETUSER', 'default', '-hmget');
+    my ($s, $p, $n);
+    ok wait_for(sub {
+        $t->get('/r', app => 'refused' . ++$n);
+        $s = $t->status;
+        ($p) = grep { $_->{name} eq 'lookups_refused' } @{$s->{problems}};
+    }), 'an alert';
+    like $p->{advice}, qr/^HMGET: refused: NOPERM .*ACL SETUSER/, 'with the cause';
+    like $s->{redis}{last_error}{cause}, qr/^refused: NOPERM/, 'the last error';
+    is $s->{redis}{up}, JSON::PP::true, 'Redis is up all the same';
+    $redis->cmd('ACL', 'SETUSER', 'default', '+hmget');
+    ok wait_for(sub {
+        $t->get('/r', app => 'refused' . ++$n);
+        !grep { $_->{name} eq 'lookups_refused' } @{$t->status->{problems}};
+    }), 'it ends with the first answer';
+};
+
+
 # explain asks Redis, and would be a way past the limit
 
 subtest 'explain counts against the limit of lookups' => sub {

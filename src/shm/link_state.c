@@ -3,6 +3,8 @@
 
 
 static void perm_link_state_copy(char *to, size_t size, const char *from);
+static void perm_link_state_read(perm_link_error_t *error,
+    perm_link_error_t *from, ngx_atomic_t *sequence);
 
 
 void
@@ -115,10 +117,67 @@ perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
 
 void
+perm_link_state_refused(perm_link_state_t *state, const char *command,
+    const char *cause)
+{
+    ngx_uint_t         same;
+    perm_link_error_t  error;
+
+    if (!perm_trylock_enter(&state->lock)) {
+        return;
+    }
+
+    error = state->refused;
+
+    perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, command);
+    perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
+
+    same = error.since && !error.over
+           && ngx_strcmp(error.cause, state->refused.cause) == 0;
+
+    error.last = ngx_time();
+    error.over = 0;
+
+    if (!same) {
+        error.since = error.last;
+    }
+
+    perm_trylock_write(&state->refused_sequence);
+    state->refused = error;
+    perm_trylock_written(&state->refused_sequence);
+
+    perm_trylock_leave(&state->lock);
+}
+
+
+void
+perm_link_state_answered(perm_link_state_t *state)
+{
+    if (!state->refused.over) {
+        state->refused.over = 1;
+    }
+}
+
+
+void
+perm_link_state_refusal(perm_link_state_t *state, perm_link_error_t *error)
+{
+    perm_link_state_read(error, &state->refused, &state->refused_sequence);
+}
+
+
+void
 perm_link_state_error(perm_link_state_t *state, perm_link_error_t *error)
 {
-    if (perm_trylock_read(error, &state->error, sizeof(perm_link_error_t),
-                          &state->sequence)
+    perm_link_state_read(error, &state->error, &state->sequence);
+}
+
+
+static void
+perm_link_state_read(perm_link_error_t *error, perm_link_error_t *from,
+    ngx_atomic_t *sequence)
+{
+    if (perm_trylock_read(error, from, sizeof(perm_link_error_t), sequence)
         != NGX_OK)
     {
         ngx_memzero(error, sizeof(perm_link_error_t));

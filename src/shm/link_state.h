@@ -31,7 +31,10 @@ typedef struct {
 typedef struct {
     ngx_atomic_t        sequence;   /* of the error */
     perm_link_error_t   error;
-    perm_trylock_t      lock;       /* of the error */
+    perm_trylock_t      lock;       /* of both errors */
+
+    ngx_atomic_t        refused_sequence;
+    perm_link_error_t   refused;    /* a lookup, by a server that answers */
 
     ngx_atomic_t        replica;    /* 1: a worker reaches a replica only */
     ngx_atomic_t        since;      /* unix seconds: of that, or of its end */
@@ -55,6 +58,18 @@ void perm_link_state_failed(perm_link_state_t *state, const char *address,
 void perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
     ngx_uint_t replica, const char *address, ngx_log_t *log);
 
+
+/* a lookup was refused, or one was answered since: then that is over */
+
+void perm_link_state_refused(perm_link_state_t *state, const char *command,
+    const char *cause);
+void perm_link_state_answered(perm_link_state_t *state);
+
+
+/* copies of a lookup's last refusal, and of the last error */
+
+void perm_link_state_refusal(perm_link_state_t *state,
+    perm_link_error_t *error);
 
 /* a copy, for the status; error->since is 0 where there was no error */
 

@@ -285,7 +285,9 @@ perm_table_state_found(perm_table_state_t *table, ngx_uint_t loaded,
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "app_permission: the grant table is not loaded: no "
                   "\"schema\" of \"1\" in the Redis hash \"%Vmeta\"; this "
-                  "counts as an outage until it is loaded; if it should be, "
-                  "check the database in \"app_permission_redis\" and "
+                  "counts as an outage until it is loaded: \"app-permission "
+                  "init\" begins a new table, \"app-permission import\" "
+                  "brings a lost one back from its export; if it should be "
+                  "loaded, check the database in \"app_permission_redis\" and "
                   "\"app_permission_redis_prefix\"", prefix);
 }

@@ -123,6 +123,14 @@ perm_alerts_redis(perm_snapshot_t *s)
         return;
     }
 
+    if (s->refused_lookups) {
+        perm_alerts_add(s, PERM_ALERT_ERROR, "lookups_refused",
+                        perm_alerts_link(s, ""),
+                        "Redis answers, but has refused lookups for %s",
+                        perm_alerts_duration(buf, s->now
+                                             - s->link_error.since));
+    }
+
     if (s->replica) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "redis_replica",
                         "Its answers decide as stale ones, for at most "

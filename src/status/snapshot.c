@@ -16,6 +16,8 @@ perm_snapshot_t *
 perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
 {
     perm_zone_t      *zone;
+
+    perm_link_error_t  refusal;
     perm_snapshot_t  *s;
 
     s = ngx_pcalloc(pool, sizeof(perm_snapshot_t));
@@ -44,6 +46,13 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->replica = zone->link.replica;
     s->replica_since = zone->link.since;
     perm_link_state_error(&zone->link, &s->link_error);
+    perm_link_state_refusal(&zone->link, &refusal);
+    s->refused_lookups = (s->health.redis_up && refusal.since
+                          && !refusal.over);
+
+    if (s->refused_lookups) {
+        s->link_error = refusal;
+    }
 
     if (perm_trackers_stopped(&zone->trackers, ngx_current_msec)) {
         s->health.tracking = 0;

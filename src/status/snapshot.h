@@ -57,6 +57,7 @@ typedef struct {
                                             Redis does not have; 0: none */
     perm_health_t          health;
     perm_link_error_t      link_error;   /* the last one */
+    ngx_uint_t             refused_lookups;  /* 1: it is that of a lookup */
     ngx_uint_t             replica;      /* 1: some worker has no master */
     ngx_uint_t             replica_since;    /* unix seconds */
     ngx_uint_t             table;        /* perm_table_known_t */

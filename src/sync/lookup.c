@@ -2,6 +2,8 @@
 #include "sync/lookup.h"
 
 #include "core/grant_key.h"
+#include "resp/advice.h"
+#include "resp/printable.h"
 
 
 /*
@@ -21,6 +23,8 @@ struct perm_lookup_sender_s {
 
 
 static void perm_lookup_grants(void *data, redisReply *reply);
+static void perm_lookup_refused(perm_lookup_sender_t *sender,
+    redisReply *reply);
 static void perm_lookup_ttl(void *data, redisReply *reply);
 static void perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc);
 static void perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply,
@@ -160,10 +164,36 @@ perm_lookup_grants(void *data, redisReply *reply)
         } else {
             perm_grants_reply_log(&sender->logged, reply, rc, "HMGET",
                                   sender->log);
+            perm_lookup_refused(sender, reply);
         }
     }
 
     perm_lookup_answered(lookup, reply, rc);
+}
+
+
+/* for the status: Redis is up, and yet nothing can be looked up */
+
+static void
+perm_lookup_refused(perm_lookup_sender_t *sender, redisReply *reply)
+{
+    char                 text[PERM_LINK_CAUSE_MAX / 2];
+    u_char               cause[PERM_LINK_CAUSE_MAX];
+    perm_link_state_t   *state;
+
+    state = &sender->conf->zone.zone->link;
+
+    if (reply->type != REDIS_REPLY_ERROR) {
+        perm_link_state_answered(state);
+        return;
+    }
+
+    (void) perm_printable(text, sizeof(text), perm_str(reply->str), 0);
+
+    *ngx_snprintf(cause, sizeof(cause) - 1, "refused: %s; %s", text,
+                  perm_advice_find(reply->str)->gateway) = '\0';
+
+    perm_link_state_refused(state, "HMGET", (char *) cause);
 }
 
 

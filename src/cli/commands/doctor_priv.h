@@ -50,7 +50,6 @@ typedef struct {
     redisReply          *info;         /* its INFO, lines that end with NULs */
     int                  replica;      /* the only server is one */
     int                  cannot_scan;  /* SCAN is refused */
-    int                  selectors;    /* Redis 7.0 or later */
     int                  hidden;       /* whether the user may use the channel
                                           cannot be seen */
     perm_doctor_words_t  well;         /* checks with nothing to say */

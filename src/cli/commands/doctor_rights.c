@@ -45,10 +45,9 @@ typedef struct {
 
 
 static int probe_right(perm_doctor_t *doctor,
-    const perm_doctor_probe_t *probe, const char *pattern);
-static int has_selectors(perm_doctor_t *doctor);
-static void add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role,
-    const perm_doctor_words_t *patterns);
+    const perm_doctor_probe_t *probe);
+static int has_selectors(const perm_doctor_t *doctor);
+static void add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role);
 static void lower(const char *name, char command[16]);
 static void pattern_of(const perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe, char pattern[PERM_KEY_MAX + 4]);
@@ -126,7 +125,6 @@ void
 perm_doctor_rights(perm_doctor_t *doctor)
 {
     int                  again;
-    char                 pattern[PERM_KEY_MAX + 4];
     unsigned             i;
     perm_str_t           user;
     perm_doctor_words_t  all, reached, role;
@@ -135,7 +133,6 @@ perm_doctor_rights(perm_doctor_t *doctor)
     all.text[0] = '\0';
     reached = all;
     role = all;
-    doctor->selectors = has_selectors(doctor);
 
     for (i = 0; probes[i].command != NULL; i++) {
 
@@ -143,11 +140,10 @@ perm_doctor_rights(perm_doctor_t *doctor)
             continue;
         }
 
-        pattern_of(doctor, &probes[i], pattern);
-        perm_doctor_word(&all, "%s", pattern);
+        perm_doctor_word(&all, "%s", probes[i].key);
 
-        if (probe_right(doctor, &probes[i], pattern)) {
-            perm_doctor_word(&reached, "%s", pattern);
+        if (probe_right(doctor, &probes[i])) {
+            perm_doctor_word(&reached, "%s", probes[i].key);
         }
     }
 
@@ -164,8 +160,8 @@ perm_doctor_rights(perm_doctor_t *doctor)
     again = 0;
 
     if (reached.len < all.len || doctor->hidden) {
-        if (doctor->selectors) {
-            add_role(doctor, &role, &all);
+        if (has_selectors(doctor)) {
+            add_role(doctor, &role);
         } else {
             again = 1;
         }
@@ -188,10 +184,15 @@ perm_doctor_rights(perm_doctor_t *doctor)
 /* 7.0 and later: it knows EVAL_RO, whether this user may use it or not */
 
 static int
-has_selectors(perm_doctor_t *doctor)
+has_selectors(const perm_doctor_t *doctor)
 {
-    int          known;
     redisReply  *reply;
+
+    static int  known = -1;
+
+    if (known != -1) {
+        return known;
+    }
 
     reply = perm_client_call(doctor->cli->table.client, PERM_ERRORS_TOO,
                              "EVAL_RO");
@@ -206,14 +207,12 @@ has_selectors(perm_doctor_t *doctor)
 /* "(PATTERNS COMMANDS)": all that the users need */
 
 static void
-add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role,
-    const perm_doctor_words_t *patterns)
+add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role)
 {
-    char      command[16];
+    char      command[16], pattern[PERM_KEY_MAX + 4];
     unsigned  i;
 
-    role->len = (size_t) snprintf(role->text, sizeof(role->text), "(%s +ping "
-                                  "+time +role +select", patterns->text);
+    role->len = (size_t) sprintf(role->text, "(+ping +time +role +select");
 
     if (doctor->users & TABLE) {
         perm_doctor_word(role, "+info");
@@ -233,7 +232,9 @@ add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role,
 
     for (i = 0; probes[i].command != NULL; i++) {
         if (probes[i].users & doctor->users) {
+            pattern_of(doctor, &probes[i], pattern);
             lower(probes[i].command, command);
+            perm_doctor_word(role, "%s", pattern);
             perm_doctor_word(role, "+%s", command);
 
             if (probes[i].script) {
@@ -276,7 +277,7 @@ pattern_of(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
 
     rights = 0;
 
-    for (i = 0; doctor->selectors && probes[i].command != NULL; i++) {
+    for (i = 0; has_selectors(doctor) && probes[i].command != NULL; i++) {
         if ((probes[i].users & doctor->users)
             && strcmp(probes[i].key, probe->key) == 0)
         {
@@ -308,11 +309,10 @@ rights_of(const perm_doctor_probe_t *probe)
  */
 
 static int
-probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
-    const char *pattern)
+probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 {
     char           key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
-    char           command[16], name[32];
+    char           command[16], name[32], pattern[PERM_KEY_MAX + 4];
     const char    *advice, *missing;
     redisReply    *reply;
     perm_table_t  *table;
@@ -327,6 +327,12 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
 
     reply = perm_client_call(table->client, PERM_ERRORS_TOO, probe->format,
                              perm_str(key), perm_str(grants));
+    pattern[0] = '\0';
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        pattern_of(doctor, probe, pattern);
+    }
+
     missing = perm_doctor_missing(doctor, reply, command,
                                   probe->script ? "eval" : NULL, pattern);
 
