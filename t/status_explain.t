@@ -247,12 +247,11 @@ subtest 'a wrong password' => sub {
 
 
 subtest 'a lookup that is refused' => sub {
-    ok $t->config->reload, 'reloaded';
     ok wait_for(sub { $t->status->{redis}{up} }), 'up';
     $redis->cmd('ACL', 'SETUSER', 'default', '-hmget');
     my ($s, $p, $n);
     ok wait_for(sub {
-        $t->get('/r', app => 'refused' . ++$n);
+        $t->get('/', app => 'refused' . ++$n);
         $s = $t->status;
         ($p) = grep { $_->{name} eq 'lookups_refused' } @{$s->{problems}};
     }), 'an alert';
@@ -261,7 +260,7 @@ subtest 'a lookup that is refused' => sub {
     is $s->{redis}{up}, JSON::PP::true, 'Redis is up all the same';
     $redis->cmd('ACL', 'SETUSER', 'default', '+hmget');
     ok wait_for(sub {
-        $t->get('/r', app => 'refused' . ++$n);
+        $t->get('/', app => 'refused' . ++$n);
         !grep { $_->{name} eq 'lookups_refused' } @{$t->status->{problems}};
     }), 'it ends with the first answer';
 };
