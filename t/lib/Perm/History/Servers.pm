@@ -659,6 +659,11 @@ sub paired {
     eval { $old->connect->cmd('REPLICAOF', '127.0.0.1', $self->{at}{port}) };
     wait_for(sub { (eval { $old->connect->cmd('ROLE')->[3] } // '')
                        eq 'connected' }, 30) or die "no replica\n";
+    wait_for(sub { !grep {
+        my $named = $self->{all}->ask($_, 'SENTINEL',
+            'GET-MASTER-ADDR-BY-NAME', 'mine') // [0, 0];
+        $named->[1] != $self->{at}{port};
+    } 0 .. 2 }, 30) or die "the Sentinels do not agree\n";
     $self->{h}->says("$old->{port} is its replica");
 }
 
@@ -807,7 +812,8 @@ sub of {
 
 sub others {
     my ($self, $name) = @_;
-    $self->{h}->opened("$name of others", blind => 0.65, after => 2);
+    $self->{h}->opened("$name of others", blind => 0.65, fail => 1,
+                       after => 2);
 }
 
 
