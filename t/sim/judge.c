@@ -57,11 +57,13 @@ static ngx_uint_t      sim_nsent[SIM_LINKS];
 static ngx_msec_t      sim_told[SIM_KEYS];
 static ngx_msec_t      sim_told_stale[SIM_KEYS];
 static ngx_msec_t      sim_told_all;
+static ngx_msec_t      sim_told_at[SIM_KEYS];    /* ... when that was read */
 static ngx_msec_t      sim_heard;          /* a listener has read something */
 
 static ngx_uint_t      sim_rough = 1;
 static ngx_msec_t      sim_calm_since;
 static ngx_msec_t      sim_refused;        /* tracking, last */
+static ngx_msec_t      sim_learnt;         /* ... that the table is loaded */
 
 static ngx_msec_t      sim_known[SIM_TUPLES];    /* allowed by a lookup */
 static int64_t         sim_allowed[SIM_TUPLES];  /* newest second */
@@ -137,7 +139,7 @@ sim_judge_sent(sim_link_t *listener, ngx_int_t key)
     sent->made = sim_now;
     sent->key = key;
     sent->loaded = (sim_nloads && sim_loads[sim_nloads - 1].loaded
-                    && sim_loads[sim_nloads - 1].since != sim_now);
+                    && sim_learnt > sim_loads[sim_nloads - 1].since);
 }
 
 
@@ -147,7 +149,7 @@ sim_judge_read(sim_link_t *link)
     ngx_uint_t   i, n;
     sim_sent_t  *sent;
 
-    if (!link->subscribed) {
+    if (!link->source) {
         return;
     }
 
@@ -167,8 +169,12 @@ sim_judge_read(sim_link_t *link)
 
         } else {
             sim_told[sent->key] = ngx_max(sim_told[sent->key], sent->made);
+            sim_told_at[sent->key] = sim_now;
 
-            /* a load tells nothing of what was revoked */
+            /*
+             * A load tells nothing of what was revoked.  Nor does a change of
+             * after it, until a lookup has found that it is over.
+             */
 
             if (sent->loaded) {
                 sim_told_stale[sent->key] = ngx_max(sim_told_stale[sent->key],
@@ -279,6 +285,10 @@ sim_judge_decided(sim_call_t *call, perm_ctx_t *ctx)
 
     if (!sim_judge_true(tuple, from, decision, call->worker->slept)) {
         sim_judge_wrong(call, ctx, from, "no table says so");
+    }
+
+    if (ctx->cache == PERM_CACHE_MISS) {
+        sim_learnt = ngx_max(sim_learnt, call->began);
     }
 
     if (decision->outcome != PERM_ALLOW) {
@@ -467,7 +477,11 @@ sim_judge_fail(sim_call_t *call, perm_ctx_t *ctx)
 
     version = &sim_versions[key][sim_nversions[key] - 1];
 
-    if (version->since + 1000 > known || version->end) {
+    /* the second tracker may have read a change late: that is one once more */
+
+    if (version->since + 1000 > known || version->end
+        || sim_told_at[key] > known)
+    {
         return;
     }
 
@@ -501,7 +515,7 @@ sim_judge_asked_again(sim_call_t *call, perm_ctx_t *ctx)
         && known > sim_refused + SIM_SETTLE_REFUSED
         && call->began > known + 20
         && sim_now + 100 < known + sim_conf.valid
-        && version->since + 50 < known)
+        && version->since + 50 < known && version->end == 0)
     {
         sim_judge_wrong(call, ctx, known, "the answer is in the cache");
     }
@@ -608,7 +622,7 @@ sim_judge_report(void)
     printf("ok - seed %llu: %u steps, %u s; HIT %u and %u denied, MISS %u and "
            "%u, STALE %u and %u, unavailable %u; %u rests\n",
            (unsigned long long) sim_conf.seed, (unsigned) sim_steps,
-           (unsigned) (sim_now - 1000000) / 1000,
+           (unsigned) (sim_now - SIM_START) / 1000,
            (unsigned) sim_answers[PERM_CACHE_HIT][PERM_ALLOW],
            (unsigned) sim_answers[PERM_CACHE_HIT][PERM_DENY],
            (unsigned) sim_answers[PERM_CACHE_MISS][PERM_ALLOW],

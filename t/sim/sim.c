@@ -15,7 +15,6 @@
 
 
 #define SIM_EVENTS  8192
-#define SIM_START   UINT64_C(1000000)     /* ms */
 
 
 typedef struct {

@@ -28,7 +28,8 @@
 #define SIM_TUPLES     (SIM_KEYS * SIM_RESOURCES)
 #define SIM_WORKERS    8                       /* exiting ones, too */
 
-#define SIM_EPOCH      UINT64_C(1700000000)    /* unix seconds at time 0 */
+#define SIM_START      UINT64_C(1000000000)    /* ms: sim_now, to begin with */
+#define SIM_EPOCH      UINT64_C(1700000000)    /* unix seconds when that is 0 */
 
 
 /* ---- sim.c: the seed, the clock, events, options ------------------------ */
