@@ -63,6 +63,7 @@ static ngx_msec_t      sim_heard;          /* a listener has read something */
 static ngx_uint_t      sim_rough = 1;
 static ngx_msec_t      sim_calm_since;
 static ngx_msec_t      sim_refused;        /* tracking, last */
+static ngx_uint_t      sim_refusing;
 static ngx_msec_t      sim_learnt;         /* ... that the table is loaded */
 
 static ngx_msec_t      sim_known[SIM_TUPLES];    /* allowed by a lookup */
@@ -211,10 +212,16 @@ sim_judge_calm(void)
 }
 
 
+/* that lasts until a worker may track */
+
 void
-sim_judge_refused(void)
+sim_judge_refused(ngx_uint_t refused)
 {
-    sim_refused = sim_now;
+    if (refused || sim_refusing) {
+        sim_refused = sim_now;
+    }
+
+    sim_refusing = refused;
 }
 
 
@@ -325,7 +332,9 @@ sim_judge_window(sim_call_t *call, perm_ctx_t *ctx)
 
     window = (sim_now - sim_heard > SIM_LONG) ? SIM_WINDOW_LONG : SIM_WINDOW;
 
-    if (sim_refused && sim_now - sim_refused < SIM_SETTLE_REFUSED) {
+    if (sim_refusing
+        || (sim_refused && sim_now - sim_refused < SIM_SETTLE_REFUSED))
+    {
         window = ngx_max(window, valid);
     }
 
@@ -531,10 +540,11 @@ sim_judge_wrong(sim_call_t *call, perm_ctx_t *ctx, ngx_msec_t from,
 
     key = sim_tuple_key(call->tuple);
 
-    printf("# worker %u, cache %d, began %d ms ago, %s: since %d ms ago it "
-           "may\n", (unsigned) call->process, (int) ctx->cache,
+    printf("# worker %u, cache %d, began %d ms ago, %s until %lld: since %d "
+           "ms ago it may\n", (unsigned) call->process, (int) ctx->cache,
            (int) (sim_now - call->began),
            perm_decision_reason_name(ctx->decision.reason),
+           (long long) ctx->decision.expires,
            (int) (sim_now - from));
 
     for (n = sim_nversions[key], shown = 0; n-- > 0 && shown++ < 4; ) {
@@ -570,7 +580,12 @@ sim_judge_access(ngx_uint_t tuple, int64_t second, ngx_uint_t process)
 
     if (sim_judge_steady()) {
 
-        if (second <= sim_scores[tuple]) {
+        /* a second that is ahead of Redis by a moment is written in two steps */
+
+        if (second <= sim_scores[tuple]
+            && sim_scores[tuple] >= sim_allowed[tuple]
+            && sim_scores[tuple] <= sim_redis_time())
+        {
             sim_failed("an access of tuple %u is written twice",
                        (unsigned) tuple);
         }

@@ -341,8 +341,9 @@ sim_link_free(sim_link_t *link)
 static void
 sim_link_client_closed(sim_link_t *link)
 {
-    link->client = 0;
+    sim_judge_read(link);
     sim_judge_gone(link);
+    link->client = 0;
 
     sim_buf_drop(&link->down.flight);
     sim_buf_drop(&link->down.arrived);

@@ -375,7 +375,7 @@ sim_redis_track(sim_link_t *link, ngx_str_t *id)
     sim_link_t  *listener;
 
     if (sim_redis.no_tracking) {
-        sim_judge_refused();
+        sim_judge_refused(1);
         sim_say(link, "-NOPERM no tracking\r\n");
         return;
     }
@@ -388,6 +388,7 @@ sim_redis_track(sim_link_t *link, ngx_str_t *id)
         return;
     }
 
+    sim_judge_refused(0);
     link->tracking = 1;
     link->listener = listener->id;
     listener->source = link->id;
