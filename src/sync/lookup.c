@@ -210,8 +210,7 @@ perm_lookup_ttl(void *data, redisReply *reply)
     lookup->pttl = NULL;
     sender = lookup->sender;
 
-    rc = perm_grants_reply_left(reply, ngx_current_msec - lookup->sent,
-                                &lookup->grants.left);
+    rc = perm_grants_reply_left(reply, 0, &lookup->grants.left);
 
     if (reply) {
         perm_grants_reply_log(&sender->logged_pttl, reply, rc, "PTTL",
@@ -242,11 +241,16 @@ perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc)
 }
 
 
-/* all of its answers are here, or one of them is none */
+/*
+ * All of its answers are here, or one of them is none.  The time to live counts
+ * from now on: the other answers may have come later than it.
+ */
 
 static void
 perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
 {
+    int64_t  left;
+
     if (rc != NGX_OK) {
         perm_lookup_cancel(lookup);
 
@@ -261,6 +265,12 @@ perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
     if (lookup->hmget == NULL && lookup->pttl == NULL
         && lookup->table != NGX_BUSY)
     {
+        if (lookup->grants.left != PERM_GRANTS_ENDLESS) {
+            left = lookup->grants.left
+                   - (int64_t) (ngx_current_msec - lookup->sent);
+            lookup->grants.left = ngx_max(left, 0);
+        }
+
         lookup->handler(lookup->data, reply, lookup->table);
     }
 }

@@ -109,6 +109,8 @@ void sim_worker_wake(sim_worker_t *worker, ngx_msec_t at);
 
 void sim_workers_reload(void);
 void sim_worker_kill(sim_worker_t *worker);
+/* 1: it is in its exit_process, or has ended */
+ngx_uint_t sim_worker_leaving(ngx_uint_t process);
 /* any that lives and takes requests, or NULL */
 sim_worker_t *sim_worker_any(void);
 

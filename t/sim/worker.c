@@ -390,6 +390,21 @@ sim_workers_reload(void)
 }
 
 
+ngx_uint_t
+sim_worker_leaving(ngx_uint_t process)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < SIM_WORKERS; i++) {
+        if (sim_workers[i].process == process) {
+            return sim_workers[i].leaving;
+        }
+    }
+
+    return 1;
+}
+
+
 sim_worker_t *
 sim_worker_any(void)
 {
