@@ -15,10 +15,9 @@ static void perm_snapshot_rate(perm_rate_t *rate, perm_history_point_t *from,
 perm_snapshot_t *
 perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
 {
-    perm_zone_t      *zone;
-
-    perm_link_error_t  refusal;
-    perm_snapshot_t  *s;
+    perm_zone_t        *zone;
+    perm_snapshot_t    *s;
+    perm_link_error_t   refusal;
 
     s = ngx_pcalloc(pool, sizeof(perm_snapshot_t));
     if (s == NULL) {

@@ -32,7 +32,10 @@
 #define SELF_APPLY  "app_permission_self apply"
 
 
-/* a command that does no harm: HSET lacks a word; the format gets the key, GRANTS */
+/*
+ * A command that does no harm: HSET has a word too much.  The format gets the
+ * key, and then GRANTS.
+ */
 
 typedef struct {
     unsigned             users;
