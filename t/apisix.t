@@ -73,6 +73,7 @@ access_by_lua_block {
     if h["T-Broken"] then
         ctx.var.bk_app = setmetatable({}, { __index = error })
     end
+    ngx.ctx.api_ctx = ctx
     if h["T-No-Plugin"] == nil then
         local plugin = require("apisix.plugins.bk-app-permission")
         local code = plugin.access({}, ctx)
@@ -92,6 +93,21 @@ access_by_lua_block {
     if h["T-Grpc"] then
         return ngx.exec("@grpc_pass")
     end
+
+    -- APISIX chooses the upstream after the plugins
+    ctx.up_checker = ngx.shared.reported
+}
+
+# http_log_phase() of APISIX 3.13: the plugins, then healthcheck_passive()
+
+log_by_lua_block {
+    local ctx = ngx.ctx.api_ctx
+    if ctx and not ngx.var.http_t_no_log then
+        require("apisix.plugins.bk-app-permission").log({}, ctx)
+    end
+    if ctx and ctx.up_checker then
+        ctx.up_checker:incr(ngx.status, 1, 0)
+    end
 }
 EOT
 
@@ -109,7 +125,8 @@ sub snippet {
 sub configuration {
     my ($decide) = @_;
     return (lua => 1, setup => '',
-        http => snippet('http') . "lua_package_path '$dir/lua/?.lua;;';",
+        http => snippet('http') . "lua_package_path '$dir/lua/?.lua;;';
+            lua_shared_dict reported 64k;",
         server => 'location = /a { empty_gif; }',
         servers => join '', 'server { listen 127.0.0.1:%%PORT_gw%%;
             listen 127.0.0.1:%%PORT_h2%% http2;',
@@ -117,6 +134,14 @@ sub configuration {
             'location = /apisix/nginx_status { stub_status; }',
             'location = /lua { app_permission off; content_by_lua_block {
                 ngx.print(ngx.config.ngx_lua_version) } }',
+            'location = /reported { app_permission off; content_by_lua_block {
+                local d = ngx.shared.reported
+                for _, s in ipairs(d:get_keys()) do
+                    ngx.print(s, ":", d:get(s), " ")
+                end
+                d:flush_all() } }',
+            'location /dead {', snippet('http_server_location'), $ACCESS,
+            'proxy_pass http://unix:%%DIR%%/nobody; }',
             'location / {', snippet('http_server_location'), $ACCESS,
             'proxy_pass %%BACKEND%%; }',
             'location @grpc_pass { proxy_pass %%BACKEND%%; } }');
@@ -203,6 +228,27 @@ subtest 'the second line: a call that the plugin did not see' => sub {
     is call('demo', Open => 1, Grpc => 1), '200', '... or open';
     is $t->get('/apisix/nginx_status', port => $t->port('gw'))->{status}, 200,
         'nginx_status is no call';
+};
+
+
+sub reported { $t->get('/reported', port => $t->port('gw'))->{body} }
+
+subtest 'passive health checks count answers of the upstream' => sub {
+    reported();
+    call('demo');
+    is reported(), '200:1 ', 'an answer counts';
+    is call('demo', uri => '/dead'), '502', 'an upstream that is away';
+    is reported(), '502:1 ', 'counts';
+    call('demo', 'No-Plugin' => 1, 'No-Log' => 1);
+    is reported(), '500:1 ', 'a refusal by the check alone would';
+
+    call('demo', 'No-Plugin' => 1) for 1 .. 3;
+    is reported(), '', 'the plugin takes it out';
+
+    $redis->pause;
+    is call("hung$_"), '503 1650300', 'Redis hangs' for 1 .. 2;
+    $redis->resume;
+    is reported(), '', 'refusals of the plugin do not count';
 };
 
 

@@ -62,6 +62,10 @@ static char *perm_abi_variables(ngx_conf_t *cf);
 static char *perm_abi_connection(ngx_conf_t *cf);
 static char *perm_abi_arrays(ngx_conf_t *cf);
 static char *perm_abi_resolver(ngx_conf_t *cf);
+#if (NGX_SSL)
+static char *perm_abi_ssl(ngx_conf_t *cf);
+static char *perm_abi_ssl_connection(ngx_ssl_t *ssl, ngx_pool_t *pool);
+#endif
 static char *perm_abi_request(ngx_conf_t *cf);
 static ngx_int_t perm_abi_filter(ngx_http_request_t *r);
 static ngx_command_t *perm_abi_find_directive(ngx_module_t *module,
@@ -81,6 +85,9 @@ static char *(*perm_abi_step[])(ngx_conf_t *cf) = {
     perm_abi_connection,
     perm_abi_arrays,
     perm_abi_resolver,
+#if (NGX_SSL)
+    perm_abi_ssl,
+#endif
     perm_abi_request,
     NULL
 };
@@ -310,6 +317,87 @@ perm_abi_resolver(ngx_conf_t *cf)
     return ngx_memcmp(resolver->event, &expected, sizeof(ngx_event_t))
            ? "ngx_event_t" : NULL;
 }
+
+
+#if (NGX_SSL)
+
+/*
+ * The second ssl is room for what a patch may have added.  Nothing is compared
+ * where OpenSSL fails: it has said so in the log.
+ */
+
+static char *
+perm_abi_ssl(ngx_conf_t *cf)
+{
+    char        *type;
+    ngx_ssl_t    ssl[2];
+    ngx_pool_t  *pool;
+
+    ngx_memzero(ssl, sizeof(ssl));
+    ssl[0].log = cf->log;
+
+    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2, NULL) != NGX_OK) {
+        return NULL;
+    }
+
+    type = "ngx_ssl_t";
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cf->log);
+
+    if (ssl[0].buffer_size == NGX_SSL_BUFSIZE && pool) {
+        type = perm_abi_ssl_connection(ssl, pool);
+    }
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    ngx_ssl_cleanup_ctx(ssl);
+
+    return type;
+}
+
+
+/*
+ * nginx takes the structure out of the pool, which has nothing else.  With
+ * NGX_DEBUG_PALLOC it lies apart, and its size is not compared.
+ */
+
+static char *
+perm_abi_ssl_connection(ngx_ssl_t *ssl, ngx_pool_t *pool)
+{
+    u_char                 *start;
+    ngx_uint_t              same;
+    ngx_ssl_connection_t   *sc;
+    perm_abi_connection_t   fake;
+
+    ngx_memzero(&fake, sizeof(perm_abi_connection_t));
+    fake.connection.fd = (ngx_socket_t) -1;
+    fake.connection.log = pool->log;
+    fake.connection.pool = pool;
+
+    start = pool->d.last;
+
+    if (ngx_ssl_create_connection(ssl, &fake.connection,
+                                  NGX_SSL_BUFFER|NGX_SSL_CLIENT)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    sc = fake.connection.ssl;
+
+    same = (pool->d.last == start
+            || (u_char *) sc + sizeof(ngx_ssl_connection_t) == pool->d.last)
+           && sc->session_ctx == ssl->ctx
+           && sc->buffer_size == NGX_SSL_BUFSIZE
+           && sc->buffer && !sc->handshaked && !sc->no_wait_shutdown;
+
+    SSL_free(sc->connection);
+
+    return same ? NULL : "ngx_ssl_connection_t";
+}
+
+#endif
 
 
 /* variables of a request that has nothing but what they tell */

@@ -164,4 +164,18 @@ function _M.access(conf, ctx) -- luacheck: no unused
     end
 end
 
+-- APISIX's passive health checks come after this, and take the status for the
+-- upstream's once one is chosen: also where the check of the server has refused
+-- and the upstream was never asked
+
+---@param conf any
+---@param ctx apisix.Context
+function _M.log(conf, ctx) -- luacheck: no unused
+    local decision = ngx.var.app_permission_decision
+
+    if (decision == "fail" or decision == "deny") and not ngx.var.upstream_status then
+        ctx.up_checker = nil
+    end
+end
+
 return _M
