@@ -386,7 +386,7 @@ perm_abi_ssl_connection(ngx_ssl_t *ssl, ngx_pool_t *pool)
 
     sc = fake.connection.ssl;
 
-    same = (pool->d.last == start
+    same = ((u_char *) sc < start || (u_char *) sc >= pool->d.end
             || (u_char *) sc + sizeof(ngx_ssl_connection_t) == pool->d.last)
            && sc->session_ctx == ssl->ctx
            && sc->buffer_size == NGX_SSL_BUFSIZE
