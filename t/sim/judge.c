@@ -148,13 +148,20 @@ void
 sim_judge_read(sim_link_t *link)
 {
     ngx_uint_t   i, n;
+    sim_link_t  *source;
     sim_sent_t  *sent;
 
     if (!link->source) {
         return;
     }
 
-    sim_heard = sim_now;
+    /* the worker knows that it tracks */
+
+    source = sim_link_find(link->source);
+
+    if (source && source->taken == source->pushed) {
+        sim_heard = sim_now;
+    }
 
     i = link - sim_links;
 
@@ -310,6 +317,13 @@ sim_judge_decided(sim_call_t *call, perm_ctx_t *ctx)
     second = sim_gateway_time();
     sim_allowed[tuple] = ngx_max(sim_allowed[tuple], second);
     second = ngx_min(second, sim_redis_time());
+
+    /* Redis's time is known as of some moments ago */
+
+    if (sim_ahead > 0) {
+        second -= 6;
+    }
+
     sim_due[tuple] = ngx_max(sim_due[tuple], second);
 }
 
@@ -582,7 +596,7 @@ sim_judge_access(ngx_uint_t tuple, int64_t second, ngx_uint_t process)
 
     if (sim_judge_steady() && !sim_worker_leaving(process)) {
 
-        /* a second that is ahead of Redis by a moment is written in two steps */
+        /* a second ahead of Redis is written in two steps */
 
         if (second <= sim_scores[tuple]
             && sim_scores[tuple] >= sim_allowed[tuple]

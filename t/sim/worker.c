@@ -396,7 +396,7 @@ sim_worker_leaving(ngx_uint_t process)
     ngx_uint_t  i;
 
     for (i = 0; i < SIM_WORKERS; i++) {
-        if (sim_workers[i].process == process) {
+        if (process && sim_workers[i].process == process) {
             return sim_workers[i].leaving;
         }
     }
