@@ -29,7 +29,7 @@ MAKEOVERRIDES :=
 
 .DELETE_ON_ERROR:
 .PHONY: all module cli deps install-deps run stop test prove test-browser \
-        bench check sanitize fuzz install install-cli uninstall deb dist clean \
+        bench check sanitize fuzz coverage install install-cli uninstall deb dist clean \
         help FORCE
 
 all: module cli
@@ -222,6 +222,12 @@ fuzz: all
 	@t/tools/install-deps fuzz
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) t/fuzz/run $(FUZZ)
 
+# which lines and branches of core, shm, sync and http the tests run
+
+coverage: deps
+	@t/tools/install-deps coverage
+	@BUILD=$(BUILD) t/tools/coverage $(TESTS)
+
 clean:
 	@BUILD=$(BUILD) t/tools/run stop 2>/dev/null || true
 	rm -rf $(BUILD)
@@ -237,6 +243,7 @@ help:
 	@echo 'make check          layers, status page, cppcheck, clang-tidy'
 	@echo 'make sanitize       all tests under AddressSanitizer and UBSan'
 	@echo 'make fuzz           libFuzzer         FUZZ=bkapi FUZZ_SECONDS=600'
+	@echo 'make coverage       the lines and branches that tests run  TESTS='
 	@echo 'make install        to DESTDIR= PREFIX=/usr/local MODULES='
 	@echo 'make uninstall      takes that away'
 	@echo 'make deb            Debian packages'
