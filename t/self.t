@@ -140,6 +140,29 @@ subtest 'what an app has' => sub {
 };
 
 
+subtest 'a request with bytes that are no JSON' => sub {
+    my $key = key('requests', 'bytes');
+    my %put = (
+        control => qq({"status":"pending","reason":"a\x01\n\tb","a\x02":[ 1 ]}),
+        latin   => qq({"status":"pending","reason":"caf\xe9","days":7}),
+        number  => qq({"status":"pending","days":007,"x":[1.,-.5,1.e2]}),
+        escape  => qq({"status":"pending","reason":"\\uzzzz\\u0000"}),
+    );
+    $redis->cmd('HSET', $key, $_, $put{$_}) for sort keys %put;
+
+    my $r = self('bytes');
+    my %is = map { $_->{resource} => $_ } @{$r->{json}{requests} // []};
+    is_deeply [sort keys %is], [sort keys %put], 'the answer is JSON'
+        or diag $r->{body};
+    is $is{control}{reason}, "a\x01\n\tb", 'control bytes are escaped';
+    is_deeply $is{control}{"a\x02"}, [1], 'in a name, too';
+    is $is{latin}{reason}, "caf\x{fffd}", 'no UTF-8';
+    is_deeply [$is{number}{days}, @{$is{number}{x}}], [7, 1, -0.5, 100],
+        'numbers';
+    $redis->cmd('DEL', $key);
+};
+
+
 subtest 'who may not' => sub {
     my $r = self(undef);
     is $r->{status}, 403, 'no app';

@@ -15,8 +15,10 @@
 
 #include "cli/commands/command.h"
 #include "cli/table/walk.h"
+#include "cli/util/alloc.h"
 #include "cli/util/env.h"
 #include "cli/util/similar.h"
+#include "core/json.h"
 #include "core/version.h"
 
 
@@ -70,6 +72,7 @@ main(int argc, char **argv)
     const perm_command_t  *command;
 
     take_descriptors();
+    perm_json_no_memory = perm_alloc_failed;
 
     memset(&cli, 0, sizeof(perm_cli_t));
     perm_args_init(&cli.args);

@@ -1,6 +1,7 @@
 
 #include "core/grant.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,11 +52,18 @@ perm_grant_details(perm_str_t value, perm_grant_details_t *details)
 {
     cJSON  *json;
 
-    json = (value.len <= PERM_GRANT_VALUE_MAX) ? perm_json_parse(value) : NULL;
+    if (value.data == NULL || value.len > PERM_GRANT_VALUE_MAX) {
+        value.len = 0;
+    }
+
+    json = perm_json_parse(value);
     details->grant = read_json(json);
 
     if (value.data == NULL) {
         details->grant.expires = PERM_GRANT_ABSENT;
+
+    } else if (json == NULL && errno == ENOMEM) {
+        details->grant.expires = PERM_GRANT_NO_MEMORY;
     }
 
     copy_text(details->type, cJSON_GetObjectItemCaseSensitive(json, "type"));
@@ -102,6 +110,7 @@ char *
 perm_grant_rewrite(perm_str_t old, const perm_grant_change_t *change)
 {
     char        *p, *value;
+    int64_t      expires;
     perm_str_t   changes;
 
     p = malloc(((change->type ? strlen(change->type) : 0)
@@ -133,11 +142,14 @@ perm_grant_rewrite(perm_str_t old, const perm_grant_change_t *change)
     *p++ = '}';
     changes.len = p - changes.data;
 
-    if (perm_grant_expires(old) < 0) {
+    expires = perm_grant_expires(old);
+
+    if (expires < 0) {
         old.len = 0;
     }
 
-    value = perm_json_merge(old, changes);
+    value = (expires == PERM_GRANT_NO_MEMORY) ? NULL
+                                              : perm_json_merge(old, changes);
     free((char *) changes.data);
 
     return value;

@@ -20,6 +20,7 @@ struct cJSON;
 
 #define PERM_GRANT_ABSENT       (-1)
 #define PERM_GRANT_UNREADABLE   (-2)
+#define PERM_GRANT_NO_MEMORY    (-3)    /* it was not read: no decision */
 
 /* 2100-01-01T00:00:00Z: this expiry or a later one never ends */
 
@@ -46,7 +47,8 @@ perm_grant_live(int64_t expires, int64_t now)
 /* what the rules need of a grant */
 
 typedef struct {
-    int64_t      expires;    /* unix seconds, PERM_GRANT_ABSENT, _UNREADABLE */
+    int64_t      expires;    /* unix seconds, PERM_GRANT_ABSENT, _UNREADABLE,
+                                or _NO_MEMORY */
     int64_t      granted;    /* unix seconds, or PERM_GRANT_ABSENT */
     int          renew;      /* 0: the value says "renew": false */
 } perm_grant_t;
@@ -83,6 +85,7 @@ typedef struct {
  * a fraction rounded up so that "expires > now" stays true for the same whole
  * seconds.  Else, and for a value of more than PERM_GRANT_VALUE_MAX bytes, it
  * is PERM_GRANT_UNREADABLE.  Where value.data is NULL the grant is absent.
+ * PERM_GRANT_NO_MEMORY: memory is out.
  */
 perm_grant_t perm_grant_read(perm_str_t value);
 void perm_grant_details(perm_str_t value, perm_grant_details_t *details);

@@ -1,7 +1,12 @@
 
 #include "core/json.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
+
+
+void  (*perm_json_no_memory)(void);
 
 
 /* blanks as cJSON has them, around a text */
@@ -28,6 +33,8 @@ perm_json_parse(perm_str_t text)
     cJSON       *json;
     const char  *end;
 
+    errno = 0;
+
     if (text.len == 0 || memchr(text.data, '\0', text.len) != NULL) {
         return NULL;
     }
@@ -43,6 +50,12 @@ perm_json_parse(perm_str_t text)
     }
 
     json = cJSON_ParseWithLengthOpts(text.data, text.len, &end, 0);
+
+    /* cJSON says no more than that it failed, but malloc() says why */
+
+    if (json == NULL && errno == ENOMEM && perm_json_no_memory != NULL) {
+        perm_json_no_memory();
+    }
 
     if (json != NULL && end != text.data + text.len) {
         cJSON_Delete(json);
@@ -121,6 +134,7 @@ perm_json_parse_strict(perm_str_t text)
     cJSON     *json, *item;
     unsigned   n;
 
+    errno = 0;
     json = perm_json_has_nul(text) ? NULL : perm_json_parse(text);
     n = 0;
 
@@ -256,6 +270,13 @@ perm_json_merge(perm_str_t object, perm_str_t changes)
     }
 
     old = perm_json_parse(object);
+
+    if (old == NULL && errno == ENOMEM) {
+        cJSON_Delete(new);
+        free(out);
+        return NULL;
+    }
+
     p = out;
 
     for (member = perm_json_members(old, object); perm_json_next(&member); ) {
@@ -367,6 +388,41 @@ put_escape(char *out, perm_str_t text, size_t *n)
 }
 
 
+/*
+ * A byte of no string, behind "before".  JSON has no blanks that matter, and
+ * neither "01" nor "1." nor "-.5", which cJSON takes.
+ */
+
+static char *
+put_plain(char *out, char before, perm_str_t text)
+{
+    int   digit;
+    char  c;
+
+    c = text.data[0];
+    digit = (text.len > 1 && isdigit((unsigned char) text.data[1]));
+
+    if ((unsigned char) c <= ' '
+        || (c == '0' && digit && before != '.'
+            && !isdigit((unsigned char) before)))
+    {
+        return out;
+    }
+
+    if (c == '.' && !isdigit((unsigned char) before)) {
+        *out++ = '0';
+    }
+
+    *out++ = c;
+
+    if (c == '.' && !digit) {
+        *out++ = '0';
+    }
+
+    return out;
+}
+
+
 size_t
 perm_json_line(char *out, perm_str_t text)
 {
@@ -385,9 +441,7 @@ perm_json_line(char *out, perm_str_t text)
             *p++ = '"';
 
         } else if (!string) {
-            if ((unsigned char) *text.data > ' ') {
-                *p++ = *text.data;
-            }
+            p = put_plain(p, p > out ? p[-1] : ',', text);
 
         } else if (*text.data == '\\') {
             p += put_escape(p, text, &n);

@@ -39,10 +39,14 @@ typedef struct {
 
 /*
  * Returns the value of the text, to be freed with cJSON_Delete().  Returns NULL
- * when the text is not one value with blanks around it, has a NUL byte, is
- * nested deeper than CJSON_NESTING_LIMIT, or when memory is out.
+ * when the text is not one value with blanks around it, has a NUL byte, or is
+ * nested deeper than CJSON_NESTING_LIMIT; and, with errno ENOMEM, when memory
+ * is out: nobody knows then what the text is.  A program that ends in that case
+ * does so in perm_json_no_memory(), which is NULL else.
  */
 cJSON *perm_json_parse(perm_str_t text);
+
+extern void  (*perm_json_no_memory)(void);
 
 
 /*

@@ -1,6 +1,7 @@
 
 #include "core/request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,8 +82,11 @@ perm_request_read(perm_str_t value)
 
     memset(&request, 0, sizeof(perm_request_t));
 
-    json = (value.data != NULL && value.len <= PERM_GRANT_VALUE_MAX)
-           ? perm_json_parse(value) : NULL;
+    if (value.data == NULL || value.len > PERM_GRANT_VALUE_MAX) {
+        value.len = 0;
+    }
+
+    json = perm_json_parse(value);
     status = cJSON_GetObjectItemCaseSensitive(json, "status");
 
     i = PERM_REQUEST_UNREADABLE;
@@ -220,7 +224,8 @@ perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
     body->json = perm_json_parse(text);
 
     if (!cJSON_IsObject(body->json)) {
-        return "the body is no JSON object";
+        return (body->json == NULL && errno == ENOMEM)
+               ? "memory is out" : "the body is no JSON object";
     }
 
     resources = NULL;
@@ -356,7 +361,7 @@ request_reason(const perm_json_member_t *member, perm_request_body_t *body)
 
     p = malloc(text.len * PERM_JSON_ESCAPE + 1);
     if (p == NULL) {
-        return "there is no memory";
+        return "memory is out";
     }
 
     body->reason.data = p;

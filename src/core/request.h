@@ -45,7 +45,10 @@ typedef struct {
 } perm_request_t;
 
 
-/* reads a value of the hash; "days" out of range count as 180 */
+/*
+ * Reads a value of the hash; "days" out of range count as 180.  It is
+ * unreadable, with errno ENOMEM, when memory is out.
+ */
 
 perm_request_t perm_request_read(perm_str_t value);
 
@@ -114,8 +117,9 @@ typedef struct {
  * Reads a body: {"resources":[...],"days":180,"reason":"..."}, or with
  * "whole_gateway":true in place of "resources".  Other members are ignored.
  * A name that comes twice counts once.  Returns NULL, or what is wrong, one
- * clause.  *too_many: 1 when there are more than PERM_REQUEST_NAMES_MAX names.
- * Either way perm_request_body_free() comes after it.
+ * clause, and errno is ENOMEM when memory is out.  *too_many: 1 when there are
+ * more than PERM_REQUEST_NAMES_MAX names.  Either way perm_request_body_free()
+ * comes after it.
  */
 const char *perm_request_body(perm_str_t text, perm_request_body_t *body,
     int *too_many);

@@ -31,6 +31,11 @@ perm_bkapi_app_code(ngx_http_request_t *r, ngx_str_t *app)
     text.len = header->value.len;
 
     json = perm_json_parse_strict(text);
+
+    if (json == NULL && errno == ENOMEM) {
+        return NGX_ERROR;
+    }
+
     code = cJSON_GetObjectItemCaseSensitive(json, "bk_app_code");
 
     if (cJSON_IsString(code)) {

@@ -1,6 +1,7 @@
 
 #include "http/self.h"
 
+#include <errno.h>
 #include <math.h>
 
 #include "core/renewal.h"
@@ -249,6 +250,10 @@ perm_http_self_apply(perm_http_self_t *hs)
 
     error = perm_request_body(text, &hs->body, &too_many);
 
+    if (error && errno == ENOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (error) {
         return perm_response_error(ctx, too_many ? PERM_RESPONSE_TOO_LARGE
                                                  : PERM_RESPONSE_INVALID,
@@ -468,6 +473,10 @@ perm_http_self_grants(perm_writer_t *w, perm_self_t *self, int64_t now)
 
         perm_grant_details(field->value, &details);
 
+        if (details.grant.expires == PERM_GRANT_NO_MEMORY) {
+            w->failed = 1;
+        }
+
         if (details.grant.expires < 0) {
             continue;
         }
@@ -575,6 +584,7 @@ perm_http_self_requests(perm_writer_t *w, perm_self_t *self)
         value = requests->fields[i].value;
 
         if (perm_request_read(value).status == PERM_REQUEST_UNREADABLE) {
+            w->failed |= (errno == ENOMEM);
             continue;
         }
 
@@ -588,15 +598,24 @@ perm_http_self_requests(perm_writer_t *w, perm_self_t *self)
 }
 
 
-/* but for a "resource" of their own */
+/* but for a "resource" of their own; bytes that are no JSON are escaped */
 
 static void
 perm_http_self_members(perm_writer_t *w, perm_str_t value)
 {
+    char                *text;
     cJSON               *json;
     perm_json_member_t   member;
 
     json = perm_json_parse(value);
+    text = ngx_palloc(w->pool, PERM_JSON_ESCAPE * value.len);
+
+    if (json == NULL || text == NULL) {
+        cJSON_Delete(json);
+        w->failed = 1;
+        return;
+    }
+
     member = perm_json_members(json, value);
 
     while (perm_json_next(&member)) {
@@ -606,11 +625,12 @@ perm_http_self_members(perm_writer_t *w, perm_str_t value)
         }
 
         perm_writer_put(w, ",");
-        perm_writer_text(w, member.name.data, member.name.len);
+        perm_writer_text(w, text, perm_json_line(text, member.name));
         perm_writer_put(w, ":");
-        perm_writer_text(w, member.value.data, member.value.len);
+        perm_writer_text(w, text, perm_json_line(text, member.value));
     }
 
+    ngx_pfree(w->pool, text);
     cJSON_Delete(json);
 }
 

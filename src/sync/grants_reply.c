@@ -47,7 +47,9 @@ perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants)
     grants->gateway = perm_grants_reply_expires(reply->element[0]);
     grants->resource = perm_grants_reply_expires(reply->element[1]);
 
-    return NGX_OK;
+    return (grants->gateway == PERM_GRANT_NO_MEMORY
+            || grants->resource == PERM_GRANT_NO_MEMORY)
+           ? NGX_BUSY : NGX_OK;
 }
 
 
@@ -136,7 +138,7 @@ perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
 
     if (rc == NGX_BUSY) {
         grants_reply->result = PERM_FETCH_LIMITED;
-        error = "over the limit of lookups";
+        error = reply ? "memory is out" : "over the limit of lookups";
 
     } else if (reply == NULL) {
         error = "no answer in time";
@@ -202,6 +204,13 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
 
     if (rc == NGX_OK) {
         last->error = 0;
+        return;
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: memory is out, grants were not read: "
+                      "their calls are unavailable");
         return;
     }
 

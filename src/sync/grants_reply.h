@@ -43,7 +43,10 @@ typedef struct {
  * reply (NULL), or one of a type or shape that the command never has.
  */
 
-/* HMGET key - resource: both grants, absent, unreadable or with an expiry */
+/*
+ * HMGET key - resource: both grants, absent, unreadable or with an expiry.
+ * NGX_BUSY: memory is out.
+ */
 ngx_int_t perm_grants_reply_parse(redisReply *reply, perm_grants_t *grants);
 
 /* of that reply, after NGX_OK: 1 when its value "i" is over 64 KiB */
@@ -63,7 +66,10 @@ ngx_uint_t perm_grants_reply_no_pttl(redisReply *reply);
 ngx_int_t perm_grants_reply_loaded(redisReply *reply, ngx_uint_t *loaded);
 
 
-/* it came to nothing; "rc": one of those above; NGX_BUSY: over the limit */
+/*
+ * It came to nothing; "rc": one of those above; NGX_BUSY without a reply: over
+ * the limit
+ */
 
 void perm_grants_reply_failed(perm_grants_reply_t *grants_reply,
     redisReply *reply, ngx_int_t rc);

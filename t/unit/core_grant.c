@@ -1,11 +1,13 @@
 
 /* grant values: what is readable, what a rewrite keeps */
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "core/grant.h"
 #include "core/json.h"
+#include "core/request.h"
 #include "tap.h"
 
 
@@ -294,6 +296,91 @@ longest(void)
 }
 
 
+/* each allocation of cJSON fails once: nothing else may come of that */
+
+static long  left;
+
+
+static void *
+allocate(size_t size)
+{
+    if (--left == 0) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    return malloc(size);
+}
+
+
+static void
+memory(void)
+{
+    int                   n, unread, refused, wrong;
+    char                 *value;
+    perm_str_t            old, request;
+    cJSON_Hooks           hooks = { allocate, free };
+    perm_grant_change_t   change;
+
+    old = str("{\"expires\":7,\"note\":\"kept\",\"more\":[1,{}]}");
+    request = str("{\"status\":\"pending\"}");
+    memset(&change, 0, sizeof(perm_grant_change_t));
+    change.expires = 9;
+    change.granted = -1;
+
+    cJSON_InitHooks(&hooks);
+    unread = 0;
+    refused = 0;
+    wrong = 0;
+
+    for (n = 1; n < 100; n++) {
+        left = n;
+
+        switch (perm_grant_expires(old)) {
+
+        case 7:
+            break;
+
+        case PERM_GRANT_NO_MEMORY:
+            unread++;
+            break;
+
+        default:
+            wrong++;
+        }
+
+        left = n;
+        value = perm_grant_rewrite(old, &change);
+
+        if (value == NULL) {
+            refused++;
+
+        } else {
+            wrong += (strcmp(value, "{\"expires\":9,\"note\":\"kept\","
+                             "\"more\":[1,{}]}") != 0);
+            free(value);
+        }
+
+        left = n;
+
+        if (perm_request_read(request).status != PERM_REQUEST_PENDING) {
+            wrong += (errno != ENOMEM);
+        }
+    }
+
+    ok(wrong == 0, "without memory nothing is taken for unreadable");
+    ok(unread >= 9, "%d times a grant is not read", unread);
+    ok(refused >= 2 * unread, "%d times it is not rewritten", refused);
+
+    errno = ENOMEM;
+    ok(perm_grant_expires(str("{")) == UNREADABLE, "an error of before");
+    errno = ENOMEM;
+    ok(perm_json_parse(str("")) == NULL && errno == 0, "no text");
+
+    cJSON_InitHooks(NULL);
+}
+
+
 int
 main(void)
 {
@@ -344,6 +431,8 @@ main(void)
     details("1", "", -1);
     details("{\"expires\":1,\"type\":\"\\uD83D\\ude00\"}", "\xf0\x9f\x98\x80",
             -1);
+
+    memory();
 
     return done();
 }

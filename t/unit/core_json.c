@@ -72,6 +72,11 @@ lines(void)
     line("{ \"a\" :\n[1, \"b \\u00e9\\n\"]}", "{\"a\":[1,\"b \\u00e9\\n\"]}");
     line("\"a\nb\xff\"", "\"a\\u000ab\\ufffd\"");
 
+    /* numbers that are none of JSON */
+
+    line("[01,-007.50,1.,-.5,1.e5,100,0,-0,10.010,1e05,\"01.\"]",
+         "[1,-7.50,1.0,-0.5,1.0e5,100,0,-0,10.010,1e5,\"01.\"]");
+
     /* cJSON takes these: the string ends where it ended */
 
     line("\"\\uzzzz\"", "\"\\ufffduzzzz\"");

@@ -590,7 +590,7 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
     print_app(cli, file, list, n);
 
     if (fclose(file) != 0) {
-        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+        perm_alloc_failed();
     }
 
     status = perm_notify_run(cli->args.notify, cli->args.json,

@@ -288,7 +288,7 @@ json_line(const perm_history_row_t *row, size_t *len)
                      row->before, row->expires);
 
     if (fclose(file) != 0) {
-        perm_output_fatal(PERM_EXIT_NO, "out of memory");
+        perm_alloc_failed();
     }
 
     return line;

@@ -234,7 +234,7 @@ json_line(const perm_row_t *row, int64_t expires, int64_t gateway, size_t *len)
                      gateway);
 
     if (fclose(file) != 0) {
-        perm_output_fatal(PERM_EXIT_NO, "out of memory");
+        perm_alloc_failed();
     }
 
     return line;

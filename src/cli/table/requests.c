@@ -428,7 +428,7 @@ perm_requests_notify(perm_requests_notice_t *notice, const char *command,
     fputs("]}\n", notice->file);
 
     if (fclose(notice->file) != 0) {
-        perm_output_fatal(PERM_EXIT_NO, "out of memory");
+        perm_alloc_failed();
     }
 
     failed = command != NULL

@@ -6,11 +6,18 @@
 #include "cli/util/output.h"
 
 
+void
+perm_alloc_failed(void)
+{
+    perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+}
+
+
 void *
 perm_alloc_check(void *p)
 {
     if (p == NULL) {
-        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+        perm_alloc_failed();
     }
 
     return p;

@@ -15,6 +15,10 @@
 
 void *perm_alloc(size_t size);
 
+/* Ends the program: memory is out */
+
+void perm_alloc_failed(void);
+
 /* Returns p, or ends the program when p is NULL as memory is out */
 
 void *perm_alloc_check(void *p);

@@ -195,7 +195,7 @@ perm_client_send(perm_client_t *client, perm_node_t *node, unsigned flags,
     len = (int) redisFormatCommandArgv(&pending->command, (int) client->argc,
                                        client->argv, client->lens);
     if (len < 0) {
-        perm_output_fatal(PERM_EXIT_REDIS, "out of memory");
+        perm_alloc_failed();
     }
 
     pending->len = (size_t) len;
