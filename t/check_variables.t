@@ -14,7 +14,29 @@ $redis->grant('smoke', undef, 'whole', $expires)
       ->grant('smoke', 'get_user', 'ever', 4102444800)
       ->grant('smoke', 'get_user', 'gone', $expires - 9000);
 
-$t->nginx(log => 'info', server => <<'EOT');
+my $lua = !$t->has_lua ? '' : <<'EOT';
+        location /early {
+            set_by_lua_block $by_set {
+                return tostring(ngx.var.app_permission_decision)
+            }
+            rewrite_by_lua_block {
+                ngx.ctx.seen = ngx.var.by_set .. " "
+                    .. tostring(ngx.var.app_permission_reason)
+            }
+            access_by_lua_block {
+                ngx.header["X-Early"] = ngx.ctx.seen .. " "
+                    .. tostring(ngx.var.app_permission_cache) .. " "
+                    .. tostring(ngx.var.app_permission_expires) .. " "
+                    .. tostring(ngx.var.app_permission_expires_in)
+            }
+            header_filter_by_lua_block {
+                ngx.header["X-Late"] = tostring(ngx.var.app_permission_reason)
+            }
+            proxy_pass %%BACKEND%%;
+        }
+EOT
+
+$t->nginx(log => 'info', lua => $t->has_lua, server => <<'EOT' . $lua);
         app_permission required;
 
         location /required {
@@ -35,6 +57,12 @@ $t->nginx(log => 'info', server => <<'EOT');
                               error_page 404 /off;
                               root %%DIR%%/nowhere; }
 
+        location /set { set $early $app_permission_decision;
+                        set $early $early$app_permission_reason;
+                        set $early $early$app_permission_cache;
+                        set $early $early$app_permission_expires;
+                        set $early $early$app_permission_expires_in;
+                        proxy_pass %%BACKEND%%; }
         location /page { app_permission_error off;
                          error_page 403 /off;
                          proxy_pass %%BACKEND%%; }
@@ -95,6 +123,27 @@ subtest 'who and why' => sub {
         ['/moves',    'other', 'deny no_grant HIT -'],
         ['/moves_off', 'demo', 'allow open - -'],
         ['/page',     'other', 'deny no_grant HIT -']);
+};
+
+
+# before the check there is no value, and none may be kept that says so: nginx
+# and Lua read it again
+
+subtest 'read before the check, and again in the log' => sub {
+    for (['demo', "allow resource_grant HIT $e1"],
+         ['other', 'deny no_grant HIT -'])
+    {
+        my ($app, $want) = @$_;
+        is logged('/set', app => $app), $want, "by nginx, $app";
+        next unless $t->has_lua;
+        my $late = (split ' ', $want)[1];
+        is logged('/early', app => $app), $want, "by Lua, $app";
+        my $r = $t->get('/early', app => $app);
+        $n++;
+        is $r->{headers}{'x-late'}, $late, 'and in the headers';
+        is $r->{headers}{'x-early'}, join(' ', ('nil') x 5),
+            'before the check there is none' if $app eq 'demo';
+    }
 };
 
 
