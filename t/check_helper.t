@@ -41,7 +41,8 @@ EOT
 
 my ($cflags) = slurp("$tree/objs/Makefile") =~ /^CFLAGS = (.*)$/m;
 is system("cd $tree && cc -shared -fPIC $cflags -o $dir/helper.so "
-    . join(' ', map { "-I $_" } qw(src/core src/event src/os/unix objs))
+    . join(' ', map { "-I $_" } qw(src/core src/event src/event/quic src/os/unix
+                                      objs))
     . " $dir/helper.c"), 0, 'it compiles';
 
 $Perm::Nginx::MODULE = "$dir/helper.so;\nload_module $Perm::Nginx::MODULE";
