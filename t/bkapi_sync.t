@@ -42,7 +42,8 @@ SQL
 # bkapi-sync has the rights that its README lists, and no others
 
 my $rights = slurp("$sync/../README.md");
-$db->sql('CREATE USER bkapi; ' . join ' ', $rights =~ /^GRANT .*;$/mg);
+my @grants = $rights =~ /^GRANT .*;$/mg;
+$db->sql('CREATE USER bkapi; ' . join ' ', @grants);
 our $conf = $t->dir . '/bkapi.cnf';
 spew($conf, slurp($db->{conf}) =~ s/user=root/user=bkapi/r);
 
@@ -61,7 +62,7 @@ sub release {
     my $data = JSON::PP->new->utf8->encode([map {
         my ($id, $name, $method, $path, $open, $below) = @$_;
         { id => $id, name => $name, method => $method // 'GET',
-          path => $path // "/$name/",
+          path => $path // '/' . ($name // '') . '/',
           match_subpath => $below ? JSON::PP::true : JSON::PP::false,
           contexts => { resource_auth => { config => JSON::PP->new->encode({
               resource_perm_required =>
@@ -139,7 +140,8 @@ $db->sql("INSERT INTO core_api VALUES (1, 'smoke'), (2, 'other');
 # published
 
 my @prod = ([101, 'noname'], [102, 'alpha'], [103, 'beta'], [104, 'deleted'],
-            [105, 'remade'], [106, 'old_name']);
+            [105, 'remade'], [106, 'old_name'], [108, ''], [109, undef],
+            [118, 'odd name'], [119, '-']);
 release(1, 'prod', @prod);
 release(1, 'test', [205, 'remade'], [101, 'noname']);
 release(2, 'prod', [201, 'get']);
@@ -151,6 +153,7 @@ permit('renamed', 1, 106, $ends);
 permit('drafted', 1, 107, $ends);
 permit('remade', 1, 205, $ends);
 permit('foreign', 2, 102, $ends);        # a resource of another gateway
+permit('elsewhere', 1, 105, $ends);
 permit('whole', 1, undef, $ends);
 permit('over', 1, 102, datetime($now - 86400));
 permit('ever', 1, 102, '2100-01-01 00:00:00');
@@ -191,6 +194,14 @@ subtest 'odd rows stop no revocation' => sub {
     permit('early', 1, 102, '1969-12-31 23:59:59');
     permit('endless', 1, 102, undef);
     permit('endless', 1, undef, undef);
+    permit('unnamed', 1, $_, $ends) for 108, 109, 118, 119;
+    permit('oddly', 3, undef, $ends);
+    $db->sql("INSERT INTO core_api VALUES (3, 'odd gateway'), (4, 'a/b');
+              INSERT INTO core_stage (api_id, name) VALUES
+                  (3, 'prod'), (4, 'prod'), (1, ''), (1, 'odd stage')");
+    release(@$_, [301, 'odd']) for [3, 'prod'], [4, 'prod'], [1, ''],
+                                   [1, 'odd stage'];
+    permit('oddly', $_->[0], $_->[1], $ends) for [4, undef], [1, 301];
     $db->sql("DELETE FROM permission_app_resource
               WHERE bk_app_code = 'swapped'");
 
@@ -199,13 +210,18 @@ subtest 'odd rows stop no revocation' => sub {
     is status_of('smoke/prod', 'alpha', 'endless'), 403, 'no end, no grant';
     is status_of('smoke/prod', 'alpha', 'ever'), 200, 'the others stay';
     unlike $said, qr/\b[1-9]\d* (?:bad )?lines? refused/, 'no line was bad';
+    is status_of('smoke/prod', 'alpha', 'unnamed'), 403,
+        'a resource without a name is not the whole gateway';
 
     my ($status, $out) = sync('left-out');
     is $status, 0, 'left-out';
-    is scalar(my @lines = split /\n/, $out), 7, 'lists all of them';
+    is scalar(my @lines = split /\n/, $out), 15, 'lists all of them'
+        or diag $out;
     like $out, qr/^resource\t\d+\tsmoke\tendless\tno end$/m, 'and why';
     like $out, qr/^whole gateway\t\d+\tsmoke\tendless\tno end$/m, 'of both';
     like $out, qr/\tearly\tends before 1970$/m, 'before 1970';
+    like $out, qr{^stage\t\d+\ta/b/prod\t\tthe name of the gateway or }m,
+        'a gateway with an odd name';
 };
 
 
@@ -256,19 +272,50 @@ subtest 'accesses renew permissions' => sub {
         for ['smoke/prod', 'alpha', 'ever'], ['smoke/prod', 'noname', 'named'],
             ['smoke/test', 'remade', 'remade'],
             ['smoke/prod', 'remade', 'remade'], ['smoke/prod', 'alpha', 'over'],
-            ['smoke/prod', 'draft', 'drafted'];
+            ['smoke/prod', 'draft', 'drafted'],
+            ['smoke/prod', 'deleted', 'deleted'],
+            ['smoke/prod', 'old_name', 'renamed'],
+            ['smoke/test', 'remade', 'elsewhere'],
+            ['other/prod', 'alpha', 'foreign'],
+            ['smoke/prod', 'alpha', 'foreign'],
+            ['smoke/prod', 'noname', 'WHOLE'], ['smoke/prod', 'NoName', 'cased'];
 
+    permit('Whole', 1, 101, $ends);       # another app, and another resource
+    permit('cased', 1, 101, $ends);
     my %was = map { $_->[0] => $_->[1] } $db->rows(
         'SELECT bk_app_code, expires FROM permission_app_resource');
-    like synced('accesses', 'accesses'), qr/renewed 2 of/, 'two are renewed';
+    like synced('accesses', 'accesses'), qr/renewed 4 of/, 'four are renewed';
     my %is = map { $_->[0] => $_->[1] } $db->rows(
         'SELECT bk_app_code, expires FROM permission_app_resource');
     my $renewed = datetime($used + 180 * 86400) . '.000000';
 
     is $is{named}, $renewed, 'a term after the last access';
     is $is{remade}, $renewed, 'in its own stage';
-    is $is{$_}, $was{$_}, "not $_" for qw(ever over drafted);
+    is $is{$_}, $renewed, "$_, still released" for qw(deleted renamed);
+    is $is{$_}, $was{$_}, "not $_"
+        for qw(ever over drafted elsewhere foreign Whole cased);
     like synced('again', 'accesses'), qr/renewed 0 of/, 'once';
+};
+
+
+# each right is needed by a command, and the user has no other one
+
+subtest 'rights of the database user' => sub {
+    my $fails = sub { grep { (sync($_))[0] == 3 } qw(grants accesses) };
+
+    is scalar($fails->()), 0, 'the listed ones are enough';
+
+    for my $grant (@grants) {
+        my ($what, $on) = $grant =~ /^GRANT (.*) (ON .*) TO bkapi;$/;
+        my @columns = $what =~ /\((.*)\)/ ? split /, /, $1 : ();
+        my $verb = $what =~ s/ \(.*//r;
+
+        for my $right (@columns ? map { "$verb ($_)" } @columns : $what) {
+            $db->sql("REVOKE $right $on FROM bkapi");
+            isnt scalar($fails->()), 0, "needed: $right $on";
+            $db->sql("GRANT $right $on TO bkapi");
+        }
+    }
 };
 
 
@@ -287,7 +334,8 @@ subtest 'maps of the releases' => sub {
 
     my ($status, undef, $err) = sync('maps', $dir);
     is $status, 1, 'some were left out';
-    is scalar(() = $err =~ /left out: /g), 3, 'three';
+    is scalar(() = $err =~ m{left out: smoke/prod }g), 3 + 4,
+        'three paths and four names';
     is slurp("$dir/policies.map"), "smoke/prod/ping open;\n", 'the policies';
     unlike slurp("$dir/resources.conf"), qr/include|x\$/, 'nothing odd';
 
@@ -353,6 +401,19 @@ subtest '100,000 permissions' => sub {
     # scan of 100,000 rows for each
 
     my $used = $now - 1000;
+    $redis->used('smoke/prod', 'beta', "app$_", $used) for 0 .. 99;
+    my $read = sub {
+        my ($n) = $db->rows("SELECT SUM(VARIABLE_VALUE)
+            FROM information_schema.GLOBAL_STATUS
+            WHERE VARIABLE_NAME LIKE 'HANDLER_READ_%'");
+        return $n->[0];
+    };
+    my $before = $read->();
+    like synced('100 accesses', 'accesses'), qr/renewed 100 of/, 'renewed';
+    my $rows = $read->() - $before;
+    cmp_ok $rows, '<', 20_000, 'by the index' or return;
+
+    $used++;
     $redis->each(map { [$redis->key('access', "app$_", 'smoke/prod'), 'ZADD',
                         $used, 'alpha', $used, 'beta', $used, 'deleted'] }
                      0 .. 16665);

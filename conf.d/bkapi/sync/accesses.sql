@@ -4,6 +4,7 @@
 --
 -- The columns of the temporary table are those of the dashboard's tables, so
 -- that their character sets are the same and the indexes can be used.
+-- Names are compared as bytes as well: to the tables, Demo is demo.
 
 CREATE TEMPORARY TABLE access (KEY (app, resource))
 SELECT g.name AS gateway, s.name AS stage, n.resource_name AS resource,
@@ -22,6 +23,8 @@ JOIN (SELECT p.id, MAX(a.last) AS last
       JOIN permission_app_resource p ON p.bk_app_code = a.app
       JOIN core_released_resource n ON n.api_id = p.api_id
            AND n.resource_id = p.resource_id AND n.resource_name = a.resource
+           AND CAST(n.resource_name AS BINARY) = CAST(a.resource AS BINARY)
+           AND CAST(p.bk_app_code AS BINARY) = CAST(a.app AS BINARY)
       JOIN core_release l ON l.api_id = n.api_id
            AND l.resource_version_id = n.resource_version_id
       JOIN core_api g ON g.id = l.api_id AND g.name = a.gateway

@@ -22,7 +22,10 @@ WHERE p.expires >= '1970-01-01'
   AND p.bk_app_code <> '' AND LENGTH(p.bk_app_code) <= 128
   AND p.bk_app_code NOT REGEXP '[^A-Za-z0-9._~@/+-]'
   AND LENGTH(p.bk_app_code) = CHAR_LENGTH(p.bk_app_code)
-  AND LENGTH(g.name) + LENGTH(s.name) < 64;
+  AND g.name <> '' AND s.name <> ''
+  AND CONCAT(g.name, s.name) NOT REGEXP '[^A-Za-z0-9._~@+-]'
+  AND LENGTH(CONCAT(g.name, s.name)) = CHAR_LENGTH(CONCAT(g.name, s.name))
+  AND LENGTH(CONCAT(g.name, s.name)) < 64;
 
 SELECT JSON_OBJECT('gateway', CONCAT(g.name, '/', s.name),
                    'resource', n.name,
@@ -44,6 +47,9 @@ WHERE p.expires >= '1970-01-01'
   AND n.name NOT IN ('', '-') AND LENGTH(n.name) <= 256
   AND n.name NOT REGEXP '[^A-Za-z0-9._~@/+-]'
   AND LENGTH(n.name) = CHAR_LENGTH(n.name)
-  AND LENGTH(g.name) + LENGTH(s.name) < 64;
+  AND g.name <> '' AND s.name <> ''
+  AND CONCAT(g.name, s.name) NOT REGEXP '[^A-Za-z0-9._~@+-]'
+  AND LENGTH(CONCAT(g.name, s.name)) = CHAR_LENGTH(CONCAT(g.name, s.name))
+  AND LENGTH(CONCAT(g.name, s.name)) < 64;
 
 COMMIT;

@@ -40,8 +40,13 @@ WHERE n.name IS NULL OR n.name IN ('', '-') OR LENGTH(n.name) > 256
    OR LENGTH(n.name) <> CHAR_LENGTH(n.name)
 UNION ALL
 SELECT 'stage', s.id, CONCAT(g.name, '/', s.name), '',
-       'gateway and stage have more than 63 bytes'
+       CASE WHEN LENGTH(CONCAT(g.name, s.name)) >= 64
+            THEN 'gateway and stage have more than 63 bytes'
+            ELSE 'the name of the gateway or the stage is no name' END
 FROM core_release l
 JOIN core_api g ON g.id = l.api_id
 JOIN core_stage s ON s.id = l.stage_id
-WHERE LENGTH(g.name) + LENGTH(s.name) >= 64;
+WHERE g.name = '' OR s.name = ''
+   OR CONCAT(g.name, s.name) REGEXP '[^A-Za-z0-9._~@+-]'
+   OR LENGTH(CONCAT(g.name, s.name)) <> CHAR_LENGTH(CONCAT(g.name, s.name))
+   OR LENGTH(CONCAT(g.name, s.name)) >= 64;

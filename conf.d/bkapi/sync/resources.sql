@@ -5,7 +5,7 @@
 SET NAMES utf8mb4;
 
 SELECT CONCAT(g.name, '/', s.name), n.method, n.path,
-       COALESCE(n.match_subpath, 0), n.name,
+       COALESCE(n.match_subpath, 0), COALESCE(n.name, ''),
        COALESCE(JSON_VALUE(n.config, '$.resource_perm_required')
                 IN ('false', '0'), 0)
 FROM core_release l
