@@ -388,6 +388,9 @@ subtest 'completion and manual know what --help knows' => sub {
     is_deeply $complete->('app-permission', ''), { map { $_ => 1 } @commands },
         'completes commands';
 
+    is_deeply $complete->('app-permission', 'doctor', '--for', 'self'),
+        { 'self' => 1, 'self-apply' => 1 }, '... roles of doctor';
+
     is_deeply $complete->('app-permission', 'help', ''),
         { map { $_ => 1 } @commands }, '... for help';
     my ($all) = $t->cli_is(0, 'help', '--help');

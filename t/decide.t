@@ -272,6 +272,10 @@ subtest 'the app out of a header' => sub {
         $c->send("GET /decide HTTP/1.1\r\nHost: a\r\n$header\r\n");
         is decided($c->response), '403 deny/invalid_app', 'twice';
     }
+    my @log = $t->log =~ /(.*got the header of \$http_ .*)/g;
+    like $log[0], qr/\[warn\].*app_permission_decide got the header of \$http_ "(?i:x.app)" twice, and fails such calls/,
+        'the log names the header';
+    cmp_ok scalar @log, '<=', 2, '... not for each call';
 
     $c->send("GET /decide HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
              . "X-Other: 1\r\nX-Other: 2\r\n\r\n");

@@ -240,7 +240,15 @@ subtest 'emptied' => sub {
     is outcome('unknown', '/open'), $OPEN, '... or on_error';
     my $now = () = $t->log =~ /\[error\].*the grant table is not loaded/g;
     is $now - $lines, 1, 'loud, once';
-    ok !$t->status->{table}{loaded}, 'in the status';
+    my $s = $t->status;
+    ok !$s->{table}{loaded}, 'in the status';
+    my ($p) = grep { $_->{name} eq 'table_not_loaded' } @{$s->{problems}};
+    for (['the log', $t->log =~ /(.*the grant table is not loaded.*)/],
+         ['the alert', $p->{advice}])
+    {
+        like $_->[1], qr/app-permission init\b/, "$_->[0] names init";
+        like $_->[1], qr/app-permission import\b/, '... and import';
+    }
 
     # an unfinished load without meta is not used, nor does it take anything
     # from those whose grants are there already

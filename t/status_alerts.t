@@ -10,10 +10,89 @@ plan skip_all => 'no promtool'
 
 my $t = Perm::Test->new;
 my $redis = $t->redis->load;
+my $promtool = grep { -x "$_/promtool" } split /:/, $ENV{PATH};
 my $conf = "$Perm::Test::ROOT/conf.d";
 my $rules = "$conf/prometheus/app-permission.rules.yml";
 
+$redis->grant('smoke', 'get_user', 'demo', 4102444800)
+      ->grant('smoke', 'get_user', 'late', int(time) - 10);
+$t->nginx(server => 'location / { app_permission required;'
+                    . ' proxy_pass %%BACKEND%%; }');
+$t->up;
+
+sub problem {
+    my ($name, $s) = @_;
+    my ($found) = grep { $_->{name} eq $name } @{($s // $t->status)->{problems}};
+    return $found;
+}
+
+sub refuse {
+    my ($n, @app) = @_;
+    is scalar(grep { $t->get('/', @app)->{status} != 200 } 1 .. $n), $n,
+        "$n calls that are refused";
+}
+
+# the share of the last minute, by the reason that most of them have
+
+sub says {
+    my ($reason, $advice) = @_;
+    my $p;
+    ok wait_for(sub {
+        $p = problem('refusals_many');
+        return $p && $p->{text} =~ /: most of them with \Q$reason\E$/;
+    }, 15), "most have $reason" or diag explain $p, $t->status->{problems};
+    like $p->{advice}, $advice, '... and what to do';
+}
+
+subtest 'many refusals' => sub {
+    $redis->cmd('DEL', 'app_permission:meta');
+    ok wait_for(sub {
+        $t->get('/', app => 'unknown')->{status} == 503;
+    }), 'the table is lost';
+    refuse(150, app => 'unknown');
+    ok wait_for(sub { problem('failing') }, 15), 'calls fail';
+    my $s = $t->status;
+    ok problem('table_not_loaded', $s), '... as the table is not loaded';
+    is problem('refusals_many', $s), undef, '... which is no refusal';
+
+    $redis->load;
+    ok wait_for(sub { outcome('nobody') =~ /^403/ }), 'loaded again';
+    $s = $t->status;
+    ok problem('failing', $s), 'right after it calls that failed are told';
+    is problem('refusals_many', $s), undef, '... and are still no refusal';
+
+    refuse(100);
+    says('no_app', qr/without an app code/);
+    refuse(200, app => 'not an app');
+    says('invalid_app', qr/not a valid name/);
+    refuse(300, app => 'late');
+    says('resource_grant_expired', qr/app-permission renew has run/);
+    refuse(400, app => 'nobody');
+    says('no_grant', qr/another or an emptied table/);
+
+    $redis->cmd('DEL', 'app_permission:meta');
+    ok wait_for(sub {
+        $t->get('/', app => 'unknown')->{status} == 503;
+    }), 'the table is lost again';
+    ok wait_for(sub { problem('table_not_loaded', $s = $t->status) }), 'said';
+    is problem('refusals_many', $s), undef, '... in place of refusals';
+    $redis->load;
+    ok wait_for(sub { problem('refusals_many') }), 'they are back with it';
+
+    $redis->cmd('ACL', 'SETUSER', 'default', '-hmget');
+    my $n;
+    ok wait_for(sub {
+        $t->get('/', app => 'new' . ++$n);
+        problem('lookups_refused', $s = $t->status);
+    }), 'lookups are refused';
+    is problem('refusals_many', $s), undef, '... in place of refusals';
+    $redis->cmd('ACL', 'SETUSER', 'default', '+hmget');
+};
+
+
 subtest 'promtool' => sub {
+    plan skip_all => 'no promtool' unless $promtool;
+
     my $said = qx(promtool check rules $rules 2>&1);
     is $?, 0, 'accepts the rules' or diag $said;
 };
@@ -21,8 +100,6 @@ subtest 'promtool' => sub {
 
 # what there is to ask for
 
-$t->nginx(server => 'location / { app_permission required;'
-                    . ' proxy_pass %%BACKEND%%; }');
 outcome('nobody');
 
 my $text = $t->get('/status?format=prometheus')->{body};
@@ -132,6 +209,7 @@ my @cases = (
 );
 
 subtest 'what fires, and what does not' => sub {
+    plan skip_all => 'no promtool' unless $promtool;
     for (@cases) {
         my ($name, $alert, $expected, $at, @series) = @$_;
         is fires("AppPermission$alert", $at, @series), $expected,

@@ -9,6 +9,7 @@
 #define _PERM_SHM_HISTORY_H_INCLUDED_
 
 
+#include "core/decision.h"
 #include "shm/trylock.h"
 
 
@@ -27,6 +28,7 @@ typedef struct {
     ngx_uint_t      hit;
     ngx_uint_t      miss;
     ngx_uint_t      stale;
+    ngx_uint_t      denied[PERM_REASONS];
 } perm_history_point_t;
 
 

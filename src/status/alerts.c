@@ -10,6 +10,10 @@
 #define PERM_MANY_SHARE      0.25  /* refusals among all checks */
 #define PERM_DURATION_MAX    32    /* bytes */
 
+#define PERM_ALERTS_EXPIRED                                                   \
+    "Their grants have ended. See \"most refused\" below, extend those that "  \
+    "are still needed, and check that the daily app-permission renew has run."
+
 
 static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
     perm_severity_t severity, const char *name, const char *advice,
@@ -19,6 +23,7 @@ static void perm_alerts_redis(perm_snapshot_t *s);
 static const char *perm_alerts_link(perm_snapshot_t *s, const char *unknown);
 static void perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush);
 static void perm_alerts_requests(perm_snapshot_t *s);
+static void perm_alerts_denials(perm_snapshot_t *s);
 static void perm_alerts_counters(perm_snapshot_t *s);
 static ngx_int_t perm_alerts_order(const void *one, const void *two);
 
@@ -264,39 +269,68 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 static void
 perm_alerts_requests(perm_snapshot_t *s)
 {
-    perm_rate_t  *rate, *before;
-
-    rate = &s->rate;
-    before = &s->rate_before;
-
-    if (rate->failed > 0) {
+    if (s->rate.failed > 0) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "failing",
                         "Their callers get 503 (the grant was not known and "
                         "Redis could not be asked) or 500 (the configuration "
                         "is incomplete). The log line of each has the reason.",
                         "Checks fail: %.1f a second over the last minute",
-                        rate->failed);
+                        s->rate.failed);
     }
 
-    if (rate->refused < PERM_JUMP_RATE) {
+    /* a cause that has an alert of its own is no matter of the apps */
+
+    if (!s->redis
+        || (s->health.redis_up && s->table != PERM_TABLE_NOT_LOADED
+            && !s->refused_lookups))
+    {
+        perm_alerts_denials(s);
+    }
+}
+
+
+static void
+perm_alerts_denials(perm_snapshot_t *s)
+{
+    const char   *reason, *advice;
+    perm_rate_t  *rate, *before;
+
+    static const char *const  advices[PERM_REASONS] = {
+        [PERM_NO_APP] = "Calls come without an app code: the callers do not "
+            "send it, or app_permission_app reads another header or variable "
+            "than the one that has it.",
+        [PERM_INVALID_APP] = "What the calls give as app code is not a valid "
+            "name: see app_permission_app, or somebody tries app codes.",
+        [PERM_NO_GRANT] = "If \"most refused\" below has one app or one "
+            "resource, it lacks a grant, or the resource became required. "
+            "With most apps in it this may be another or an emptied table: "
+            "see app-permission list, app_permission_redis and "
+            "app_permission_redis_prefix, and app-permission import its "
+            "export.",
+        [PERM_GATEWAY_GRANT_EXPIRED] = PERM_ALERTS_EXPIRED,
+        [PERM_RESOURCE_GRANT_EXPIRED] = PERM_ALERTS_EXPIRED
+    };
+
+    rate = &s->rate;
+    before = &s->rate_before;
+
+    if (rate->denied < PERM_JUMP_RATE) {
         return;
     }
 
-    if (before->known && rate->refused > PERM_JUMP_FACTOR * before->refused) {
-        perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_jump",
-                        "See \"most refused\" below. Possible causes: a grant "
-                        "ended, a resource became required, grants were "
-                        "removed, or somebody tries app codes.",
-                        "Refusals jumped to %.1f a second, from %.1f",
-                        rate->refused, before->refused);
+    reason = perm_decision_reason_name(rate->reason);
+    advice = advices[rate->reason];
 
-    } else if (rate->refused > PERM_MANY_SHARE * rate->checks) {
-        perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_many",
-                        "See \"most refused\" below: it shows whether this is "
-                        "one app, one resource, or somebody who tries app "
-                        "codes.",
+    if (before->known && rate->denied > PERM_JUMP_FACTOR * before->denied) {
+        perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_jump", advice,
+                        "Refusals jumped to %.1f a second, from %.1f: most of "
+                        "them with %s", rate->denied, before->denied, reason);
+
+    } else if (rate->denied > PERM_MANY_SHARE * rate->checks) {
+        perm_alerts_add(s, PERM_ALERT_WARNING, "refusals_many", advice,
                         "%.0f %% of all checks of the last minute were "
-                        "refused", 100 * rate->refused / rate->checks);
+                        "refused: most of them with %s",
+                        100 * rate->denied / rate->checks, reason);
     }
 }
 

@@ -110,7 +110,8 @@ perm_snapshot_point(perm_stats_cell_t *stats, time_t now,
 
     for (i = 0; i < PERM_REASONS; i++) {
         point->allow += stats->requests[0][PERM_ALLOW][i];
-        point->deny += stats->requests[0][PERM_DENY][i];
+        point->denied[i] = stats->requests[0][PERM_DENY][i];
+        point->deny += point->denied[i];
         point->fail += stats->requests[0][PERM_FAIL][i];
         point->would_deny += stats->requests[1][PERM_DENY][i]
                              + stats->requests[1][PERM_FAIL][i];
@@ -146,15 +147,26 @@ static void
 perm_snapshot_rate(perm_rate_t *rate, perm_history_point_t *from,
     perm_history_point_t *to)
 {
-    double  span, deny, fail;
+    double      span, deny, fail;
+    ngx_uint_t  i, n, most;
 
     span = (double) (to->time - from->time);
     deny = (double) (to->deny - from->deny);
     fail = (double) (to->fail - from->fail);
+    most = 0;
+
+    for (i = 0; i < PERM_REASONS; i++) {
+        n = to->denied[i] - from->denied[i];
+
+        if (n > most) {
+            most = n;
+            rate->reason = i;
+        }
+    }
 
     rate->known = 1;
     rate->checks = (deny + fail + (double) (to->allow - from->allow)
                     + (double) (to->would_deny - from->would_deny)) / span;
-    rate->refused = (deny + fail) / span;
+    rate->denied = deny / span;
     rate->failed = fail / span;
 }

@@ -37,8 +37,9 @@ typedef struct {
 
 typedef struct {
     double                 checks;
-    double                 refused;      /* denied and failed */
+    double                 denied;
     double                 failed;
+    perm_reason_t          reason;       /* of most that were denied */
     ngx_uint_t             known;        /* 0: the history is too short */
 } perm_rate_t;
 
