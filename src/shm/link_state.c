@@ -3,6 +3,8 @@
 
 
 static void perm_link_state_copy(char *to, size_t size, const char *from);
+static void perm_link_state_swapped(perm_link_state_t *state,
+    ngx_uint_t replica, const char *address, ngx_log_t *log);
 static void perm_link_state_read(perm_link_error_t *error,
     perm_link_error_t *from, ngx_atomic_t *sequence);
 
@@ -60,7 +62,6 @@ void
 perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
     ngx_uint_t replica, const char *address, ngx_log_t *log)
 {
-    time_t      before;
     ngx_uint_t  any, over;
 
     over = state->error.over;
@@ -79,25 +80,39 @@ perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
     /* of two workers that come here the later one has seen both stores */
 
-    any = perm_health_any(state->replicas);
+    for ( ;; ) {
+        any = perm_health_any(state->replicas);
 
-    if (any && !state->replica && (over || state->master == 0)) {
+        /* orders: its own state before that of all */
+        if (__atomic_load_n(&state->replica, __ATOMIC_SEQ_CST) == any) {
+            return;
+        }
 
-        /* no error told of the master's end before */
+        if (any && (over || state->master == 0)) {
 
-        state->master = ngx_current_msec;
+            /* no error told of the master's end before */
+
+            state->master = ngx_current_msec;
+        }
+
+        /* orders: the state of all before those of the workers */
+        if (ngx_atomic_cmp_set(&state->replica, !any, any)) {
+            perm_link_state_swapped(state, any, address, log);
+        }
     }
+}
 
-    /* orders: the state of all before those of the workers */
 
-    if (!ngx_atomic_cmp_set(&state->replica, !any, any)) {
-        return;
-    }
+static void
+perm_link_state_swapped(perm_link_state_t *state, ngx_uint_t replica,
+    const char *address, ngx_log_t *log)
+{
+    time_t  before;
 
     before = (time_t) state->since;
     state->since = ngx_time();
 
-    if (any) {
+    if (replica) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "app_permission: Redis %s says that it is a replica, "
                       "and no master is reached: its answers decide as stale "
