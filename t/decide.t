@@ -35,6 +35,13 @@ sub reason_logged {
     return $log->{app_permission_reason};
 }
 
+# a cache that answers in the access phase; OpenResty has it built in
+
+my $cache = !$t->has_lua ? ''
+    : $ENV{TEST_NGINX_LUA} ? 'built-in'
+    : $Perm::Test::LUA =~ s/http_lua/http_srcache_filter/r;
+$cache = '' unless $cache eq 'built-in' || -e $cache;
+
 my %server = (lua => $t->has_lua, server => <<'EOT', http => <<'HTTP');
         app_permission required;
         add_header X-Seen "$app_permission_decision/$app_permission_reason"
@@ -129,7 +136,48 @@ my $lua = $t->has_lua ? <<'EOT' : '';
             proxy_pass %%BACKEND%%;
         }
 EOT
+$lua .= <<'EOT' if $cache;
+        location /cached {
+            set $entry $uri;
+            srcache_fetch GET /cache $entry;
+            srcache_store PUT /cache $entry;
+            proxy_pass %%BACKEND%%;
+
+            location /cached/by_app {
+                set $entry $uri:$http_x_app;
+                srcache_fetch GET /cache $entry;
+                srcache_store PUT /cache $entry;
+                proxy_pass %%BACKEND%%;
+            }
+            location /cached/asked {
+                auth_request /decide/sub;
+                set $entry $uri;
+                srcache_fetch GET /cache $entry;
+                srcache_store PUT /cache $entry;
+                proxy_pass %%BACKEND%%;
+            }
+        }
+        location = /cache {
+            internal;
+            app_permission off;
+            content_by_lua_block {
+                local cache = ngx.shared.cache
+                if ngx.req.get_method() == "PUT" then
+                    ngx.req.read_body()
+                    cache:set(ngx.var.args, ngx.req.get_body_data())
+                    return ngx.exit(201)
+                end
+                local entry = cache:get(ngx.var.args)
+                if not entry then
+                    return ngx.exit(404)
+                end
+                ngx.print(entry)
+            }
+        }
+EOT
 $server{server} =~ s/%%LUA%%\n/$lua/;
+$server{main} = "load_module $cache;" if $cache =~ /^\//;
+$server{http} .= 'lua_shared_dict cache 1m;' if $cache;
 
 $t->nginx(%server);
 $t->up;
@@ -362,6 +410,27 @@ subtest 'what Lua answers before the check' => sub {
         is $t->get($uri, app => 'demo')->{body}, 'answered', "$uri: allowed";
         is $t->get($uri, app => 'nobody')->{status}, 403, '... and denied';
     }
+};
+
+
+subtest 'what a cache answers before the check' => sub {
+    plan skip_all => 'no srcache module' unless $cache;
+
+    for ('', '/by_app', '/asked') {
+        my $uri = "/cached$_/x";
+        is $t->get($uri, app => 'nobody')->{status}, 403, "$uri: denied";
+        my $n = $t->backend;
+        is $t->get($uri, app => 'demo')->{status}, 200, 'allowed, and stored';
+        is $t->get($uri, app => 'demo')->{status}, 200, 'out of the cache';
+        is scalar($t->backend), $n + 1, 'one call of the backend';
+    }
+
+    is $t->get('/cached/x', app => 'nobody')->{status}, 200,
+        'the answer of another app: unchecked';
+    is $t->get('/cached/by_app/x', app => 'nobody')->{status}, 403,
+        'with the app in the key: none to give';
+    is $t->get('/cached/asked/x', app => 'nobody')->{status}, 403,
+        'where the decision is asked first: denied';
 };
 
 
