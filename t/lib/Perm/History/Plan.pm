@@ -117,7 +117,7 @@ sub make {
     my $self = bless { %o, steps => [], next => $APPS, n => 0, frozen => [],
         from => { map { $_ => -9e9 } @at }, apps => [] }, $class;
 
-    $self->faults(1, $FAULTS{$o{kind}}, 0.6);
+    $self->faults(1, $FAULTS{$o{kind}}, 2);
     $self->faults(1.5, \%WORKERS, 1.2);
     $self->clock if $o{clock};
     $self->changes;
