@@ -34,7 +34,8 @@ my $server = <<'EOT';
         location = /bad         { app_permission_self;
                                   app_permission_gateway $arg_gateway; }
         location = /small       { app_permission_self apply;
-                                  client_body_buffer_size 16; }
+                                  client_body_buffer_size 16;
+                                  client_body_in_file_only clean; }
         location = /then        { app_permission_self apply;
                                   post_action /permissions; }
         location = /led         { app_permission_self;

@@ -2,7 +2,7 @@
 /*
  * A request of app_permission_decide.  The input is, with a NUL between them:
  * gateway, resource, app, the query, and names of headers.
- * sources: src/http/decide.c
+ * sources: src/http/decide.c src/resp/printable.c
  */
 
 

@@ -189,6 +189,10 @@ urls(void)
     url_wrong("redis://h:+1", "port");
     url_wrong("redis://h/x", "database");
     url_wrong("redis://a,b", "several hosts");
+    url_is("redis+cluster://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p",
+           PERM_REDIS_CLUSTER, 0, "", "", 16, "p", 6379, 0);
+    url_wrong("redis+cluster://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+              "more than 16 hosts");
     url_wrong("redis://[::1", "]");
     url_wrong("redis://[::1]x", "]");
     url_wrong("redis://[zz]:1", "no IPv6 address");
