@@ -192,7 +192,7 @@ test: all
 PROVES ?= $(sort $(wildcard t/prove/*.t))
 
 prove: all
-	@t/tools/install-deps test
+	@t/tools/install-deps prove
 	@SEED=$(SEED) BUILD=$(BUILD) CC="$(CC)" $(PROVE) -It/lib $(PROVES)
 
 test-browser: all
