@@ -257,7 +257,7 @@ lower(const char *name, char command[16])
 {
     size_t  i;
 
-    for (i = 0; name[i] != '\0' && i < 15; i++) {
+    for (i = 0; i < 15 && name[i] != '\0'; i++) {
         command[i] = (char) tolower((unsigned char) name[i]);
     }
 
