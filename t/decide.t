@@ -72,6 +72,8 @@ my %server = (lua => $t->has_lua, server => <<'EOT', http => <<'HTTP');
                                 app_permission_gateway $arg_gateway;
                                 app_permission_resource $arg_resource;
                                 app_permission_app $arg_app; }
+        location /part        { app_permission_decide;
+                                app_permission_app "de${http_x_app}"; }
         location /bkapi       { app_permission_decide;
                                 app_permission_app
                                     $app_permission_bkapi_app_code; }
@@ -326,9 +328,14 @@ subtest 'the app out of a header' => sub {
     cmp_ok scalar @log, '<=', 2, '... not for each call';
 
     $c->send("GET /decide HTTP/1.1\r\nHost: a\r\nX-App: demo\r\n"
-             . "X-Other: 1\r\nX-Other: 2\r\n\r\n");
+             . "X-Abc: 1\r\nX-Abc: 2\r\nX-Other: 1\r\nX-Other: 2\r\n\r\n");
     is decided($c->response), '200 allow/resource_grant HIT',
         'other headers may be there twice';
+
+    $c->send("GET /part HTTP/1.1\r\nHost: a\r\nX-App: mo\r\n\r\n");
+    is decided($c->response), '200 allow/resource_grant HIT', 'a part of it';
+    $c->send("GET /part HTTP/1.1\r\nHost: a\r\nX-App: mo\r\nX-App: mo\r\n\r\n");
+    is decided($c->response), '403 deny/invalid_app', 'twice';
 
     my $code = 'X-Bkapi-Authorization: {"bk_app_code":"demo"}';
     $c->send("GET /bkapi HTTP/1.1\r\nHost: a\r\n$code\r\n\r\n");
