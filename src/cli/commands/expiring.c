@@ -589,9 +589,7 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
     file = perm_alloc_check(open_memstream(&text, &len));
     print_app(cli, file, list, n);
 
-    if (fclose(file) != 0) {
-        perm_alloc_failed();
-    }
+    perm_alloc_close(file, &text);
 
     status = perm_notify_run(cli->args.notify, cli->args.json,
                              list->tuple.app, text, len);

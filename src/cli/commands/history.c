@@ -287,9 +287,7 @@ json_line(const perm_history_row_t *row, size_t *len)
     perm_output_json(file, ",'expires_before':%n,'expires':%n}\n",
                      row->before, row->expires);
 
-    if (fclose(file) != 0) {
-        perm_alloc_failed();
-    }
+    perm_alloc_close(file, &line);
 
     return line;
 }

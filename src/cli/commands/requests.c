@@ -233,9 +233,7 @@ json_line(const perm_row_t *row, int64_t expires, int64_t gateway, size_t *len)
     perm_output_json(file, ",'expires':%n,'gateway_expires':%n}\n", expires,
                      gateway);
 
-    if (fclose(file) != 0) {
-        perm_alloc_failed();
-    }
+    perm_alloc_close(file, &line);
 
     return line;
 }

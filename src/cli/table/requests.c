@@ -427,9 +427,7 @@ perm_requests_notify(perm_requests_notice_t *notice, const char *command,
 
     fputs("]}\n", notice->file);
 
-    if (fclose(notice->file) != 0) {
-        perm_alloc_failed();
-    }
+    perm_alloc_close(notice->file, &notice->text);
 
     failed = command != NULL
              && perm_notify_run(command, json, app, notice->text, notice->len);

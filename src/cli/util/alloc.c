@@ -42,3 +42,18 @@ perm_alloc_room(void *array, size_t *size, size_t n, size_t each)
 
     return perm_alloc_check(reallocarray(array, *size, each));
 }
+
+
+/* fclose() of glibc does not tell of all that has failed */
+
+void
+perm_alloc_close(FILE *file, char *const *text)
+{
+    int  failed;
+
+    failed = ferror(file);
+
+    if (fclose(file) != 0 || failed || *text == NULL) {
+        perm_alloc_failed();
+    }
+}

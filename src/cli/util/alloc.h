@@ -9,6 +9,7 @@
 
 
 #include <stddef.h>
+#include <stdio.h>
 
 
 /* malloc() that does not return NULL */
@@ -22,6 +23,10 @@ void perm_alloc_failed(void);
 /* Returns p, or ends the program when p is NULL as memory is out */
 
 void *perm_alloc_check(void *p);
+
+/* Closes a stream of open_memstream(), whose text is not NULL then */
+
+void perm_alloc_close(FILE *file, char *const *text);
 
 /*
  * Returns the array with room for at least n elements of "each" bytes, and

@@ -1,0 +1,161 @@
+
+/*
+ * One allocation of a program fails: that which turns the first number in the
+ * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and a second
+ * one, 1 for those of the module alone.
+ *
+ * Preloaded, it has the allocations of libc.  With -DMODULE it is linked into
+ * the module with --wrap, and has what the module takes from pools and slabs.
+ */
+
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+
+int allocation_fails(void);
+
+
+#ifndef MODULE
+
+#define FAILS  fails(__builtin_return_address(0))
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+
+
+static long  *left;    /* two numbers */
+static int    spared;
+
+
+/* OpenSSL 3 dies where its own start gets no memory: nothing to be tested here */
+
+static int
+fails(void *caller)
+{
+    Dl_info  info;
+
+    if (left == NULL || *left <= 0 || left[1] != 0
+        || (dladdr(caller, &info) && strstr(info.dli_fname, "/libcrypto.so")))
+    {
+        return 0;
+    }
+
+    return allocation_fails();
+}
+
+
+__attribute__((constructor))
+static void
+begin(void)
+{
+    int          fd;
+    void        *p;
+    const char  *name;
+
+    name = getenv("PERM_ALLOCATIONS");
+    fd = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
+
+    if (fd != -1) {
+        p = mmap(NULL, 2 * sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED,
+                 fd, 0);
+        left = (p == MAP_FAILED) ? NULL : p;
+        close(fd);
+    }
+}
+
+
+int
+allocation_fails(void)
+{
+    if (left == NULL || spared || *left <= 0 || --*left != 0) {
+        return 0;
+    }
+
+    errno = ENOMEM;
+
+    return 1;
+}
+
+
+void *
+malloc(size_t size)
+{
+    return FAILS ? NULL : __libc_malloc(size);
+}
+
+
+void *
+calloc(size_t n, size_t size)
+{
+    return FAILS ? NULL : __libc_calloc(n, size);
+}
+
+
+void *
+realloc(void *p, size_t size)
+{
+    return FAILS ? NULL : __libc_realloc(p, size);
+}
+
+
+int
+posix_memalign(void **p, size_t alignment, size_t size)
+{
+    *p = FAILS ? NULL : __libc_memalign(alignment, size);
+
+    return *p ? 0 : ENOMEM;
+}
+
+
+/* glibc's reading of nsswitch.conf dies where it gets no memory */
+
+struct passwd *
+getpwuid(uid_t uid)
+{
+    struct passwd  *user, *(*next)(uid_t);
+
+    spared = 1;
+    *(void **) &next = dlsym(RTLD_NEXT, "getpwuid");
+    user = next(uid);
+    spared = 0;
+
+    return user;
+}
+
+#else
+
+#define WRAP(name, parameters, arguments)                                     \
+    void *__real_##name parameters;                                           \
+    void *__wrap_##name parameters;                                           \
+    void *__wrap_##name parameters                                            \
+    {                                                                         \
+        return allocation_fails() ? NULL : __real_##name arguments;           \
+    }
+
+WRAP(ngx_palloc, (void *pool, size_t size), (pool, size))
+WRAP(ngx_pnalloc, (void *pool, size_t size), (pool, size))
+WRAP(ngx_pcalloc, (void *pool, size_t size), (pool, size))
+WRAP(ngx_create_pool, (size_t size, void *log), (size, log))
+WRAP(ngx_pool_cleanup_add, (void *pool, size_t size), (pool, size))
+WRAP(ngx_http_cleanup_add, (void *r, size_t size), (r, size))
+WRAP(ngx_alloc_chain_link, (void *pool), (pool))
+WRAP(ngx_create_temp_buf, (void *pool, size_t size), (pool, size))
+WRAP(ngx_array_create, (void *pool, size_t n, size_t size), (pool, n, size))
+WRAP(ngx_array_push, (void *array), (array))
+WRAP(ngx_array_push_n, (void *array, size_t n), (array, n))
+WRAP(ngx_list_push, (void *list), (list))
+WRAP(ngx_slab_alloc, (void *pool, size_t size), (pool, size))
+WRAP(ngx_slab_calloc, (void *pool, size_t size), (pool, size))
+WRAP(ngx_slab_alloc_locked, (void *pool, size_t size), (pool, size))
+WRAP(ngx_slab_calloc_locked, (void *pool, size_t size), (pool, size))
+
+#endif
