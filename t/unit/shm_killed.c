@@ -2,7 +2,10 @@
 /*
  * Workers killed while they write: readers never see a torn entry, nothing
  * that was recorded is lost, and what they left heals.
+ * Trackers that are killed are in shm_trackers.c, at each step.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
+ * sources: src/shm/heavy_hitters.c src/shm/records.c src/shm/distinct.c
+ * sources: src/shm/trylock.c src/shm/process.c src/shm/lease.c
  */
 
 
@@ -13,6 +16,8 @@
 #include <time.h>
 
 #include "shm/cache.h"
+#include "shm/heavy_hitters.h"
+#include "shm/lease.h"
 #include "shm/recorder.h"
 
 
@@ -28,6 +33,10 @@
 typedef struct {
     volatile uint32_t        last[WRITERS][TUPLES];
     volatile uint32_t        acked[TUPLES];
+    perm_lease_t             lease;
+    volatile pid_t           holder;     /* of the lease, by its own account */
+    volatile uint32_t        held;       /* times */
+    volatile uint32_t        twice;      /* while another one held it */
 } sure_t;
 
 
@@ -36,6 +45,8 @@ static perm_cache_t            *cache;
 static perm_recorder_t         *recorder;
 static sure_t                  *sure;
 static perm_recorder_access_t   accesses[512];
+static perm_records_t          *hitters;
+static perm_heavy_hitters_entry_t  refused[PERM_HEAVY_HITTERS_MAX];
 
 
 /* every number in an entry follows from its tuple and one other number */
@@ -80,6 +91,54 @@ lookup(unsigned n)
 }
 
 
+static perm_reason_t
+reason(unsigned n)
+{
+    return n % 3 ? PERM_NO_GRANT : PERM_RESOURCE_GRANT_EXPIRED;
+}
+
+
+static void
+refuse(unsigned n)
+{
+    test_tuple_t  c;
+
+    test_tuple_nth(&c, n);
+    perm_heavy_hitters_add(hitters, &c.tuple, reason(n), T);
+}
+
+
+/* the clock of the lease stands: it ends with its holder only */
+
+static void
+hold(void)
+{
+    pid_t  other;
+
+    if (!perm_lease_hold(&sure->lease, T)) {
+        return;
+    }
+
+    other = sure->holder;
+    sure->holder = ngx_pid;
+
+    if (other && kill(other, 0) == 0) {
+        sure->twice++;
+    }
+
+    refuse((unsigned) random() % TUPLES);
+
+    if (sure->holder != ngx_pid) {
+        sure->twice++;
+    }
+
+    sure->held++;
+    sure->holder = 0;
+
+    perm_lease_release(&sure->lease);
+}
+
+
 static void
 writer(unsigned number, unsigned round)
 {
@@ -104,6 +163,13 @@ writer(unsigned number, unsigned round)
         {
             sure->last[number][n] = second;
         }
+
+        refuse((unsigned) random() % TUPLES);
+
+        if (second % 8 == 0) {
+            ngx_time_update();      /* once a second it asks who is dead */
+            hold();
+        }
     }
 }
 
@@ -112,6 +178,36 @@ static unsigned
 number_of(perm_tuple_t *tuple)
 {
     return (unsigned) atoi(tuple->resource.data + sizeof("get_resource_") - 1);
+}
+
+
+/* records with names, a reason or a count of another one */
+
+static int
+mixed(void)
+{
+    int            found;
+    unsigned       k;
+    ngx_uint_t     i, n;
+    test_tuple_t   c;
+    perm_tuple_t  *is;
+
+    n = perm_heavy_hitters_list(hitters, refused);
+
+    for (i = 0, found = 0; i < n; i++) {
+        is = &refused[i].record.tuple;
+        k = number_of(is);
+        test_tuple_nth(&c, k);
+
+        found += k >= TUPLES || refused[i].record.kind != reason(k)
+                 || refused[i].count <= refused[i].error
+                 || is->gateway.len != c.tuple.gateway.len
+                 || is->app.len != c.tuple.app.len
+                 || memcmp(is->gateway.data, c.gateway, is->gateway.len)
+                 || memcmp(is->app.data, c.app, is->app.len);
+    }
+
+    return found;
 }
 
 
@@ -216,7 +312,7 @@ test_torn(void)
 int
 main(void)
 {
-    int                   torn, lost;
+    int                   torn, lost, other;
     pid_t                 pids[WRITERS];
     unsigned              n, round, w;
     ngx_uint_t            held;
@@ -227,10 +323,14 @@ main(void)
     shpool = test_zone(NULL, 16 * 1024 * 1024);
     cache = perm_cache_create(shpool, 150 * 1024, SEED);
     recorder = perm_recorder_create(shpool, 80 * 1024);
+    hitters = perm_records_create(shpool, sizeof(refused[0]),
+                                  PERM_HEAVY_HITTERS_MAX, SEED);
     sure = mmap(NULL, sizeof(sure_t), PROT_READ|PROT_WRITE,
                 MAP_ANON|MAP_SHARED, -1, 0);
 
-    if (cache == NULL || recorder == NULL || sure == MAP_FAILED) {
+    if (cache == NULL || recorder == NULL || hitters == NULL
+        || sure == MAP_FAILED)
+    {
         printf("Bail out! no memory\n");
         return 2;
     }
@@ -242,6 +342,7 @@ main(void)
     }
 
     torn = 0;
+    other = 0;
     held = 0;
 
     for (round = 1; round <= ROUNDS; round++) {
@@ -255,6 +356,7 @@ main(void)
         }
 
         if (round % 4 == 0) {
+            other += mixed();
             flush(100);
         }
 
@@ -296,6 +398,21 @@ main(void)
     perm_cache_stat(cache, &stat);
 
     ok(torn == 0 && stat.entries <= stat.capacity, "the table heals");
+
+    ok(other == 0, "no record is of two refusals, %d", other);
+
+    for (n = 0; n < 2 * PERM_HEAVY_HITTERS_MAX; n++) {
+        refuse(1);
+    }
+
+    ok(mixed() == 0 && number_of(&refused[0].record.tuple) == 1,
+       "a dead writer's lock is taken over");
+
+    ok(sure->held > ROUNDS && sure->twice == 0,
+       "the lease was held %d times, by two %d times", (int) sure->held,
+       (int) sure->twice);
+
+    ok(perm_lease_hold(&sure->lease, T), "a dead holder's lease is free");
 
     return done();
 }
