@@ -41,12 +41,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     perm_tuple_t         was;
     ngx_table_elt_t      headers[HEADERS];
     perm_loc_conf_t      plcf;
+    ngx_connection_t     c;
     ngx_http_request_t   r;
 
+    ngx_memzero(&c, sizeof(c));
     ngx_memzero(&r, sizeof(r));
     ngx_memzero(&ctx, sizeof(ctx));
     ngx_memzero(&plcf, sizeof(plcf));
     ngx_memzero(headers, sizeof(headers));
+
+    c.log = &test_log;
+    r.connection = &c;
 
     r.pool = ngx_create_pool(512, &test_log);
     r.ctx = contexts;
