@@ -1,8 +1,8 @@
 
 /*
  * One allocation of a program fails: that which turns the first number in the
- * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and a second
- * one, 1 for those of the module alone.
+ * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and a
+ * second one, 1 for those of the module alone.
  *
  * Preloaded, it has the allocations of libc.  With -DMODULE it is linked into
  * the module with --wrap, and has what the module takes from pools and slabs.
@@ -36,7 +36,7 @@ static long  *left;    /* two numbers */
 static int    spared;
 
 
-/* OpenSSL 3 dies where its own start gets no memory: nothing to be tested here */
+/* OpenSSL 3 dies where its own start gets no memory: that is not ours */
 
 static int
 fails(void *caller)
