@@ -90,7 +90,8 @@ perm_lists_json_only(perm_writer_t *w, perm_zone_t *zone,
 {
     perm_lists_shown_t  refused, would_deny;
 
-    perm_writer_put(w, "{\"now\":%T", ngx_time());
+    perm_writer_put(w, "{\"now\":%T,\"since\":%T", ngx_time(),
+                    (time_t) zone->created);
 
     if (query->only & PERM_LISTS_REFUSED) {
         perm_lists_json_hitters(w, zone, query, PERM_LISTS_REFUSED, &refused);
@@ -227,14 +228,20 @@ perm_lists_csv_hitters(perm_writer_t *w, perm_zone_t *zone,
     perm_lists_hitters(w, zone, query, list, "", perm_lists_csv_hitter,
                        &shown);
 
+    /* a start and another zone size empty the list, which looks complete */
+
     note = perm_lists_note(buf, &shown);
 
+    perm_writer_put(w, "%s,,,,\"Counted since ",
+                    list == PERM_LISTS_REFUSED ? "refused" : "would_deny");
+    perm_lists_csv_time(w, (time_t) zone->created);
+    perm_writer_put(w, ". ");
+
     if (note.len) {
-        perm_writer_put(w, "%s,,,,",
-                        list == PERM_LISTS_REFUSED ? "refused" : "would_deny");
-        perm_lists_csv_cell(w, note);
-        perm_writer_put(w, ",,,," CRLF);
+        perm_writer_text(w, note.data, note.len);
     }
+
+    perm_writer_put(w, "\",,,," CRLF);
 }
 
 
