@@ -76,7 +76,7 @@ access_by_lua_block {
     ngx.ctx.api_ctx = ctx
     if h["T-No-Plugin"] == nil then
         local plugin = require("apisix.plugins.bk-app-permission")
-        local code = plugin.access({}, ctx)
+        local code = plugin.rewrite({}, ctx)  -- before any access phase
         if code then
             local err = ctx.var.bk_apigw_error
             ngx.status = code

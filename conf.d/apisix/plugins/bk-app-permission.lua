@@ -3,8 +3,8 @@
 --
 -- Asks nginx's app_permission module whether the verified app has a permission
 -- on the resource of this call.  Stands in the place of bk-permission: same
--- priority, same errors.  It comes before everything that answers in the
--- access phase: caches, mocks, redirects.
+-- priority, same errors.  It asks in APISIX's rewrite phase, all of which comes
+-- before its access phase: redirect and fault-injection answer there, after it.
 --
 -- Depends on:
 --    * bk-auth-verify: the verified app
@@ -151,7 +151,7 @@ end
 
 ---@param conf any
 ---@param ctx apisix.Context
-function _M.access(conf, ctx) -- luacheck: no unused
+function _M.rewrite(conf, ctx) -- luacheck: no unused
     local ok, err = pcall(decide, ctx)
 
     if not ok then
