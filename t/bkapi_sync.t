@@ -278,7 +278,8 @@ subtest 'accesses renew permissions' => sub {
             ['smoke/test', 'remade', 'elsewhere'],
             ['other/prod', 'alpha', 'foreign'],
             ['smoke/prod', 'alpha', 'foreign'],
-            ['smoke/prod', 'noname', 'WHOLE'], ['smoke/prod', 'NoName', 'cased'];
+            ['smoke/prod', 'noname', 'WHOLE'],
+            ['smoke/prod', 'NoName', 'cased'];
 
     permit('Whole', 1, 101, $ends);       # another app, and another resource
     permit('cased', 1, 101, $ends);

@@ -297,7 +297,7 @@ subtest 'names out of arguments' => sub {
         is decided($t->get("/args?$twice")), '500 fail/bad_config', $twice;
     }
     my $log = join '', $t->log =~ /(.*got the query argument.*\n)/g;
-    like $log, qr/\[warn\].*app_permission_decide got the query argument "(?i:app)" twice, and fails such calls/,
+    like $log, qr/\[warn\].*app_permission_decide got the query argument "(?i:app)" twice, and refuses such calls/,
         'the log names the argument';
     cmp_ok scalar(() = $log =~ /\n/g), '<=', 8, '... not for each call';
 
@@ -323,7 +323,7 @@ subtest 'the app out of a header' => sub {
         is decided($c->response), '403 deny/invalid_app', 'twice';
     }
     my @log = $t->log =~ /(.*got the header of \$http_ .*)/g;
-    like $log[0], qr/\[warn\].*app_permission_decide got the header of \$http_ "(?i:x.app)" twice, and fails such calls/,
+    like $log[0], qr/\[warn\].*app_permission_decide got the header of \$http_ "(?i:x.app)" twice, and refuses such calls/,
         'the log names the header';
     cmp_ok scalar @log, '<=', 2, '... not for each call';
 

@@ -132,8 +132,8 @@ perm_decide_log_twice(ngx_http_request_t *r, const char *what,
 
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "app_permission: app_permission_decide got the %s \"%s\" "
-                  "twice, and fails such calls: whoever asks must send one, "
-                  "and strip those of the caller", what, text);
+                  "twice, and refuses such calls: whoever asks must send "
+                  "one, and strip those of the caller", what, text);
 }
 
 

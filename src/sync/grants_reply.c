@@ -8,6 +8,7 @@
 #include "resp/reply.h"
 
 
+#define PERM_GRANTS_REPLY_NO_MEMORY  2   /* in place of an odd hash */
 #define PERM_GRANTS_REPLY_SHOWN  128   /* bytes of an error in the log */
 #define PERM_GRANTS_REPLY_SAME   16    /* bytes that make an error another one:
                                           its code, and no key behind that */
@@ -208,6 +209,12 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
     }
 
     if (rc == NGX_BUSY) {
+        if (last->error == PERM_GRANTS_REPLY_NO_MEMORY) {
+            return;
+        }
+
+        last->error = PERM_GRANTS_REPLY_NO_MEMORY;
+
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "app_permission: memory is out, grants were not read: "
                       "their calls are unavailable");
