@@ -139,7 +139,9 @@ subtest 'what Redis may answer' => sub {
         ok exists $e->{redis} && !defined $e->{redis},
             "no answer: $rule->{match}";
         like $e->{redis_error}, $error, '... why';
-        agree($e, undef, qr/^Redis gave no answer: nobody can tell/);
+        agree($e, undef, $rule->{reply} && $rule->{reply} =~ /^-/
+            ? qr/^Redis refused: $error/
+            : qr/^Redis gave no answer: nobody can tell/);
         is_deeply $e->{differs}, [], '... nothing to compare with';
         $fake->rules;
     }
@@ -255,14 +257,20 @@ subtest 'a lookup that is refused' => sub {
         $s = $t->status;
         ($p) = grep { $_->{name} eq 'lookups_refused' } @{$s->{problems}};
     }), 'an alert';
-    like $p->{advice}, qr/^HMGET: refused: NOPERM .*ACL SETUSER/, 'with the cause';
-    like $s->{redis}{last_error}{cause}, qr/^refused: NOPERM/, 'the last error';
+    like $p->{advice}, qr/^\S+: HMGET was refused: NOPERM .*ACL SETUSER/,
+        'with the cause';
+    my $e = $s->{redis}{last_error};
+    like $e->{cause}, qr/^HMGET was refused: NOPERM/, 'the last error';
+    like $e->{address}, qr/redis\.sock$/, '... of an address';
     is $s->{redis}{up}, JSON::PP::true, 'Redis is up all the same';
     $redis->cmd('ACL', 'SETUSER', 'default', '+hmget');
     ok wait_for(sub {
         $t->get('/', app => 'refused' . ++$n);
         !grep { $_->{name} eq 'lookups_refused' } @{$t->status->{problems}};
     }), 'it ends with the first answer';
+    $e = $t->status->{redis}{last_error};
+    like $e->{cause}, qr/^HMGET was refused/, '... and is the newest still';
+    is $e->{over}, JSON::PP::true, '... that is over';
 };
 
 

@@ -188,6 +188,13 @@ perm_redis_client_replica(perm_redis_client_t *redis)
 }
 
 
+const char *
+perm_redis_client_address(perm_redis_client_t *redis)
+{
+    return (const char *) redis->answering->node.label;
+}
+
+
 void
 perm_redis_client_drop(perm_redis_client_t *redis)
 {

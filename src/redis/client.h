@@ -112,6 +112,9 @@ ngx_uint_t perm_redis_client_tracked(perm_redis_client_t *redis);
  */
 ngx_uint_t perm_redis_client_replica(perm_redis_client_t *redis);
 
+/* likewise: the address that it is from, printable */
+const char *perm_redis_client_address(perm_redis_client_t *redis);
+
 
 /*
  * Blocks until nothing is outstanding, or for "msec": for the last flush in

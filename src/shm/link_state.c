@@ -132,7 +132,7 @@ perm_link_state_swapped(perm_link_state_t *state, ngx_uint_t replica,
 
 
 void
-perm_link_state_refused(perm_link_state_t *state, const char *command,
+perm_link_state_refused(perm_link_state_t *state, const char *address,
     const char *cause)
 {
     ngx_uint_t         same;
@@ -144,7 +144,7 @@ perm_link_state_refused(perm_link_state_t *state, const char *command,
 
     error = state->refused;
 
-    perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, command);
+    perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, address);
     perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
 
     same = error.since && !error.over

@@ -61,7 +61,7 @@ void perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
 /* a lookup was refused, or one was answered since: then that is over */
 
-void perm_link_state_refused(perm_link_state_t *state, const char *command,
+void perm_link_state_refused(perm_link_state_t *state, const char *address,
     const char *cause);
 void perm_link_state_answered(perm_link_state_t *state);
 

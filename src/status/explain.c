@@ -261,6 +261,7 @@ perm_explain_redis(perm_writer_t *w, perm_explain_t *e)
 static void
 perm_explain_agree(perm_writer_t *w, perm_explain_t *e)
 {
+    u_char            refused[PERM_GRANTS_REPLY_ERROR + 32];
     ngx_uint_t        i, n, differs[4];
     perm_grants_t    *cached, *now;
     perm_decision_t  *decision;
@@ -290,8 +291,20 @@ perm_explain_agree(perm_writer_t *w, perm_explain_t *e)
         }
     }
 
-    perm_writer_put(w, "],\"agree\":%s,\"summary\":\"",
+    perm_writer_put(w, "],\"agree\":%s,\"summary\":",
                     !e->loaded ? "null" : perm_writer_bool(n == 0));
+
+    if (e->reply && e->reply->result == PERM_FETCH_REFUSED) {
+
+        /* the words of Redis may be any bytes */
+
+        *ngx_snprintf(refused, sizeof(refused) - 1, "Redis refused: %s",
+                      e->error) = '\0';
+        perm_writer_json(w, perm_str((char *) refused));
+        return;
+    }
+
+    perm_writer_put(w, "\"");
 
     if (e->error) {
         perm_writer_put(w, "Redis gave no answer: nobody can tell whether this "

@@ -49,7 +49,12 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->refused_lookups = (s->health.redis_up && refusal.since
                           && !refusal.over);
 
-    if (s->refused_lookups) {
+    /* the newest, but nothing hides why Redis is down */
+
+    if (s->refused_lookups
+        || (s->health.redis_up && refusal.since
+            && refusal.last >= s->link_error.last))
+    {
         s->link_error = refusal;
     }
 

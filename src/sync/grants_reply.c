@@ -148,6 +148,7 @@ perm_grants_reply_failed(perm_grants_reply_t *grants_reply, redisReply *reply,
         error = "an answer of a wrong type";
 
     } else {
+        grants_reply->result = PERM_FETCH_REFUSED;
         error = reply->str;
     }
 

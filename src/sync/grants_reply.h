@@ -23,7 +23,8 @@
 typedef enum {
     PERM_FETCHED = 0,
     PERM_FETCH_NOT_LOADED,     /* Redis answered, but its table is not loaded */
-    PERM_FETCH_IMPOSSIBLE,     /* connection lost, time-out, error reply */
+    PERM_FETCH_IMPOSSIBLE,     /* connection lost, time-out */
+    PERM_FETCH_REFUSED,        /* error reply */
     PERM_FETCH_LIMITED         /* over the limit of lookups: not sent in time */
 } perm_fetch_result_t;
 

@@ -190,10 +190,11 @@ perm_lookup_refused(perm_lookup_sender_t *sender, redisReply *reply)
 
     (void) perm_printable(text, sizeof(text), perm_str(reply->str), 0);
 
-    *ngx_snprintf(cause, sizeof(cause) - 1, "refused: %s; %s", text,
+    *ngx_snprintf(cause, sizeof(cause) - 1, "HMGET was refused: %s; %s", text,
                   perm_advice_find(reply->str)->gateway) = '\0';
 
-    perm_link_state_refused(state, "HMGET", (char *) cause);
+    perm_link_state_refused(state, perm_redis_client_address(sender->redis),
+                            (char *) cause);
 }
 
 
