@@ -269,13 +269,19 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 static void
 perm_alerts_requests(perm_snapshot_t *s)
 {
+    u_char  rate[PERM_DURATION_MAX];
+
     if (s->rate.failed > 0) {
+        ngx_slprintf(rate, rate + PERM_DURATION_MAX,
+                     s->rate.failed < 0.1 ? "less than 0.1%Z" : "%.1f%Z",
+                     s->rate.failed);
+
         perm_alerts_add(s, PERM_ALERT_ERROR, "failing",
                         "Their callers get 503 (the grant was not known and "
                         "Redis could not be asked) or 500 (the configuration "
                         "is incomplete). The log line of each has the reason.",
-                        "Checks fail: %.1f a second over the last minute",
-                        s->rate.failed);
+                        "Checks fail: %s a second over the last minute",
+                        rate);
     }
 
     /* a cause that has an alert of its own is no matter of the apps */
