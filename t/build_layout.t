@@ -51,7 +51,8 @@ sub build {
     }
     sh("cc -c -o $dir/abi.o $cflags -fPIC -I$Perm::Test::ROOT/src "
        . "-I$dir/tree " . join(' ', map { "-I$dir/tree/src/$_" }
-           qw(core event event/modules event/quic os/unix http http/modules http/v2))
+           qw(core event event/modules event/quic os/unix http http/modules
+              http/v2 http/v3))
        . " $Perm::Test::ROOT/src/module/abi.c");
     sh("cc -shared -o $dir/module.so $dir/rest.o $dir/abi.o "
        . ($libs // '-l:libhiredis.a -lcjson -lm'));
