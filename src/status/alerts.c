@@ -5,6 +5,7 @@
 #define PERM_PENDING_LONG    60    /* seconds above the flush interval */
 #define PERM_UNWRITTEN_LONG  5     /* seconds */
 #define PERM_RECENT          600   /* seconds */
+#define PERM_FAILING_OVER    10    /* seconds without a failure */
 #define PERM_JUMP_FACTOR     3     /* times the refusals of before */
 #define PERM_JUMP_RATE       1.0   /* refusals a second: fewer are no alert */
 #define PERM_MANY_SHARE      0.25  /* refusals among all checks */
@@ -269,14 +270,24 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 static void
 perm_alerts_requests(perm_snapshot_t *s)
 {
-    u_char  rate[PERM_DURATION_MAX];
+    u_char      rate[PERM_DURATION_MAX];
+    ngx_uint_t  i;
 
     if (s->rate.failed > 0) {
         ngx_slprintf(rate, rate + PERM_DURATION_MAX,
                      s->rate.failed < 0.1 ? "less than 0.1%Z" : "%.1f%Z",
                      s->rate.failed);
 
-        perm_alerts_add(s, PERM_ALERT_ERROR, "failing",
+        /* the newest point that is old enough; the rate has an older one */
+
+        i = s->npoints - 1;
+
+        while (i > 0 && s->now - s->points[i].time < PERM_FAILING_OVER) {
+            i--;
+        }
+
+        perm_alerts_add(s, s->points[i].fail == s->total.fail
+                           ? PERM_ALERT_WARNING : PERM_ALERT_ERROR, "failing",
                         "Their callers get 503 (the grant was not known and "
                         "Redis could not be asked) or 500 (the configuration "
                         "is incomplete). The log line of each has the reason.",
