@@ -264,9 +264,7 @@ for my $signal (sort keys %number) {
 
         local $SIG{HUP} = 'DEFAULT';
         my $run = $t->cli_begin('import', '--replace', "$dir/fifo.$signal");
-        open my $fifo, '>', "$dir/fifo.$signal" or die;
-        $fifo->autoflush;
-        print {$fifo} lines_of(1, 5000);
+        spew("$dir/fifo.$signal", lines_of(1, 100_000));
         wait_for(sub { $redis->cmd('DBSIZE') > 4000 });
         kill $signal, $run->{pid};
 

@@ -14,6 +14,7 @@
 #include "cli/table/grant_set.h"
 #include "cli/util/alloc.h"
 #include "core/grant.h"
+#include "core/json.h"
 
 
 #define REMOVALS_PERCENT  20    /* of --max-removals, when it is absent */
@@ -26,6 +27,8 @@ typedef struct {
     perm_grant_item_t      item;
     perm_bad_lines_t       bad;
     perm_count_t           settled;     /* the line until which all is done */
+    perm_count_t           number;      /* of the grant in the file, from 1 */
+    perm_count_t           total;       /* of these, when it was read first */
     perm_count_t           good;        /* lines */
     perm_count_t           compared;    /* grants of the table */
     perm_count_t           absent;      /* of them: not in the file */
@@ -37,10 +40,14 @@ typedef struct {
     perm_batch_conf_t      conf;
     perm_batch_t          *batch;
     perm_grant_set_t      *grants;      /* of the file */
+    perm_grant_set_repeats_t  repeats;
+    perm_count_t           first;       /* the lines of those ... */
+    perm_count_t           second;      /* ... with different ends */
 } perm_import_t;
 
 
 static perm_exit_t run_import(perm_cli_t *cli);
+static void gather(perm_import_t *import);
 static void take_items(perm_import_t *import);
 static void take_item(perm_import_t *import);
 static void refuse_item(perm_import_t *import,
@@ -50,7 +57,7 @@ static void print_changed(void *data, const perm_tuple_t *grant,
     perm_str_t old, perm_str_t value);
 static void write_batch(perm_import_t *import, perm_count_t last);
 static perm_exit_t finish(perm_import_t *import);
-static void report_repeats(perm_import_t *import);
+static void report_repeats(const perm_import_t *import);
 static int replace(perm_import_t *import);
 static void count_absent(perm_import_t *import, unsigned flags);
 static void refuse_removals(const perm_import_t *import);
@@ -129,6 +136,7 @@ run_import(perm_cli_t *cli)
     perm_walk_catch_interrupt();
     perm_output_at_fatal(warn_stopped, import);
 
+    gather(import);
     take_items(import);
     perm_bad_lines_report(&import->bad);
 
@@ -152,6 +160,30 @@ run_import(perm_cli_t *cli)
 }
 
 
+/* which grants come again: an end that a later line replaces is not written */
+
+static void
+gather(perm_import_t *import)
+{
+    perm_grant_line_t         line;
+    perm_grant_line_error_t   error;
+
+    while (perm_grant_file_next(import->file, &import->item)) {
+
+        if (import->item.wrong == NULL
+            && perm_grant_line_parse(import->item.text, &line, &error) == 0)
+        {
+            perm_grant_set_add(import->grants, &line.tuple, line.expires,
+                               ++import->total);
+        }
+    }
+
+    import->item.line = 0;
+    perm_grant_set_sort(import->grants, &import->repeats);
+    perm_grant_file_rewind(import->file);
+}
+
+
 static void
 take_items(perm_import_t *import)
 {
@@ -170,17 +202,26 @@ take_items(perm_import_t *import)
     }
 
     write_batch(import, import->item.line);
+
+    if (import->number != import->total && !perm_walk_interrupted) {
+        perm_output_fatal(PERM_EXIT_NO, "\"%s\" changed while it was read: "
+                          "import it again",
+                          perm_output_safe_text(import->file->name));
+    }
 }
 
 
 static void
 take_item(perm_import_t *import)
 {
+    char                      end[32], *value;
+    int64_t                   expires;
     perm_grant_line_t         line;
     const perm_grant_item_t  *item;
     perm_grant_line_error_t   error;
 
     item = &import->item;
+    value = NULL;
 
     if (perm_grant_line_parse(item->text, &line, &error) != 0) {
         refuse_item(import, &error);
@@ -188,6 +229,30 @@ take_item(perm_import_t *import)
     }
 
     import->good++;
+    import->number++;
+
+    if (import->number == import->repeats.first) {
+        import->first = item->line;
+
+    } else if (import->number == import->repeats.second) {
+        import->second = item->line;
+    }
+
+    if (import->repeats.lines
+        && perm_grant_set_later(import->grants, &line.tuple, import->number,
+                                &expires))
+    {
+        /* its members count, but its end does not */
+
+        if (import->conf.dry_run) {
+            import->counts.unchanged++;
+            return;
+        }
+
+        sprintf(end, "{\"expires\":%lld}", (long long) expires);
+        value = perm_alloc_check(perm_json_merge(line.value, perm_str(end)));
+        line.value = perm_str(value);
+    }
 
     while (!perm_batch_add(&import->cli->table, import->batch, &line,
                            item->line))
@@ -195,7 +260,7 @@ take_item(perm_import_t *import)
         write_batch(import, item->line - 1);
     }
 
-    perm_grant_set_add(import->grants, &line.tuple, line.expires, item->line);
+    free(value);
 }
 
 
@@ -322,19 +387,16 @@ finish(perm_import_t *import)
 
 
 static void
-report_repeats(perm_import_t *import)
+report_repeats(const perm_import_t *import)
 {
-    perm_grant_set_repeats_t  repeats;
-
-    perm_grant_set_sort(import->grants, &repeats);
-
-    if (repeats.other_ends) {
+    if (import->repeats.other_ends) {
         perm_output_warn("%s: %s a grant of an earlier line with another end, "
-                         "as line %u does that of line %u: the last one counts",
+                         "as line %llu does that of line %llu: the last one "
+                         "counts",
                          perm_output_safe_text(import->file->name),
-                         perm_output_plural(repeats.other_ends, "line repeats",
-                                            "lines repeat"),
-                         repeats.second, repeats.first);
+                         perm_output_plural(import->repeats.other_ends,
+                                            "line repeats", "lines repeat"),
+                         import->second, import->first);
     }
 }
 
@@ -350,7 +412,9 @@ replace(perm_import_t *import)
 
     if (import->cut) {
         perm_output_warn("nothing was removed: the file ends within a line, so "
-                         "that grants may be missing");
+                         "that grants may be missing; %s before it %s written",
+                         perm_output_count(import->good, "grant"),
+                         import->conf.dry_run ? "would be" : "were");
         return 0;
     }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #define END     (-1)
 
 
+static void spool(perm_grant_file_t *file);
 static void begin(perm_grant_file_t *file);
 static int next_line(perm_grant_file_t *file, perm_grant_item_t *item);
 static int next_element(perm_grant_file_t *file, perm_grant_item_t *item);
@@ -38,8 +40,6 @@ perm_grant_file_open(const char *name)
 
     file->name = "standard input";
     file->fd = STDIN_FILENO;
-    file->line = 1;
-    file->column = 1;
 
     if (name != NULL && strcmp(name, "-") != 0) {
         file->name = name;
@@ -58,12 +58,67 @@ perm_grant_file_open(const char *name)
                               perm_output_safe_text(file->name));
         }
 
-        if (S_ISREG(st.st_mode)) {
-            file->size = (perm_count_t) st.st_size;
+        if (!S_ISREG(st.st_mode)) {
+            spool(file);
+
+        } else {
+            file->start = lseek(file->fd, 0, SEEK_CUR);
+            file->size = (perm_count_t) (st.st_size - file->start);
         }
     }
 
+    perm_grant_file_rewind(file);
+
     return file;
+}
+
+
+static void
+spool(perm_grant_file_t *file)
+{
+    FILE  *copy;
+
+    copy = tmpfile();
+
+    while (copy != NULL && fill(file)) {
+        if (fwrite(file->in, 1, file->len, copy) != file->len) {
+            break;
+        }
+
+        file->size += file->len;
+        file->pos = file->len;
+    }
+
+    if (copy == NULL || ferror(copy) || fflush(copy) != 0) {
+        perm_output_fatal(PERM_EXIT_NO, "cannot keep a copy of \"%s\" in /tmp: "
+                          "%m: nothing was done",
+                          perm_output_safe_text(file->name));
+    }
+
+    if (file->fd != STDIN_FILENO) {
+        (void) close(file->fd);
+    }
+
+    file->fd = fcntl(fileno(copy), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    (void) fclose(copy);
+}
+
+
+void
+perm_grant_file_rewind(perm_grant_file_t *file)
+{
+    (void) lseek(file->fd, file->start, SEEK_SET);
+
+    file->offset = 0;
+    file->line = 1;
+    file->column = 1;
+    file->begun = 0;
+    file->array = 0;
+    file->ended = 0;
+    file->open = 0;
+    file->comma = 0;
+    file->pos = 0;
+    file->len = 0;
 }
 
 

@@ -10,6 +10,8 @@
 #define _PERM_CLI_TABLE_GRANT_FILE_H_INCLUDED_
 
 
+#include <sys/types.h>
+
 #include "cli/table/grant_line.h"
 
 
@@ -34,6 +36,7 @@ typedef struct {
                                  line has no end */
     int            comma;     /* before the next element of the array */
     int            fd;
+    off_t          start;     /* where it begins in fd */
     size_t         pos;       /* of the next byte in "in" */
     size_t         len;
     char           in[65536];
@@ -42,10 +45,16 @@ typedef struct {
 
 
 /*
- * Opens the file; NULL and "-" are standard input.  What cannot be opened or
- * read, and UTF-16, ends the program.
+ * Opens the file; NULL and "-" are standard input.  What is no regular file is
+ * copied to a temporary one, so that it can be read twice.  What cannot be
+ * opened or read, and UTF-16, ends the program.
  */
 perm_grant_file_t *perm_grant_file_open(const char *name);
+
+/* Begins again where it began */
+
+void perm_grant_file_rewind(perm_grant_file_t *file);
+
 void perm_grant_file_close(perm_grant_file_t *file);
 
 

@@ -21,8 +21,8 @@
 
 typedef struct {
     unsigned char        print[PRINT_SIZE];
-    uint16_t             end;      /* of the digest of the end */
-    uint32_t             line;
+    uint32_t             number;   /* of the last one in the file */
+    int64_t              expires;  /* likewise */
 } perm_grant_set_item_t;
 
 
@@ -38,7 +38,7 @@ struct perm_grant_set_s {
 static void fingerprint(perm_grant_set_t *set, const perm_tuple_t *grant,
     perm_grant_set_item_t *item);
 static int by_print(const void *a, const void *b);
-static int by_line(const void *a, const void *b);
+static int by_number(const void *a, const void *b);
 
 
 perm_grant_set_t *
@@ -72,7 +72,7 @@ perm_grant_set_free(perm_grant_set_t *set)
 
 void
 perm_grant_set_add(perm_grant_set_t *set, const perm_tuple_t *grant,
-    int64_t expires, perm_count_t line)
+    int64_t expires, perm_count_t number)
 {
     perm_grant_set_item_t  *item;
 
@@ -82,9 +82,8 @@ perm_grant_set_add(perm_grant_set_t *set, const perm_tuple_t *grant,
     item = &set->items[set->n++];
     fingerprint(set, grant, item);
 
-    item->end = (uint16_t) ((uint64_t) expires * UINT64_C(0x9e3779b97f4a7c15)
-                            >> 48);
-    item->line = (line < UINT32_MAX) ? (uint32_t) line : UINT32_MAX;
+    item->expires = expires;
+    item->number = (number < UINT32_MAX) ? (uint32_t) number : UINT32_MAX;
 }
 
 
@@ -124,6 +123,7 @@ void
 perm_grant_set_sort(perm_grant_set_t *set, perm_grant_set_repeats_t *repeats)
 {
     size_t                        i;
+    perm_grant_set_item_t        *last;
     const perm_grant_set_item_t  *item;
 
     memset(repeats, 0, sizeof(perm_grant_set_repeats_t));
@@ -132,26 +132,31 @@ perm_grant_set_sort(perm_grant_set_t *set, perm_grant_set_repeats_t *repeats)
         return;
     }
 
-    qsort(set->items, set->n, sizeof(perm_grant_set_item_t), by_line);
+    qsort(set->items, set->n, sizeof(perm_grant_set_item_t), by_number);
+
+    last = set->items;
 
     for (i = 1; i < set->n; i++) {
         item = &set->items[i];
 
-        if (by_print(item - 1, item) != 0) {
+        if (by_print(last, item) != 0) {
+            *++last = *item;
             continue;
         }
 
         repeats->lines++;
 
-        if (item[-1].end == item->end) {
-            continue;
+        if (last->expires != item->expires
+            && (repeats->other_ends++ == 0 || item->number < repeats->second))
+        {
+            repeats->first = last->number;
+            repeats->second = item->number;
         }
 
-        if (repeats->other_ends++ == 0 || item->line < repeats->second) {
-            repeats->first = item[-1].line;
-            repeats->second = item->line;
-        }
+        *last = *item;
     }
+
+    set->n = (size_t) (last - set->items) + 1;
 }
 
 
@@ -171,6 +176,32 @@ perm_grant_set_has(perm_grant_set_t *set, const perm_tuple_t *grant)
 }
 
 
+int
+perm_grant_set_later(perm_grant_set_t *set, const perm_tuple_t *grant,
+    perm_count_t number, int64_t *expires)
+{
+    perm_grant_set_item_t         item;
+    const perm_grant_set_item_t  *last;
+
+    if (set->n == 0) {
+        return 0;
+    }
+
+    fingerprint(set, grant, &item);
+
+    last = bsearch(&item, set->items, set->n, sizeof(perm_grant_set_item_t),
+                   by_print);
+
+    if (last == NULL || number >= last->number) {
+        return 0;
+    }
+
+    *expires = last->expires;
+
+    return 1;
+}
+
+
 static int
 by_print(const void *a, const void *b)
 {
@@ -180,12 +211,13 @@ by_print(const void *a, const void *b)
 
 
 static int
-by_line(const void *a, const void *b)
+by_number(const void *a, const void *b)
 {
     int                           order;
     const perm_grant_set_item_t  *one = a, *two = b;
 
     order = by_print(a, b);
 
-    return order ? order : (one->line > two->line) - (one->line < two->line);
+    return order ? order : (one->number > two->number)
+                           - (one->number < two->number);
 }
