@@ -179,7 +179,7 @@ my ($config, @worker);
 sub begin {
     local @ENV{map { /^(.*?)=/ } @preload} = map { /=(.*)/ } @preload;
     $t->nginx(%$config);
-    $t->{nginx}->allow(qr/\[emerg\] .*(?:malloc|memalign|calloc)\(/);
+    $t->{nginx}->allow(qr/\[emerg\] .*(?:(?:malloc|memalign|calloc)\(|is too small)/);
     $t->up;
     @worker = $t->{nginx}->workers;
 }
