@@ -107,6 +107,16 @@ my @usage = (
      qw(grant --expires 2027-02-30), @ga],
     ['before 1970', qr/--expires "-1": a time before 1970/,
      qw(grant --expires -1), @ga],
+    ['a span with a sign', qr/--since "-1h": a time before 1970; a span has no/,
+     qw(history --since -1h)],
+    ['no time', qr/--expires "0d": a span of nothing/, qw(grant --expires 0d), @ga],
+    ['a span too long', qr/--unused-since "99999999d": too large: it ends/,
+     qw(list --unused-since 99999999d)],
+    ['a span beyond 9999', qr/--expires: that is after the year 9999/,
+     qw(grant --expires 2932890d), @ga],
+    map({ ["a time for the span of $_",
+           qr/--days "2031-01-01": neither .* span as in 180d; "grant --expires" takes a time/,
+           $_, qw(--days 2031-01-01), @ga] } qw(grant extend apply approve)),
     ['both ends', qr/--days and --expires/, qw(grant --days 1 --expires 1), @ga],
     ['a name twice', qr/--app "b": it is given twice/, 'revoke', @ga,
      qw(--app b)],
@@ -219,6 +229,30 @@ subtest 'times and spans' => sub {
         cmp_ok abs($ends->('--days', $days) - time - $seconds), '<',
             60 * $Perm::Util::SLOW, "--days $days";
     }
+
+    my $clock = $t->fake_redis(to => $redis);
+    $clock->time(1_800_000_000);
+    my @at = ({ redis => $clock->url });
+    my ($out) = $t->cli_is(0, 'an end from now on', qw(--json grant --gateway g
+        --app span --expires 1d12h --prefix other:), @at);
+    is json($out)->{expires}, 1_800_129_600, '... by the clock of Redis';
+
+    $redis->empty->load;
+    for (['idle', 1_799_990_000], ['used', 1_799_998_200]) {
+        my ($resource, $at) = @$_;
+        $redis->grant('g', $resource, 'a', 1_900_000_000);
+        $redis->used('g', $resource, 'a', $at);
+        $redis->cmd('XADD', key('history', 'a', 'g'), $at . '000-1',
+                    'action', 'grant', 'resource', $resource);
+    }
+    ($out) = $t->cli_is(0, 'a span before now', qw(access --since 1h), @at);
+    is_deeply [map { $_->{resource} } json_lines($out)], ['used'], '... access';
+    ($out) = $t->cli_is(0, 'list', qw(--json list --unused-since 1h), @at);
+    is_deeply [map { $_->{resource} } json_lines($out)], ['idle'], '... list';
+    ($out) = $t->cli_is(0, 'history', qw(--json history --since 1h), @at);
+    is_deeply [map { $_->{resource} } json_lines($out)], ['used'], '... history';
+    ($out) = $t->cli_is(0, 'a span before 1970', qw(access --since 99999d), @at);
+    is scalar(json_lines($out)), 2, '... is all';
 
     $redis->empty->load;
     for my $time ('2031-01-01', '2031-01-01T00:00:00Z', '1924992000') {

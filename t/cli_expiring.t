@@ -159,8 +159,27 @@ EOT
     like $err, qr/app b: ended by signal 9/, 'is named, for each app';
 
     forget();
-    ($out, $err) = $t->cli_is(1, 'a command that is not there', 'expiring',
-        '--notify', '/nonexistent');
+    spew("$dir/mode", '');
+    mkdir "$dir/folder";
+    for (['/nonexistent', 'No such file'], ["$dir/mode x", 'Permission denied'],
+         ["$dir/folder", 'it is a directory'], ['nosuch;', 'no such command'],
+         ['A=b LC_ALL=C nosuch', 'no such command'], ["$dir/nosuch|cat", 'No such file'])
+    {
+        my ($command, $wrong) = @$_;
+        ($out, $err) = $t->cli_is(2, "$command: 2, before anything is done",
+            'expiring', '--notify', $command, { redis => 'unix:/nonexistent' });
+        like $err, qr/^app-permission: --notify "\Q$command\E": "[^"]+" cannot be run: $wrong.*; nothing was done\n\z/,
+            'told once';
+    }
+    for ('A=b; f() { true; }; f', 'f () { true; }; f', '"t"rue', 'A="b c" true',
+         '(true)', '{ true; }', '! false', '>/dev/null true', '$(echo true)', '[ x ]',
+         'A=', 'test -n x', './bin/true')
+    {
+        forget();
+        local $ENV{HOME} = '/';
+        ($out, $err) = $t->cli_is(0, $_, 'expiring', '--notify', $_,
+                                  { before => ['env', '-C', '/'] });
+    }
 
     for my $none ('', " \n") {
         ($out, $err) = $t->cli_is(2, 'no command: 2', 'expiring', '--notify',

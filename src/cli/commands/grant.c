@@ -65,7 +65,7 @@ static const perm_option_t  grant_options[] = {
     TUPLE_OPTIONS,
     { "--days", "N", "from now on, 180; 0 is permanent",
       PERM_OPTION(DAYS, period) },
-    { "--expires", "T", "until then", PERM_OPTION(TIME, expires) },
+    { "--expires", "T", "until then", PERM_OPTION(END, expires) },
     { "--type", "TYPE", "kept with the grant, as in apply or renew",
       PERM_OPTION(TEXT, type) },
     { "--no-renew", NULL, "\"renew\" leaves it alone",
@@ -154,28 +154,32 @@ run_grant(perm_cli_t *cli)
 static int64_t
 wanted_expires(const perm_cli_t *cli)
 {
-    int64_t             period;
+    int64_t             expires;
     const perm_args_t  *args;
 
     args = &cli->args;
 
-    if (args->expires >= 0 && args->period >= 0) {
+    if (args->expires.given && args->period >= 0) {
         perm_output_fatal(PERM_EXIT_USAGE, "--days and --expires both say "
                           "when it ends: give one");
     }
 
-    if (args->expires >= 0) {
-        return args->expires;
+    if (args->period == 0) {
+        return PERM_GRANT_PERMANENT;
     }
 
-    period = (args->period >= 0) ? args->period : PERIOD_DEFAULT;
+    expires = args->expires.given
+              ? perm_args_time(&args->expires, cli->table.now)
+              : cli->table.now + (args->period > 0 ? args->period
+                                                   : PERIOD_DEFAULT);
 
-    if (period > PERM_GRANT_EXPIRES_MAX - cli->table.now) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--days: that is after the year "
-                          "9999; 0 is permanent");
+    if (expires > PERM_GRANT_EXPIRES_MAX) {
+        perm_output_fatal(PERM_EXIT_USAGE, "%s: that is after the year 9999; "
+                          "\"--days 0\" is permanent",
+                          args->expires.given ? "--expires" : "--days");
     }
 
-    return (period == 0) ? PERM_GRANT_PERMANENT : cli->table.now + period;
+    return expires;
 }
 
 
@@ -191,7 +195,7 @@ change_grant(void *data, perm_str_t old, perm_history_entry_t *entry,
     perm_grant_details(old, &run->old);
     run->expires = run->wanted;
 
-    if (args->expires < 0 && args->period < 0
+    if (!args->expires.given && args->period < 0
         && run->old.grant.expires > run->wanted)
     {
         run->expires = run->old.grant.expires;

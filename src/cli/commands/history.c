@@ -60,7 +60,7 @@ static const perm_option_t  history_options[] = {
       PERM_OPTION(GATEWAY, tuple.gateway) },
     { "--app", "A", "of this app only", PERM_OPTION(APP, tuple.app) },
     { "--since", "T", "what happened at that time or later only",
-      PERM_OPTION(TIME, since) },
+      PERM_OPTION(SINCE, since) },
     PERM_OPTION_END
 };
 
@@ -114,6 +114,7 @@ read_keys(void *data, perm_str_t *keys, size_t n)
 {
     char                 since[32];
     size_t               i;
+    int64_t              from;
     redisReply         **replies;
     perm_client_t       *client;
     perm_history_run_t  *run = data;
@@ -121,12 +122,9 @@ read_keys(void *data, perm_str_t *keys, size_t n)
     client = run->cli->table.client;
     replies = perm_alloc_check(calloc(n + 1, sizeof(redisReply *)));
 
-    if (run->cli->args.since >= 0) {
-        snprintf(since, sizeof(since), "%lld",
-                 (long long) run->cli->args.since * 1000);
-    } else {
-        strcpy(since, "-");
-    }
+    from = perm_args_time(&run->cli->args.since, run->cli->table.now);
+    snprintf(since, sizeof(since), "%lld",
+             from < 0 ? 0 : (long long) from * 1000);
 
     for (i = 0; i < n; i++) {
         perm_client_command(client, "XRANGE %k %s +", keys[i], since);

@@ -38,7 +38,7 @@ static const perm_option_t  list_options[] = {
     { "--expired", NULL, "those that have ended only",
       PERM_OPTION(FLAG, expired) },
     { "--unused-since", "T", "those without an access since then only",
-      PERM_OPTION(TIME, unused_since) },
+      PERM_OPTION(SINCE, unused_since) },
     PERM_OPTION_END
 };
 
@@ -56,7 +56,7 @@ const perm_command_t  perm_list_command = {
 
 static const perm_option_t  access_options[] = {
     { "--since", "T", "those at that time or later only",
-      PERM_OPTION(TIME, since) },
+      PERM_OPTION(SINCE, since) },
     PERM_OPTION_END
 };
 
@@ -106,16 +106,18 @@ static void
 list_rows(void *data, perm_row_t *rows, size_t n)
 {
     size_t              i;
+    int64_t             since;
     perm_list_t        *list = data;
     const perm_args_t  *args;
 
     args = &list->cli->args;
+    since = perm_args_time(&args->unused_since, list->cli->table.now);
 
     for (i = 0; i < n; i++) {
 
         if ((args->expired
              && perm_grant_live(rows[i].grant.expires, list->cli->table.now))
-            || (args->unused_since >= 0 && rows[i].last >= args->unused_since)
+            || (since >= 0 && rows[i].last >= since)
             || (args->tuple.resource.len
                 && !perm_str_equal(args->tuple.resource, rows[i].field)))
         {
@@ -178,11 +180,14 @@ static void
 access_rows(void *data, perm_row_t *rows, size_t n)
 {
     size_t             i;
+    int64_t            since;
     const perm_cli_t  *cli = data;
+
+    since = perm_args_time(&cli->args.since, cli->table.now);
 
     for (i = 0; i < n; i++) {
 
-        if (rows[i].last >= cli->args.since) {
+        if (rows[i].last >= since) {
             perm_output_json(stdout, "{%t,'last_access':%n}\n",
                              &rows[i].tuple, rows[i].last);
         }

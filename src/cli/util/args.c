@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/util/alloc.h"
+#include "cli/util/notify.h"
 #include "cli/util/output.h"
 #include "cli/util/similar.h"
 #include "cli/util/time.h"
@@ -14,6 +15,7 @@
 
 
 #define DAY             86400
+#define SPAN_TOO_LARGE  "too large: it ends after the year 9999"
 #define NUMBER_DIGITS   15
 #define TYPE_MAX        64      /* bytes, as the next two */
 #define BY_MAX          128
@@ -29,6 +31,8 @@ static void unknown(const char *command, const perm_option_t *options,
 static const char *set_name(const perm_option_t *option, perm_str_t text,
     perm_str_t *name);
 static const char *add_name(perm_str_t text, perm_names_t *names);
+static const char *set_time(perm_arg_kind_t kind, const char *text,
+    perm_args_time_t *time);
 static const char *set_span(perm_arg_kind_t kind, const char *text,
     int64_t *seconds);
 static const char *set_day_list(const char *text, perm_days_t *list);
@@ -90,9 +94,6 @@ perm_args_init(perm_args_t *args)
 
     args->timeout = 10;
     args->period = -1;
-    args->expires = -1;
-    args->since = -1;
-    args->unused_since = -1;
     args->expired_for = 365 * 86400;
     args->term = PERM_TERM_DEFAULT;
     args->max_removals.n = -1;
@@ -195,11 +196,9 @@ static const char *
 set(perm_args_t *args, const perm_option_t *option, const char *value)
 {
     void       *member;
-    int64_t    *seconds;
     perm_str_t  text;
 
     member = (char *) args + option->offset;
-    seconds = member;
     text = value ? perm_str(value) : perm_str("");
 
     switch (option->kind) {
@@ -217,16 +216,14 @@ set(perm_args_t *args, const perm_option_t *option, const char *value)
     case PERM_ARG_RESOURCES:
         return add_name(text, member);
 
-    case PERM_ARG_TIME:
-        *seconds = perm_time_parse(value);
-        return (*seconds >= 0) ? NULL
-               : (*seconds == PERM_TIME_TOO_LARGE) ? PERM_TIME_WRONG_TOO_LARGE
-               : (*value == '-') ? PERM_TIME_WRONG_NEGATIVE : PERM_TIME_WRONG;
+    case PERM_ARG_END:
+    case PERM_ARG_SINCE:
+        return set_time(option->kind, value, member);
 
     case PERM_ARG_SPAN:
     case PERM_ARG_TERM:
     case PERM_ARG_DAYS:
-        return set_span(option->kind, value, seconds);
+        return set_span(option->kind, value, member);
 
     case PERM_ARG_NUMBER:
         return set_number(value, text.len, member);
@@ -284,19 +281,60 @@ add_name(perm_str_t text, perm_names_t *names)
 
 
 static const char *
+set_time(perm_arg_kind_t kind, const char *text, perm_args_time_t *time)
+{
+    time->given = 1;
+    time->seconds = perm_time_parse(text);
+    time->relative = (time->seconds == PERM_TIME_INVALID);
+
+    if (time->relative) {
+        time->seconds = perm_time_span_parse(text, 0);
+    }
+
+    if (time->seconds < 0) {
+        return (*text == '-')
+               ? PERM_TIME_WRONG_NEGATIVE "; a span has no sign, as in 30d"
+               : (time->seconds == PERM_TIME_INVALID)
+               ? PERM_TIME_WRONG ", nor a span as in 30d"
+               : time->relative ? SPAN_TOO_LARGE : PERM_TIME_WRONG_TOO_LARGE;
+    }
+
+    if (time->relative && kind == PERM_ARG_SINCE) {
+        time->seconds = -time->seconds;
+    }
+
+    return (time->relative && time->seconds == 0) ? "a span of nothing" : NULL;
+}
+
+
+int64_t
+perm_args_time(const perm_args_time_t *time, int64_t now)
+{
+    int64_t  seconds;
+
+    seconds = time->seconds + (time->relative ? now : 0);
+
+    return !time->given ? -1 : (seconds < 0) ? 0 : seconds;
+}
+
+
+static const char *
 set_span(perm_arg_kind_t kind, const char *text, int64_t *seconds)
 {
     *seconds = perm_time_span_parse(text, kind == PERM_ARG_DAYS ? DAY : 0);
 
     if (*seconds == PERM_TIME_TOO_LARGE) {
-        return "too large: it ends after the year 9999";
+        return SPAN_TOO_LARGE;
     }
 
     if (*seconds < 0) {
         return (*text == '-') ? "a span is not negative"
-               : (kind == PERM_ARG_DAYS)
+               : (kind != PERM_ARG_DAYS)
+               ? "not a span as in 180d, 36h, 5m or 7s"
+               : (perm_time_parse(text) < 0)
                ? "neither whole days nor a span as in 180d, 36h, 5m or 7s"
-               : "not a span as in 180d, 36h, 5m or 7s";
+               : "neither whole days nor a span as in 180d; \"grant --expires\" "
+                 "takes a time";
     }
 
     if (*seconds == 0 && kind == PERM_ARG_TERM) {
@@ -325,7 +363,7 @@ set_day_list(const char *text, perm_days_t *list)
                                       : PERM_TIME_INVALID;
 
         if (seconds == PERM_TIME_TOO_LARGE) {
-            return "too large: it ends after the year 9999";
+            return SPAN_TOO_LARGE;
         }
 
         if (seconds < 0 || seconds % DAY) {
@@ -488,12 +526,8 @@ perm_args_check(const perm_args_t *args, const char *command,
     check_text("--comment", args->comment, TEXT_MAX, 0);
     check_text("--reason", args->reason, TEXT_MAX, 0);
 
-    value = args->notify;
-
-    if (value != NULL && value[strspn(value, " \t\n")] == '\0') {
-        perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": no command, "
-                          "which would tell nobody",
-                          perm_output_safe_text(value));
+    if (args->notify != NULL) {
+        perm_notify_check(args->notify);
     }
 }
 

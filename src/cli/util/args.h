@@ -25,7 +25,9 @@ typedef enum {
     PERM_ARG_RESOURCE,
     PERM_ARG_APP,
     PERM_ARG_RESOURCES,    /* perm_names_t: may be given again */
-    PERM_ARG_TIME,         /* int64_t, unix seconds */
+    PERM_ARG_END,          /* perm_args_time_t, as the next: a time, or a span
+                              from now on */
+    PERM_ARG_SINCE,        /* a time, or a span before now */
     PERM_ARG_SPAN,         /* int64_t, seconds */
     PERM_ARG_TERM,         /* the same, at least one */
     PERM_ARG_DAYS,         /* int64_t, seconds: a span, or plain days */
@@ -49,6 +51,15 @@ typedef struct {
     size_t           n;
     size_t           size;
 } perm_names_t;
+
+
+/* zeros: absent */
+
+typedef struct {
+    int              given;
+    int              relative;       /* to now */
+    int64_t          seconds;        /* unix seconds, or from now on */
+} perm_args_time_t;
 
 
 /* "N" or "P%" */
@@ -77,7 +88,7 @@ typedef struct {
     unsigned         environment;    /* bits of the global options, in their
                                         order, that it gave */
 
-    /* of some; absent options are NULL, 0, -1 for times, or their default */
+    /* of some; absent options are NULL, 0, or their default */
     perm_tuple_t     tuple;
     perm_names_t     resources;
     const char      *type;
@@ -87,10 +98,10 @@ typedef struct {
     const char      *policies;
     const char      *file;
     const char      *notify;
-    int64_t          period;         /* seconds, of --days */
-    int64_t          expires;
-    int64_t          since;
-    int64_t          unused_since;
+    int64_t          period;         /* seconds, of --days; -1: absent */
+    perm_args_time_t  expires;
+    perm_args_time_t  since;
+    perm_args_time_t  unused_since;
     int64_t          expired_for;
     int64_t          term;
     unsigned         dimension;
@@ -167,6 +178,11 @@ void perm_args_environment(perm_args_t *args);
  */
 int perm_args_inherited(const perm_args_t *args, const void *member);
 const char *perm_args_source(const perm_args_t *args, const void *member);
+
+
+/* Unix seconds from 0 on, or -1 when it was not given */
+
+int64_t perm_args_time(const perm_args_time_t *time, int64_t now);
 
 
 /*

@@ -1,17 +1,113 @@
 
 #include "cli/util/notify.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/util/alloc.h"
 #include "cli/util/output.h"
 
 
+#define BLANKS  " \t\n"
+#define PLAIN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"            \
+                "0123456789_-+./,:@%"
+
+static const char *find_program(const char *command, size_t *len);
+static const char *find_wrong(const char *program);
 static int run(const char *command, int json, const char *text, size_t len);
+
+
+void
+perm_notify_check(const char *command)
+{
+    char        *program;
+    size_t       len;
+    const char  *word, *wrong;
+
+    if (command[strspn(command, BLANKS)] == '\0') {
+        perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": no command, "
+                          "which would tell nobody",
+                          perm_output_safe_text(command));
+    }
+
+    word = find_program(command, &len);
+
+    if (len == 0) {
+        return;
+    }
+
+    program = perm_alloc_check(strndup(word, len));
+    wrong = find_wrong(program);
+
+    if (wrong != NULL) {
+        perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": \"%s\" cannot be "
+                          "run: %s; nothing was done",
+                          perm_output_safe_text(command), program, wrong);
+    }
+
+    free(program);
+}
+
+
+/*
+ * The first word behind assignments.  *len is 0 where only the shell knows what
+ * it means: it has quotes or variables, or is the name of a function.
+ */
+
+static const char *
+find_program(const char *command, size_t *len)
+{
+    const char  *p, *word;
+
+    p = command;
+
+    do {
+        word = p + strspn(p, BLANKS);
+        *len = strspn(word, PLAIN);
+        p = word + *len;
+
+        if (*p == '=') {
+            p += 1 + strspn(p + 1, PLAIN);
+            *len = 0;
+        }
+
+    } while (*len == 0 && p > word && *p != '\0' && strchr(BLANKS, *p));
+
+    if ((*p != '\0' && strchr(BLANKS ";|&", *p) == NULL)
+        || p[strspn(p, BLANKS)] == '(')
+    {
+        *len = 0;
+    }
+
+    return word;
+}
+
+
+static const char *
+find_wrong(const char *program)
+{
+    char         script[PATH_MAX + 64];
+    struct stat  st;
+
+    if (strchr(program, '/') == NULL) {
+        snprintf(script, sizeof(script), "command -v -- %s >/dev/null",
+                 program);
+        return (run(script, 0, "", 0) != 0) ? "no such command" : NULL;
+    }
+
+    if (stat(program, &st) == 0 && S_ISDIR(st.st_mode)) {
+        return "it is a directory";
+    }
+
+    return (access(program, X_OK) != 0) ? strerror(errno) : NULL;
+}
 
 
 int

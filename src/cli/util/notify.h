@@ -14,6 +14,14 @@
 
 
 /*
+ * Ends the program when the command is empty, or when it begins with the plain
+ * name of a program that is not there.  It is to be called before anything is
+ * done.
+ */
+void perm_notify_check(const char *command);
+
+
+/*
  * Runs the command by /bin/sh with the text on its standard input.  json: its
  * standard output goes to standard error.  A command that does not read its
  * input is no error.  Returns 0, or 1 when it failed, which is said, with the
