@@ -346,6 +346,67 @@ subtest '--dry-run' => sub {
 };
 
 
+subtest 'TMPDIR has the copy of a pipe, and the rows of a long list' => sub {
+    $redis->empty->load;
+    my $cli = Perm::Util::build_dir() . '/app-permission --redis ' . $redis->url;
+    my $run = sub {
+        local $ENV{TMPDIR} = $_[0];
+        my $err = `$_[1] 2>&1 >/dev/null`;
+        return ($? >> 8, $err);
+    };
+    my $import = "printf '%s' '" . lines_of(1, 2) . "' 2>/dev/null | $cli import";
+    my ($status, $err) = $run->("$dir/nosuch", $import);
+    is $status, 1, 'a directory that is not there';
+    like $err, qr/^app-permission: cannot keep a copy of the input in "\Q$dir\E\/nosuch": No such file or directory; nothing was changed; TMPDIR can name another directory\n\z/,
+        'is named';
+    is $redis->cmd('DBSIZE'), 1, 'indeed';
+    mkdir "$dir/tmp";
+    for ("$dir/tmp", '') {
+        $redis->empty->load;
+        is +($run->($_, $import))[0], 0, "TMPDIR=$_";
+        is $redis->cmd('DBSIZE'), 3, '... imports';
+    }
+    is_deeply [glob "$dir/tmp/*"], [], 'and leaves nothing';
+
+    my $text = 'x' x 4000;
+    $redis->cmd('XADD', key('history', 'a', 'g'), '*', 'comment', $text)
+        for 1 .. 1200;
+    ($status, $err) = $run->("$dir/nosuch", "$cli --json history");
+    like $err, qr/cannot keep the rows of a long list in "\Q$dir\E\/nosuch"/,
+        'a long list likewise';
+    is +($run->("$dir/tmp", "$cli --json history"))[0], 0, 'and in TMPDIR';
+};
+
+
+subtest 'a removal that is refused is in the JSON' => sub {
+    my $old = join '', map { qq({"gateway":"old","app":"a$_","expires":1}\n) } 1 .. 3;
+    for (['max-removals', lines_of(1, 2), qr/^nothing W removed: 3 of 5 grants would go, and --max-removals allows 2; is the file whole\?$/,
+          '--max-removals', 2],
+         ['max-bad', lines_of(1, 2) . "bad\n", qr/^nothing W removed, as 1 line was refused, and --max-bad is 0$/],
+         ['a cut file', substr(lines_of(1, 3), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 2 grants before it X written$/])
+    {
+        my ($name, $text, $pattern, @limit) = @$_;
+        for my $dry (1, 0) {
+            $redis->empty->load;
+            $t->cli('import', { stdin => lines_of(1, 2) . $old });
+            my ($out, $err) = import_is(1, "$name, dry run: $dry", $text, '--json',
+                '--replace', @limit, $dry ? '--dry-run' : ());
+            my @lines = json_lines($out);
+            my $sum = pop @lines;
+            my ($w, $x) = $dry ? ('would be', 'would be') : ('was', 'were');
+            my $is = "$pattern" =~ s/ W / $w /r =~ s/ X / $x /r;
+            like $sum->{error}, qr/$is/, 'the sum says why';
+            is $sum->{removed}, 0, 'and that none goes';
+            like $err, qr/^app-permission: \Q$sum->{error}\E$/m, 'as the message does';
+            is_deeply [sort map { "$_->{result} $_->{gateway}" } @lines],
+                $dry ? [('kept old') x 3] : [], 'no line says "removed"';
+        }
+    }
+    my ($out) = import_is(1, 'a file without a grant', '[]', '--json');
+    like json($out)->{error}, qr/holds no grant: nothing was done/, 'likewise';
+};
+
+
 subtest 'an older copy of the table' => sub {
     my $now = int time;
     my $line = sub { sprintf qq({"gateway":"g","resource":"%s","app":"a","expires":%d}\n), @_ };

@@ -154,6 +154,32 @@ subtest 'a new end, a new time' => sub {
     $t->cli('grant', @grant, '--expires', $end - 10, { redis => $clock->url });
     is $told->(), 3, 'given again until the same second';
 
+    my $import = sub {
+        spew("$dir/file", join '', map { qq({"gateway":"g","resource":"$_->[0]","app":"a","expires":$_->[1]}\n) } @_);
+        $clock->time($START);
+        $t->cli_is(0, 'import', 'import', '--replace', "$dir/file",
+                   { redis => $clock->url });
+    };
+    my ($same, $other) = (['r1', $end - 10], ['r2', $end + 90 * $DAY]);
+    $import->($same, $other);
+    is $told->(), 'none', 'imported as it is: not again';
+    $import->($other);
+    is $kept->(), undef, 'import --replace without it forgets what was told';
+    $import->($same, $other);
+    is $told->(), 3, 'imported again until the same second';
+    $redis->cmd('HDEL', key('grants', 'a', 'g'), 'r1');
+    $import->($same, $other);
+    is $told->(), 3, 'and where somebody else had removed it';
+    $import->(['r1', $end + 90 * $DAY], $other);
+    $import->($same, $other);
+    is $told->(), 3, 'and when it had another end meanwhile';
+    $redis->cmd('DEL', key('notices', 'a', 'g'));
+    $redis->cmd('SET', key('notices', 'a', 'g'), 'x');
+    $import->($other);
+    $import->($same, $other);
+    is $redis->cmd('GET', key('notices', 'a', 'g')), 'x', 'a key of another type stops nothing';
+    $redis->cmd('DEL', key('notices', 'a', 'g'));
+
     for my $odd ('x', "$end", "$end:", "$end:-1", ":3", "$end:3 ", '9' x 70) {
         $redis->grant('g', 'r1', 'a', $end);
         $redis->cmd('HSET', 'app_permission:notices:{g:a}', 'r1', $odd);

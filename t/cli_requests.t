@@ -404,9 +404,18 @@ subtest '--notify' => sub {
     pending();
     my ($out, $err) = $t->cli_is(1, 'a CMD that fails', '--json', @approve,
                                  '--notify', 'echo told; exit 3');
-    like $err, qr/--notify failed for app a: exit status 3/, 'is told';
+    like $err, qr/--notify failed for app a: exit status 3\n.*what was done stays/,
+        'is told';
     like $err, qr/^told$/m, 'its output goes elsewhere with --json';
     is stored('a', 'r')->{status}, 'approved', 'and what was done stays';
+    for (['apply', @ga, '--resource', 'y'], \@approve, \@reject) {
+        pending();
+        $t->cli_is(2, "$_->[0]: a CMD that is not there", @$_, '--notify',
+                   '/nonexistent');
+        is stored('a', 'y'), undef, 'nothing is asked for';
+        is stored('a', 'r')->{status}, 'pending', 'nor answered';
+    }
+    pending();
     $t->cli_is(0, 'apply', 'apply', @ga, '--resource', 'x', '--reason', 'w',
                '--notify', "cat > $dir/told");
     my $told = json(slurp("$dir/told"));

@@ -53,9 +53,17 @@ perm_json_parse(perm_str_t text)
 
     /* cJSON says no more than that it failed, but malloc() says why */
 
-    if (json == NULL && errno == ENOMEM && perm_json_no_memory != NULL) {
-        perm_json_no_memory();
+    if (json == NULL && errno == ENOMEM) {
+        if (perm_json_no_memory != NULL) {
+            perm_json_no_memory();
+        }
+
+        return NULL;
     }
+
+    /* a malloc() that got memory at its second try leaves it, too */
+
+    errno = 0;
 
     if (json != NULL && end != text.data + text.len) {
         cJSON_Delete(json);

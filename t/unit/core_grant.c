@@ -313,6 +313,36 @@ allocate(size_t size)
 }
 
 
+/* as malloc() of glibc, where brk() fails and mmap() does not */
+
+static void *
+allocate_late(size_t size)
+{
+    void  *p;
+
+    p = malloc(size);
+    errno = ENOMEM;
+
+    return p;
+}
+
+
+static void
+memory_late(void)
+{
+    cJSON_Hooks  hooks = { allocate_late, free };
+
+    cJSON_InitHooks(&hooks);
+
+    ok(perm_grant_expires(str("7")) == 7, "memory that comes late is memory");
+    ok(perm_grant_expires(str("7 x")) == UNREADABLE, "an odd value is odd");
+    ok(perm_request_read(str("{\"status\":\"x\"}")).status
+       == PERM_REQUEST_UNREADABLE && errno == 0, "and so is an odd request");
+
+    cJSON_InitHooks(NULL);
+}
+
+
 static void
 memory(void)
 {
@@ -433,6 +463,7 @@ main(void)
             -1);
 
     memory();
+    memory_late();
 
     return done();
 }

@@ -60,7 +60,6 @@ static void try_to_mark(perm_expiring_t *expiring, size_t first);
 static int tried(void *data, redisReply *reply);
 static void mark_told(perm_expiring_t *expiring, const perm_ending_t *list,
     size_t n);
-static int marked(void *data, redisReply *reply);
 static void free_ending(perm_ending_t *ending);
 static void copy(perm_str_t *name);
 static perm_exit_t report(perm_expiring_t *expiring);
@@ -405,20 +404,11 @@ mark_told(perm_expiring_t *expiring, const perm_ending_t *list, size_t n)
                             perm_table_key(table, key, PERM_KEY_NOTICES,
                                            &list[i].tuple),
                             perm_table_field(&list[i].tuple), text);
-        perm_client_send(table->client, NULL, PERM_ERRORS_TOO, marked, NULL);
+        perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                         perm_table_ignore_type, NULL);
     }
 
     perm_client_wait(table->client);
-}
-
-
-static int
-marked(void *data, redisReply *reply)
-{
-    (void) data;
-    (void) perm_table_wrong_type(reply, NULL);
-
-    return 0;
 }
 
 

@@ -4,6 +4,7 @@
  */
 
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ typedef struct {
     perm_grant_set_repeats_t  repeats;
     perm_count_t           first;       /* the lines of those ... */
     perm_count_t           second;      /* ... with different ends */
+    char                   error[256];  /* why not all is done, or "" */
 } perm_import_t;
 
 
@@ -58,10 +60,14 @@ static void print_changed(void *data, const perm_tuple_t *grant,
 static void write_batch(perm_import_t *import, perm_count_t last);
 static perm_exit_t finish(perm_import_t *import);
 static void report_repeats(const perm_import_t *import);
-static int replace(perm_import_t *import);
+static void refuse(perm_import_t *import, const char *fmt, ...)
+    PERM_PRINTF(2);
+static void replace(perm_import_t *import);
+static int may_replace(perm_import_t *import);
 static void count_absent(perm_import_t *import, unsigned flags);
-static void refuse_removals(const perm_import_t *import);
+static void refuse_removals(perm_import_t *import, const char *nothing);
 static void count_rows(void *data, perm_row_t *rows, size_t n);
+static void print_rows(void *data, perm_row_t *rows, size_t n);
 static void remove_rows(void *data, perm_row_t *rows, size_t n);
 static void warn_stopped(void *data);
 static void report(const perm_import_t *import);
@@ -100,7 +106,7 @@ const perm_command_t  perm_import_command = {
     "the exit status is then 1. With --replace the grants that are not in\n"
     "the file are removed after all of it is written. With --dry-run and\n"
     "--json there is a line for each grant that would be added, changed or\n"
-    "removed. An older copy shortens grants that were renewed since, and\n"
+    "removed, or kept as the removal is refused. An older copy shortens grants that were renewed since, and\n"
     "brings back those that were revoked: it is counted what ends earlier\n"
     "than before (\"shortened\"), and what had ended and lives again\n"
     "(\"revived\").",
@@ -351,7 +357,6 @@ write_batch(perm_import_t *import, perm_count_t last)
 static perm_exit_t
 finish(perm_import_t *import)
 {
-    int                 done;
     perm_table_t       *table;
     const perm_args_t  *args;
 
@@ -359,21 +364,23 @@ finish(perm_import_t *import)
     table = &import->cli->table;
 
     if (import->good == 0 && !args->allow_empty) {
-        perm_output_warn("the file holds no grant: nothing was done; "
-                         "--allow-empty takes it as it is");
+        refuse(import, "the file holds no grant: nothing was done; "
+               "--allow-empty takes it as it is");
         return PERM_EXIT_NO;
     }
 
     report_repeats(import);
-    done = args->replace ? replace(import) : 1;
+
+    if (args->replace) {
+        replace(import);
+    }
 
     if (table->loaded || perm_walk_interrupted) {
         /* it is, or stays as it is */
 
     } else if (import->cut) {
-        perm_output_warn("the table is not marked as loaded: the file ends "
-                         "within a line, so that grants may be missing");
-        done = 0;
+        refuse(import, "the table is not marked as loaded: the file ends "
+               "within a line, so that grants may be missing");
 
     } else if (args->dry_run) {
         perm_output_warn("the table would be marked as loaded");
@@ -382,7 +389,27 @@ finish(perm_import_t *import)
         perm_table_mark(table);
     }
 
-    return (import->bad.n || !done) ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return (import->bad.n || import->error[0]) ? PERM_EXIT_NO : PERM_EXIT_DONE;
+}
+
+
+/* says why not all is done; for JSON the first reason is kept */
+
+static void
+refuse(perm_import_t *import, const char *fmt, ...)
+{
+    char     text[sizeof(import->error)];
+    va_list  args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+
+    perm_output_warn("%s", text);
+
+    if (import->error[0] == '\0') {
+        strcpy(import->error, text);
+    }
 }
 
 
@@ -401,55 +428,70 @@ report_repeats(const perm_import_t *import)
 }
 
 
-/* 0: it refuses to */
-
-static int
+static void
 replace(perm_import_t *import)
 {
+    int            removes;
     perm_table_t  *table;
 
     table = &import->cli->table;
+    removes = may_replace(import);
+    import->compared = 0;
+
+    if (perm_walk_interrupted) {
+        return;
+    }
+
+    if (import->conf.changed != NULL) {
+        (void) perm_walk(table, PERM_WALK_UNREADABLE, NULL, print_rows, import);
+
+    } else if (removes && !import->conf.dry_run) {
+        (void) perm_walk(table, PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
+                         remove_rows, import);
+    }
+}
+
+
+/* 0: it was said why not */
+
+static int
+may_replace(perm_import_t *import)
+{
+    const char  *nothing;
+
+    nothing = import->conf.dry_run ? "nothing would be removed"
+                                   : "nothing was removed";
 
     if (import->cut) {
-        perm_output_warn("nothing was removed: the file ends within a line, so "
-                         "that grants may be missing; %s before it %s written",
-                         perm_output_count(import->good, "grant"),
-                         import->conf.dry_run ? "would be" : "were");
+        refuse(import, "%s: the file ends within a line, so that grants may be "
+               "missing; %s before it %s written", nothing,
+               perm_output_count(import->good, "grant"),
+               import->conf.dry_run ? "would be" : "were");
         return 0;
     }
 
     if (import->bad.n > (perm_count_t) import->cli->args.max_bad) {
-        perm_output_warn("nothing was removed, as %s refused, and --max-bad is "
-                         "%lld", perm_output_plural(import->bad.n, "line was",
-                                                    "lines were"),
-                         (long long) import->cli->args.max_bad);
+        refuse(import, "%s, as %s refused, and --max-bad is %lld", nothing,
+               perm_output_plural(import->bad.n, "line was", "lines were"),
+               (long long) import->cli->args.max_bad);
         return 0;
     }
 
     /* grants that come twice may only make it too careful: look again then */
 
-    count_absent(import, import->conf.changed ? 0 : PERM_WALK_REPEATS);
+    count_absent(import, PERM_WALK_REPEATS);
 
-    if (import->absent > import->removals && import->conf.changed == NULL) {
+    if (import->absent > import->removals || import->conf.changed != NULL) {
         count_absent(import, 0);
     }
 
-    if (perm_walk_interrupted) {
+    if (import->absent <= import->removals || perm_walk_interrupted) {
         return 1;
     }
 
-    if (import->absent > import->removals) {
-        refuse_removals(import);
-        return 0;
-    }
+    refuse_removals(import, nothing);
 
-    if (!import->conf.dry_run) {
-        import->compared = 0;
-        (void) perm_walk(table, PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
-                         remove_rows, import);
-    }
-
-    return 1;
+    return 0;
 }
 
 
@@ -488,7 +530,7 @@ count_absent(perm_import_t *import, unsigned flags)
 
 
 static void
-refuse_removals(const perm_import_t *import)
+refuse_removals(perm_import_t *import, const char *nothing)
 {
     char                 allowed[64];
     const perm_limit_t  *limit;
@@ -499,10 +541,9 @@ refuse_removals(const perm_import_t *import)
              ? "20 %% and at least 100" : limit->percent ? "%lld %%" : "%lld",
              (long long) limit->n);
 
-    perm_output_warn("nothing was removed: %llu of %s would go, and "
-                     "--max-removals allows %s; is the file whole?",
-                     import->absent, perm_output_count(import->before, "grant"),
-                     allowed);
+    refuse(import, "%s: %llu of %s would go, and --max-removals allows %s; is "
+           "the file whole?", nothing, import->absent,
+           perm_output_count(import->before, "grant"), allowed);
 }
 
 
@@ -513,21 +554,31 @@ count_rows(void *data, perm_row_t *rows, size_t n)
     perm_import_t  *import = data;
 
     for (i = 0; i < n; i++) {
-
-        if (perm_grant_set_has(import->grants, &rows[i].tuple)) {
-            continue;
-        }
-
-        import->absent++;
-
-        if (import->conf.changed != NULL) {
-            perm_output_json(stdout, "{'result':'removed',%g,'was':%n}\n",
-                             &rows[i].tuple, rows[i].grant.expires);
-        }
+        import->absent += !perm_grant_set_has(import->grants, &rows[i].tuple);
     }
 
     import->compared += n;
     perm_output_progress("compared", import->compared, 0);
+}
+
+
+/* dry run: the grants that would go, or stay as their removal is refused */
+
+static void
+print_rows(void *data, perm_row_t *rows, size_t n)
+{
+    size_t          i;
+    perm_import_t  *import = data;
+
+    for (i = 0; i < n; i++) {
+        if (!perm_grant_set_has(import->grants, &rows[i].tuple)) {
+            perm_output_json(stdout, "{'result':%s,%g,'was':%n}\n",
+                             import->error[0] ? "kept" : "removed",
+                             &rows[i].tuple, rows[i].grant.expires);
+        }
+    }
+
+    perm_output_check();
 }
 
 
@@ -549,6 +600,7 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
             && !perm_grant_set_has(import->grants, &rows[i].tuple))
         {
             sent++;
+            perm_table_forget_notice(table, &rows[i].tuple);
             perm_client_command(table->client, "HDEL %k %b", rows[i].key,
                                 rows[i].field);
             perm_client_send(table->client, NULL, 0, perm_table_count,
@@ -616,9 +668,11 @@ report(const perm_import_t *import)
     if (import->cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'new':%n,'changed':%n,"
                          "'shortened':%n,'revived':%n,'unchanged':%n,"
-                         "'refused':%n,'removed':%n}\n",
+                         "'refused':%n,'removed':%n",
                          import->good, counts->added, counts->changed,
                          counts->shortened, counts->revived,
                          counts->unchanged, import->bad.n, removed);
+        perm_output_json(stdout, import->error[0] ? ",'error':%s}\n" : "}\n",
+                         import->error);
     }
 }

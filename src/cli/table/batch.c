@@ -55,9 +55,8 @@ static void write_again(perm_table_t *table, perm_batch_t *batch,
     perm_batch_item_t *item, perm_batch_counts_t *counts);
 static void count(const perm_table_t *table, const perm_batch_item_t *item,
     perm_batch_counts_t *counts, perm_count_t n);
-static void tell_changed(const perm_table_t *table,
-    const perm_batch_conf_t *conf, const perm_batch_item_t *item,
-    perm_str_t old);
+static perm_tuple_t tuple_of(const perm_table_t *table,
+    const perm_batch_item_t *item);
 static char *new_value(void *data, perm_str_t old);
 
 
@@ -204,6 +203,7 @@ write_item(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
     perm_batch_counts_t *counts)
 {
     perm_str_t                old;
+    perm_tuple_t              grant;
     const perm_batch_conf_t  *conf;
 
     conf = batch->conf;
@@ -233,13 +233,21 @@ write_item(perm_table_t *table, perm_batch_t *batch, perm_batch_item_t *item,
     }
 
     count(table, item, counts, 1);
+    grant = tuple_of(table, item);
 
     if (conf->changed != NULL) {
-        tell_changed(table, conf, item, old);
+        conf->changed(conf->data, &grant, old, perm_str(item->value));
     }
 
     if (!conf->dry_run) {
         item->written = 0;
+
+        if (old.data == NULL || perm_grant_expires(old)
+                                != perm_grant_expires(perm_str(item->value)))
+        {
+            perm_table_forget_notice(table, &grant);
+        }
+
         perm_table_write(table, item->key, item->field, old,
                          perm_str(item->value), &item->written);
     }
@@ -285,9 +293,8 @@ perm_batch_end(perm_str_t old, perm_str_t value, int64_t now)
 }
 
 
-static void
-tell_changed(const perm_table_t *table, const perm_batch_conf_t *conf,
-    const perm_batch_item_t *item, perm_str_t old)
+static perm_tuple_t
+tuple_of(const perm_table_t *table, const perm_batch_item_t *item)
 {
     perm_tuple_t  grant;
 
@@ -299,7 +306,7 @@ tell_changed(const perm_table_t *table, const perm_batch_conf_t *conf,
         grant.resource.len = 0;
     }
 
-    conf->changed(conf->data, &grant, old, perm_str(item->value));
+    return grant;
 }
 
 

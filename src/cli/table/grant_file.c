@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "cli/util/alloc.h"
+#include "cli/util/temporary.h"
 
 
 #define BLANKS  " \t\r\n"
 #define BOM     "\xef\xbb\xbf"
+#define COPY    "a copy of the input"
 #define END     (-1)
 
 
@@ -78,9 +80,9 @@ spool(perm_grant_file_t *file)
 {
     FILE  *copy;
 
-    copy = tmpfile();
+    copy = perm_temporary_open(COPY);
 
-    while (copy != NULL && fill(file)) {
+    while (fill(file)) {
         if (fwrite(file->in, 1, file->len, copy) != file->len) {
             break;
         }
@@ -89,10 +91,8 @@ spool(perm_grant_file_t *file)
         file->pos = file->len;
     }
 
-    if (copy == NULL || ferror(copy) || fflush(copy) != 0) {
-        perm_output_fatal(PERM_EXIT_NO, "cannot keep a copy of \"%s\" in /tmp: "
-                          "%m: nothing was done",
-                          perm_output_safe_text(file->name));
+    if (ferror(copy) || fflush(copy) != 0) {
+        perm_temporary_failed(COPY);
     }
 
     if (file->fd != STDIN_FILENO) {

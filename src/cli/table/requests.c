@@ -432,6 +432,10 @@ perm_requests_notify(perm_requests_notice_t *notice, const char *command,
     failed = command != NULL
              && perm_notify_run(command, json, app, notice->text, notice->len);
 
+    if (failed) {
+        perm_output_warn("what was done stays; only the notice was not given");
+    }
+
     free(notice->text);
     notice->file = NULL;
 

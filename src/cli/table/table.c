@@ -220,6 +220,16 @@ perm_table_wrong_type(const redisReply *reply, const perm_str_t *key)
 }
 
 
+int
+perm_table_ignore_type(void *data, redisReply *reply)
+{
+    (void) data;
+    (void) perm_table_wrong_type(reply, NULL);
+
+    return 0;
+}
+
+
 perm_str_t
 perm_table_bytes(const redisReply *reply)
 {
@@ -302,6 +312,19 @@ perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
     }
 
     perm_client_send(table->client, NULL, 0, perm_table_count, written);
+}
+
+
+void
+perm_table_forget_notice(perm_table_t *table, const perm_tuple_t *tuple)
+{
+    char  key[PERM_KEY_MAX];
+
+    perm_client_command(table->client, "HDEL %k %b",
+                        perm_table_key(table, key, PERM_KEY_NOTICES, tuple),
+                        perm_table_field(tuple));
+    perm_client_send(table->client, NULL, PERM_ERRORS_TOO,
+                     perm_table_ignore_type, NULL);
 }
 
 

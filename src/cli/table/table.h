@@ -85,6 +85,10 @@ int perm_table_count(void *data, redisReply *reply);
  */
 int perm_table_wrong_type(const redisReply *reply, const perm_str_t *key);
 
+/* A handler that passes over that error without a word */
+
+int perm_table_ignore_type(void *data, redisReply *reply);
+
 
 /* The bytes of a string reply; data NULL for any other reply, or for NULL */
 
@@ -126,6 +130,14 @@ int64_t perm_table_last(perm_table_t *table, const perm_tuple_t *tuple);
  */
 void perm_table_write(perm_table_t *table, perm_str_t key, perm_str_t field,
     perm_str_t old, perm_str_t value, perm_count_t *written);
+
+
+/*
+ * Sends that what was told of the grant's end is forgotten, before the end
+ * changes: in between a program that is killed leaves a notice given twice,
+ * which is better than never.  Notices that are of another type do no harm.
+ */
+void perm_table_forget_notice(perm_table_t *table, const perm_tuple_t *tuple);
 
 
 /*

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "cli/util/alloc.h"
-#include "cli/util/output.h"
+#include "cli/util/temporary.h"
 
 
-#define ROOM  (4 * 1024 * 1024)   /* bytes of rows in memory */
+#define ROOM     (4 * 1024 * 1024)   /* bytes of rows in memory */
+#define CONTENT  "the rows of a long list"
 
 
 /* a row in memory or in a file: its lengths, then the name and the text */
@@ -50,7 +51,6 @@ static char *next_row(perm_sorted_t *sorted, size_t *run);
 static size_t row_size(const char *row);
 static int compare(const void *a, const void *b);
 static int compare_rows(const char *a, const char *b);
-static void failed(void) __attribute__((noreturn));
 
 
 perm_sorted_t *
@@ -161,11 +161,7 @@ write_run(perm_sorted_t *sorted)
                                    sizeof(perm_sorted_run_t));
     run = &sorted->runs[sorted->nruns++];
     memset(run, 0, sizeof(perm_sorted_run_t));
-    run->file = tmpfile();
-
-    if (run->file == NULL) {
-        failed();
-    }
+    run->file = perm_temporary_open(CONTENT);
 
     for (i = 0; i < sorted->n; i++) {
         (void) fwrite(sorted->list[i], 1, row_size(sorted->list[i]),
@@ -173,7 +169,7 @@ write_run(perm_sorted_t *sorted)
     }
 
     if (fflush(run->file) != 0 || ferror(run->file)) {
-        failed();
+        perm_temporary_failed(CONTENT);
     }
 
     rewind(run->file);
@@ -203,7 +199,7 @@ read_row(perm_sorted_run_t *run)
     }
 
     if (!feof(run->file)) {
-        failed();
+        perm_temporary_failed(CONTENT);
     }
 
     fclose(run->file);
@@ -276,12 +272,4 @@ compare_rows(const char *a, const char *b)
     order = memcmp(a + sizeof(one), b + sizeof(two), len);
 
     return order ? order : (int) one.name - (int) two.name;
-}
-
-
-static void
-failed(void)
-{
-    perm_output_fatal(PERM_EXIT_NO, "cannot use a temporary file, which a "
-                      "list as long as this takes: %m");
 }
