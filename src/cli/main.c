@@ -206,8 +206,8 @@ help(void)
 
     printf("\nTimes are unix seconds, a date or RFC 3339, in UTC, or a span: "
            "--expires is that\nlong from now, --since and --unused-since that "
-           "long ago. Spans take s, m, h and d,\nand plain days where an option "
-           "is called --days.\n"
+           "long ago. Spans take s, m, h and d,\nand plain days where an "
+           "option is called --days.\n"
            "Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 Redis "
            "failed.\n\"app-permission COMMAND --help\" shows more.\n");
 }

@@ -106,7 +106,8 @@ const perm_command_t  perm_import_command = {
     "the exit status is then 1. With --replace the grants that are not in\n"
     "the file are removed after all of it is written. With --dry-run and\n"
     "--json there is a line for each grant that would be added, changed or\n"
-    "removed, or kept as the removal is refused. An older copy shortens grants that were renewed since, and\n"
+    "removed, or kept as the removal is refused; the last line says why\n"
+    "(\"error\"). An older copy shortens grants that were renewed since, and\n"
     "brings back those that were revoked: it is counted what ends earlier\n"
     "than before (\"shortened\"), and what had ended and lives again\n"
     "(\"revived\").",

@@ -333,8 +333,8 @@ set_span(perm_arg_kind_t kind, const char *text, int64_t *seconds)
                ? "not a span as in 180d, 36h, 5m or 7s"
                : (perm_time_parse(text) < 0)
                ? "neither whole days nor a span as in 180d, 36h, 5m or 7s"
-               : "neither whole days nor a span as in 180d; \"grant --expires\" "
-                 "takes a time";
+               : "neither whole days nor a span as in 180d; "
+                 "\"grant --expires\" takes a time";
     }
 
     if (*seconds == 0 && kind == PERM_ARG_TERM) {

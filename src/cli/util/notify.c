@@ -16,7 +16,7 @@
 
 
 #define BLANKS  " \t\n"
-#define PLAIN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"            \
+#define PLAIN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"        \
                 "0123456789_-+./,:@%"
 
 static const char *find_program(const char *command, size_t *len);
