@@ -69,6 +69,7 @@ my @usage = (
     ['flag with value', qr/--json takes no value/, qw(--json=1 list)],
     ['argument too many', qr/"list" does not take "x"/, qw(list x)],
     ['two files', qr/does not take "b"/, qw(import a b)],
+    ['a file without a name', qr/"export" does not take ""/, 'export', ''],
 
     ['no gateway', qr/"grant" needs --gateway/, qw(grant --app a)],
     ['no app', qr/"grant" needs --app/, qw(grant --gateway g)],
@@ -176,6 +177,18 @@ subtest 'a Redis that does not answer' => sub {
         my ($out, $err) = $t->cli_is(3, "$url: status 3", 'list',
                                      { redis => $url });
         like $err, $why, 'says which and why';
+    }
+
+    my $port = $redis->{port};
+    for (["redis+cluster://127.0.0.1:$port", qr/Redis at 127\.0\.0\.1:$port: CLUSTER: ERR .*; is it a node of a cluster\?$/m],
+         ["redis+sentinel://127.0.0.1:$port/m", qr/Sentinel 127\.0\.0\.1:$port: SENTINEL: ERR .*; is it a Sentinel\?$/m],
+         ["redis://:bad\@127.0.0.1:$port", qr/: AUTH: .*/],
+         ["redis://u:bad\@127.0.0.1:$port", qr/Redis at 127\.0\.0\.1:$port: AUTH: WRONGPASS .*; check the user and the password$/m],
+         ["redis://127.0.0.1:$port/99", qr/: SELECT: ERR .*; check the database in the URL$/m])
+    {
+        my ($url, $why) = @$_;
+        my ($out, $err) = $t->cli_is(3, "$url: status 3", 'list', { redis => $url });
+        like $err, $why, 'says which, why and what to do';
     }
 
     $redis->pause;

@@ -432,7 +432,7 @@ subtest 'an older copy of the table' => sub {
         is_deeply pop @lines, $counts, 'shortened and revived are counted';
         like $err, qr/^app-permission: 2 grants end earlier than before: is the file an older copy\?/m,
             'a warning';
-        like $err, qr/: ${words}7 grants: 1 new, 5 changed \(2 shortened, 1 ended ones made live again\), 1 as they were;/,
+        like $err, qr/: ${words}7 grants: 1 new, 5 changed \(2 shortened, 1 ended one lives again\), 1 as they were;/,
             'and in the sum';
         next unless @args;
         is_deeply { map { $_->{resource} => $_->{result} } @lines }, { map { $_ => $_ eq 'revoked'

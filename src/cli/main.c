@@ -150,7 +150,7 @@ read_args(perm_args_t *args, int argc, char **argv)
         } else if (command == NULL) {
             command = find_command(argv[i]);
 
-        } else if (command->operands[0] && args->file == NULL) {
+        } else if (command->operands[0] && args->file == NULL && *argv[i]) {
             args->file = argv[i];
 
         } else {

@@ -9,7 +9,7 @@
 static const perm_advice_t  perm_advice_table[] = {
     { "NOPERM", PERM_ADVICE_NONE,
       "its user needs the right, see \"ACL SETUSER\" in the manual",
-      "give this user the right, with ACL SETUSER" },
+      "\"doctor\" prints the ACL SETUSER line that gives this user the right" },
 
     { "NOAUTH", PERM_ADVICE_NONE,
       "set a password in \"app_permission_redis\" or "
@@ -66,7 +66,11 @@ static const perm_advice_t  perm_advice_table[] = {
     { "WRONGTYPE", PERM_ADVICE_NONE,
       "the key is not a hash of grants; check app_permission_redis_prefix and "
       "who writes there",
-      "" },
+      "a key is of another type than the table's: \"doctor\" names it" },
+
+    { "ERR DB index", PERM_ADVICE_NONE,
+      "check the database in \"app_permission_redis\"",
+      "check the database in the URL" },
 
     { "ERR syntax", PERM_ADVICE_NONE,
       "ZADD with GT needs Redis 6.2 or later",

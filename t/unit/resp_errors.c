@@ -179,7 +179,9 @@ test_advice(void)
     advice("BUSY Redis is busy running a script. You can only call SCRIPT "
            "KILL or SHUTDOWN NOSAVE.", PERM_ADVICE_NONE, "script", "script");
     advice("WRONGTYPE Operation against a key holding the wrong kind of value",
-           PERM_ADVICE_NONE, "hash of grants", "");
+           PERM_ADVICE_NONE, "hash of grants", "\"doctor\" names it");
+    advice("ERR DB index is out of range", PERM_ADVICE_NONE,
+           "database in \"app_permission_redis\"", "database in the URL");
     advice("ERR syntax error", PERM_ADVICE_NONE, "Redis 6.2", "");
 
     advice("BUSYGROUP Consumer Group name already exists", PERM_ADVICE_NONE,

@@ -377,7 +377,7 @@ tried(void *data, redisReply *reply)
     {
         perm_output_warn("nobody was told: notices could not be kept, and "
                          "would be given again by each run");
-        perm_client_refused(NULL, reply->str);
+        perm_client_refused(reply->str);
     }
 
     return 0;

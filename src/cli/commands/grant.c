@@ -231,11 +231,9 @@ say_kept(const perm_grant_run_t *run)
                          "stays; --days or --expires would shorten it");
 
     } else if (before > run->wanted && before > run->cli->table.now) {
-        perm_output_warn("the grant that was there was shortened: its end was "
-                         "%s%s", before >= PERM_GRANT_PERMANENT ? "" : "at ",
-                         before >= PERM_GRANT_PERMANENT
-                         ? "never, it was permanent"
-                         : perm_output_time(before));
+        perm_output_warn("the grant that was there was shortened: it was %s%s",
+                         before >= PERM_GRANT_PERMANENT ? "" : "until ",
+                         perm_output_time(before));
     }
 
     if (before >= 0 && !run->old.grant.renew && !run->cli->args.no_renew) {

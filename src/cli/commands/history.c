@@ -318,7 +318,7 @@ table_line(perm_history_run_t *run, const perm_history_row_t *row, size_t *len)
     cells[5] = perm_output_time(row->before);
     cells[6] = perm_output_time(row->expires);
     cells[7] = by;
-    cells[8] = perm_output_safe(row->comment);
+    cells[8] = row->comment.data ? perm_output_safe(row->comment) : "-";
 
     return perm_columns_pack(&run->columns, cells, len);
 }

@@ -619,11 +619,14 @@ remove_rows(void *data, perm_row_t *rows, size_t n)
 static void
 warn_stopped(void *data)
 {
+    char                  lines[64];
     const perm_import_t  *import = data;
 
-    perm_output_warn("the import stopped: all lines to %llu are done, %s "
-                     "removed; it can be run again", import->settled,
-                     import->removed
+    snprintf(lines, sizeof(lines), import->settled ? "all lines to %llu are"
+             : "no line is", import->settled);
+
+    perm_output_warn("the import stopped: %s done, %s removed; it can be run "
+                     "again", lines, import->removed
                      ? perm_output_plural(import->removed, "grant was",
                                           "grants were") : "nothing was");
 }
@@ -640,8 +643,10 @@ report(const perm_import_t *import)
     ends[0] = '\0';
 
     if (counts->shortened || counts->revived) {
-        snprintf(ends, sizeof(ends), " (%llu shortened, %llu ended ones made "
-                 "live again)", counts->shortened, counts->revived);
+        snprintf(ends, sizeof(ends), " (%llu shortened, %s)",
+                 counts->shortened,
+                 perm_output_plural(counts->revived, "ended one lives again",
+                                    "ended ones live again"));
     }
 
     if (counts->shortened) {

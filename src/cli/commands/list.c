@@ -159,7 +159,7 @@ list_grant(perm_list_t *list, const perm_row_t *row)
     cells[2] = names[2];
     cells[3] = perm_output_time(row->grant.expires);
     cells[4] = perm_output_time(row->last);
-    cells[5] = perm_output_safe_text(details.type);
+    cells[5] = details.type[0] ? perm_output_safe_text(details.type) : "-";
 
     perm_columns_add(&list->columns, cells);
 }
@@ -168,28 +168,34 @@ list_grant(perm_list_t *list, const perm_row_t *row)
 static perm_exit_t
 run_access(perm_cli_t *cli)
 {
+    perm_list_t  list;
+
     perm_table_warn_unloaded(&cli->table);
 
-    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, NULL, access_rows, cli);
+    memset(&list, 0, sizeof(perm_list_t));
+    list.cli = cli;
 
-    return PERM_EXIT_DONE;
+    (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, NULL, access_rows, &list);
+
+    return perm_table_found(&cli->table, list.listed);
 }
 
 
 static void
 access_rows(void *data, perm_row_t *rows, size_t n)
 {
-    size_t             i;
-    int64_t            since;
-    const perm_cli_t  *cli = data;
+    size_t        i;
+    int64_t       since;
+    perm_list_t  *list = data;
 
-    since = perm_args_time(&cli->args.since, cli->table.now);
+    since = perm_args_time(&list->cli->args.since, list->cli->table.now);
 
     for (i = 0; i < n; i++) {
 
         if (rows[i].last >= since) {
             perm_output_json(stdout, "{%t,'last_access':%n}\n",
                              &rows[i].tuple, rows[i].last);
+            list->listed++;
         }
     }
 

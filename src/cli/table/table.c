@@ -25,6 +25,7 @@ static const char  change_script[] =
 
 
 static void read_time(perm_table_t *table);
+static void warn_unloaded(const perm_table_t *table, const char *before);
 static perm_str_t meta_key(const perm_table_t *table);
 
 
@@ -119,9 +120,7 @@ void
 perm_table_warn_unloaded(const perm_table_t *table)
 {
     if (!table->loaded) {
-        perm_output_warn("the table counts as not loaded: \"%s\" is missing. "
-                         "\"init\" and \"import\" write it; else check "
-                         "--prefix and the database", meta_key(table).data);
+        warn_unloaded(table, "");
     }
 }
 
@@ -130,15 +129,21 @@ int
 perm_table_writable(const perm_table_t *table)
 {
     if (!table->loaded) {
-        perm_output_warn("nothing was written: the table counts as not "
-                         "loaded, \"%s\" is missing. If it was lost, "
-                         "\"import\" a copy of it. If it is new, \"init\" "
-                         "begins it: from then on every app without a grant is "
-                         "refused. Else check --prefix and the database",
-                         meta_key(table).data);
+        warn_unloaded(table, "nothing was written: ");
     }
 
     return table->loaded;
+}
+
+
+static void
+warn_unloaded(const perm_table_t *table, const char *before)
+{
+    perm_output_warn("%sthe table counts as not loaded, \"%s\" is missing. If "
+                     "it was lost, \"import\" a copy of it. If it is new, "
+                     "\"init\" begins it: from then on every app without a "
+                     "grant is refused. Else check --prefix and the database",
+                     before, meta_key(table).data);
 }
 
 
@@ -208,7 +213,7 @@ perm_table_wrong_type(const redisReply *reply, const perm_str_t *key)
     /* Redis 6.2 puts the error of a command in a script behind other words */
 
     if (strstr(reply->str, "WRONGTYPE") == NULL) {
-        perm_client_refused(NULL, reply->str);
+        perm_client_refused(reply->str);
     }
 
     if (key != NULL) {

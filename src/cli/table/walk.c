@@ -122,15 +122,18 @@ perm_walk(perm_table_t *table, unsigned flags, const perm_tuple_t *only,
 perm_exit_t
 perm_walk_status(perm_walk_skipped_t skipped, perm_exit_t status)
 {
-    if (skipped.unreadable == 0 && skipped.wrong_types == 0) {
-        return status;
+    if (skipped.unreadable) {
+        perm_output_warn("%s could not be read: see above",
+                         perm_output_count(skipped.unreadable, "grant"));
     }
 
-    perm_output_warn("%s could not be read, and %s of another type: see above",
-                     perm_output_count(skipped.unreadable, "grant"),
-                     perm_output_count(skipped.wrong_types, "key"));
+    if (skipped.wrong_types) {
+        perm_output_warn("%s of another type: see above",
+                         perm_output_plural(skipped.wrong_types, "key is",
+                                            "keys are"));
+    }
 
-    return PERM_EXIT_NO;
+    return (skipped.unreadable || skipped.wrong_types) ? PERM_EXIT_NO : status;
 }
 
 

@@ -50,6 +50,9 @@ struct perm_client_s {
 };
 
 
+static char  refusing[sizeof(perm_address_t) + 8];
+
+
 static void set_command(perm_client_t *client, const char *format,
     va_list args);
 static void place(perm_client_t *client, perm_pending_t *pending,
@@ -330,6 +333,11 @@ read_reply(perm_client_t *client, perm_node_t *node)
 
     refused = (reply->type == REDIS_REPLY_ERROR);
 
+    if (refused) {
+        snprintf(refusing, sizeof(refusing), "%s",
+                 perm_connection_name(node->connection));
+    }
+
     if (refused && retry(client, node, reply)) {
         freeReplyObject(reply);
         return;
@@ -338,8 +346,7 @@ read_reply(perm_client_t *client, perm_node_t *node)
     pending = take_first(node);
 
     if (refused && !(pending->flags & PERM_ERRORS_TOO)) {
-        perm_client_refused(perm_connection_name(node->connection),
-                            reply->str);
+        perm_client_refused(reply->str);
     }
 
     client->waiting--;
@@ -429,7 +436,8 @@ fail_over(perm_client_t *client, perm_node_t *node, const char *why)
     char             reason[512];
     perm_pending_t  *pending, *next;
 
-    snprintf(reason, sizeof(reason), "%s%s%s",
+    snprintf(reason, sizeof(reason), "%s%s%s%s",
+             node->connection ? "Redis at " : "",
              node->connection ? perm_connection_name(node->connection) : "",
              node->connection ? ": " : "", why);
 
@@ -491,7 +499,7 @@ several(const perm_client_t *client)
 
 
 void
-perm_client_refused(const char *server, const char *error)
+perm_client_refused(const char *error)
 {
     perm_str_t   text;
     const char  *advice;
@@ -499,8 +507,6 @@ perm_client_refused(const char *server, const char *error)
     text = perm_advice_error(error);
     advice = perm_advice_find(text.data)->command;
 
-    perm_output_fatal(PERM_EXIT_REDIS, "Redis%s%s refused: %s%s%s",
-                      server ? " at " : "",
-                      server ? perm_output_safe_text(server) : "",
-                      perm_output_safe(text), *advice ? "; " : "", advice);
+    perm_output_fatal(PERM_EXIT_REDIS, "Redis at %s refused: %s%s%s",
+                      perm_output_safe_text(refusing), perm_output_safe(text), *advice ? "; " : "", advice);
 }

@@ -81,11 +81,10 @@ perm_node_t *perm_client_next(perm_client_t *client, perm_node_t *node);
 
 
 /*
- * Ends the program with the text of an error reply and what to do about it.
- * server: NULL when it is not known.
+ * Ends the program with the text of an error reply, the server of the last one,
+ * and what to do about it.
  */
-void perm_client_refused(const char *server, const char *error)
-    __attribute__((noreturn));
+void perm_client_refused(const char *error) __attribute__((noreturn));
 
 
 #endif /* _PERM_CLI_WIRE_CLIENT_H_INCLUDED_ */

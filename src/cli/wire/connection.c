@@ -19,6 +19,7 @@
 
 #include "cli/util/alloc.h"
 #include "cli/wire/tls_advice.h"
+#include "resp/advice.h"
 #include "resp/reader.h"
 
 
@@ -92,6 +93,24 @@ perm_connection_fail(const char *fmt, ...)
     memcpy(error, text, sizeof(text));
 
     return -1;
+}
+
+
+int
+perm_connection_refused(const char *command, const char *reply,
+    const char *hint)
+{
+    perm_str_t   text;
+    const char  *advice;
+
+    text = perm_advice_error(reply);
+    advice = perm_advice_find(text.data)->command;
+    advice = *advice ? advice : hint;
+
+    return perm_connection_fail("%.*s: %.*s%s%s",
+                                (int) strcspn(command, " "), command,
+                                (int) text.len, text.data,
+                                *advice ? "; " : "", advice);
 }
 
 
@@ -335,7 +354,11 @@ tls_files(SSL_CTX *ctx, const perm_tls_t *tls)
     if (tls->key != NULL
         && SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1)
     {
-        return tls_failed("cannot load --key \"%s\"", tls->key);
+        (void) tls_failed("cannot load --key \"%s\"", tls->key);
+
+        return perm_connection_fail("%s; it has to be a private key in PEM%s",
+                                    error, tls->key == tls->cert
+                                    ? ", or be in a file of its own" : "");
     }
 
     return 0;
@@ -423,7 +446,7 @@ accepted(const perm_connection_t *connection, redisReply *reply,
     rc = (reply->type == REDIS_REPLY_ERROR
           && !(connection->conf->sentinel
                && strstr(reply->str, "without any password") != NULL))
-         ? perm_connection_fail("%s: %s", command, reply->str) : 0;
+         ? perm_connection_refused(command, reply->str, "") : 0;
 
     freeReplyObject(reply);
 

@@ -55,6 +55,14 @@ int perm_connection_fail(const char *fmt, ...) PERM_PRINTF(1);
 
 
 /*
+ * As perm_connection_fail(), for an error reply: with the first word of the
+ * command, and what to do.  hint: that in case nothing else is known.
+ */
+int perm_connection_refused(const char *command, const char *reply,
+    const char *hint);
+
+
+/*
  * Connects, and authenticates and selects the database as configured.
  * Returns NULL when that fails; the error names the server then.
  */

@@ -10,7 +10,8 @@
 static int add_seeds(perm_discovery_t *discovery);
 static int ask(perm_discovery_t *discovery, const perm_address_t *address);
 static redisReply *call(const perm_connection_conf_t *conf,
-    const perm_address_t *address, const char *format, const char *word);
+    const perm_address_t *address, const char *format, const char *word,
+    const char *hint);
 static const char *take_master(perm_discovery_t *discovery,
     const redisReply *reply);
 static const char *take_slots(perm_discovery_t *discovery,
@@ -155,8 +156,9 @@ ask(perm_discovery_t *discovery, const perm_address_t *address)
     reply = sentinel
             ? call(&conf->sentinel, address,
                    "SENTINEL get-master-addr-by-name %s",
-                   conf->url->master.data)
-            : call(&conf->connection, address, "CLUSTER SLOTS", "");
+                   conf->url->master.data, "is it a Sentinel?")
+            : call(&conf->connection, address, "CLUSTER SLOTS", "",
+                   "is it a node of a cluster?");
 
     if (reply == NULL) {
         return -1;
@@ -189,7 +191,7 @@ ask(perm_discovery_t *discovery, const perm_address_t *address)
 
 static redisReply *
 call(const perm_connection_conf_t *conf, const perm_address_t *address,
-    const char *format, const char *word)
+    const char *format, const char *word, const char *hint)
 {
     redisReply         *reply;
     perm_connection_t  *connection;
@@ -201,14 +203,21 @@ call(const perm_connection_conf_t *conf, const perm_address_t *address,
     }
 
     reply = perm_connection_call(connection, format, word);
-    perm_connection_close(connection);
 
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        (void) perm_connection_fail("%.*s: %s", (int) strcspn(format, " "),
-                                    format, reply->str);
+        (void) perm_connection_refused(format, reply->str, hint);
         freeReplyObject(reply);
-        return NULL;
+        reply = NULL;
     }
+
+    if (reply == NULL) {
+        (void) perm_connection_fail("%s %s: %s",
+                                    conf->sentinel ? "Sentinel" : "Redis at",
+                                    perm_connection_name(connection),
+                                    perm_connection_error());
+    }
+
+    perm_connection_close(connection);
 
     return reply;
 }
@@ -295,7 +304,8 @@ check_role(perm_discovery_t *discovery)
     const perm_node_t  *node;
 
     node = perm_discovery_of_slot(discovery, PERM_CLUSTER_SLOTS);
-    reply = call(&discovery->conf->connection, &node->address, "ROLE", "");
+    reply = call(&discovery->conf->connection, &node->address, "ROLE", "",
+                 "");
 
     if (reply == NULL) {
         return -1;
@@ -305,6 +315,6 @@ check_role(perm_discovery_t *discovery)
     freeReplyObject(reply);
 
     return (role == PERM_ROLE_MASTER)
-           ? 0 : perm_connection_fail("%s:%u is no master", node->address.host,
+           ? 0 : perm_connection_fail("Redis at %s:%u is no master", node->address.host,
                                       node->address.port);
 }
