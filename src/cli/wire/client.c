@@ -508,5 +508,6 @@ perm_client_refused(const char *error)
     advice = perm_advice_find(text.data)->command;
 
     perm_output_fatal(PERM_EXIT_REDIS, "Redis at %s refused: %s%s%s",
-                      perm_output_safe_text(refusing), perm_output_safe(text), *advice ? "; " : "", advice);
+                      perm_output_safe_text(refusing), perm_output_safe(text),
+                      *advice ? "; " : "", advice);
 }

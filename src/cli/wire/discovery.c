@@ -315,6 +315,7 @@ check_role(perm_discovery_t *discovery)
     freeReplyObject(reply);
 
     return (role == PERM_ROLE_MASTER)
-           ? 0 : perm_connection_fail("Redis at %s:%u is no master", node->address.host,
+           ? 0 : perm_connection_fail("Redis at %s:%u is no master",
+                                      node->address.host,
                                       node->address.port);
 }
