@@ -12,6 +12,7 @@
 
 static perm_policy_t perm_conf_policy(perm_loc_conf_t *conf, ngx_uint_t own);
 static void perm_conf_named(ngx_conf_t *cf);
+static ngx_http_core_loc_conf_t *perm_conf_location(ngx_queue_t *q);
 static ngx_http_core_loc_conf_t *perm_conf_checked(ngx_queue_t *locations);
 static char *perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf,
     ngx_uint_t own);
@@ -427,9 +428,9 @@ perm_conf_named(ngx_conf_t *cf)
          q = ngx_queue_next(q))
     {
         lq = (ngx_http_location_queue_t *) q;
-        named = lq->exact;
+        named = perm_conf_location(q);
 
-        if (named == NULL || !named->named) {
+        if (!named->named) {
             continue;
         }
 
@@ -449,15 +450,29 @@ perm_conf_named(ngx_conf_t *cf)
 }
 
 
+/* in Angie a location may have more names than one, each in the queue */
+
+static ngx_http_core_loc_conf_t *
+perm_conf_location(ngx_queue_t *q)
+{
+    ngx_http_location_queue_t  *lq = (ngx_http_location_queue_t *) q;
+
+#ifdef angie_version
+    return lq->exact ? lq->exact->conf : lq->inclusive->conf;
+#else
+    return lq->exact ? lq->exact : lq->inclusive;
+#endif
+}
+
+
 /* the first location, or one inside it, with a policy that is not "off" */
 
 static ngx_http_core_loc_conf_t *
 perm_conf_checked(ngx_queue_t *locations)
 {
-    ngx_queue_t                *q;
-    perm_loc_conf_t            *plcf;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_location_queue_t  *lq;
+    ngx_queue_t               *q;
+    perm_loc_conf_t           *plcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (locations == NULL) {
         return NULL;
@@ -467,8 +482,7 @@ perm_conf_checked(ngx_queue_t *locations)
          q != ngx_queue_sentinel(locations);
          q = ngx_queue_next(q))
     {
-        lq = (ngx_http_location_queue_t *) q;
-        clcf = lq->exact ? lq->exact : lq->inclusive;
+        clcf = perm_conf_location(q);
         plcf = clcf->loc_conf[ngx_http_app_permission_module.ctx_index];
 
         if (plcf->policy_value.complex == NULL
@@ -581,8 +595,7 @@ perm_conf_names(ngx_conf_t *cf, perm_loc_conf_t *conf, ngx_uint_t own)
 static ngx_uint_t
 perm_conf_innermost(ngx_http_core_loc_conf_t *clcf)
 {
-    ngx_queue_t                *q;
-    ngx_http_location_queue_t  *lq;
+    ngx_queue_t  *q;
 
     if (clcf->locations == NULL) {
         return 1;
@@ -592,9 +605,7 @@ perm_conf_innermost(ngx_http_core_loc_conf_t *clcf)
          q != ngx_queue_sentinel(clcf->locations);
          q = ngx_queue_next(q))
     {
-        lq = (ngx_http_location_queue_t *) q;
-
-        if (lq->inclusive || !lq->exact->noname) {
+        if (!perm_conf_location(q)->noname) {
             return 0;
         }
     }

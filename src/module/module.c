@@ -92,15 +92,11 @@ perm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    /* nginx makes a resolver without servers where there is no directive */
-
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    redis = &pmcf->sync.redis;
 
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
-        redis->resolver = clcf->resolver;
-        redis->resolver_timeout = clcf->resolver_timeout;
-    }
+    redis = &pmcf->sync.redis;
+    redis->resolver = clcf->resolver;
+    redis->resolver_timeout = clcf->resolver_timeout;
 
     if (redis->url && perm_redis_conf_init(cf, redis) != NGX_OK) {
         return NGX_ERROR;

@@ -52,7 +52,11 @@ perm_redis_conf_init(ngx_conf_t *cf, perm_redis_conf_t *conf)
 
     /* http has an empty one where none is configured */
 
+#if (angie_version >= 1012000)
+    if (conf->resolver != NULL && conf->resolver->connections == NULL) {
+#else
     if (conf->resolver != NULL && conf->resolver->connections.nelts == 0) {
+#endif
         conf->resolver = NULL;
     }
 
