@@ -30,7 +30,7 @@ static const perm_advice_t  perm_advice_table[] = {
     { "MASTERDOWN", PERM_ADVICE_DISCOVER,
       "it is a replica without its master; app_permission_redis should name "
       "the master",
-      "this is a replica without its master" },
+      "this is a replica without its master: give the address of the master" },
 
     { "LOADING", PERM_ADVICE_DISCOVER,
       "it will be ready soon",
@@ -38,7 +38,7 @@ static const perm_advice_t  perm_advice_table[] = {
 
     { "CLUSTERDOWN", PERM_ADVICE_DISCOVER,
       "the cluster does not serve all slots",
-      "the cluster does not serve all slots" },
+      "the cluster does not serve all slots: see CLUSTER INFO" },
 
     { "TRYAGAIN", PERM_ADVICE_AGAIN, "", "" },
 
@@ -53,7 +53,7 @@ static const perm_advice_t  perm_advice_table[] = {
 
     { "MISCONF", PERM_ADVICE_NONE,
       "Redis cannot save to its disk, see its log",
-      "Redis cannot save to its disk and refuses writes" },
+      "Redis cannot save to its disk and refuses writes: see its log" },
 
     { "NOREPLICAS", PERM_ADVICE_NONE,
       "Redis misses its replicas, see \"min-replicas-to-write\"",
@@ -61,7 +61,7 @@ static const perm_advice_t  perm_advice_table[] = {
 
     { "BUSY", PERM_ADVICE_NONE,
       "a script blocks Redis",
-      "a script blocks Redis" },
+      "a script blocks Redis, try SCRIPT KILL" },
 
     { "WRONGTYPE", PERM_ADVICE_NONE,
       "the key is not a hash of grants; check app_permission_redis_prefix and "

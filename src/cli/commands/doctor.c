@@ -14,7 +14,15 @@
 
 static perm_exit_t run_doctor(perm_cli_t *cli);
 static void look(perm_doctor_t *doctor);
+static void mark(perm_doctor_t *doctor, const char *check,
+    perm_doctor_level_t level);
+static void print_folded(perm_doctor_t *doctor, perm_doctor_level_t level,
+    const char *more);
+static void print_level(perm_doctor_level_t level);
 static int colours(void);
+
+
+static const char *const  levels[] = { "ok", "skipped", "warning", "error" };
 
 
 static const perm_option_t  doctor_options[] = {
@@ -35,7 +43,8 @@ const perm_command_t  perm_doctor_command = {
     "table, at the rights of the user, by using them on keys that are\n"
     "nobody's, and at all keys: their types, values that cannot be read,\n"
     "accesses in the future, grants whose key ends by itself. Each line says\n"
-    "ok, warning or error, and what to do. Exit status 1: there are errors.\n"
+    "ok, skipped, warning or error, and what to do. Exit status 1: there are\n"
+    "errors.\n"
     "Without --for it looks for the rights of all commands, which are those\n"
     "of the renewal job. A gateway needs others: run it as the gateway's user\n"
     "with --for gateway, self where it has app_permission_self, or self-apply\n"
@@ -65,16 +74,16 @@ run_doctor(perm_cli_t *cli)
     cli->table.client = perm_client_open(&cli->servers);
 
     if (cli->table.client == NULL) {
+        doctor.down = 1;
         perm_doctor_report(&doctor, PERM_DOCTOR_ERROR, "reachable", "%s",
                            perm_output_safe_text(perm_connection_error()));
-        return PERM_EXIT_REDIS;
+    } else {
+        look(&doctor);
     }
 
-    look(&doctor);
-
-    if (doctor.well.len) {
-        printf("%s%-8s%s %s\n", colours() ? "\033[32m" : "", "ok",
-               colours() ? "\033[0m" : "", doctor.well.text);
+    if (!cli->args.json && !cli->args.verbose) {
+        print_folded(&doctor, PERM_DOCTOR_OK, "");
+        print_folded(&doctor, PERM_DOCTOR_SKIPPED, ": --verbose says why");
     }
 
     perm_output_warn("%s, %s",
@@ -83,7 +92,8 @@ run_doctor(perm_cli_t *cli)
                      perm_output_count(doctor.counts[PERM_DOCTOR_WARNING],
                                        "warning"));
 
-    return doctor.counts[PERM_DOCTOR_ERROR] ? PERM_EXIT_NO : PERM_EXIT_DONE;
+    return doctor.down ? PERM_EXIT_REDIS
+           : doctor.counts[PERM_DOCTOR_ERROR] ? PERM_EXIT_NO : PERM_EXIT_DONE;
 }
 
 
@@ -101,16 +111,15 @@ look(perm_doctor_t *doctor)
         perm_doctor_server(doctor, node);
     }
 
-    /* the rest would fail for that one reason */
-
-    if (doctor->replica) {
-        return;
+    if (!doctor->stop) {
+        perm_doctor_meta(doctor);
     }
 
-    perm_doctor_meta(doctor);
-    perm_doctor_rights(doctor);
+    if (!doctor->stop) {
+        perm_doctor_rights(doctor);
+    }
 
-    if ((doctor->users & PERM_DOCTOR_TABLE) && !doctor->cannot_scan) {
+    if (!doctor->stop && (doctor->users & PERM_DOCTOR_TABLE)) {
         perm_doctor_table(doctor);
     }
 }
@@ -120,38 +129,93 @@ void
 perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
     const char *check, const char *fmt, ...)
 {
-    char         text[1536];
+    char         text[PERM_DOCTOR_TEXT];
     va_list      args;
-    const char  *server;
-
-    static const char *const  levels[] = { "ok", "warning", "error" };
-    static const char *const  colour[] = {
-        "\033[32m", "\033[33m", "\033[1;31m"
-    };
+    const char  *server, *remedy;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
+    mark(doctor, check, level);
     doctor->counts[level]++;
     server = doctor->server ? perm_connection_name(doctor->server) : "";
+    remedy = doctor->remedy ? doctor->remedy : "";
+    doctor->remedy = NULL;
 
     if (doctor->cli->args.json) {
         perm_output_json(stdout, "{'status':%s,'check':%s", levels[level],
                          check);
         perm_output_json(stdout, *server ? ",'server':%s" : "", server);
-        perm_output_json(stdout, ",'message':%s}\n", text);
+        perm_output_json(stdout, ",'message':%s", text);
+        perm_output_json(stdout, *remedy ? ",'remedy':%s}\n" : "}\n", remedy);
         return;
     }
 
-    if (level == PERM_DOCTOR_OK && !doctor->cli->args.verbose) {
-        perm_doctor_word(&doctor->well, "%s", check);
-        return;
+    if (level >= PERM_DOCTOR_WARNING || doctor->cli->args.verbose) {
+        print_level(level);
+        printf("%-12s %s%s%s%s\n", check, text, *server ? " (" : "", server,
+               *server ? ")" : "");
+        printf(*remedy ? "%22s%s\n" : "", "", remedy);
+    }
+}
+
+
+static void
+mark(perm_doctor_t *doctor, const char *check, perm_doctor_level_t level)
+{
+    unsigned  i;
+
+    for (i = 0; i < doctor->nchecks; i++) {
+        if (strcmp(doctor->checks[i].name, check) == 0) {
+            break;
+        }
     }
 
-    printf("%s%-8s%s %-12s %s%s%s%s\n", colours() ? colour[level] : "",
-           levels[level], colours() ? "\033[0m" : "", check, text,
-           *server ? " (" : "", server, *server ? ")" : "");
+    if (i == doctor->nchecks) {
+        doctor->nchecks++;
+        doctor->checks[i].name = check;
+    }
+
+    if (level > doctor->checks[i].worst) {
+        doctor->checks[i].worst = level;
+    }
+}
+
+
+/* the checks of which nothing worse was said, in one line */
+
+static void
+print_folded(perm_doctor_t *doctor, perm_doctor_level_t level,
+    const char *more)
+{
+    unsigned  i, n;
+
+    n = 0;
+
+    for (i = 0; i < doctor->nchecks; i++) {
+        if (doctor->checks[i].worst == level) {
+            if (n++ == 0) {
+                print_level(level);
+            }
+
+            printf("%s%s", n > 1 ? " " : "", doctor->checks[i].name);
+        }
+    }
+
+    printf(n ? "%s\n" : "", more);
+}
+
+
+static void
+print_level(perm_doctor_level_t level)
+{
+    static const char *const  colour[] = {
+        "\033[32m", "\033[36m", "\033[33m", "\033[1;31m"
+    };
+
+    printf("%s%-8s%s ", colours() ? colour[level] : "", levels[level],
+           colours() ? "\033[0m" : "");
 }
 
 
@@ -196,45 +260,4 @@ perm_doctor_word(perm_doctor_words_t *words, const char *fmt, ...)
         words->len += (size_t) sprintf(words->text + words->len, "%s%s",
                                        words->len ? " " : "", word);
     }
-}
-
-
-const char *
-perm_doctor_missing(perm_doctor_t *doctor, const redisReply *reply,
-    const char *command, const char *outer, const char *pattern)
-{
-    int  script;
-
-    /* in a script: the words of Redis 7.0, and from 7.2 on */
-
-    script = reply->type == REDIS_REPLY_ERROR
-             && (strstr(reply->str, "ACL failure") != NULL
-                 || strstr(reply->str, "user executing the script") != NULL);
-
-    if (reply->type != REDIS_REPLY_ERROR
-        || (!script && strncmp(reply->str, "NOPERM", 6) != 0))
-    {
-        return NULL;
-    }
-
-    if (strstr(reply->str, "channel") != NULL) {
-        perm_doctor_word(&doctor->acl, "%s", pattern);
-        return "the right to the channel";
-    }
-
-    if (strstr(reply->str, " a key") != NULL
-        || strstr(reply->str, "the keys") != NULL)
-    {
-        perm_doctor_word(&doctor->keys, "%s", pattern);
-        return "the right to the key";
-    }
-
-    /* what the script would run cannot be seen then */
-
-    if (outer != NULL && !script) {
-        perm_doctor_word(&doctor->acl, "+%s", outer);
-    }
-
-    perm_doctor_word(&doctor->acl, "+%s", command);
-    return "the command";
 }

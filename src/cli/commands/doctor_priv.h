@@ -1,6 +1,6 @@
 
 /*
- * What the files of doctor share: the servers, the rights, the table.
+ * What the files of doctor share: the servers, replies, the rights, the table.
  */
 
 
@@ -26,9 +26,14 @@
 
 #define PERM_DOCTOR_CHANNEL  "&__redis__:invalidate"
 
+#define PERM_DOCTOR_TEXT     4096   /* of a line: with the longest prefix what
+                                       all users need has 2 KiB */
+#define PERM_DOCTOR_CHECKS   24
+
 
 typedef enum {
     PERM_DOCTOR_OK = 0,
+    PERM_DOCTOR_SKIPPED,         /* it could not be looked at, and need not */
     PERM_DOCTOR_WARNING,
     PERM_DOCTOR_ERROR
 } perm_doctor_level_t;
@@ -38,8 +43,14 @@ typedef enum {
 
 typedef struct {
     size_t               len;
-    char                 text[1024];
+    char                 text[PERM_DOCTOR_TEXT];
 } perm_doctor_words_t;
+
+
+typedef struct {
+    const char          *name;
+    perm_doctor_level_t  worst;        /* of what was said of it */
+} perm_doctor_check_t;
 
 
 typedef struct {
@@ -48,13 +59,23 @@ typedef struct {
     unsigned             counts[PERM_DOCTOR_ERROR + 1];   /* of each level */
     perm_connection_t   *server;       /* that is looked at, or NULL */
     redisReply          *info;         /* its INFO, lines that end with NULs */
-    int                  replica;      /* the only server is one */
-    int                  cannot_scan;  /* SCAN is refused */
+    int                  stop;         /* the rest would fail for one reason,
+                                          which was said ... */
+    int                  down;         /* ... that Redis does not serve */
+    int                  no_writes;    /* that it refuses writes was said */
+    int                  no_info;      /* INFO is refused */
+    int                  supposed;     /* without a role: a gateway's user */
+    int                  untracked;    /* changes may not be pushed to him */
     int                  hidden;       /* whether the user may use the channel
                                           cannot be seen */
-    perm_doctor_words_t  well;         /* checks with nothing to say */
-    perm_doctor_words_t  acl;          /* rules that are missing ... */
-    perm_doctor_words_t  keys;         /* ... and patterns of keys */
+    const char          *remedy;       /* of the next line, or NULL */
+    perm_doctor_words_t  commands;     /* rules that are missing ... */
+    perm_doctor_words_t  keys;         /* ... patterns of keys ... */
+    perm_doctor_words_t  acl;          /* ... and that may be missing: with
+                                          the rules of commands, and of those
+                                          that a refused EVAL would run */
+    unsigned             nchecks;
+    perm_doctor_check_t  checks[PERM_DOCTOR_CHECKS];
 } perm_doctor_t;
 
 
@@ -63,19 +84,27 @@ typedef struct {
 void perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
     const char *check, const char *fmt, ...) PERM_PRINTF(4);
 
-/* Adds the word unless it is there, or there is no room */
+/* Adds the word unless it is there */
 
 void perm_doctor_word(perm_doctor_words_t *words, const char *fmt, ...)
     PERM_PRINTF(2);
 
+
+/*
+ * Returns 1 when the reply is an error that each command would get, or each
+ * that writes: LOADING, OOM.  It is said once.  After one of the former nothing
+ * more is looked at.
+ */
+int perm_doctor_reply_general(perm_doctor_t *doctor, const redisReply *reply);
+
 /*
  * Returns 0 unless the reply is the error of a missing right.  Then it keeps
- * the rule that would give it, and returns what is missing: "the command",
- * "the right to the key" or "the right to the channel".  command: the rule, as
- * "hget" or "client|id"; outer: the command whose script runs it, or NULL;
- * pattern: of the key or the channel, with its "~" or "&".
+ * the rule that would give it, and returns 2 when the command has come as far
+ * as the key or the channel, else 1.  command: the rule, as "hget" or
+ * "client|id"; outer: the command whose script runs it, or NULL; pattern: of
+ * the key or the channel, with its "~" or "&".
  */
-const char *perm_doctor_missing(perm_doctor_t *doctor, const redisReply *reply,
+int perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
     const char *command, const char *outer, const char *pattern);
 
 

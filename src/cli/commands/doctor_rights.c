@@ -2,9 +2,12 @@
 #include "cli/commands/doctor_priv.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli/util/alloc.h"
 #include "resp/advice.h"
+#include "resp/reply.h"
 
 
 #define GATEWAY  PERM_DOCTOR_GATEWAY
@@ -47,6 +50,17 @@ typedef struct {
 } perm_doctor_probe_t;
 
 
+static void look_at_user(perm_doctor_t *doctor);
+static void report_info(perm_doctor_t *doctor);
+static void report_missing(perm_doctor_t *doctor, const unsigned char *refused,
+    int unseen);
+static void write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file);
+static const char *user_name(const perm_doctor_t *doctor);
+static void list_missing(const perm_doctor_t *doctor, FILE *file);
+static void list_needs(const perm_doctor_t *doctor,
+    const unsigned char *refused, FILE *file);
+static int only_reads(const perm_doctor_t *doctor,
+    const unsigned char *refused);
 static int probe_right(perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe);
 static int has_selectors(const perm_doctor_t *doctor);
@@ -120,67 +134,287 @@ static const perm_doctor_probe_t  probes[] = {
     { RENEWAL, 1, "ZREM", "purging accesses", ACCESS,
       "EVAL return(redis.call('ZREM',KEYS[1],'r')) 1 %k" },
     { RENEWAL, 0, "HDEL", "revoking grants", GRANTS, "HDEL %k r" },
-    { 0, 0, NULL, NULL, NULL, NULL }
 };
+
+#define PROBES  (sizeof(probes) / sizeof(probes[0]))
 
 
 void
 perm_doctor_rights(perm_doctor_t *doctor)
 {
-    int                  again;
     unsigned             i;
-    perm_str_t           user;
-    perm_doctor_words_t  all, reached, role;
+    unsigned char        refused[PROBES];
+    perm_doctor_words_t  all, reached;
 
-    all.len = 0;
-    all.text[0] = '\0';
+    if (doctor->users & PERM_DOCTOR_COMMANDS) {
+        look_at_user(doctor);
+    }
+
+    report_info(doctor);
+    memset(refused, 0, sizeof(refused));
+    memset(&all, 0, sizeof(perm_doctor_words_t));
     reached = all;
-    role = all;
 
-    for (i = 0; probes[i].command != NULL; i++) {
+    for (i = 0; i < PROBES && !doctor->stop; i++) {
 
         if (!(probes[i].users & doctor->users)) {
             continue;
         }
 
         perm_doctor_word(&all, "%s", probes[i].key);
+        refused[i] = probe_right(doctor, &probes[i]);
 
-        if (probe_right(doctor, &probes[i])) {
+        if (refused[i] != 1) {
             perm_doctor_word(&reached, "%s", probes[i].key);
         }
     }
 
-    if (doctor->acl.len == 0 && doctor->keys.len == 0) {
+    if (doctor->stop) {
         return;
     }
 
-    /*
-     * A key that no command has come to: whether its right is missing too
-     * cannot be seen, and adding one to "~*" is an error, which a selector is
-     * not.  Nothing that the user has is taken away.
-     */
+    if (doctor->acl.len || doctor->keys.len) {
+        report_missing(doctor, refused, reached.len < all.len);
 
-    again = 0;
-
-    if (reached.len < all.len || doctor->hidden) {
-        if (has_selectors(doctor)) {
-            add_role(doctor, &role);
-        } else {
-            again = 1;
-        }
+    } else if (doctor->supposed) {
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "user \"%s\" "
+                           "has enough rights for a gateway, not for the "
+                           "command line: ask with --for gateway",
+                           user_name(doctor));
     }
+}
+
+
+/*
+ * Without a role.  A user who may write accesses and remove no grant is a
+ * gateway's: no rights of the command line are looked for, and advised.
+ */
+
+static void
+look_at_user(perm_doctor_t *doctor)
+{
+    char                 key[PERM_KEY_MAX];
+    redisReply          *revoke, *record;
+    perm_table_t        *table;
+
+    table = &doctor->cli->table;
+    sprintf(key, "%s" GRANTS, table->prefix.data);
+    revoke = perm_client_call(table->client, PERM_ERRORS_TOO, "HDEL %k r",
+                              perm_str(key));
+    sprintf(key, "%s" ACCESS, table->prefix.data);
+    record = perm_client_call(table->client, PERM_ERRORS_TOO,
+                              "ZADD %k XX GT 0 r", perm_str(key));
+
+    if (perm_reply_error(revoke, "NOPERM")
+        && !perm_reply_error(record, "NOPERM"))
+    {
+        doctor->users = GATEWAY;
+        doctor->supposed = 1;
+
+    } else {
+        memset(&doctor->acl, 0, sizeof(perm_doctor_words_t));
+        memset(&doctor->commands, 0, sizeof(perm_doctor_words_t));
+        doctor->untracked = 0;
+        doctor->hidden = 0;
+    }
+
+    freeReplyObject(revoke);
+    freeReplyObject(record);
+}
+
+
+static void
+report_info(perm_doctor_t *doctor)
+{
+    unsigned  i;
+
+    static const char *const  checks[] = {
+        "version", "eviction", "memory", "disk"
+    };
+
+    for (i = 0; doctor->no_info && i < sizeof(checks) / sizeof(checks[0]); i++)
+    {
+        perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, checks[i], "INFO is "
+                           "refused, which a gateway does not need: ask as "
+                           "the user of the command line");
+    }
+
+    if (doctor->no_info && (doctor->users & TABLE)) {
+        perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "info", "INFO is "
+                           "refused: version, eviction, memory and disk are "
+                           "not looked at; give this user +info");
+    }
+}
+
+
+/* one error, and the line that mends it */
+
+static void
+report_missing(perm_doctor_t *doctor, const unsigned char *refused,
+    int unseen)
+{
+    char                *lacks, *remedy;
+    size_t               len;
+    FILE                *file;
+
+    lacks = NULL;
+    file = perm_alloc_check(open_memstream(&lacks, &len));
+    list_missing(doctor, file);
+    list_needs(doctor, refused, file);
+    perm_alloc_close(file, &lacks);
+
+    remedy = NULL;
+    file = perm_alloc_check(open_memstream(&remedy, &len));
+    write_remedy(doctor, unseen || doctor->hidden, file);
+    perm_alloc_close(file, &remedy);
+
+    doctor->remedy = remedy;
+    perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "user \"%s\" %s"
+                       "lacks %s%s", user_name(doctor), doctor->supposed
+                       ? "looks like that of a gateway (--for gateway), and "
+                       : "", lacks, only_reads(doctor, refused)
+                       ? "; an auditor needs no more: ask with --for auditor"
+                       : "");
+    free(lacks);
+    free(remedy);
+}
+
+
+/*
+ * unseen: a key or the channel that no command has come to.  Whether its right
+ * is missing too cannot be seen, and adding one to "~*" is an error, which a
+ * selector is not.  Nothing that the user has is taken away.
+ */
+
+static void
+write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file)
+{
+    perm_doctor_words_t  role;
+
+    fprintf(file, "in redis-cli: ACL SETUSER %s ", user_name(doctor));
+
+    if (unseen && has_selectors(doctor)) {
+        memset(&role, 0, sizeof(perm_doctor_words_t));
+        add_role(doctor, &role);
+        fputs(role.text, file);
+        return;
+    }
+
+    fprintf(file, "%s%s%s", doctor->keys.text,
+            doctor->keys.len && doctor->acl.len ? " " : "", doctor->acl.text);
+
+    if (unseen) {
+        fputs("; then run doctor again: whether the rights to keys and "
+              "channels are missing too cannot be seen before", file);
+    }
+}
+
+
+static const char *
+user_name(const perm_doctor_t *doctor)
+{
+    perm_str_t  user;
 
     user = doctor->cli->servers.connection.user;
 
-    perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "this gives what "
-                       "is missing: ACL SETUSER %s %s%s%s%s",
-                       user.len ? perm_output_safe(user) : "default",
-                       role.len ? role.text : doctor->keys.text,
-                       role.len == 0 && doctor->keys.len && doctor->acl.len
-                       ? " " : "", role.len ? "" : doctor->acl.text,
-                       again ? "; then run doctor again: whether the rights to "
-                       "keys and channels are missing too cannot be seen "
-                       "before" : "");
+    return user.len ? perm_output_safe(user) : "default";
+}
+
+
+/* "the commands HSET, HDEL and the key app_permission:meta" */
+
+static void
+list_missing(const perm_doctor_t *doctor, FILE *file)
+{
+    unsigned             i;
+    const char          *p, *name, *and;
+    perm_doctor_words_t  kinds[3];
+
+    static const char *const  nouns[] = { "command", "key", "channel" };
+
+    memset(kinds, 0, sizeof(kinds));
+
+    for (p = doctor->commands.text; *p != '\0'; p += strcspn(p, " ")) {
+        p += strspn(p, " ");
+        i = (*p == '&') ? 2 : 0;
+        perm_doctor_word(&kinds[i], "%.*s", (int) strcspn(p, " ") - 1, p + 1);
+    }
+
+    for (p = doctor->keys.text; *p != '\0'; p += strcspn(p, " ")) {
+        p += strspn(p, " ");
+        name = strchr(p, '~') + 1;
+        perm_doctor_word(&kinds[1], "%.*s", (int) strcspn(name, " "), name);
+    }
+
+    and = "";
+
+    for (i = 0; i < 3; i++) {
+
+        if (kinds[i].len == 0) {
+            continue;
+        }
+
+        fprintf(file, "%sthe %s%s ", and, nouns[i],
+                strchr(kinds[i].text, ' ') ? "s" : "");
+        and = " and ";
+
+        for (p = kinds[i].text; *p != '\0'; p++) {
+            if (*p == ' ') {
+                fputs(", ", file);
+            } else {
+                fputc(i == 0 ? toupper((unsigned char) *p) : *p, file);
+            }
+        }
+    }
+}
+
+
+static void
+list_needs(const perm_doctor_t *doctor, const unsigned char *refused,
+    FILE *file)
+{
+    unsigned     i, j;
+    const char  *before;
+
+    before = ", needed for ";
+
+    if (doctor->untracked) {
+        fprintf(file, "%shearing of revoked grants at once", before);
+        before = ", ";
+    }
+
+    for (i = 0; i < PROBES; i++) {
+
+        for (j = 0; j < i; j++) {
+            if (refused[j] && strcmp(probes[i].need, probes[j].need) == 0) {
+                break;
+            }
+        }
+
+        if (refused[i] && j == i) {
+            fprintf(file, "%s%s", before, probes[i].need);
+            before = ", ";
+        }
+    }
+}
+
+
+/* the user of the command line has all that an auditor has, and nothing else */
+
+static int
+only_reads(const perm_doctor_t *doctor, const unsigned char *refused)
+{
+    unsigned  i;
+
+    for (i = 0; i < PROBES; i++) {
+        if ((probes[i].users & TABLE) && (probes[i].users == RENEWAL)
+                                         != (refused[i] != 0))
+        {
+            return 0;
+        }
+    }
+
+    return (doctor->users & PERM_DOCTOR_COMMANDS) != 0;
 }
 
 
@@ -233,7 +467,7 @@ add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role)
         perm_doctor_word(role, "%s", PERM_DOCTOR_CHANNEL);
     }
 
-    for (i = 0; probes[i].command != NULL; i++) {
+    for (i = 0; i < PROBES; i++) {
         if (probes[i].users & doctor->users) {
             pattern_of(doctor, &probes[i], pattern);
             lower(probes[i].command, command);
@@ -246,9 +480,7 @@ add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role)
         }
     }
 
-    if (role->len + 1 < sizeof(role->text)) {
-        strcpy(role->text + role->len++, ")");
-    }
+    strcpy(role->text + role->len++, ")");
 }
 
 
@@ -280,7 +512,7 @@ pattern_of(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
 
     rights = 0;
 
-    for (i = 0; has_selectors(doctor) && probes[i].command != NULL; i++) {
+    for (i = 0; has_selectors(doctor) && i < PROBES; i++) {
         if ((probes[i].users & doctor->users)
             && strcmp(probes[i].key, probe->key) == 0)
         {
@@ -308,15 +540,16 @@ rights_of(const perm_doctor_probe_t *probe)
 
 /*
  * Tries a command that one of the users needs, where it does no harm.  Returns
- * 1 when it has come as far as the key.
+ * what perm_doctor_reply_missing() does.
  */
 
 static int
 probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 {
+    int            missing;
     char           key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
     char           command[16], name[32], pattern[PERM_KEY_MAX + 4];
-    const char    *advice, *missing;
+    const char    *advice;
     redisReply    *reply;
     perm_table_t  *table;
 
@@ -330,37 +563,35 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 
     reply = perm_client_call(table->client, PERM_ERRORS_TOO, probe->format,
                              perm_str(key), perm_str(grants));
+
+    if (perm_doctor_reply_general(doctor, reply)) {
+        freeReplyObject(reply);
+        return 0;
+    }
+
     pattern[0] = '\0';
 
     if (reply->type == REDIS_REPLY_ERROR) {
         pattern_of(doctor, probe, pattern);
     }
 
-    missing = perm_doctor_missing(doctor, reply, command,
-                                  probe->script ? "eval" : NULL, pattern);
+    missing = perm_doctor_reply_missing(doctor, reply, command,
+                                        probe->script ? "eval" : NULL,
+                                        pattern);
 
-    if (missing != NULL) {
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "%s on \"%s\" "
-                           "is refused, needed for %s: %s is missing", name,
-                           strchr(pattern, '~') + 1, probe->need, missing);
+    if (reply->type != REDIS_REPLY_ERROR) {
+        perm_doctor_report(doctor, PERM_DOCTOR_OK, "rights", "%s, for %s",
+                           name, probe->need);
 
-    } else if (reply->type == REDIS_REPLY_ERROR) {
+    } else if (!missing) {
         advice = perm_advice_find(reply->str)->command;
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights",
                            "%s fails, needed for %s: %s%s%s", name,
                            probe->need, perm_output_safe_text(reply->str),
                            *advice ? "; " : "", advice);
-
-    } else {
-        perm_doctor_report(doctor, PERM_DOCTOR_OK, "rights", "%s, for %s",
-                           name, probe->need);
-    }
-
-    if (strcmp(probe->command, "SCAN") == 0) {
-        doctor->cannot_scan = (reply->type == REDIS_REPLY_ERROR);
     }
 
     freeReplyObject(reply);
 
-    return missing == NULL || strstr(missing, "key") != NULL;
+    return missing;
 }

@@ -20,6 +20,7 @@ static void check_memory(perm_doctor_t *doctor);
 static void check_disk(perm_doctor_t *doctor);
 static void check_clock(perm_doctor_t *doctor);
 static void check_tracking(perm_doctor_t *doctor);
+static void report_down(perm_doctor_t *doctor);
 static redisReply *ask(perm_doctor_t *doctor, const char *format,
     const char *word);
 static const char *info(const perm_doctor_t *doctor, const char *name);
@@ -29,32 +30,46 @@ static double number(const char *text);
 void
 perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node)
 {
+    int       stop;
+    unsigned  i;
+
+    static void (*const checks[])(perm_doctor_t *doctor) = {
+        check_reachable, check_version, check_role, check_memory, check_disk,
+        check_clock, check_tracking, NULL
+    };
+
     doctor->server = perm_connection_open(&doctor->cli->servers.connection,
                                           &node->address);
 
     if (doctor->server == NULL) {
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "%s",
-                           perm_output_safe_text(perm_connection_error()));
+        report_down(doctor);
         return;
     }
 
-    check_reachable(doctor);
-    check_version(doctor);
-    check_role(doctor);
+    stop = doctor->stop;
+    doctor->stop = 0;
 
-    if (!doctor->replica) {
-        check_memory(doctor);
-        check_disk(doctor);
-        check_clock(doctor);
-
-        if (doctor->users & (PERM_DOCTOR_GATEWAY | PERM_DOCTOR_COMMANDS)) {
-            check_tracking(doctor);
-        }
+    for (i = 0; checks[i] != NULL && !doctor->stop; i++) {
+        checks[i](doctor);
     }
 
+    doctor->stop |= stop;
+
     freeReplyObject(doctor->info);
+    doctor->info = NULL;
     perm_connection_close(doctor->server);
     doctor->server = NULL;
+}
+
+
+static void
+report_down(perm_doctor_t *doctor)
+{
+    doctor->stop = 1;
+    doctor->down = 1;
+    perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "%s; the rest "
+                       "was not looked at",
+                       perm_output_safe_text(perm_connection_error()));
 }
 
 
@@ -69,14 +84,20 @@ check_reachable(perm_doctor_t *doctor)
     reply = ask(doctor, "PING", "");
     clock_gettime(CLOCK_MONOTONIC, &answered);
 
+    if (reply == NULL) {
+        return;
+    }
+
     ms = (double) (answered.tv_sec - sent.tv_sec) * 1e3
          + (double) (answered.tv_nsec - sent.tv_nsec) / 1e6;
 
     if (reply->type == REDIS_REPLY_ERROR
         && strncmp(reply->str, "NOPERM", 6) != 0)
     {
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable",
-                           "PING fails: %s",
+        doctor->stop = 1;
+        doctor->down = 1;
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "%s; the "
+                           "rest was not looked at",
                            perm_output_safe_text(reply->str));
 
     } else {
@@ -104,11 +125,14 @@ check_version(perm_doctor_t *doctor)
     reply = ask(doctor, "INFO", "");
     doctor->info = reply;
 
+    if (reply == NULL) {
+        return;
+    }
+
+    /* whether the user needs it is not known yet */
+
     if (reply->type != REDIS_REPLY_STRING) {
-        perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "info",
-                           "INFO is refused: version and memory cannot be "
-                           "looked at; give the user +info for that, which "
-                           "nginx itself does not need");
+        doctor->no_info = 1;
         return;
     }
 
@@ -148,6 +172,11 @@ check_role(perm_doctor_t *doctor)
     const redisReply  *port;
 
     reply = ask(doctor, "ROLE", "");
+
+    if (reply == NULL) {
+        return;
+    }
+
     name = perm_table_bytes(perm_table_element(reply, 0));
     role = name.data ? name.data : info(doctor, "role");
     host = perm_table_bytes(perm_table_element(reply, 1));
@@ -157,7 +186,7 @@ check_role(perm_doctor_t *doctor)
     if (role == NULL) {
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "role", "ROLE is "
                            "refused: that this is a master cannot be seen; "
-                           "give the user +role");
+                           "give this user +role");
 
     } else if (strcmp(role, "master") == 0) {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "role", "master");
@@ -165,7 +194,7 @@ check_role(perm_doctor_t *doctor)
     } else if (host.data != NULL && port != NULL
                && port->type == REDIS_REPLY_INTEGER)
     {
-        doctor->replica = 1;
+        doctor->stop = 1;
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "role", "this is a "
                            "replica of %s:%lld (link: %s): give the address "
                            "of that master, or a redis+sentinel:// URL; the "
@@ -173,10 +202,12 @@ check_role(perm_doctor_t *doctor)
                            port->integer, perm_output_safe(link));
 
     } else {
-        doctor->replica = (strcmp(role, "slave") == 0);
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "role", "%s: give the "
-                           "address of the master, or a redis+sentinel:// URL",
-                           perm_output_safe_text(role));
+        doctor->stop = 1;
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "role", "this is a %s: "
+                           "give the address of the master, or a "
+                           "redis+sentinel:// URL; the rest was not looked at",
+                           strcmp(role, "slave") == 0 ? "replica"
+                           : perm_output_safe_text(role));
     }
 
     freeReplyObject(reply);
@@ -206,10 +237,12 @@ check_memory(perm_doctor_t *doctor)
     } else {
         perm_doctor_report(doctor, max > 0 ? PERM_DOCTOR_ERROR :
                            PERM_DOCTOR_WARNING, "eviction", "maxmemory-policy "
-                           "%s %s: set it to noeviction",
+                           "%s %s%s: set it to noeviction",
                            perm_output_safe_text(policy), max > 0 ?
                            "may drop grants when memory is full" :
-                           "would drop grants if maxmemory were set");
+                           "would drop grants if maxmemory were set",
+                           strncmp(policy, "volatile", 8) == 0 ?
+                           ", of keys with a time to live" : "");
     }
 
     if (max > 0) {
@@ -224,7 +257,8 @@ check_memory(perm_doctor_t *doctor)
         perm_doctor_report(doctor, full ? PERM_DOCTOR_WARNING : PERM_DOCTOR_OK,
                            "memory", "%.0f MiB in use, no maxmemory, %.0f MiB "
                            "in the machine%s", used / MIB, system / MIB, full ?
-                           ": the system may end Redis" : "");
+                           ": the system may end Redis; set maxmemory, or "
+                           "give it more" : "");
     }
 }
 
@@ -245,8 +279,11 @@ check_disk(perm_doctor_t *doctor)
     }
 
     if (strcmp(rdb, "ok") != 0 || strcmp(aof, "ok") != 0) {
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "disk", "Redis could "
-                           "not save: look at its log and its disk");
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "disk", "%s failed: "
+                           "look at the log of Redis and at its disk",
+                           strcmp(aof, "ok") != 0
+                           ? "the last write to the append-only file"
+                           : "the last save");
         return;
     }
 
@@ -257,12 +294,18 @@ check_disk(perm_doctor_t *doctor)
     }
 
     reply = ask(doctor, "CONFIG GET save", "");
+
+    if (reply == NULL) {
+        return;
+    }
+
     save = perm_table_bytes(perm_table_element(reply, 1));
 
     if (save.data == NULL) {
-        perm_doctor_report(doctor, PERM_DOCTOR_OK, "disk", "the last save "
-                           "succeeded, if there was any: CONFIG GET save is "
-                           "refused");
+        perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, "disk", "whether a "
+                           "restart of Redis keeps the table cannot be seen: "
+                           "there is no append-only file, and CONFIG GET is "
+                           "refused; ask as an administrator");
 
     } else if (save.len == 0) {
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "disk", "neither "
@@ -289,13 +332,17 @@ check_clock(perm_doctor_t *doctor)
 
     now = time(NULL);
     reply = ask(doctor, "TIME", "");
+
+    if (reply == NULL) {
+        return;
+    }
+
     seconds = perm_table_bytes(perm_table_element(reply, 0));
 
     if (seconds.data == NULL) {
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "clock",
                            "TIME is refused: the clocks cannot be compared; "
-                           "give the user +time for that, which nginx itself "
-                           "does not need");
+                           "give this user +time");
 
     } else {
         difference = fabs(strtod(seconds.data, NULL) - (double) now);
@@ -318,12 +365,10 @@ check_clock(perm_doctor_t *doctor)
 static void
 check_tracking(perm_doctor_t *doctor)
 {
-    char         prefix[PERM_KEY_MAX], failed[768];
+    int          lacks, missing;
+    char         prefix[PERM_KEY_MAX];
     unsigned     i;
-    const char  *missing;
     redisReply  *reply;
-
-    perm_doctor_words_t  before;
 
     enum { SUBSCRIBE = 2 };
 
@@ -336,52 +381,63 @@ check_tracking(perm_doctor_t *doctor)
         { NULL, NULL, NULL }
     };
 
+    if (!(doctor->users & (PERM_DOCTOR_GATEWAY | PERM_DOCTOR_COMMANDS))) {
+        return;
+    }
+
     snprintf(prefix, sizeof(prefix), "%sgrants:",
              doctor->cli->table.prefix.data);
 
-    before = doctor->acl;
-    failed[0] = '\0';
+    lacks = 0;
 
     for (i = 0; commands[i][0] != NULL; i++) {
         reply = ask(doctor, commands[i][1], prefix);
 
-        if (reply->type == REDIS_REPLY_ERROR) {
-            missing = perm_doctor_missing(doctor, reply, commands[i][2], NULL,
-                                          PERM_DOCTOR_CHANNEL);
+        if (reply == NULL) {
+            return;
+        }
 
-            if (missing && !(doctor->users & PERM_DOCTOR_GATEWAY)) {
-                freeReplyObject(reply);
-                doctor->acl = before;
-                perm_doctor_report(doctor, PERM_DOCTOR_OK, "tracking", "not "
-                                   "looked at: this user lacks the right, "
-                                   "which only a gateway needs; see --for "
-                                   "gateway");
-                return;
-            }
+        missing = perm_doctor_reply_missing(doctor, reply, commands[i][2],
+                                            NULL, PERM_DOCTOR_CHANNEL);
+        lacks |= missing;
 
-            /* whether it may have the channel cannot be seen then */
+        /* whether it may have the channel cannot be seen then */
 
-            if (i == SUBSCRIBE && missing && strstr(missing, "command")) {
-                doctor->hidden = 1;
-            }
+        if (i == SUBSCRIBE && missing == 1) {
+            doctor->hidden = 1;
+        }
 
-            if (failed[0] == '\0') {
-                snprintf(failed, sizeof(failed), "%s fails, revoked grants end "
-                         "only with app_permission_cache_valid: %s",
-                         commands[i][0], perm_output_safe_text(reply->str));
-            }
+        if (reply->type == REDIS_REPLY_ERROR && !missing) {
+            perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "tracking", "%s "
+                               "fails, revoked grants end only with "
+                               "app_permission_cache_valid: %s",
+                               commands[i][0],
+                               perm_output_safe_text(reply->str));
+            freeReplyObject(reply);
+            return;
         }
 
         freeReplyObject(reply);
     }
 
-    perm_doctor_report(doctor, failed[0] ? PERM_DOCTOR_ERROR : PERM_DOCTOR_OK,
-                       "tracking", "%s", failed[0] ? failed
-                       : "changes are pushed at once");
+    if (lacks) {
+        doctor->untracked = 1;
+        perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, "tracking",
+                           doctor->users & PERM_DOCTOR_GATEWAY
+                           ? "the right is missing: see rights"
+                           : "this user lacks the right, which only a gateway "
+                             "needs");
+    } else {
+        perm_doctor_report(doctor, PERM_DOCTOR_OK, "tracking", "changes are "
+                           "pushed at once");
+    }
 }
 
 
-/* the reply to a command with a %s; a broken connection ends the program */
+/*
+ * The reply to a command with a %s.  NULL: the server does not serve, which was
+ * said.
+ */
 
 static redisReply *
 ask(perm_doctor_t *doctor, const char *format, const char *word)
@@ -391,9 +447,11 @@ ask(perm_doctor_t *doctor, const char *format, const char *word)
     reply = perm_connection_call(doctor->server, format, word);
 
     if (reply == NULL) {
-        perm_output_fatal(PERM_EXIT_REDIS, "%s: %s",
-                          perm_connection_name(doctor->server),
-                          perm_output_safe_text(perm_connection_error()));
+        report_down(doctor);
+
+    } else if (perm_doctor_reply_general(doctor, reply) && doctor->stop) {
+        freeReplyObject(reply);
+        reply = NULL;
     }
 
     return reply;

@@ -10,6 +10,7 @@
 #include "cli/util/alloc.h"
 #include "core/grant.h"
 #include "resp/reader.h"
+#include "resp/reply.h"
 
 
 #define NAMED  10      /* keys of a wrong type */
@@ -75,6 +76,12 @@ perm_doctor_meta(perm_doctor_t *doctor)
 
     reply = perm_client_call(doctor->cli->table.client, PERM_ERRORS_TOO,
                              "HMGET %k " PERM_SCHEMA_FIELD " id", name);
+
+    if (perm_doctor_reply_general(doctor, reply)) {
+        freeReplyObject(reply);
+        return;
+    }
+
     first = perm_table_element(reply, 0);
     schema = perm_table_bytes(first);
     id = perm_table_bytes(perm_table_element(reply, 1));
@@ -97,9 +104,14 @@ perm_doctor_meta(perm_doctor_t *doctor)
                            "copy of it, or init a new one, or check --prefix "
                            "and the database", key);
 
+    } else if (perm_reply_error(reply, "NOPERM")) {
+        perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, "meta", "the right is "
+                           "missing: see rights");
+
     } else {
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "meta", "\"%s\" cannot "
-                           "be read: %s", key,
+                           "be read: %s; check --prefix and the database, or "
+                           "remove it and import a copy of the table", key,
                            reply->type == REDIS_REPLY_ERROR
                            ? perm_output_safe_text(reply->str) : "not a hash");
     }
@@ -117,6 +129,21 @@ perm_doctor_table(perm_doctor_t *doctor)
     perm_table_t        *table;
     perm_doctor_keys_t   keys;
 
+    static const char *const  checks[] = {
+        "types", "values", "expire", "accesses"
+    };
+
+    /* a walk ends the program where it lacks a right */
+
+    if (doctor->acl.len || doctor->keys.len) {
+        for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+            perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, checks[i],
+                               "rights are missing: see rights");
+        }
+
+        return;
+    }
+
     table = &doctor->cli->table;
     memset(&keys, 0, sizeof(perm_doctor_keys_t));
     keys.doctor = doctor;
@@ -128,12 +155,6 @@ perm_doctor_table(perm_doctor_t *doctor)
     }
 
     report_types(&keys);
-
-    /* a walk ends the program where it lacks a right */
-
-    if (doctor->acl.len || doctor->keys.len) {
-        return;
-    }
 
     /* accesses are compared with Redis's time, as their readers do */
 
