@@ -4,6 +4,7 @@
  * as export does, and read again as the same one.
  * sources: src/cli/table/grant_file.c src/cli/table/grant_line.c
  * sources: src/cli/util/output.c src/cli/util/alloc.c src/cli/util/time.c
+ * sources: src/cli/util/temporary.c
  * sources: src/resp/printable.c
  */
 
