@@ -335,6 +335,17 @@ subtest 'what the environment gives' => sub {
 subtest 'a reader that goes away' => sub {
     $redis->empty->load;
     $redis->at(key('grants', 'a', 'g'), 'HSET', map { ("r$_", 5) } 1 .. 20000);
+    spew("$dir/all", join '', map { qq({"gateway":"g","resource":"s$_","app":"a","expires":9}\n) } 1 .. 20000);
+    for my $command ('--json expiring --days 9999', "--json import --dry-run $dir/all") {
+        $redis->at(key('grants', 'a', 'g'), 'HSET', map { ("r$_", 2_000_000_000) } 1 .. 5);
+        $redis->grant('g', 'r', "x$_", 2_000_000_000) for 1 .. 600;
+        my $text = `bash -c '{ $cli --redis @{[$redis->url]} $command; echo \$? >$dir/status; } 2>$dir/err | head -n 1'`;
+        like $text, qr/^\{.*\n\z/, "$command | head: a line";
+        is slurp("$dir/err"), '', 'and not a word';
+        is slurp("$dir/status"), "141\n", 'as SIGPIPE would end it';
+    }
+    $redis->empty->load;
+    $redis->at(key('grants', 'a', 'g'), 'HSET', map { ("r$_", 5) } 1 .. 20000);
     for my $command ('list', '--json list', 'export', 'export -') {
         my $text = `$cli --redis @{[$redis->url]} $command 2>&1 >$dir/fifo.out | cat`;
         is $text =~ s/.*: exported.*\n//r, '', "$command: whole";

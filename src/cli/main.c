@@ -221,8 +221,9 @@ command_help(const perm_command_t *command)
     printf("Usage: app-permission %s", command->name);
 
     for (option = command->options; option->name != NULL; option++) {
-        printf(option->required ? " %s%s%s" : " [%s%s%s]", option->name,
-               option->value ? " " : "", option->value ? option->value : "");
+        printf(option->required ? " %s%s%s" : " [%s%s%s]%s", option->name,
+               option->value ? " " : "", option->value ? option->value : "",
+               option->kind == PERM_ARG_RESOURCES ? "..." : "");
     }
 
     printf("%s%s\n\n%s\n", command->operands[0] ? " " : "", command->operands,

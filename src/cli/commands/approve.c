@@ -224,7 +224,8 @@ handle(perm_approve_t *approve, perm_str_t field)
 
     static const char *const  results[] = {
         [PERM_REQUESTS_ABSENT] = "no such request",
-        [PERM_REQUESTS_UNREADABLE] = "the request is unreadable",
+        [PERM_REQUESTS_UNREADABLE] = "the request is unreadable: \"apply\" "
+                                     "replaces it",
         [PERM_REQUESTS_APPROVED] = "approved already",
         [PERM_REQUESTS_REJECTED] = "rejected already",
         [PERM_REQUESTS_REVOKED] = "still pending, as the grant was revoked "

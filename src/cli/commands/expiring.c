@@ -573,6 +573,7 @@ report_app(const perm_cli_t *cli, const perm_ending_t *list, size_t n)
 
     if (cli->args.notify == NULL) {
         print_app(cli, stdout, list, n);
+        perm_output_check();
         return 0;
     }
 

@@ -346,6 +346,10 @@ write_batch(perm_import_t *import, perm_count_t last)
     file = import->file;
     perm_batch_write(&import->cli->table, import->batch, &import->counts);
 
+    if (import->conf.changed != NULL) {
+        perm_output_check();
+    }
+
     import->settled = last;
     perm_output_progress("imported", import->good, file->offset
                          ? (double) import->good * file->size / file->offset
@@ -621,6 +625,10 @@ warn_stopped(void *data)
 {
     char                  lines[64];
     const perm_import_t  *import = data;
+
+    if (import->conf.dry_run) {
+        return;
+    }
 
     snprintf(lines, sizeof(lines), import->settled ? "all lines to %llu are"
              : "no line is", import->settled);

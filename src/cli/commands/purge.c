@@ -89,10 +89,10 @@ const perm_command_t  perm_purge_command = {
     "remove grants that ended long ago, and their accesses",
     "Removes grants that ended at least that long ago, each only if it is\n"
     "still what was read, with the notice of its end, and then the last\n"
-    "accesses of resources that the\n"
-    "app has no grant for any more, neither on the resource nor on the\n"
-    "gateway. Requests that were handled, notices of ends and entries of the\n"
-    "history that are as old go too; pending requests stay.",
+    "accesses of resources that the app has no grant for any more, neither\n"
+    "on the resource nor on the gateway. Requests that were handled, notices\n"
+    "of ends and entries of the history that are as old go too; pending\n"
+    "requests stay.",
     purge_options, 1, run_purge
 };
 

@@ -49,7 +49,8 @@ static const perm_option_t  requests_options[] = {
     { "--gateway", "G", "of this gateway only",
       PERM_OPTION(GATEWAY, tuple.gateway) },
     { "--app", "A", "of this app only", PERM_OPTION(APP, tuple.app) },
-    { "--status", "pending|approved|rejected|all", "pending",
+    { "--status", "pending|approved|rejected|all",
+      "those in that state only, pending",
       PERM_OPTION(WORD, status) },
     PERM_OPTION_END
 };

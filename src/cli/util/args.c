@@ -572,14 +572,18 @@ check_text(const char *option, const char *text, size_t max, int plain)
 void
 perm_args_help(const perm_option_t *options)
 {
+    int   len;
     char  name[64];
 
     for ( /* void */ ; options->name != NULL; options++) {
-        snprintf(name, sizeof(name), "%s%s%s", options->name,
-                 options->value ? " " : "",
-                 options->value ? options->value : "");
+        len = snprintf(name, sizeof(name), "%s%s%s", options->name,
+                       options->value ? " " : "",
+                       options->value ? options->value : "");
 
-        printf("  %-30s %s%s%s%s\n", name, options->text,
+        /* a long name has a line of its own */
+
+        printf("  %-30s%s%*s %s%s%s%s\n", name, len > 30 ? "\n" : "",
+               len > 30 ? 32 : 0, "", options->text,
                options->required ? " (needed)" : "",
                options->variable ? "; else " : "",
                options->variable ? options->variable : "");
