@@ -204,6 +204,7 @@ EOT
 
     my %call = map { $_ => $t->connect } 'late', 'later';
     $call{$_}->send("GET /a HTTP/1.0\r\nX-App: $_\r\n") for keys %call;
+    outcome('behind');              # so those two have come to the worker
     ok $t->config(%conf, redis => $other->tcp_url)->reload(old => 1), 'moved';
     $other->allow('here');
     ok wait_for(sub {

@@ -228,9 +228,9 @@ subtest 'pushes end before the table was asked for' => sub {
 
 subtest 'the worker is killed before the table was asked for' => sub {
     suspect();
-    $t->{fake}->forget;
     $t->{nginx}->allow(qr/exited on signal 9/);
     kill 'KILL', $t->{nginx}->workers;
+    $t->{fake}->forget;             # what the one before has sent
     ok wait_for(sub { $t->{fake}->commands($TRACKING) }), 'taken over';
     $redis->cmd('FLUSHALL');
     emptied();
