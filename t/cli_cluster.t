@@ -46,6 +46,21 @@ subtest 'every master' => sub {
     ($out) = cli_is(0, 'doctor', 'doctor', '--verbose');
     is scalar(() = $out =~ /^ok +version/mg), 3, 'looks at every master';
 
+    for my $lacks (['cluster|slots', 3, qr/needed for connecting/],
+                   ['asking', 1, qr/^user "few" lacks the command ASKING,/])
+    {
+        my ($command, $status, $message) = @$lacks;
+        $_->cmd('ACL', 'SETUSER', 'few', 'reset', 'on', '>secret', '~*', '+@all',
+                "-$command") for @nodes;
+        ($out) = cli_is($status, "doctor without +$command: $status", '--json',
+            'doctor', { redis => $c->url =~ s{//}{//few:secret@}r });
+        my @errors = grep { $_->{status} eq 'error' } json_lines($out);
+        is scalar @errors, 1, 'one error';
+        like $errors[0]{message}, $message, 'which says it';
+        is $errors[0]{remedy}, 'in redis-cli, on each server, replicas too: '
+            . "ACL SETUSER few +$command", '... and where to type what';
+    }
+
     ($out, $err) = cli_is(3, 'a URL of one server only: 3', 'list',
                           { redis => $nodes[0]->tcp_url });
     like $err, qr/MOVED.*redis\+cluster:\/\//, 'what to do';

@@ -510,6 +510,13 @@ subtest 'rights that are missing' => sub {
         'with the line that gives it';
     says($by, 'tracking', 'skipped', qr/see rights/, 'not a second error');
 
+    my %rules = (info => '+info', role => '+role', clock => '+time');
+    my $few = user('few', '~app_permission:*', '+@all', '-info', '-role', '-time');
+    $by = doctor(0, 'what only doctor needs: 0', '--for', 'auditor', { redis => $few });
+    is_deeply { map { $_->{check} => "$_->{status} $_->{remedy}" } bad($by) },
+        { map { $_ => "warning in redis-cli: ACL SETUSER few $rules{$_}" } keys %rules },
+        'a warning each, with the line';
+
     my ($out, $err) = $t->cli_is(1, 'for people', 'doctor', '--for', 'gateway',
                                  { redis => $url });
     my ($well) = $out =~ /^ok +(.*)/m;

@@ -56,7 +56,8 @@ const perm_command_t  perm_doctor_command = {
 static perm_exit_t
 run_doctor(perm_cli_t *cli)
 {
-    perm_doctor_t  doctor;
+    const char     *error;
+    perm_doctor_t   doctor;
 
     /* in the order of the words of --for */
 
@@ -73,12 +74,17 @@ run_doctor(perm_cli_t *cli)
 
     cli->table.client = perm_client_open(&cli->servers);
 
-    if (cli->table.client == NULL) {
-        doctor.down = 1;
-        perm_doctor_report(&doctor, PERM_DOCTOR_ERROR, "reachable", "%s",
-                           perm_output_safe_text(perm_connection_error()));
-    } else {
+    if (cli->table.client != NULL) {
         look(&doctor);
+
+    } else {
+        doctor.down = 1;
+        error = perm_connection_error();
+
+        if (!perm_doctor_rights_connect(&doctor, error)) {
+            perm_doctor_report(&doctor, PERM_DOCTOR_ERROR, "reachable", "%s",
+                               perm_output_safe_text(error));
+        }
     }
 
     if (!cli->args.json && !cli->args.verbose) {

@@ -69,6 +69,7 @@ typedef struct {
     int                  hidden;       /* whether the user may use the channel
                                           cannot be seen */
     const char          *remedy;       /* of the next line, or NULL */
+    char                 give[768];    /* for a remedy of one rule */
     perm_doctor_words_t  commands;     /* rules that are missing ... */
     perm_doctor_words_t  keys;         /* ... patterns of keys ... */
     perm_doctor_words_t  acl;          /* ... and that may be missing: with
@@ -115,6 +116,14 @@ void perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node);
 /* Tries what the users need, and says which rights are missing */
 
 void perm_doctor_rights(perm_doctor_t *doctor);
+
+/* The next line has a remedy: the ACL SETUSER line with this rule */
+
+void perm_doctor_rights_give(perm_doctor_t *doctor, const char *rule);
+
+/* 1: the error of connecting is that of a missing right, which it reports */
+
+int perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error);
 
 /* The mark, and what the keys hold */
 

@@ -33,6 +33,7 @@
 
 
 #define SELF_APPLY  "app_permission_self apply"
+#define CLUSTER_ONLY  "slots of the cluster that move"
 
 
 /*
@@ -56,6 +57,9 @@ static void report_missing(perm_doctor_t *doctor, const unsigned char *refused,
     int unseen);
 static void write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file);
 static const char *user_name(const perm_doctor_t *doctor);
+static const char *several(const perm_doctor_t *doctor);
+static int needed(const perm_doctor_t *doctor,
+    const perm_doctor_probe_t *probe);
 static void list_missing(const perm_doctor_t *doctor, FILE *file);
 static void list_needs(const perm_doctor_t *doctor,
     const unsigned char *refused, FILE *file);
@@ -81,6 +85,7 @@ static const perm_doctor_probe_t  probes[] = {
       "HGET %k schema" },
     { GATEWAY, 0, "ZADD", "writing last accesses", ACCESS,
       "ZADD %k XX GT 0 r" },
+    { ALL, 0, "ASKING", CLUSTER_ONLY, GRANTS, "ASKING" },
     { TABLE, 0, "SCAN", "visiting the whole table", GRANTS,
       "SCAN 0 MATCH %b COUNT 1" },
     { TABLE, 0, "HSCAN", "visiting the whole table", GRANTS, "HSCAN %k 0" },
@@ -140,6 +145,49 @@ static const perm_doctor_probe_t  probes[] = {
 
 
 void
+perm_doctor_rights_give(perm_doctor_t *doctor, const char *rule)
+{
+    snprintf(doctor->give, sizeof(doctor->give), "in redis-cli%s: ACL SETUSER "
+             "%s %s", several(doctor), user_name(doctor), rule);
+    doctor->remedy = doctor->give;
+}
+
+
+int
+perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error)
+{
+    unsigned  i;
+
+    /* as Redis names them, 6.2 without the subcommand; and their rules */
+
+    static const char *const  commands[][2] = {
+        { "'cluster", "+cluster|slots" }, { "'role'", "+role" },
+        { "'select'", "+select" }, { NULL, NULL }
+    };
+
+    if (strstr(error, "NOPERM") == NULL || strncmp(error, "Redis", 5) != 0) {
+        return 0;
+    }
+
+    for (i = 0; commands[i][0] != NULL; i++) {
+
+        if (strstr(error, commands[i][0]) == NULL) {
+            continue;
+        }
+
+        perm_doctor_rights_give(doctor, commands[i][1]);
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "user \"%s\" "
+                           "lacks the command %s, needed for connecting; the "
+                           "rest was not looked at", user_name(doctor),
+                           commands[i][1] + 1);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+void
 perm_doctor_rights(perm_doctor_t *doctor)
 {
     unsigned             i;
@@ -157,14 +205,14 @@ perm_doctor_rights(perm_doctor_t *doctor)
 
     for (i = 0; i < PROBES && !doctor->stop; i++) {
 
-        if (!(probes[i].users & doctor->users)) {
+        if (!needed(doctor, &probes[i])) {
             continue;
         }
 
         perm_doctor_word(&all, "%s", probes[i].key);
         refused[i] = probe_right(doctor, &probes[i]);
 
-        if (refused[i] != 1) {
+        if (refused[i] != 1 && strstr(probes[i].format, "%k")) {
             perm_doctor_word(&reached, "%s", probes[i].key);
         }
     }
@@ -182,6 +230,15 @@ perm_doctor_rights(perm_doctor_t *doctor)
                            "command line: ask with --for gateway",
                            user_name(doctor));
     }
+}
+
+
+static int
+needed(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
+{
+    return (probe->users & doctor->users)
+           && (strcmp(probe->need, CLUSTER_ONLY) != 0
+               || doctor->cli->servers.url->kind == PERM_REDIS_CLUSTER);
 }
 
 
@@ -240,9 +297,10 @@ report_info(perm_doctor_t *doctor)
     }
 
     if (doctor->no_info && (doctor->users & TABLE)) {
+        perm_doctor_rights_give(doctor, "+info");
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "info", "INFO is "
-                           "refused: version, eviction, memory and disk are "
-                           "not looked at; give this user +info");
+                           "refused: version, eviction, memory and disk were "
+                           "not looked at");
     }
 }
 
@@ -291,7 +349,8 @@ write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file)
 {
     perm_doctor_words_t  role;
 
-    fprintf(file, "in redis-cli: ACL SETUSER %s ", user_name(doctor));
+    fprintf(file, "in redis-cli%s: ACL SETUSER %s ", several(doctor),
+            user_name(doctor));
 
     if (unseen && has_selectors(doctor)) {
         memset(&role, 0, sizeof(perm_doctor_words_t));
@@ -318,6 +377,20 @@ user_name(const perm_doctor_t *doctor)
     user = doctor->cli->servers.connection.user;
 
     return user.len ? perm_output_safe(user) : "default";
+}
+
+
+/* no server gets the users of another one */
+
+static const char *
+several(const perm_doctor_t *doctor)
+{
+    perm_redis_kind_t  kind;
+
+    kind = doctor->cli->servers.url->kind;
+
+    return (kind == PERM_REDIS_CLUSTER || kind == PERM_REDIS_SENTINEL)
+           ? ", on each server, replicas too" : "";
 }
 
 
@@ -457,7 +530,6 @@ add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role)
 
     if (doctor->cli->servers.url->kind == PERM_REDIS_CLUSTER) {
         perm_doctor_word(role, "+cluster|slots");
-        perm_doctor_word(role, "+asking");
     }
 
     if (doctor->users & GATEWAY) {
@@ -468,7 +540,7 @@ add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role)
     }
 
     for (i = 0; i < PROBES; i++) {
-        if (probes[i].users & doctor->users) {
+        if (needed(doctor, &probes[i])) {
             pattern_of(doctor, &probes[i], pattern);
             lower(probes[i].command, command);
             perm_doctor_word(role, "%s", pattern);
@@ -513,7 +585,7 @@ pattern_of(const perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
     rights = 0;
 
     for (i = 0; has_selectors(doctor) && i < PROBES; i++) {
-        if ((probes[i].users & doctor->users)
+        if (needed(doctor, &probes[i])
             && strcmp(probes[i].key, probe->key) == 0)
         {
             rights |= rights_of(&probes[i]);

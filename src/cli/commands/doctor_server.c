@@ -184,9 +184,9 @@ check_role(perm_doctor_t *doctor)
     link = perm_table_bytes(perm_table_element(reply, 3));
 
     if (role == NULL) {
+        perm_doctor_rights_give(doctor, "+role");
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "role", "ROLE is "
-                           "refused: that this is a master cannot be seen; "
-                           "give this user +role");
+                           "refused: that this is a master cannot be seen");
 
     } else if (strcmp(role, "master") == 0) {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "role", "master");
@@ -340,9 +340,9 @@ check_clock(perm_doctor_t *doctor)
     seconds = perm_table_bytes(perm_table_element(reply, 0));
 
     if (seconds.data == NULL) {
+        perm_doctor_rights_give(doctor, "+time");
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "clock",
-                           "TIME is refused: the clocks cannot be compared; "
-                           "give this user +time");
+                           "TIME is refused: the clocks cannot be compared");
 
     } else {
         difference = fabs(strtod(seconds.data, NULL) - (double) now);
