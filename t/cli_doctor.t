@@ -72,7 +72,7 @@ subtest 'colours on a terminal' => sub {
     like $run->(), qr/\e\[32mok/, 'green';
     unlike $run->(NO_COLOR => 1), qr/\e\[\d/, 'not with NO_COLOR';
     unlike $run->(TERM => 'dumb'), qr/\e\[\d/, 'nor where there are none';
-    my ($out) = $t->cli('doctor');
+    my (undef, $out) = $t->cli('doctor');
     unlike $out, qr/\e/, 'nor in a file';
 };
 
@@ -114,6 +114,7 @@ subtest 'what is in the table' => sub {
 
 
 subtest 'meta' => sub {
+    my $by;
     my $meta = 'app_permission:meta';
     $redis->cmd('DEL', $meta);
     says(doctor(1, 'no meta: 1'), 'meta', 'error',
@@ -122,7 +123,9 @@ subtest 'meta' => sub {
     says(doctor(1, 'another schema'), 'meta', 'error', qr/schema "9"/, 'which');
     $redis->cmd('DEL', $meta);
     $redis->cmd('SET', $meta, 9);
-    says(doctor(1, 'another type'), 'meta', 'error', qr/WRONGTYPE/, 'said so');
+    $by = doctor(1, 'another type');
+    says($by, 'meta', 'error', qr/WRONGTYPE/, 'said so');
+    is scalar bad($by), 1, '... once';
     $redis->cmd('DEL', $meta);
     $redis->load;
 };
@@ -256,6 +259,8 @@ subtest 'keys of another type' => sub {
          'error "app_permission:access:{g:a}" is no sorted set: accesses of '
             . 'this app are not recorded; rename or remove it'],
         'each is named, with what it does';
+    my (undef, undef, $told) = $t->cli('doctor');
+    unlike $told, qr/another type/, 'and once';
     doctor(0, 'a gateway has no right to look: 0', '--for', 'gateway');
 
     # one is named, several are counted

@@ -44,9 +44,9 @@ const perm_command_t  perm_doctor_command = {
     "nobody's, and at all keys: their types, values that cannot be read,\n"
     "accesses in the future, grants whose key ends by itself. Each line says\n"
     "ok, skipped, warning or error, and what to do. Exit status 1: there are\n"
-    "errors.\n"
+    "errors; 3: Redis does not serve.\n"
     "Without --for it looks for the rights of all commands, which are those\n"
-    "of the renewal job. A gateway needs others: run it as the gateway's user\n"
+    "of the renewal job; a gateway's user is recognised. Run it as that user\n"
     "with --for gateway, self where it has app_permission_self, or self-apply\n"
     "for \"app_permission_self apply\". An auditor may only read.",
     doctor_options, 0, run_doctor

@@ -651,7 +651,11 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
                                         probe->script ? "eval" : NULL,
                                         pattern);
 
-    if (reply->type != REDIS_REPLY_ERROR) {
+    /* a key of another type, which others tell of, has come after the rights */
+
+    if (reply->type != REDIS_REPLY_ERROR
+        || perm_reply_error(reply, "WRONGTYPE"))
+    {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "rights", "%s, for %s",
                            name, probe->need);
 

@@ -123,7 +123,7 @@ perm_doctor_meta(perm_doctor_t *doctor)
 void
 perm_doctor_table(perm_doctor_t *doctor)
 {
-    unsigned             i;
+    unsigned             i, flags;
     redisReply          *reply;
     perm_str_t           seconds;
     perm_table_t        *table;
@@ -163,10 +163,9 @@ perm_doctor_table(perm_doctor_t *doctor)
     table->now = seconds.data ? strtoll(seconds.data, NULL, 10) : time(NULL);
     freeReplyObject(reply);
 
-    (void) perm_walk(table, PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
-                     look_at_grants, &keys);
-    (void) perm_walk(table, PERM_WALK_ACCESSES | PERM_WALK_UNREADABLE
-                            | PERM_WALK_REPEATS, NULL, look_at_accesses,
+    flags = PERM_WALK_UNREADABLE | PERM_WALK_REPEATS | PERM_WALK_TOLD;
+    (void) perm_walk(table, flags, NULL, look_at_grants, &keys);
+    (void) perm_walk(table, flags | PERM_WALK_ACCESSES, NULL, look_at_accesses,
                      &keys);
     report_found(&keys);
 }

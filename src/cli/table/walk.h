@@ -21,6 +21,7 @@
 #define PERM_WALK_NOTICES    32   /* ... the notices */
 #define PERM_WALK_REPEATS     8   /* some may come twice, which takes less
                                      memory than to remember all keys */
+#define PERM_WALK_TOLD       64   /* of keys of another type the caller tells */
 
 
 typedef struct {
