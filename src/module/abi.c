@@ -140,6 +140,7 @@ perm_abi_check(ngx_conf_t *cf)
     ngx_uint_t   i;
 
     type = NULL;
+    ngx_set_errno(0);
 
     for (i = 0; perm_abi_step[i] && type == NULL; i++) {
         type = perm_abi_step[i](cf);
@@ -147,6 +148,11 @@ perm_abi_check(ngx_conf_t *cf)
 
     if (type == NULL) {
         return NGX_OK;
+    }
+
+    if (ngx_errno == NGX_ENOMEM) {
+        /* nginx has said so in the log; the structures are not compared */
+        return NGX_ERROR;
     }
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
