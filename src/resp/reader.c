@@ -70,6 +70,9 @@ static const char  perm_reader_long_bulk[] = "$13\r\n" PERM_READER_LONG "\r\n";
 static const char  perm_reader_other[] =
     "what came is no answer of a Redis server";
 
+static const char  perm_reader_no_memory[] =
+    "memory is out, an answer was not read";
+
 
 perm_reader_t *
 perm_reader_create(size_t reply_max)
@@ -139,7 +142,8 @@ perm_reader_next(perm_reader_t *reader, redisReply **reply)
     if (redisReaderGetReply(reader->parser, &next) != REDIS_OK) {
         snprintf(reader->text, sizeof(reader->text), "%s: %s",
                  perm_reader_other, reader->parser->errstr);
-        reader->error = reader->text;
+        reader->error = (reader->parser->err == REDIS_ERR_OOM)
+                        ? perm_reader_no_memory : reader->text;
         return -1;
     }
 
