@@ -13,7 +13,7 @@
 
 static ngx_int_t perm_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t perm_postconfiguration(ngx_conf_t *cf);
-static void perm_zone_created(ngx_shm_zone_t *shm_zone);
+static ngx_int_t perm_zone_created(ngx_shm_zone_t *shm_zone);
 static ngx_int_t perm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t perm_init_process(ngx_cycle_t *cycle);
 static void perm_exit_process(ngx_cycle_t *cycle);
@@ -126,16 +126,18 @@ perm_postconfiguration(ngx_conf_t *cf)
 }
 
 
-static void
+static ngx_int_t
 perm_zone_created(ngx_shm_zone_t *shm_zone)
 {
     perm_zone_conf_t  *conf;
 
     conf = shm_zone->data;
 
-    if (conf->state.len && !ngx_test_config) {
-        perm_state_read(&conf->state, conf->zone, shm_zone->shm.log);
+    if (conf->state.len == 0 || ngx_test_config) {
+        return NGX_OK;
     }
+
+    return perm_state_read(&conf->state, conf->zone, shm_zone->shm.log);
 }
 
 
@@ -167,12 +169,21 @@ perm_init_module(ngx_cycle_t *cycle)
     sync->state = perm_state_files_open(cycle->pool, &sync->zone.state,
                                         cycle->log);
 
-    if (sync->state || !ngx_is_init_cycle(cycle->old_cycle)) {
-        /* an error here would end the master of an nginx that runs */
+    if (sync->state) {
         return NGX_OK;
     }
 
-    return NGX_ERROR;
+    if (ngx_is_init_cycle(cycle->old_cycle)) {
+        return NGX_ERROR;
+    }
+
+    /* an error here would end the master of an nginx that runs */
+
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                  "app_permission: the state file \"%V\" is not written "
+                  "before nginx is reloaded again", &sync->zone.state);
+
+    return NGX_OK;
 }
 
 

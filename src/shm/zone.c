@@ -83,8 +83,8 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     if (former) {
         perm_zone_move(conf->zone, former, shm_zone->shm.log);
 
-    } else if (conf->created) {
-        conf->created(shm_zone);
+    } else if (conf->created && conf->created(shm_zone) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     dropped = perm_recorder_dropped(conf->zone->recorder);

@@ -59,7 +59,7 @@ typedef struct {
     ngx_str_t         state;             /* file, len 0: none */
 
     /* fills a new zone that takes nothing over; NULL: it stays empty */
-    void            (*created)(ngx_shm_zone_t *shm_zone);
+    ngx_int_t       (*created)(ngx_shm_zone_t *shm_zone);
 } perm_zone_conf_t;
 
 

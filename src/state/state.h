@@ -65,10 +65,11 @@ ngx_int_t perm_state_files_save(perm_state_files_t *state, perm_zone_t *zone,
  * When nginx starts: loads the newest whole file into the empty tables of a
  * zone.  Grants are not trusted: they are used as stale only.  A damaged or
  * foreign file is renamed to "file.bad" with one line in the log that says what
- * is wrong, and the other file is used if it is whole.  Never fails the start.
+ * is wrong, and the other file is used if it is whole.  NGX_ERROR: memory is
+ * out, and nginx must not run: it would write over what it has not read.
  */
 
-void perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log);
+ngx_int_t perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log);
 
 
 #endif /* _PERM_STATE_STATE_H_INCLUDED_ */

@@ -36,13 +36,17 @@ static char *perm_state_parse(u_char *p, size_t left,
     perm_state_record_t *record, perm_tuple_t *tuple);
 static void perm_state_apply(perm_state_loader_t *loader,
     perm_state_record_t *record, perm_tuple_t *tuple);
-static void perm_state_set_aside(perm_state_file_t *file, char *reason,
+static ngx_int_t perm_state_set_aside(perm_state_file_t *file, char *reason,
     ngx_pool_t *pool);
 
 
-void
+static char  perm_state_no_memory[] = "memory is out";
+
+
+ngx_int_t
 perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log)
 {
+    ngx_int_t             rc;
     ngx_str_t             names[PERM_STATE_NAMES];
     ngx_uint_t            i;
     ngx_pool_t           *pool;
@@ -51,19 +55,19 @@ perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log)
 
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
     if (pool == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     newest = NULL;
 
-    if (perm_state_names(pool, file, names) != NGX_OK) {
-        goto done;
-    }
+    rc = perm_state_names(pool, file, names);
 
-    for (i = PERM_STATE_FILE; i <= PERM_STATE_TWIN; i++) {
+    for (i = PERM_STATE_FILE; i <= PERM_STATE_TWIN && rc != NGX_ERROR; i++) {
         files[i].name = names[i];
 
-        if (perm_state_load(&files[i], pool) == NGX_OK
+        rc = perm_state_load(&files[i], pool);
+
+        if (rc == NGX_OK
             && (newest == NULL
                 || files[i].header.generation > newest->header.generation))
         {
@@ -71,7 +75,12 @@ perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log)
         }
     }
 
-    if (newest) {
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "app_permission: memory is out, the state file \"%V\" "
+                      "was not read", file);
+
+    } else if (newest) {
         loader.zone = zone;
         loader.grants = 0;
         loader.accesses = 0;
@@ -90,13 +99,16 @@ perm_state_read(ngx_str_t *file, perm_zone_t *zone, ngx_log_t *log)
                       loader.grants, loader.accesses, &newest->name);
     }
 
-done:
-
     ngx_destroy_pool(pool);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
-/* NGX_OK: it is whole; NGX_DECLINED: it is empty, or the reason is logged */
+/*
+ * NGX_OK: it is whole; NGX_DECLINED: it is empty, or the reason is logged;
+ * NGX_ERROR: memory is out
+ */
 
 static ngx_int_t
 perm_state_load(perm_state_file_t *file, ngx_pool_t *pool)
@@ -124,9 +136,12 @@ perm_state_load(perm_state_file_t *file, ngx_pool_t *pool)
 
     (void) ngx_close_file(fd);
 
+    if (reason == perm_state_no_memory) {
+        return NGX_ERROR;
+    }
+
     if (reason) {
-        perm_state_set_aside(file, reason, pool);
-        return NGX_DECLINED;
+        return perm_state_set_aside(file, reason, pool);
     }
 
     return file->whole ? NGX_OK : NGX_DECLINED;
@@ -190,10 +205,12 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_pool_t *pool)
     file->records = ngx_palloc(pool, size);
     file->size = size - sizeof(perm_state_header_t);
 
-    if (file->records == NULL
-        || perm_state_read_data(file, fd, file->records, file->size,
-                                pool->log)
-           != NGX_OK)
+    if (file->records == NULL) {
+        return perm_state_no_memory;
+    }
+
+    if (perm_state_read_data(file, fd, file->records, file->size, pool->log)
+        != NGX_OK)
     {
         return NULL;
     }
@@ -409,7 +426,7 @@ perm_state_apply(perm_state_loader_t *loader, perm_state_record_t *record,
 }
 
 
-static void
+static ngx_int_t
 perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_pool_t *pool)
 {
     u_char     *bad;
@@ -417,7 +434,7 @@ perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_pool_t *pool)
 
     bad = ngx_pnalloc(pool, file->name.len + sizeof(".bad"));
     if (bad == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     (void) ngx_sprintf(bad, "%V.bad%Z", &file->name);
@@ -429,4 +446,6 @@ perm_state_set_aside(perm_state_file_t *file, char *reason, ngx_pool_t *pool)
                   "app_permission: the state file \"%V\" is not used, %s; it "
                   "%s renamed to \"%s\"", &file->name, reason,
                   err ? "could not be" : "was", bad);
+
+    return NGX_DECLINED;
 }
