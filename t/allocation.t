@@ -28,14 +28,14 @@ is system(@cc, '-shared', '-o', "$dir/allocation.so", 't/prove/allocation.c'),
 # the N-th allocation from now on fails; 0: none
 
 sub arm {
-    my ($n, $module) = @_;
-    my $numbers = pack 'q2', $n, $module // 0;
+    my ($n, $module, $process) = @_;
+    my $numbers = pack 'q3', $n, $module // 0, $process // 0;
     if (!-e $counter) { spew($counter, $numbers); return }
     open my $fh, '+<', $counter or die "$counter: $!";
-    syswrite($fh, $numbers) == 16 or die "$counter: $!";
+    syswrite($fh, $numbers) == 24 or die "$counter: $!";
 }
 
-sub has_failed { (unpack 'q2', slurp($counter))[0] == 0 }
+sub has_failed { (unpack 'q', slurp($counter))[0] == 0 }
 
 arm(0);
 my @preload = ("LD_PRELOAD=$dir/allocation.so", "PERM_ALLOCATIONS=$counter");
@@ -178,6 +178,7 @@ my ($config, @worker);
 
 sub begin {
     local @ENV{map { /^(.*?)=/ } @preload} = map { /=(.*)/ } @preload;
+    $t->{nginx}->quit;
     $t->nginx(%$config);
     $t->{nginx}->allow(qr/\[emerg\] .*(?:(?:malloc|memalign|calloc)\(|is too small)/);
     $t->up;
@@ -294,7 +295,7 @@ END
     # a configuration is taken wholly, or refused
 
     my ($runs, @wrong) = (0);
-    for (my $n = 1; !@wrong; $n += 2 * $STEP) {
+    for (my $n = 1; !@wrong; $n += $STEP) {
         arm($n, 1);
         local @ENV{map { /^(.*?)=/ } @preload} = map { /=(.*)/ } @preload;
         my ($status, $said) = $t->check;
@@ -308,6 +309,156 @@ END
     }
     cmp_ok $runs, '>', 1, "nginx -t: $runs runs";
     is scalar @wrong, 0, '... is taken or refused';
+};
+
+
+# A reload whose N-th allocation fails, in the master or in the other processes.
+# It is taken, or refused with an [emerg].  A worker that cannot start is missed
+# until the next reload.  $next makes the next configuration.
+
+my $reloads = 0;
+
+sub reloads {
+    my ($name, $in, $module, $next) = @_;
+    my ($runs, $refused, @wrong) = (0, 0);
+    my $nginx = $t->{nginx};
+    my $master = $in eq 'the master';
+    my $step = $STEP * ($master || $STEP == 1 ? 1 : 4);
+
+    for (my $n = 1; !@wrong; $n += $step) {
+        my $app = 'reload' . ++$reloads;
+        wait_for(sub { outcome($app) =~ /^200/ }, 5) or push @wrong, $app;
+        my @old = $nginx->workers;
+        $t->config($next->())->mark;
+
+        arm($n, $module, $master ? $nginx->{pid} : -$nginx->{pid});
+        $nginx->signal('HUP');
+        my $taken = sub {
+            my %now = map { $_ => 1 } $nginx->workers(all => 1);
+            my $lost = () = $t->new_log =~ /exited with fatal code 2/g;
+            return !grep({ $now{$_} } @old)
+                && keys %now >= $nginx->configured - $lost;
+        };
+        my $done = wait_for(sub {
+            $taken->() || $master && $t->new_log =~ /\[emerg\]/ }, 10);
+
+        # the master reopens logs after it has reloaded
+
+        $nginx->signal('USR1');
+        $t->wait_new(qr/reopening logs/) or push @wrong, 'no master';
+        my $failed = has_failed();
+        arm(0);
+
+        if ($done && "@{[$nginx->workers]}" eq "@old") {
+            $refused++;
+            push @wrong, 'it is refused' if !$failed;
+        } elsif (!wait_for($taken, 10)) {
+            push @wrong, 'neither taken nor refused';
+        }
+        push @wrong, $t->new_lines(
+            qr/exited on signal|built from another source|no answer of/);
+        my @now = $nginx->workers;
+        push @wrong, 'the next one is not taken'
+            if @now < $nginx->configured && !$t->reload;
+        push @wrong, outcome('demo')
+            if !wait_for(sub { outcome('demo') =~ /^200/ }, 5);
+        diag "$name: allocation $n: $_" for @wrong;
+        $runs++;
+        last if !$failed;
+    }
+    cmp_ok $runs, '>', 1, "$name: $runs runs, $refused refused";
+    is scalar @wrong, 0, '... taken or refused, and all goes on';
+}
+
+subtest 'a reload' => sub {
+    plan skip_all => 'the module is not a file of its own, built by "make"'
+        unless -e $module;
+    local $Perm::Nginx::MODULE = $module;
+
+    $redis->cmd('FLUSHDB');
+    $redis->load->allow('demo', map { "reload$_" } 1 .. 4000);
+
+    my $conf = sub { (workers => 2, http => "app_permission_flush 1h; $_[0]",
+                      server => <<'END') };
+        %%DECISION%%
+        location = /a { app_permission required; empty_gif; }
+END
+    $config = { $conf->('') };
+    begin();
+    $t->{nginx}->allow(qr/fatal code 2|is not written|memory|SSL_CTX_new\(\)/);
+    my $size = 2;
+    my $other = sub { $size = 6 - $size; "app_permission_zone ${size}m" };
+
+    for my $module (0, 1) {
+        my $of = $module ? ' of the module' : '';
+        reloads("the same zone, in workers$of", 'workers', $module,
+                sub { $conf->('') });
+        reloads("the same zone$of", 'the master', $module, sub { $conf->('') });
+        reloads("another size$of", 'the master', $module,
+                sub { $conf->($other->() . ';') });
+        reloads("another size, a state file$of", 'the master', $module,
+                sub { $conf->($other->() . ' state=%%DIR%%/state;') });
+    }
+
+    is $t->{nginx}->quit, 0, 'quits';
+    is join(' ', grep { !$redis->access('smoke', 'get_user', $_) }
+        map { "reload$_" } 1 .. $reloads), '', 'no access is lost';
+};
+
+
+# A start without Redis: what the state file has comes back, or nginx does not
+# start and the file stays as it is.
+
+subtest 'a start with a state file' => sub {
+    plan skip_all => 'the module is not a file of its own, built by "make"'
+        unless -e $module;
+    local $Perm::Nginx::MODULE = $module;
+
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo');
+    my $state = $t->dir . '/state';
+    $redis->cmd('ACL', 'SETUSER', 'default', '-zadd');
+    local @ENV{map { /^(.*?)=/ } @preload} = map { /=(.*)/ } @preload;
+    $t->nginx(http => 'app_permission_zone 2m state=%%DIR%%/state;',
+              server => <<'END');
+        %%DECISION%%
+        location = /a { app_permission required; empty_gif; }
+END
+    $t->{nginx}->allow(qr/\[emerg\]/);
+    becomes('demo', "$ALLOW HIT", 'known');
+    $redis->stop;
+    is $t->{nginx}->quit, 0, 'quits';
+    my $saved = slurp($state);
+
+    for my $module (0, 1) {
+        my ($runs, $refused, @wrong) = (0, 0);
+        for (my $n = 1; !@wrong; $n += $STEP) {
+            spew($state, $saved);
+            chmod 0600, $state;
+            unlink "$state~";
+            arm($n, $module, -1);
+            my $started = eval { $t->start };
+            my $failed = has_failed();
+            arm(0);
+
+            if ($started) {
+                my ($is, $pending) = (outcome('demo'),
+                                      $t->status->{access}{pending});
+                push @wrong, "it is $is, $pending pending"
+                    if $is ne "$ALLOW STALE" || $pending != 1;
+                $t->{nginx}->quit;
+            } else {
+                $refused++;
+                push @wrong, 'it does not start' if !$failed;
+                push @wrong, 'the file has changed' if slurp($state) ne $saved;
+            }
+            diag "allocation $n: $_" for @wrong;
+            $runs++;
+            last if !$failed;
+        }
+        cmp_ok $runs, '>', 1, "$runs runs, $refused refused";
+        is scalar @wrong, 0, '... nothing is lost';
+    }
 };
 
 done_testing;

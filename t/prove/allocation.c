@@ -1,8 +1,9 @@
 
 /*
  * One allocation of a program fails: that which turns the first number in the
- * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and a
- * second one, 1 for those of the module alone.
+ * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and two
+ * more: 1 for those of the module alone; the process whose allocations count,
+ * below 0 all but that one, -1 the one that begins next, 0 any.
  *
  * Preloaded, it has the allocations of libc.  With -DMODULE it is linked into
  * the module with --wrap, and has what the module takes from pools and slabs.
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +34,7 @@ extern void *__libc_realloc(void *p, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
 
-static long  *left;    /* two numbers */
+static long  *left;    /* three numbers */
 static int    spared;
 
 
@@ -65,9 +67,14 @@ begin(void)
     fd = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
 
     if (fd != -1) {
-        p = mmap(NULL, 2 * sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED,
+        p = mmap(NULL, 3 * sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED,
                  fd, 0);
         left = (p == MAP_FAILED) ? NULL : p;
+
+        if (left && left[2] == -1) {
+            left[2] = getpid();
+        }
+
         close(fd);
     }
 }
@@ -76,7 +83,11 @@ begin(void)
 int
 allocation_fails(void)
 {
-    if (left == NULL || spared || *left <= 0 || --*left != 0) {
+    if (left == NULL || spared || *left <= 0
+        || (left[2] > 0 && left[2] != getpid())
+        || (left[2] < 0 && -left[2] == getpid())
+        || --*left != 0)
+    {
         return 0;
     }
 
@@ -133,12 +144,20 @@ getpwuid(uid_t uid)
 
 #else
 
+/* nginx says so as well where a pool gets no memory */
+
 #define WRAP(name, parameters, arguments)                                     \
     void *__real_##name parameters;                                           \
     void *__wrap_##name parameters;                                           \
     void *__wrap_##name parameters                                            \
     {                                                                         \
-        return allocation_fails() ? NULL : __real_##name arguments;           \
+        if (allocation_fails()) {                                             \
+            fputs("[emerg] malloc() failed in " #name "\n", stderr);          \
+            errno = ENOMEM;                                                   \
+            return NULL;                                                      \
+        }                                                                     \
+                                                                              \
+        return __real_##name arguments;                                       \
     }
 
 WRAP(ngx_palloc, (void *pool, size_t size), (pool, size))
