@@ -4,48 +4,13 @@
  */
 
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands/command.h"
-#include "cli/table/bad_lines.h"
-#include "cli/table/batch.h"
-#include "cli/table/grant_file.h"
-#include "cli/table/grant_set.h"
+#include "cli/commands/import_priv.h"
 #include "cli/util/alloc.h"
 #include "core/grant.h"
 #include "core/json.h"
-
-
-#define REMOVALS_PERCENT  20    /* of --max-removals, when it is absent */
-#define REMOVALS_LEAST    100
-
-
-typedef struct {
-    perm_cli_t            *cli;
-    perm_grant_file_t     *file;
-    perm_grant_item_t      item;
-    perm_bad_lines_t       bad;
-    perm_count_t           settled;     /* the line until which all is done */
-    perm_count_t           number;      /* of the grant in the file, from 1 */
-    perm_count_t           total;       /* of these, when it was read first */
-    perm_count_t           good;        /* lines */
-    perm_count_t           compared;    /* grants of the table */
-    perm_count_t           absent;      /* of them: not in the file */
-    perm_count_t           before;      /* grants before the import */
-    perm_count_t           removed;
-    perm_count_t           removals;    /* that may be */
-    int                    cut;         /* the file is not whole */
-    perm_batch_counts_t    counts;
-    perm_batch_conf_t      conf;
-    perm_batch_t          *batch;
-    perm_grant_set_t      *grants;      /* of the file */
-    perm_grant_set_repeats_t  repeats;
-    perm_count_t           first;       /* the lines of those ... */
-    perm_count_t           second;      /* ... with different ends */
-    char                   error[256];  /* why not all is done, or "" */
-} perm_import_t;
 
 
 static perm_exit_t run_import(perm_cli_t *cli);
@@ -60,15 +25,6 @@ static void print_changed(void *data, const perm_tuple_t *grant,
 static void write_batch(perm_import_t *import, perm_count_t last);
 static perm_exit_t finish(perm_import_t *import);
 static void report_repeats(const perm_import_t *import);
-static void refuse(perm_import_t *import, const char *fmt, ...)
-    PERM_PRINTF(2);
-static void replace(perm_import_t *import);
-static int may_replace(perm_import_t *import);
-static void count_absent(perm_import_t *import, unsigned flags);
-static void refuse_removals(perm_import_t *import, const char *nothing);
-static void count_rows(void *data, perm_row_t *rows, size_t n);
-static void print_rows(void *data, perm_row_t *rows, size_t n);
-static void remove_rows(void *data, perm_row_t *rows, size_t n);
 static void warn_stopped(void *data);
 static void report(const perm_import_t *import);
 
@@ -369,23 +325,24 @@ finish(perm_import_t *import)
     table = &import->cli->table;
 
     if (import->good == 0 && !args->allow_empty) {
-        refuse(import, "the file holds no grant: nothing was done; "
-               "--allow-empty takes it as it is");
+        perm_import_refuse(import, "the file holds no grant: nothing was "
+                           "done; --allow-empty takes it as it is");
         return PERM_EXIT_NO;
     }
 
     report_repeats(import);
 
     if (args->replace) {
-        replace(import);
+        perm_import_replace(import);
     }
 
     if (table->loaded || perm_walk_interrupted) {
         /* it is, or stays as it is */
 
     } else if (import->cut) {
-        refuse(import, "the table is not marked as loaded: the file ends "
-               "within a line, so that grants may be missing");
+        perm_import_refuse(import, "the table is not marked as loaded: the "
+                           "file ends within a line, so that grants may be "
+                           "missing");
 
     } else if (args->dry_run) {
         perm_output_warn("the table would be marked as loaded");
@@ -395,26 +352,6 @@ finish(perm_import_t *import)
     }
 
     return (import->bad.n || import->error[0]) ? PERM_EXIT_NO : PERM_EXIT_DONE;
-}
-
-
-/* says why not all is done; for JSON the first reason is kept */
-
-static void
-refuse(perm_import_t *import, const char *fmt, ...)
-{
-    char     text[sizeof(import->error)];
-    va_list  args;
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-
-    perm_output_warn("%s", text);
-
-    if (import->error[0] == '\0') {
-        strcpy(import->error, text);
-    }
 }
 
 
@@ -430,193 +367,6 @@ report_repeats(const perm_import_t *import)
                                             "line repeats", "lines repeat"),
                          import->second, import->first);
     }
-}
-
-
-static void
-replace(perm_import_t *import)
-{
-    int            removes;
-    perm_table_t  *table;
-
-    table = &import->cli->table;
-    removes = may_replace(import);
-    import->compared = 0;
-
-    if (perm_walk_interrupted) {
-        return;
-    }
-
-    if (import->conf.changed != NULL) {
-        (void) perm_walk(table, PERM_WALK_UNREADABLE, NULL, print_rows, import);
-
-    } else if (removes && !import->conf.dry_run) {
-        (void) perm_walk(table, PERM_WALK_UNREADABLE | PERM_WALK_REPEATS, NULL,
-                         remove_rows, import);
-    }
-}
-
-
-/* 0: it was said why not */
-
-static int
-may_replace(perm_import_t *import)
-{
-    const char  *nothing;
-
-    nothing = import->conf.dry_run ? "nothing would be removed"
-                                   : "nothing was removed";
-
-    if (import->cut) {
-        refuse(import, "%s: the file ends within a line, so that grants may be "
-               "missing; %s before it %s written", nothing,
-               perm_output_count(import->good, "grant"),
-               import->conf.dry_run ? "would be" : "were");
-        return 0;
-    }
-
-    if (import->bad.n > (perm_count_t) import->cli->args.max_bad) {
-        refuse(import, "%s, as %s refused, and --max-bad is %lld", nothing,
-               perm_output_plural(import->bad.n, "line was", "lines were"),
-               (long long) import->cli->args.max_bad);
-        return 0;
-    }
-
-    /* grants that come twice may only make it too careful: look again then */
-
-    count_absent(import, PERM_WALK_REPEATS);
-
-    if (import->absent > import->removals || import->conf.changed != NULL) {
-        count_absent(import, 0);
-    }
-
-    if (import->absent <= import->removals || perm_walk_interrupted) {
-        return 1;
-    }
-
-    refuse_removals(import, nothing);
-
-    return 0;
-}
-
-
-/* ... and how many of them may go: a share of the grants before the import */
-
-static void
-count_absent(perm_import_t *import, unsigned flags)
-{
-    perm_count_t         least, percent;
-    const perm_limit_t  *limit;
-
-    import->compared = 0;
-    import->absent = 0;
-
-    (void) perm_walk(&import->cli->table, PERM_WALK_UNREADABLE | flags, NULL,
-                     count_rows, import);
-
-    import->before = import->compared;
-
-    if (!import->conf.dry_run && import->before > import->counts.added) {
-        import->before -= import->counts.added;
-    }
-
-    limit = &import->cli->args.max_removals;
-    least = (limit->n < 0) ? REMOVALS_LEAST : 0;
-    percent = (limit->n < 0) ? REMOVALS_PERCENT : (perm_count_t) limit->n;
-
-    import->removals = (limit->n >= 0 && !limit->percent)
-                       ? (perm_count_t) limit->n
-                       : import->before * percent / 100;
-
-    if (import->removals < least) {
-        import->removals = least;
-    }
-}
-
-
-static void
-refuse_removals(perm_import_t *import, const char *nothing)
-{
-    char                 allowed[64];
-    const perm_limit_t  *limit;
-
-    limit = &import->cli->args.max_removals;
-
-    snprintf(allowed, sizeof(allowed), limit->n < 0
-             ? "20 %% and at least 100" : limit->percent ? "%lld %%" : "%lld",
-             (long long) limit->n);
-
-    refuse(import, "%s: %llu of %s would go, and --max-removals allows %s; is "
-           "the file whole?", nothing, import->absent,
-           perm_output_count(import->before, "grant"), allowed);
-}
-
-
-static void
-count_rows(void *data, perm_row_t *rows, size_t n)
-{
-    size_t          i;
-    perm_import_t  *import = data;
-
-    for (i = 0; i < n; i++) {
-        import->absent += !perm_grant_set_has(import->grants, &rows[i].tuple);
-    }
-
-    import->compared += n;
-    perm_output_progress("compared", import->compared, 0);
-}
-
-
-/* dry run: the grants that would go, or stay as their removal is refused */
-
-static void
-print_rows(void *data, perm_row_t *rows, size_t n)
-{
-    size_t          i;
-    perm_import_t  *import = data;
-
-    for (i = 0; i < n; i++) {
-        if (!perm_grant_set_has(import->grants, &rows[i].tuple)) {
-            perm_output_json(stdout, "{'result':%s,%g,'was':%n}\n",
-                             import->error[0] ? "kept" : "removed",
-                             &rows[i].tuple, rows[i].grant.expires);
-        }
-    }
-
-    perm_output_check();
-}
-
-
-/* grants may have come since they were counted: the limit holds for them */
-
-static void
-remove_rows(void *data, perm_row_t *rows, size_t n)
-{
-    size_t          i;
-    perm_count_t    sent;
-    perm_import_t  *import = data;
-    perm_table_t   *table = &import->cli->table;
-
-    sent = import->removed;
-
-    for (i = 0; i < n && !perm_walk_interrupted; i++) {
-
-        if (sent < import->removals
-            && !perm_grant_set_has(import->grants, &rows[i].tuple))
-        {
-            sent++;
-            perm_table_forget_notice(table, &rows[i].tuple);
-            perm_client_command(table->client, "HDEL %k %b", rows[i].key,
-                                rows[i].field);
-            perm_client_send(table->client, NULL, 0, perm_table_count,
-                             &import->removed);
-        }
-    }
-
-    perm_client_wait(table->client);
-
-    import->compared += n;
-    perm_output_progress("compared", import->compared, 0);
 }
 
 
