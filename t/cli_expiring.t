@@ -159,6 +159,11 @@ EOT
     like $err, qr/app b: ended by signal 9/, 'is named, for each app';
 
     forget();
+    ($out, $err) = $t->cli_is(1, 'one that the shell does not find', 'expiring',
+        '--notify', 'true; nosuch');
+    like $err, qr/app b: exit status 127, as of a command that is not found$/m,
+        'is named';
+
     spew("$dir/mode", '');
     mkdir "$dir/folder";
     for (['/nonexistent', 'No such file'], ["$dir/mode x", 'Permission denied'],

@@ -383,7 +383,8 @@ subtest 'a removal that is refused is in the JSON' => sub {
     for (['max-removals', lines_of(1, 2), qr/^nothing W removed: 3 of 5 grants would go, and --max-removals allows 2; is the file whole\?$/,
           '--max-removals', 2],
          ['max-bad', lines_of(1, 2) . "bad\n", qr/^nothing W removed, as 1 line was refused, and --max-bad is 0$/],
-         ['a cut file', substr(lines_of(1, 3), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 2 grants before it X written$/])
+         ['a cut file', substr(lines_of(1, 3), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 2 grants before it X written$/],
+         ['one grant and a half', substr(lines_of(1, 2), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 1 grant before it Y written$/])
     {
         my ($name, $text, $pattern, @limit) = @$_;
         for my $dry (1, 0) {
@@ -394,7 +395,7 @@ subtest 'a removal that is refused is in the JSON' => sub {
             my @lines = json_lines($out);
             my $sum = pop @lines;
             my ($w, $x) = $dry ? ('would be', 'would be') : ('was', 'were');
-            my $is = "$pattern" =~ s/ W / $w /r =~ s/ X / $x /r;
+            my $is = "$pattern" =~ s/ W / $w /r =~ s/ X / $x /r =~ s/ Y / $w /r;
             like $sum->{error}, qr/$is/, 'the sum says why';
             is $sum->{removed}, 0, 'and that none goes';
             like $err, qr/^app-permission: \Q$sum->{error}\E$/m, 'as the message does';

@@ -40,6 +40,11 @@ subtest 'what Sentinels say' => sub {
     (undef, $err) = list_is(3, 'a wrong password of the Sentinels: 3',
                             $s->url('wrong'));
     like $err, qr/Sentinel 127\.0\.0\.1:\d+: AUTH: WRONGPASS/, 'says so';
+
+    (undef, $err) = list_is(3, 'none that answers: 3',
+        'redis+sentinel://127.0.0.1:1,127.0.0.1:2/mine');
+    like $err, qr/: no Sentinel helps; the last one: Sentinel 127\.0\.0\.1:2: cannot connect: Connection refused$/m,
+        'says that it is none, and why of one';
 };
 
 

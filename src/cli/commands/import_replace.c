@@ -71,9 +71,14 @@ may_replace(perm_import_t *import)
 
     if (import->cut) {
         perm_import_refuse(import, "%s: the file ends within a line, so that "
-                           "grants may be missing; %s before it %s written",
-                           nothing, perm_output_count(import->good, "grant"),
-                           import->conf.dry_run ? "would be" : "were");
+                           "grants may be missing; %s written", nothing,
+                           import->conf.dry_run
+                           ? perm_output_plural(import->good,
+                                                "grant before it would be",
+                                                "grants before it would be")
+                           : perm_output_plural(import->good,
+                                                "grant before it was",
+                                                "grants before it were"));
         return 0;
     }
 

@@ -15,6 +15,8 @@
 #include "cli/util/output.h"
 
 
+#define SHELL_NOT_FOUND  127
+
 #define BLANKS  " \t\n"
 #define PLAIN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"        \
                 "0123456789_-+./,:@%"
@@ -127,8 +129,10 @@ perm_notify_run(const char *command, int json, perm_str_t app,
                          perm_output_safe(app), WTERMSIG(status));
 
     } else if (status != 0) {
-        perm_output_warn("--notify failed for app %s: exit status %d",
-                         perm_output_safe(app), WEXITSTATUS(status));
+        perm_output_warn("--notify failed for app %s: exit status %d%s",
+                         perm_output_safe(app), WEXITSTATUS(status),
+                         WEXITSTATUS(status) == SHELL_NOT_FOUND
+                         ? ", as of a command that is not found" : "");
     }
 
     return status != 0;

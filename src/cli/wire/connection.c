@@ -348,7 +348,10 @@ tls_files(SSL_CTX *ctx, const perm_tls_t *tls)
     if (tls->cert != NULL
         && SSL_CTX_use_certificate_chain_file(ctx, tls->cert) != 1)
     {
-        return tls_failed("cannot load --cert \"%s\"", tls->cert);
+        (void) tls_failed("cannot load --cert \"%s\"", tls->cert);
+
+        return perm_connection_fail("%s; it has to be a certificate in PEM",
+                                    error);
     }
 
     if (tls->key != NULL

@@ -44,7 +44,11 @@ perm_discovery_discover(perm_discovery_t *discovery)
         }
     }
 
-    return -1;
+    return (n == 1)
+           ? -1 : perm_connection_fail("no %s helps; the last one: %s",
+                                       kind == PERM_REDIS_CLUSTER
+                                       ? "node of the cluster" : "Sentinel",
+                                       perm_connection_error());
 }
 
 
