@@ -165,7 +165,8 @@ perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error)
         { "'select'", "+select" }, { NULL, NULL }
     };
 
-    if (strstr(error, "NOPERM") == NULL || strncmp(error, "Redis", 5) != 0) {
+    if (strstr(error, "NOPERM") == NULL || strstr(error, "Redis at ") == NULL)
+    {
         return 0;
     }
 
