@@ -75,6 +75,7 @@ typedef struct {
     perm_doctor_words_t  acl;          /* ... and that may be missing: with
                                           the rules of commands, and of those
                                           that a refused EVAL would run */
+    perm_doctor_words_t  unknown;      /* commands that Redis does not know */
     unsigned             nchecks;
     perm_doctor_check_t  checks[PERM_DOCTOR_CHECKS];
 } perm_doctor_t;
@@ -97,6 +98,10 @@ void perm_doctor_word(perm_doctor_words_t *words, const char *fmt, ...)
  * more is looked at.
  */
 int perm_doctor_reply_general(perm_doctor_t *doctor, const redisReply *reply);
+
+/* 1: the user may not use the command, whatever the key */
+
+int perm_doctor_reply_command_missing(const redisReply *reply);
 
 /*
  * Returns 0 unless the reply is the error of a missing right.  Then it keeps

@@ -8,6 +8,7 @@
 
 
 static int has_code(const char *error, const char *const *codes);
+static int about_keys(const redisReply *reply);
 
 
 int
@@ -66,6 +67,21 @@ has_code(const char *error, const char *const *codes)
 }
 
 
+static int
+about_keys(const redisReply *reply)
+{
+    return strstr(reply->str, " a key") != NULL
+           || strstr(reply->str, "the keys") != NULL;
+}
+
+
+int
+perm_doctor_reply_command_missing(const redisReply *reply)
+{
+    return perm_reply_error(reply, "NOPERM") && !about_keys(reply);
+}
+
+
 int
 perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
     const char *command, const char *outer, const char *pattern)
@@ -88,9 +104,7 @@ perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
         return 2;
     }
 
-    if (strstr(reply->str, " a key") != NULL
-        || strstr(reply->str, "the keys") != NULL)
-    {
+    if (about_keys(reply)) {
         perm_doctor_word(&doctor->keys, "%s", pattern);
         return 2;
     }

@@ -67,6 +67,8 @@ static int only_reads(const perm_doctor_t *doctor,
     const unsigned char *refused);
 static int probe_right(perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe);
+static void report_error(perm_doctor_t *doctor,
+    const perm_doctor_probe_t *probe, const char *name, const char *error);
 static int has_selectors(const perm_doctor_t *doctor);
 static void add_role(const perm_doctor_t *doctor, perm_doctor_words_t *role);
 static void lower(const char *name, char command[16]);
@@ -263,8 +265,8 @@ look_at_user(perm_doctor_t *doctor)
     record = perm_client_call(table->client, PERM_ERRORS_TOO,
                               "ZADD %k XX GT 0 r", perm_str(key));
 
-    if (perm_reply_error(revoke, "NOPERM")
-        && !perm_reply_error(record, "NOPERM"))
+    if (perm_doctor_reply_command_missing(revoke)
+        && !perm_doctor_reply_command_missing(record))
     {
         doctor->users = GATEWAY;
         doctor->supposed = 1;
@@ -622,7 +624,6 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
     int            missing;
     char           key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
     char           command[16], name[32], pattern[PERM_KEY_MAX + 4];
-    const char    *advice;
     redisReply    *reply;
     perm_table_t  *table;
 
@@ -661,14 +662,38 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
                            name, probe->need);
 
     } else if (!missing) {
-        advice = perm_advice_find(reply->str)->command;
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights",
-                           "%s fails, needed for %s: %s%s%s", name,
-                           probe->need, perm_output_safe_text(reply->str),
-                           *advice ? "; " : "", advice);
+        report_error(doctor, probe, name, reply->str);
     }
 
     freeReplyObject(reply);
 
     return missing;
+}
+
+
+static void
+report_error(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
+    const char *name, const char *error)
+{
+    size_t       before;
+    const char  *advice, *command;
+
+    if (strncmp(error, "ERR unknown command", 19) != 0) {
+        advice = perm_advice_find(error)->command;
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights",
+                           "%s fails, needed for %s: %s%s%s", name,
+                           probe->need, perm_output_safe_text(error),
+                           *advice ? "; " : "", advice);
+        return;
+    }
+
+    before = doctor->unknown.len;
+    command = probe->script ? "EVAL" : probe->command;
+    perm_doctor_word(&doctor->unknown, "%s", command);
+
+    if (doctor->unknown.len > before) {
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "this server "
+                           "knows no %s, needed for %s: is it renamed, or is "
+                           "this a proxy?", command, probe->need);
+    }
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "resp/reply.h"
+
 
 #define SLOW_MS        50
 #define CLOCK_WARNING  2       /* seconds */
@@ -77,38 +79,45 @@ static void
 check_reachable(perm_doctor_t *doctor)
 {
     double            ms;
+    unsigned          i;
     redisReply       *reply;
     struct timespec   sent, answered;
 
-    clock_gettime(CLOCK_MONOTONIC, &sent);
-    reply = ask(doctor, "PING", "");
-    clock_gettime(CLOCK_MONOTONIC, &answered);
+    ms = SLOW_MS;
 
-    if (reply == NULL) {
-        return;
+    /* the machine may have been busy: the last of three is reported */
+
+    for (i = 0; i < 3 && ms >= SLOW_MS; i++) {
+        clock_gettime(CLOCK_MONOTONIC, &sent);
+        reply = ask(doctor, "PING", "");
+        clock_gettime(CLOCK_MONOTONIC, &answered);
+
+        if (reply == NULL) {
+            return;
+        }
+
+        if (reply->type == REDIS_REPLY_ERROR
+            && !perm_reply_error(reply, "NOPERM"))
+        {
+            doctor->stop = 1;
+            doctor->down = 1;
+            perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "%s; "
+                               "the rest was not looked at",
+                               perm_output_safe_text(reply->str));
+            freeReplyObject(reply);
+            return;
+        }
+
+        freeReplyObject(reply);
+        ms = (double) (answered.tv_sec - sent.tv_sec) * 1e3
+             + (double) (answered.tv_nsec - sent.tv_nsec) / 1e6;
     }
 
-    ms = (double) (answered.tv_sec - sent.tv_sec) * 1e3
-         + (double) (answered.tv_nsec - sent.tv_nsec) / 1e6;
-
-    if (reply->type == REDIS_REPLY_ERROR
-        && strncmp(reply->str, "NOPERM", 6) != 0)
-    {
-        doctor->stop = 1;
-        doctor->down = 1;
-        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "%s; the "
-                           "rest was not looked at",
-                           perm_output_safe_text(reply->str));
-
-    } else {
-        perm_doctor_report(doctor, ms < SLOW_MS ? PERM_DOCTOR_OK
-                                                : PERM_DOCTOR_WARNING,
-                           "reachable", "answers in %.1f ms%s", ms,
-                           ms < SLOW_MS ? "" : ": look at the network and at "
-                                               "SLOWLOG GET");
-    }
-
-    freeReplyObject(reply);
+    perm_doctor_report(doctor, ms < SLOW_MS ? PERM_DOCTOR_OK
+                                            : PERM_DOCTOR_WARNING,
+                       "reachable", "answers in %.1f ms%s", ms,
+                       ms < SLOW_MS ? "" : ": look at the network and at "
+                                           "SLOWLOG GET");
 }
 
 
@@ -151,9 +160,10 @@ check_version(perm_doctor_t *doctor)
                            "INFO names none: 6.2 or later is needed");
 
     } else if (major < 6 || (major == 6 && minor < 2)) {
+        doctor->stop = 1;
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "version",
                            "%s %s: 6.2 or later is needed, for ZMSCORE and "
-                           "for tracking", name,
+                           "for tracking; the rest was not looked at", name,
                            perm_output_safe_text(version));
 
     } else {
