@@ -39,6 +39,14 @@ typedef enum {
 } perm_doctor_level_t;
 
 
+typedef enum {
+    PERM_LACKS_COMMAND = 0,
+    PERM_LACKS_KEY,
+    PERM_LACKS_CHANNEL,
+    PERM_LACKS
+} perm_lacks_t;
+
+
 /* words, each once, with blanks between them */
 
 typedef struct {
@@ -70,11 +78,10 @@ typedef struct {
                                           cannot be seen */
     const char          *remedy;       /* of the next line, or NULL */
     char                 give[768];    /* for a remedy of one rule */
-    perm_doctor_words_t  commands;     /* rules that are missing ... */
-    perm_doctor_words_t  keys;         /* ... patterns of keys ... */
-    perm_doctor_words_t  acl;          /* ... and that may be missing: with
-                                          the rules of commands, and of those
-                                          that a refused EVAL would run */
+    perm_doctor_words_t  lacks[PERM_LACKS];   /* what is missing */
+    perm_doctor_words_t  keys;         /* patterns of keys that give it ... */
+    perm_doctor_words_t  acl;          /* ... and the other rules, also those
+                                          of what a refused EVAL would run */
     perm_doctor_words_t  unknown;      /* commands that Redis does not know */
     unsigned             nchecks;
     perm_doctor_check_t  checks[PERM_DOCTOR_CHECKS];

@@ -100,23 +100,26 @@ perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
 
     if (strstr(reply->str, "channel") != NULL) {
         perm_doctor_word(&doctor->acl, "%s", pattern);
-        perm_doctor_word(&doctor->commands, "%s", pattern);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_CHANNEL], "%s",
+                         pattern + 1);
         return 2;
     }
 
     if (about_keys(reply)) {
         perm_doctor_word(&doctor->keys, "%s", pattern);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_KEY], "%s",
+                         strchr(pattern, '~') + 1);
         return 2;
     }
 
     /* what the script would run cannot be seen then */
 
     if (outer != NULL && !script) {
-        perm_doctor_word(&doctor->commands, "+%s", outer);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_COMMAND], "%s", outer);
         perm_doctor_word(&doctor->acl, "+%s", outer);
 
     } else {
-        perm_doctor_word(&doctor->commands, "+%s", command);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_COMMAND], "%s", command);
     }
 
     perm_doctor_word(&doctor->acl, "+%s", command);

@@ -140,7 +140,7 @@ static const perm_doctor_probe_t  probes[] = {
       "EVAL return(redis.call('HEXISTS',KEYS[2],'r')) 2 %k %b" },
     { RENEWAL, 1, "ZREM", "purging accesses", ACCESS,
       "EVAL return(redis.call('ZREM',KEYS[1],'r')) 1 %k" },
-    { RENEWAL, 0, "HDEL", "revoking grants", GRANTS, "HDEL %k r" },
+    { RENEWAL, 0, "HDEL", "revoking grants", GRANTS, "HDEL %k r" }
 };
 
 #define PROBES  (sizeof(probes) / sizeof(probes[0]))
@@ -273,7 +273,7 @@ look_at_user(perm_doctor_t *doctor)
 
     } else {
         memset(&doctor->acl, 0, sizeof(perm_doctor_words_t));
-        memset(&doctor->commands, 0, sizeof(perm_doctor_words_t));
+        memset(doctor->lacks, 0, sizeof(doctor->lacks));
         doctor->untracked = 0;
         doctor->hidden = 0;
     }
@@ -295,8 +295,9 @@ report_info(perm_doctor_t *doctor)
     for (i = 0; doctor->no_info && i < sizeof(checks) / sizeof(checks[0]); i++)
     {
         perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, checks[i], "INFO is "
-                           "refused, which a gateway does not need: ask as "
-                           "the user of the command line");
+                           "refused%s", (doctor->users & TABLE) ? "" : ", "
+                           "which a gateway does not need: ask as the user "
+                           "of the command line");
     }
 
     if (doctor->no_info && (doctor->users & TABLE)) {
@@ -402,43 +403,31 @@ several(const perm_doctor_t *doctor)
 static void
 list_missing(const perm_doctor_t *doctor, FILE *file)
 {
-    unsigned             i;
-    const char          *p, *name, *and;
-    perm_doctor_words_t  kinds[3];
+    unsigned     i;
+    const char  *p, *and, *words;
 
     static const char *const  nouns[] = { "command", "key", "channel" };
 
-    memset(kinds, 0, sizeof(kinds));
-
-    for (p = doctor->commands.text; *p != '\0'; p += strcspn(p, " ")) {
-        p += strspn(p, " ");
-        i = (*p == '&') ? 2 : 0;
-        perm_doctor_word(&kinds[i], "%.*s", (int) strcspn(p, " ") - 1, p + 1);
-    }
-
-    for (p = doctor->keys.text; *p != '\0'; p += strcspn(p, " ")) {
-        p += strspn(p, " ");
-        name = strchr(p, '~') + 1;
-        perm_doctor_word(&kinds[1], "%.*s", (int) strcspn(name, " "), name);
-    }
-
     and = "";
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < PERM_LACKS; i++) {
 
-        if (kinds[i].len == 0) {
+        words = doctor->lacks[i].text;
+
+        if (*words == '\0') {
             continue;
         }
 
         fprintf(file, "%sthe %s%s ", and, nouns[i],
-                strchr(kinds[i].text, ' ') ? "s" : "");
+                strchr(words, ' ') ? "s" : "");
         and = " and ";
 
-        for (p = kinds[i].text; *p != '\0'; p++) {
+        for (p = words; *p != '\0'; p++) {
             if (*p == ' ') {
                 fputs(", ", file);
             } else {
-                fputc(i == 0 ? toupper((unsigned char) *p) : *p, file);
+                fputc(i == PERM_LACKS_COMMAND ? toupper((unsigned char) *p)
+                                               : *p, file);
             }
         }
     }
