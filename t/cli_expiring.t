@@ -166,6 +166,8 @@ EOT
 
     spew("$dir/mode", '');
     mkdir "$dir/folder";
+    spew("$dir/folder/tool", "#!/bin/sh\n");
+    chmod 0755, "$dir/folder/tool";
     for (['/nonexistent', 'No such file'], ["$dir/mode x", 'Permission denied'],
          ["$dir/folder", 'it is a directory'], ['nosuch;', 'no such command'],
          ['A=b LC_ALL=C nosuch', 'no such command'], ["$dir/nosuch|cat", 'No such file'])
@@ -178,7 +180,7 @@ EOT
     }
     for ('A=b; f() { true; }; f', 'f () { true; }; f', '"t"rue', 'A="b c" true',
          '(true)', '{ true; }', '! false', '>/dev/null true', '$(echo true)', '[ x ]',
-         'A=', 'test -n x', './bin/true')
+         'A=', 'test -n x', './bin/true', "PATH=$dir/folder tool")
     {
         forget();
         local $ENV{HOME} = '/';

@@ -72,6 +72,10 @@ static const perm_advice_t  perm_advice_table[] = {
       "check the database in \"app_permission_redis\"",
       "check the database in the URL" },
 
+    { "ERR max number of clients", PERM_ADVICE_NONE,
+      "raise \"maxclients\" of Redis",
+      "raise maxclients of Redis" },
+
     { "ERR syntax", PERM_ADVICE_NONE,
       "ZADD with GT needs Redis 6.2 or later",
       "" },

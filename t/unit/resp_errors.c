@@ -180,6 +180,8 @@ test_advice(void)
            "KILL or SHUTDOWN NOSAVE.", PERM_ADVICE_NONE, "script", "script");
     advice("WRONGTYPE Operation against a key holding the wrong kind of value",
            PERM_ADVICE_NONE, "hash of grants", "\"doctor\" names it");
+    advice("ERR max number of clients reached", PERM_ADVICE_NONE,
+           "maxclients", "maxclients");
     advice("ERR DB index is out of range", PERM_ADVICE_NONE,
            "database in \"app_permission_redis\"", "database in the URL");
     advice("ERR syntax error", PERM_ADVICE_NONE, "Redis 6.2", "");

@@ -381,7 +381,7 @@ warn_stopped(void *data)
     }
 
     snprintf(lines, sizeof(lines), import->settled ? "all lines to %llu are"
-             : "no line is", import->settled);
+             : "no line is known to be", import->settled);
 
     perm_output_warn("the import stopped: %s done, %s removed; it can be run "
                      "again", lines, import->removed

@@ -2,7 +2,6 @@
 #include "cli/util/notify.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +20,10 @@
 #define PLAIN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"        \
                 "0123456789_-+./,:@%"
 
+
 static const char *find_program(const char *command, size_t *len);
-static const char *find_wrong(const char *program);
+static const char *find_wrong(const char *command, const char *program,
+    size_t before);
 static int run(const char *command, int json, const char *text, size_t len);
 
 
@@ -46,7 +47,7 @@ perm_notify_check(const char *command)
     }
 
     program = perm_alloc_check(strndup(word, len));
-    wrong = find_wrong(program);
+    wrong = find_wrong(command, program, (size_t) (word - command));
 
     if (wrong != NULL) {
         perm_output_fatal(PERM_EXIT_USAGE, "--notify \"%s\": \"%s\" cannot be "
@@ -92,16 +93,26 @@ find_program(const char *command, size_t *len)
 }
 
 
+/* before: bytes of the assignments, of which one may be that of PATH */
+
 static const char *
-find_wrong(const char *program)
+find_wrong(const char *command, const char *program, size_t before)
 {
-    char         script[PATH_MAX + 64];
+    int          status;
+    char        *script;
     struct stat  st;
 
+    static const char  find[] = "command -v -- ";
+
     if (strchr(program, '/') == NULL) {
-        snprintf(script, sizeof(script), "command -v -- %s >/dev/null",
-                 program);
-        return (run(script, 0, "", 0) != 0) ? "no such command" : NULL;
+        script = perm_alloc(before + strlen(program) + sizeof(find)
+                            + sizeof("\n >/dev/null"));
+        sprintf(script, "%.*s\n%s%s >/dev/null", (int) before, command, find,
+                program);
+        status = run(script, 0, "", 0);
+        free(script);
+
+        return (status != 0) ? "no such command" : NULL;
     }
 
     if (stat(program, &st) == 0 && S_ISDIR(st.st_mode)) {
