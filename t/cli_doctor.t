@@ -81,6 +81,7 @@ subtest 'a table that a restart would lose' => sub {
     config('save', '');
     my $by = doctor(0, 'neither save nor appendonly: a warning');
     says($by, 'disk', 'warning', qr/restart of Redis loses the table/, 'says so');
+    like $by->{disk}[0]{remedy}, qr/^in redis-cli: CONFIG SET appendonly yes/, 'and what to do';
     config('appendonly', 'yes');
     says(doctor(0, 'appendonly'), 'disk', 'ok', qr/append-only/, 'is fine');
     config('appendonly', 'no');
@@ -236,6 +237,9 @@ subtest 'replies that are about the server' => sub {
     my ($out, $err) = $t->cli_is(3, 'at EVAL: 3', 'doctor', { redis => $fake->url });
     is scalar(() = "$out$err" =~ /closed the connection/g), 1, '... is said once';
     unlike $out, qr/^error/m, '... and nothing else';
+    is_deeply [map { "$_->{check} $_->{message}" } bad(doctor(3, 'by program: 3',
+        { redis => $fake->url }))], ['reachable not all was looked at: standard '
+            . 'error says why'], '... is said there, too';
 
     # ... or about commands that it does not have
 

@@ -14,6 +14,7 @@
 
 static perm_exit_t run_doctor(perm_cli_t *cli);
 static void look(perm_doctor_t *doctor);
+static void report_fatal(void *data);
 static void mark(perm_doctor_t *doctor, const char *check,
     perm_doctor_level_t level);
 static void print_folded(perm_doctor_t *doctor, perm_doctor_level_t level,
@@ -75,7 +76,9 @@ run_doctor(perm_cli_t *cli)
     cli->table.client = perm_client_open(&cli->servers);
 
     if (cli->table.client != NULL) {
+        perm_output_at_fatal(report_fatal, &doctor);
         look(&doctor);
+        perm_output_at_fatal(NULL, NULL);
 
     } else {
         doctor.down = 1;
@@ -100,6 +103,20 @@ run_doctor(perm_cli_t *cli)
 
     return doctor.down ? PERM_EXIT_REDIS
            : doctor.counts[PERM_DOCTOR_ERROR] ? PERM_EXIT_NO : PERM_EXIT_DONE;
+}
+
+
+/* who reads the JSON may not read standard error */
+
+static void
+report_fatal(void *data)
+{
+    perm_doctor_t  *doctor = data;
+
+    if (doctor->cli->args.json) {
+        perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "reachable", "not all "
+                           "was looked at: standard error says why");
+    }
 }
 
 

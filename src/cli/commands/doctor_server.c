@@ -318,9 +318,13 @@ check_disk(perm_doctor_t *doctor)
                            "refused; ask as an administrator");
 
     } else if (save.len == 0) {
+        /* written to the file first, it would start with an empty table */
+
+        doctor->remedy = "in redis-cli: CONFIG SET appendonly yes, then "
+                         "CONFIG REWRITE";
         perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "disk", "neither "
                            "\"save\" nor \"appendonly\": a restart of Redis "
-                           "loses the table; set appendonly yes");
+                           "loses the table");
 
     } else {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "disk", "the last save "
