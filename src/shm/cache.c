@@ -515,18 +515,23 @@ perm_cache_fill(perm_slots_place_t *place, perm_tuple_t *tuple, uint64_t hash,
 
 void
 perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app)
+    perm_str_t app, ngx_uint_t mark)
 {
-    ngx_uint_t  i;
-    uint32_t    slots[2];
+    uint32_t        slots[2];
+    ngx_uint_t      i;
+    perm_change_t  *change;
 
     perm_cache_change_slots(cache, gateway, app, slots);
 
     for (i = 0; i < 2; i++) {
+        change = &cache->changes[i][slots[i]];
 
         /* orders: what was pushed before its count */
-        (void) __atomic_add_fetch(&cache->changes[i][slots[i]].count, 1,
-                                  __ATOMIC_SEQ_CST);
+        (void) __atomic_add_fetch(&change->count, 1, __ATOMIC_SEQ_CST);
+
+        if (mark) {
+            perm_change_mark(change);
+        }
     }
 }
 

@@ -129,10 +129,10 @@ void perm_cache_restore(perm_cache_t *cache, perm_tuple_t *tuple,
     perm_grants_t grants, int64_t fetched);
 
 
-/* the key was pushed as changed */
+/* the key was pushed as changed; "mark": perm_cache_mark() of this key, too */
 
 void perm_cache_invalidate(perm_cache_t *cache, perm_str_t gateway,
-    perm_str_t app);
+    perm_str_t app, ngx_uint_t mark);
 
 
 /* changes may have been missed: no entry that is here is trusted any more */

@@ -39,9 +39,14 @@
  *   EMPTY      not loaded; what is pushed is the load
  *
  * Only EMPTY lets a changed grant decide.  Several workers may hear of the same
- * push, and one of them late: in EMPTY no event marks again.  Where a mark is
- * set too late, too many changes count: an app is unavailable until the table
- * is loaded, but no revoked grant is allowed.
+ * push, and one of them late: in EMPTY no event marks all again.  But a tracker
+ * may read a change that was made before the table was emptied when another one
+ * has marked; or a change that was made after a load, which nobody can ask
+ * about.  So a tracker marks each key that it reads (perm_cache_invalidate()),
+ * unless a settled answer of its own was "not loaded", and neither "meta" nor
+ * everything was pushed to it since.  Where a mark is set too late, too many
+ * changes count: an app is unavailable until the table is loaded, but no revoked
+ * grant is allowed.
  */
 
 

@@ -386,7 +386,7 @@ perm_invalidator_distrusted(perm_invalidator_t *invalidator)
                            invalidator->log);
     perm_table_state_event(&invalidator->zone->table, PERM_TABLE_META,
                            invalidator->log);
-    perm_redis_tracking_ask(invalidator->tracking);
+    perm_table_watch_missed(&invalidator->watch);
 }
 
 
@@ -422,7 +422,8 @@ perm_invalidator_changed(void *data, ngx_str_t *key)
                        "app_permission: changed, app \"%*s\", gateway \"%*s\"",
                        app.len, app.data, gateway.len, gateway.data);
 
-        perm_cache_invalidate(invalidator->zone->cache, gateway, app);
+        perm_cache_invalidate(invalidator->zone->cache, gateway, app,
+                              !invalidator->watch.empty);
         perm_invalidator_walk(invalidator, PERM_REVALIDATE_DELAY);
     }
 
@@ -470,8 +471,13 @@ perm_invalidator_active(void *data, ngx_uint_t active)
     if (gap && active) {
         perm_invalidator_distrusted(invalidator);
 
-    } else if (gap) {
-        perm_table_state_event(&zone->table, PERM_TABLE_GAP, invalidator->log);
+    } else {
+        if (gap) {
+            perm_table_state_event(&zone->table, PERM_TABLE_GAP,
+                                   invalidator->log);
+        }
+
+        perm_table_watch_missed(&invalidator->watch);
     }
 
     if (!ngx_exiting) {

@@ -61,6 +61,14 @@ perm_table_watch_event(perm_table_watch_t *watch, perm_table_event_t event)
     }
 
     perm_table_state_event(&watch->zone->table, event, watch->log);
+    perm_table_watch_missed(watch);
+}
+
+
+void
+perm_table_watch_missed(perm_table_watch_t *watch)
+{
+    watch->empty = 0;
     perm_redis_tracking_ask(watch->tracking);
 }
 
@@ -121,9 +129,17 @@ perm_table_watch_settled(void *data)
 {
     perm_table_watch_t *watch = data;
 
-    return perm_table_state_settled(&watch->zone->table, &watch->asked,
-                                    &watch->answer, &watch->conf->redis.prefix,
-                                    watch->log);
+    ngx_int_t  rc;
+
+    rc = perm_table_state_settled(&watch->zone->table, &watch->asked,
+                                  &watch->answer, &watch->conf->redis.prefix,
+                                  watch->log);
+
+    if (rc != NGX_AGAIN) {
+        watch->empty = !watch->answer.loaded;
+    }
+
+    return rc;
 }
 
 

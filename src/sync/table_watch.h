@@ -29,6 +29,10 @@ typedef struct {
 
     perm_table_asked_t          asked;
     perm_table_answer_t         answer;     /* until it is settled */
+    ngx_uint_t                  empty;      /* a settled answer was "not
+                                               loaded", and nothing was pushed
+                                               or missed since that would
+                                               change it */
 } perm_table_watch_t;
 
 
@@ -47,6 +51,11 @@ void perm_table_watch_start(perm_table_watch_t *watch,
 
 void perm_table_watch_event(perm_table_watch_t *watch,
     perm_table_event_t event);
+
+/* changes that were made up to now may be missed, or are not pushed any more */
+
+void perm_table_watch_missed(perm_table_watch_t *watch);
+
 
 /* likewise, to be called often: asks when it is time to */
 

@@ -126,7 +126,7 @@ test_generations(void)
     store(&c.tuple, LATER, -1, 1);
 
     before = perm_cache_generation(cache, a.tuple.gateway, a.tuple.app);
-    perm_cache_invalidate(cache, a.tuple.gateway, a.tuple.app);
+    perm_cache_invalidate(cache, a.tuple.gateway, a.tuple.app, 0);
 
     ok(lookup(&a.tuple, &entry) && !entry.trusted && !entry.unchanged
        && lookup(&b.tuple, &entry) && !entry.trusted && !entry.unchanged,
@@ -191,7 +191,7 @@ test_changes_of_others(void)
 
     for (i = 0; i < 10000; i++) {
         other.len = snprintf(app, sizeof(app), "other-%d", i);
-        perm_cache_invalidate(cache, gateway, other);
+        perm_cache_invalidate(cache, gateway, other, 0);
     }
 
     for (i = 0, lost = 0; i < 1000; i++) {

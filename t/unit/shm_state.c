@@ -45,7 +45,7 @@ test_save(void)
 
     store(test_tuple(&c, "gw", "res", "denied"), -1, -1, ngx_current_msec);
     store(test_tuple(&c, "gw", "res", "revoked"), LATER, -1, ngx_current_msec);
-    perm_cache_invalidate(zone.cache, c.tuple.gateway, c.tuple.app);
+    perm_cache_invalidate(zone.cache, c.tuple.gateway, c.tuple.app, 1);
     store(test_tuple(&c, "gw", "res", "ended"), 5, -2, ngx_current_msec);
 
     (void) umask(0777);

@@ -45,7 +45,7 @@ store(perm_tuple_t *tuple, int64_t expires)
 static void
 change(perm_tuple_t *tuple)
 {
-    perm_cache_invalidate(cache, tuple->gateway, tuple->app);
+    perm_cache_invalidate(cache, tuple->gateway, tuple->app, 0);
 }
 
 
@@ -230,6 +230,26 @@ test_order(void)
     event(PERM_TABLE_FLUSH);
     ok(!stale_ok(&after.tuple) && stale_ok(&never.tuple),
        "... when another worker hears late of what emptied it, too");
+}
+
+
+/* a tracker was stopped while another one found the table empty */
+
+static void
+test_late(void)
+{
+    loaded();
+    event(PERM_TABLE_FLUSH);
+    (void) settle(0);
+    change(&after.tuple);
+    perm_cache_invalidate(cache, before.tuple.gateway, before.tuple.app, 1);
+
+    ok(!stale_ok(&before.tuple), "a change of before, read late, counts");
+    ok(stale_ok(&after.tuple) && stale_ok(&never.tuple),
+       "... and that of no other key");
+
+    change(&before.tuple);
+    ok(!stale_ok(&before.tuple), "... also when the load changes it again");
 }
 
 
@@ -471,6 +491,7 @@ main(void)
     test_known();
     test_asked_before();
     test_order();
+    test_late();
     test_suspended();
     test_replaced();
     test_diagram();
