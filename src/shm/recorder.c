@@ -419,14 +419,10 @@ perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
 
 
 void
-perm_recorder_clamped(perm_recorder_t *recorder, ngx_uint_t slot,
+perm_recorder_clamp(perm_recorder_t *recorder, ngx_uint_t slot,
     uint32_t version, time_t last, time_t written)
 {
     uint64_t  word;
-
-    /* pending until the exchange, which a second flush would only repeat */
-
-    perm_recorder_flushed(recorder, slot, version, written);
 
     word = perm_recorder_word(version, last);
 

@@ -75,12 +75,12 @@ void perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,
 
 
 /*
- * The same when Redis has "written" in place of "last", which is in Redis's
- * future.  So does the table then, unless a newer second was recorded: once the
- * clock is right, accesses are recorded again.
+ * "last" is in Redis's future, and "written" is about to be sent in its place.
+ * The table has that from then on, unless a newer second was recorded: once the
+ * clock is right, accesses are recorded again, also before Redis acknowledges.
  */
 
-void perm_recorder_clamped(perm_recorder_t *recorder, ngx_uint_t slot,
+void perm_recorder_clamp(perm_recorder_t *recorder, ngx_uint_t slot,
     uint32_t version, time_t last, time_t written);
 
 

@@ -25,8 +25,7 @@ struct perm_flush_item_s {
     perm_redis_command_t    *command;    /* NULL: free */
     ngx_uint_t               slot;       /* of the recorder */
     uint32_t                 version;
-    time_t                   last;       /* unix seconds */
-    time_t                   written;    /* unix seconds: "last", or before */
+    time_t                   written;    /* unix seconds */
 };
 
 
@@ -68,10 +67,8 @@ static void perm_flush_batch_take(perm_flush_batch_t *batch);
 static ngx_int_t perm_flush_batch_send(perm_flush_batch_t *batch,
     perm_recorder_access_t *access);
 static ngx_int_t perm_flush_batch_clamp(perm_flush_batch_t *batch,
-    ngx_str_t *key, time_t last, time_t *written);
+    ngx_str_t *key, perm_recorder_access_t *access, time_t *written);
 static void perm_flush_batch_reply(void *data, redisReply *reply);
-static void perm_flush_batch_acknowledged(perm_flush_batch_t *batch,
-    perm_flush_item_t *item);
 static void perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
     perm_flush_item_t *item);
 static void perm_flush_batch_refused(perm_flush_batch_t *batch,
@@ -118,8 +115,8 @@ perm_flush_batch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
 void
 perm_flush_batch_start(perm_flush_batch_t *batch, perm_redis_client_t *redis)
 {
-    time_t     now;
-    ngx_str_t  key;
+    ngx_str_t                key;
+    perm_server_clock_now_t  now;
 
     batch->redis = redis;
     batch->begin = batch->cursor;
@@ -239,7 +236,7 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 
     ngx_str_set(&argv[2], "GT");
 
-    rc = perm_flush_batch_clamp(batch, &argv[1], access->last, &written);
+    rc = perm_flush_batch_clamp(batch, &argv[1], access, &written);
 
     if (rc != NGX_OK) {
         return rc;
@@ -255,7 +252,6 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 
     item->slot = access->slot;
     item->version = access->version;
-    item->last = access->last;
     item->written = written;
     item->command = perm_redis_client_send(batch->redis, &argv[1], 5, argv,
                                            perm_flush_batch_reply, item);
@@ -272,21 +268,32 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 }
 
 
-static ngx_int_t
-perm_flush_batch_clamp(perm_flush_batch_t *batch, ngx_str_t *key, time_t last,
-    time_t *written)
-{
-    time_t     now;
-    ngx_int_t  rc;
+/*
+ * An access that is ahead by rounding, or by the time that a reply to TIME took,
+ * stays pending: the next batch has its own second.
+ */
 
-    *written = last;
+static ngx_int_t
+perm_flush_batch_clamp(perm_flush_batch_t *batch, ngx_str_t *key,
+    perm_recorder_access_t *access, time_t *written)
+{
+    ngx_int_t                rc;
+    perm_server_clock_now_t  now;
+
+    *written = access->last;
 
     rc = perm_server_clock_read(batch->clock, batch->redis, key, &now);
 
     switch (rc) {
 
     case NGX_OK:
-        *written = ngx_min(last, now);
+        *written = ngx_min(access->last, now.earliest);
+
+        if (access->last - now.latest >= PERM_FLUSH_AHEAD) {
+            perm_recorder_clamp(batch->zone->recorder, access->slot,
+                                access->version, access->last, *written);
+        }
+
         return NGX_OK;
 
     case NGX_DECLINED:
@@ -325,7 +332,8 @@ perm_flush_batch_reply(void *data, redisReply *reply)
     } else if (reply->type == REDIS_REPLY_INTEGER) {
         batch->refused = 0;
         batch->acknowledged++;
-        perm_flush_batch_acknowledged(batch, item);
+        perm_recorder_flushed(batch->zone->recorder, item->slot, item->version,
+                              item->written);
 
     } else if (perm_reply_error(reply, "WRONGTYPE")) {
         /* of this key alone */
@@ -334,30 +342,6 @@ perm_flush_batch_reply(void *data, redisReply *reply)
     } else {
         batch->refused++;
         perm_flush_batch_refused(batch, reply);
-    }
-}
-
-
-/*
- * An access a second ahead, by rounding or the way to Redis, stays pending: the
- * next batch has its own second.
- */
-
-static void
-perm_flush_batch_acknowledged(perm_flush_batch_t *batch,
-    perm_flush_item_t *item)
-{
-    perm_recorder_t  *recorder;
-
-    recorder = batch->zone->recorder;
-
-    if (item->last - item->written >= PERM_FLUSH_AHEAD) {
-        perm_recorder_clamped(recorder, item->slot, item->version, item->last,
-                              item->written);
-
-    } else {
-        perm_recorder_flushed(recorder, item->slot, item->version,
-                              item->written);
     }
 }
 

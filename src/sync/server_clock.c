@@ -19,6 +19,7 @@ typedef struct {
     ngx_int_t              rc;        /* as of perm_server_clock_read() */
     ngx_msec_t             at;        /* monotonic: of the question, then of
                                          the reply */
+    ngx_msec_t             took;      /* ms, from the question to the reply */
     time_t                 asked;     /* unix seconds, here: the question */
     uint64_t               time;      /* unix ms, there: at "at" */
     time_t                 ahead;     /* seconds that this clock is ahead */
@@ -67,7 +68,7 @@ perm_server_clock_create(perm_health_t *health, ngx_cycle_t *cycle)
 
 ngx_int_t
 perm_server_clock_read(perm_server_clock_t *clock, perm_redis_client_t *redis,
-    ngx_str_t *key, time_t *now)
+    ngx_str_t *key, perm_server_clock_now_t *now)
 {
     ngx_msec_t                 age;
     ngx_uint_t                 server;
@@ -92,7 +93,8 @@ perm_server_clock_read(perm_server_clock_t *clock, perm_redis_client_t *redis,
         return perm_server_clock_ask(item, redis, key);
     }
 
-    *now = (time_t) ((item->time + age) / 1000);
+    now->earliest = (time_t) ((item->time + age) / 1000);
+    now->latest = (time_t) ((item->time + age + item->took) / 1000);
 
     return item->rc;
 }
@@ -161,6 +163,7 @@ perm_server_clock_reply(void *data, redisReply *reply)
     clock->outstanding--;
 
     item->command = NULL;
+    item->took = ngx_current_msec - item->at;
     item->at = ngx_current_msec;
 
     if (reply == NULL) {

@@ -77,6 +77,7 @@ static ngx_uint_t      sim_rests;
 
 
 static ngx_uint_t sim_judge_steady(void);
+static ngx_msec_t sim_judge_lag(void);
 static ngx_msec_t sim_judge_window(sim_call_t *call, perm_ctx_t *ctx);
 static ngx_uint_t sim_judge_true(ngx_uint_t tuple, ngx_msec_t from,
     perm_decision_t *decision, ngx_msec_t slept);
@@ -316,15 +317,38 @@ sim_judge_decided(sim_call_t *call, perm_ctx_t *ctx)
 
     second = sim_gateway_time();
     sim_allowed[tuple] = ngx_max(sim_allowed[tuple], second);
-    second = ngx_min(second, sim_redis_time());
 
-    /* Redis's time is known as of some moments ago */
+    /*
+     * In the place of a second that is ahead, also of an earlier call, Redis's
+     * time is written, which is known as of some moments ago.
+     */
 
-    if (sim_ahead > 0) {
-        second -= 6;
+    if (second > sim_redis_time()
+        || (sim_allowed[tuple] > second && !steady))
+    {
+        second = ngx_min(second, sim_redis_time_at(sim_now
+                                                   - sim_judge_lag()));
     }
 
     sim_due[tuple] = ngx_max(sim_due[tuple], second);
+}
+
+
+/* how long ago Redis may have given an answer that a worker reads now */
+
+static ngx_msec_t
+sim_judge_lag(void)
+{
+    ngx_uint_t   i;
+    ngx_msec_t   slept;
+
+    for (i = 0, slept = 0; i < SIM_WORKERS; i++) {
+        if (sim_workers[i].stopped + SIM_WINDOW > sim_now) {
+            slept = ngx_max(slept, sim_workers[i].slept);
+        }
+    }
+
+    return slept + sim_latency_max + SIM_WINDOW;
 }
 
 

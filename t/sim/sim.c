@@ -99,7 +99,14 @@ clock_gettime(clockid_t id, struct timespec *ts)
 int64_t
 sim_redis_time(void)
 {
-    return (int64_t) (SIM_EPOCH + sim_now / 1000);
+    return sim_redis_time_at(sim_now);
+}
+
+
+int64_t
+sim_redis_time_at(ngx_msec_t at)
+{
+    return (int64_t) (SIM_EPOCH + at / 1000);
 }
 
 

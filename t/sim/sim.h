@@ -67,6 +67,7 @@ void sim_step(void);
 /* unix seconds */
 int64_t sim_gateway_time(void);
 int64_t sim_redis_time(void);
+int64_t sim_redis_time_at(ngx_msec_t at);
 
 /* ends the program, with the seed and the step */
 void sim_failed(const char *fmt, ...) __attribute__((format(printf, 1, 2)))

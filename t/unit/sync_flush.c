@@ -47,6 +47,7 @@ static perm_sync_conf_t       conf = {
 /* the time of Redis, or NGX_DECLINED: it does not tell */
 
 static time_t     redis_time;
+static time_t     redis_time_took;     /* seconds */
 static ngx_int_t  redis_time_rc = NGX_DECLINED;
 
 perm_server_clock_t *
@@ -58,9 +59,10 @@ perm_server_clock_create(perm_health_t *health, ngx_cycle_t *cycle)
 
 ngx_int_t
 perm_server_clock_read(perm_server_clock_t *clock, perm_redis_client_t *redis,
-    ngx_str_t *key, time_t *now)
+    ngx_str_t *key, perm_server_clock_now_t *now)
 {
-    *now = redis_time;
+    now->earliest = redis_time;
+    now->latest = redis_time + redis_time_took;
 
     return redis_time_rc;
 }
@@ -537,17 +539,41 @@ test_clock(void)
     ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000010 ")
        && pending() == 0, "and has it");
 
+    /* a worker that was stopped reads the time of some seconds ago */
+
+    record(T + 14);
+    redis_time_took = 5;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000010 ")
+       && pending() == 1, "a second that may be Redis's stays pending");
+    redis_time_took = 0;
+    redis_time = T + 15;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000014 ")
+       && pending() == 0, "and is written with the next reply");
+
+    /* ahead, and set back while the access is on its way */
+
+    record(T + 5000);
+    perm_flush_batch_start(batch, NULL);
+    nsent = nanswered = 0;
+    (void) perm_flush_batch_step(batch);
+    record(T + 17);
+    answer(NULL);
+    redis_time = T + 18;
+    ok(perm_flush_batch_step(batch) == NGX_OK && pending() == 1
+       && walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000017 ")
+       && pending() == 0, "what the right clock says is not lost in that");
+
     /* a clock set back, and right again */
 
     record(T - 18000);
     ok(pending() == 0, "an older second is none");
-    record(T + 11);
-    redis_time = T + 12;
-    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000011 ")
+    record(T + 21);
+    redis_time = T + 22;
+    ok(walk(NULL) == NGX_OK && strstr(sent[0].text, " 1700000021 ")
        && pending() == 0, "a newer one is");
 
     redis_time_rc = NGX_ABORT;
-    record(T + 20);
+    record(T + 30);
     ok(walk(NULL) == NGX_DECLINED && pending() == 1, "the link was lost");
 
     redis_time_rc = NGX_DECLINED;
