@@ -15,8 +15,7 @@
 #include "resp/printable.h"
 
 
-#define PERM_TRACKING_BEAT      100     /* ms between PINGs of the listener */
-#define PERM_TRACKING_PROBE     1000    /* ms, likewise, of the source */
+#define PERM_TRACKING_BEAT      100     /* ms between heartbeats */
 #define PERM_TRACKING_REFUSED   10000   /* ms until asked again */
 #define PERM_TRACKING_REFUSALS  2       /* in a row, before the log says so */
 #define PERM_TRACKING_KEY_MAX   1024    /* bytes; longer keys are not ours */
@@ -44,8 +43,10 @@ static void perm_redis_pair_refused(perm_redis_pair_t *pair,
     const char *command, redisReply *reply);
 
 static void perm_redis_pair_beat(perm_redis_pair_t *pair);
-static void perm_redis_pair_heard(void *data, redisReply *reply);
-static void perm_redis_pair_probed(void *data, redisReply *reply);
+static void perm_redis_pair_listener_pong(void *data, redisReply *reply);
+static void perm_redis_pair_source_pong(void *data, redisReply *reply);
+static void perm_redis_pair_heard(perm_redis_pair_t *pair,
+    perm_redis_pair_side_t side, redisReply *reply);
 static void perm_redis_pair_pong(perm_redis_pair_t *pair, redisReply *reply);
 static void perm_redis_pair_push(void *data,
     perm_redis_connection_t *connection, redisReply *reply);
@@ -133,7 +134,8 @@ perm_redis_pair_drop(perm_redis_pair_t *pair)
     }
 
     pair->beats = 0;
-    pair->probing = 0;
+    pair->pings[PERM_TRACKING_LISTENER] = 0;
+    pair->pings[PERM_TRACKING_SOURCE] = 0;
     pair->questions = 0;
     pair->settling = 0;
 }
@@ -341,7 +343,6 @@ perm_redis_pair_reply(void *data, redisReply *reply)
         pair->active = 1;
         pair->refusals = 0;
         pair->heard = ngx_current_msec;
-        pair->probed = ngx_current_msec;
 
         ngx_add_timer(&pair->timer, PERM_TRACKING_BEAT);
 
@@ -435,8 +436,10 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
 
 /*
  * The answer to a PING of the listener comes behind all changes that were made
- * before it.  The next one does not wait for it: how old the newest answer is
- * must not double with the round trip.
+ * before it and pushed.  They were pushed if the source was tracked by then,
+ * which its own answer says: a source that Redis has dropped may not know it.
+ * The next beat does not wait for these answers: how old the newest one is must
+ * not double with the round trip.
  */
 
 static void
@@ -444,34 +447,56 @@ perm_redis_pair_beat(perm_redis_pair_t *pair)
 {
     static ngx_str_t  ping = ngx_string("PING");
 
-    if (pair->beats < PERM_TRACKING_BEATS_MAX) {
-        pair->sent[(pair->first + pair->beats++) % PERM_TRACKING_BEATS_MAX] =
-                                                              ngx_current_msec;
-        perm_redis_pair_send(pair, pair->listener, 1, &ping,
-                             perm_redis_pair_heard);
+    if (pair->beats == PERM_TRACKING_BEATS_MAX) {
+        return;
     }
 
-    if (pair->source != NULL && !pair->probing
-        && ngx_current_msec - pair->probed >= PERM_TRACKING_PROBE)
-    {
-        pair->probed = ngx_current_msec;
-        pair->probing = 1;
+    pair->sent[(pair->first + pair->beats++) % PERM_TRACKING_BEATS_MAX] =
+                                                              ngx_current_msec;
+    pair->pings[PERM_TRACKING_LISTENER]++;
+    pair->pings[PERM_TRACKING_SOURCE]++;
+
+    perm_redis_pair_send(pair, pair->listener, 1, &ping,
+                         perm_redis_pair_listener_pong);
+
+    if (pair->source != NULL) {
         perm_redis_pair_send(pair, pair->source, 1, &ping,
-                             perm_redis_pair_probed);
+                             perm_redis_pair_source_pong);
     }
 }
 
 
 static void
-perm_redis_pair_heard(void *data, redisReply *reply)
+perm_redis_pair_listener_pong(void *data, redisReply *reply)
 {
-    perm_redis_pair_t *pair = data;
+    perm_redis_pair_heard(data, PERM_TRACKING_LISTENER, reply);
+}
 
+
+static void
+perm_redis_pair_source_pong(void *data, redisReply *reply)
+{
+    perm_redis_pair_heard(data, PERM_TRACKING_SOURCE, reply);
+}
+
+
+static void
+perm_redis_pair_heard(perm_redis_pair_t *pair, perm_redis_pair_side_t side,
+    redisReply *reply)
+{
     if (reply == NULL) {
         return;
     }
 
     perm_redis_pair_pong(pair, reply);
+
+    pair->pings[side]--;
+
+    if (pair->beats == ngx_max(pair->pings[PERM_TRACKING_LISTENER],
+                               pair->pings[PERM_TRACKING_SOURCE]))
+    {
+        return;
+    }
 
     pair->heard = pair->sent[pair->first];
     pair->first = (pair->first + 1) % PERM_TRACKING_BEATS_MAX;
@@ -486,18 +511,6 @@ perm_redis_pair_heard(void *data, redisReply *reply)
                                   ngx_current_msec - pair->heard);
 
     perm_redis_tracking_heard(pair->tracking);
-}
-
-
-static void
-perm_redis_pair_probed(void *data, redisReply *reply)
-{
-    perm_redis_pair_t *pair = data;
-
-    if (reply != NULL) {
-        pair->probing = 0;
-        perm_redis_pair_pong(pair, reply);
-    }
 }
 
 

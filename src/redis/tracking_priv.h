@@ -14,7 +14,13 @@
 
 
 #define PERM_TRACKING_PREFIXES_MAX  4
-#define PERM_TRACKING_BEATS_MAX     16   /* PINGs of a listener on their way */
+#define PERM_TRACKING_BEATS_MAX     16   /* heartbeats on their way */
+
+
+typedef enum {
+    PERM_TRACKING_LISTENER = 0,
+    PERM_TRACKING_SOURCE
+} perm_redis_pair_side_t;
 
 
 struct perm_redis_tracking_s {
@@ -50,13 +56,12 @@ typedef struct perm_redis_pair_s {
     ngx_uint_t                       failures;  /* in a row */
     ngx_uint_t                       refusals;  /* since it was active */
 
-    /* of the listener: times in ms, monotonic */
+    /* heartbeats, a PING of each side: times in ms, monotonic */
     ngx_msec_t                       sent[PERM_TRACKING_BEATS_MAX];
     ngx_uint_t                       first;     /* unanswered, in "sent" */
-    ngx_uint_t                       beats;     /* unanswered */
-    ngx_msec_t                       heard;     /* the last one answered */
-
-    ngx_msec_t                       probed;    /* the source's last PING */
+    ngx_uint_t                       beats;     /* unanswered, by a side */
+    ngx_uint_t                       pings[2];  /* ... by this one */
+    ngx_msec_t                       heard;     /* both answered the last one */
 
     size_t                           address_len;   /* 0: not known */
     u_char                           address[NGX_SOCKADDR_STRLEN];
@@ -67,7 +72,6 @@ typedef struct perm_redis_pair_s {
     ngx_uint_t                       settling;  /* behind them */
 
     unsigned                         active:1;
-    unsigned                         probing:1; /* that one is unanswered */
     unsigned                         ping_logged:1;
 } perm_redis_pair_t;
 

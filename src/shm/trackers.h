@@ -6,10 +6,10 @@
  *
  * One word is what the others trust, "covered": each change that was made
  * before that time has been counted in the cache, or the cache was distrusted
- * after it.  A tracker sends PING where changes are pushed to it.  When that is
- * answered, it has counted each change that was made before the PING was sent,
- * and after its tracking began, its "since".  So it may move "covered" from c
- * to the time of that PING in two ways:
+ * after it.  A tracker sends PING where changes are pushed to it, and where it
+ * is tracked.  When both are answered, it has counted each change that was made
+ * before they were sent, and after its tracking began, its "since".  So it may
+ * move "covered" from c to the time of those PINGs in two ways:
  *
  *   since <= c   It has heard of all changes from c on: nothing is distrusted.
  *   since > c    Changes between c and since may be missed: the cache is

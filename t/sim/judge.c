@@ -28,7 +28,8 @@
 #define SIM_WINDOW_CALM  25       /* ms */
 #define SIM_LONG         9000     /* ms */
 #define SIM_SETTLE       6000     /* ms until all is as it should be */
-#define SIM_SETTLE_REFUSED  12000 /* ms: tracking is tried every 10 s */
+#define SIM_SETTLE_REFUSED  17000 /* ms: tracking is tried every 10 s, by a
+                                     worker that may be stopped for 5 s */
 
 
 typedef struct {
