@@ -45,8 +45,8 @@
  * about.  So a tracker marks each key that it reads (perm_cache_invalidate()),
  * unless a settled answer of its own was "not loaded", and neither "meta" nor
  * everything was pushed to it since.  Where a mark is set too late, too many
- * changes count: an app is unavailable until the table is loaded, but no revoked
- * grant is allowed.
+ * changes count: an app is unavailable until the table is loaded, but no
+ * revoked grant is allowed.
  */
 
 

@@ -269,7 +269,7 @@ perm_flush_batch_send(perm_flush_batch_t *batch, perm_recorder_access_t *access)
 
 
 /*
- * An access that is ahead by rounding, or by the time that a reply to TIME took,
+ * An access that is ahead by rounding, or by as long as the reply to TIME took,
  * stays pending: the next batch has its own second.
  */
 
