@@ -107,11 +107,28 @@ utf8_length(perm_str_t text)
 }
 
 
+/* the code of "\uXXXX" at that place, or -1: there is none */
+
+static long
+unicode_escape(perm_str_t text, size_t i)
+{
+    char  digits[5] = "";
+
+    if (text.len < i + 6 || text.data[i] != '\\' || text.data[i + 1] != 'u') {
+        return -1;
+    }
+
+    memcpy(digits, text.data + i + 2, 4);
+
+    return (strspn(digits, "0123456789abcdefABCDEF") == 4)
+           ? strtol(digits, NULL, 16) : -1;
+}
+
+
 int
 perm_json_has_nul(perm_str_t text)
 {
     size_t  i;
-    char    digits[5];
 
     for (i = 0; i + 1 < text.len; i++) {
 
@@ -119,16 +136,8 @@ perm_json_has_nul(perm_str_t text)
             continue;
         }
 
-        if (text.data[++i] == 'u') {
-            memset(digits, '\0', sizeof(digits));
-            memcpy(digits, text.data + i + 1,
-                   text.len - i - 1 < 4 ? text.len - i - 1 : 4);
-
-            if (strspn(digits, "0123456789abcdefABCDEF") < 4
-                || strcmp(digits, "0000") == 0)
-            {
-                return 1;
-            }
+        if (text.data[++i] == 'u' && unicode_escape(text, i - 1) <= 0) {
+            return 1;
         }
     }
 
@@ -367,9 +376,28 @@ perm_json_escape(char *out, perm_str_t text)
 }
 
 
+/* bytes of "\uXXXX", or of two that are a surrogate pair; 0: it is broken */
+
+static size_t
+unicode_escape_length(perm_str_t text)
+{
+    long  code, low;
+
+    code = unicode_escape(text, 0);
+    low = unicode_escape(text, 6);
+
+    if ((code & 0xfc00) == 0xd800 && (low & 0xfc00) == 0xdc00) {
+        return 12;
+    }
+
+    return (code < 0 || (code & 0xf800) == 0xd800) ? 0 : 6;
+}
+
+
 /*
  * cJSON takes "\u" without four digits for an escape of six bytes as well, and
- * does not look into them.  Only the "\" goes: the others may end the string.
+ * does not look into them.  Only the "\" goes: the others may end the string,
+ * or begin an escape that is broken, too.
  */
 
 static size_t
@@ -379,12 +407,9 @@ put_escape(char *out, perm_str_t text, size_t *n)
     static const perm_str_t  unknown = perm_string("\\ufffd");
 
     c = (text.len > 1) ? text.data[1] : '\0';
-    *n = (c == 'u') ? 6 : 2;
+    *n = (c == 'u') ? unicode_escape_length(text) : 2;
 
-    if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL || *n > text.len
-        || (*n == 6
-            && strspn(text.data + 2, "0123456789abcdefABCDEF") < 4))
-    {
+    if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL || *n == 0) {
         *n = 1;
         memcpy(out, unknown.data, unknown.len);
         return unknown.len;

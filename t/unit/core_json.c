@@ -83,6 +83,13 @@ lines(void)
     line("\"\\u\\\\u\\\"b\"", "\"\\ufffdu\\\\u\\\"b\"");
     line("\"\\u\\\xff\x9b<\"", "\"\\ufffdu\\ufffd\\ufffd\\ufffd\\u003c\"");
     line("[\"\\u0\\\\\\\"\",1]", "[\"\\ufffdu0\\\\\\\"\",1]");
+
+    /* and these: half of a surrogate pair in an escape without digits */
+
+    line("\"\\u\\udddd\"", "\"\\ufffdu\\ufffdudddd\"");
+    line("\"\\u\\uD83D\\u0041\"", "\"\\ufffdu\\ufffduD83D\\u0041\"");
+    line("\"\\u\\ud83d\\ude00\"", "\"\\ufffdu\\ud83d\\ude00\"");
+    line("\"\\ud83d\\ude00\"", "\"\\ud83d\\ude00\"");
 }
 
 
