@@ -61,6 +61,15 @@ subtest 'every master' => sub {
             . "ACL SETUSER few +$command", '... and where to type what';
     }
 
+    my @few = ('few', 'reset', 'on', '>secret', '~*', '&*', '+@all');
+    my $owner = $c->owner('app_permission:grants:{:doctor}');
+    $_->cmd('ACL', 'SETUSER', @few, $_ == $owner ? () : '-pttl') for @nodes;
+    ($out) = cli_is(1, 'other rights on other nodes: 1', '--json', 'doctor',
+                    { redis => $c->url =~ s{//}{//few:secret@}r });
+    is_deeply [map { $_->{message} } grep { $_->{status} eq 'error' } json_lines($out)],
+        ['user "few" lacks the command PTTL, needed for keeping to the time to live of keys'],
+        'every node is looked at';
+
     ($out, $err) = cli_is(3, 'a URL of one server only: 3', 'list',
                           { redis => $nodes[0]->tcp_url });
     like $err, qr/MOVED.*redis\+cluster:\/\//, 'what to do';

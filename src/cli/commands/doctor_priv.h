@@ -29,6 +29,7 @@
 #define PERM_DOCTOR_TEXT     4096   /* of a line: with the longest prefix what
                                        all users need has 2 KiB */
 #define PERM_DOCTOR_CHECKS   24
+#define PERM_DOCTOR_PROBES   48
 
 
 typedef enum {
@@ -88,6 +89,21 @@ typedef struct {
 } perm_doctor_t;
 
 
+/*
+ * A command that does no harm: HSET has a word too much.  The format gets the
+ * key, and then GRANTS.
+ */
+
+typedef struct {
+    unsigned             users;
+    int                  script;   /* the command is run by EVAL */
+    const char          *command;
+    const char          *need;
+    const char          *key;
+    const char          *format;
+} perm_doctor_probe_t;
+
+
 /* One result: what was looked at, what was found and what to do */
 
 void perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
@@ -124,6 +140,38 @@ int perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
 /* Looks at a server, on a connection of its own */
 
 void perm_doctor_server(perm_doctor_t *doctor, const perm_node_t *node);
+
+/* a NULL for the command ends them */
+
+extern const perm_doctor_probe_t  perm_doctor_probes[PERM_DOCTOR_PROBES];
+
+/* 1: one of the users needs it, with these servers */
+
+int perm_doctor_probe_needed(const perm_doctor_t *doctor,
+    const perm_doctor_probe_t *probe);
+
+/*
+ * Tries it, in a cluster at each node.  Returns 0, or the bits that
+ * perm_doctor_reply_missing() returns; other errors are reported.
+ */
+int perm_doctor_probe_try(perm_doctor_t *doctor,
+    const perm_doctor_probe_t *probe);
+
+/*
+ * Without a role.  A user who may write accesses and remove no grant is a
+ * gateway's: no rights of the command line are looked for, and advised.
+ */
+void perm_doctor_probe_user(perm_doctor_t *doctor);
+
+/* "(COMMANDS PATTERNS)": a selector with all that the users need */
+
+void perm_doctor_probe_role(const perm_doctor_t *doctor,
+    perm_doctor_words_t *role);
+
+/* 1: Redis 7.0 or later, which knows selectors, and rights to read or write */
+
+int perm_doctor_probe_selectors(const perm_doctor_t *doctor);
+
 
 /* Tries what the users need, and says which rights are missing */
 
