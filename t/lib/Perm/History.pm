@@ -22,6 +22,7 @@ use strict;
 use warnings;
 
 use List::Util qw(max);
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -54,12 +55,27 @@ sub run {
         socket => $self->socket, seed => $o{seed}, begun => $self->{begun},
         apps => $self->{plan}{apps});
 
-    $self->steps;
-    $self->heal;
-    $self->{calls} = [$self->{callers}->stop];
-    $self->last;
+    eval {
+        $self->steps;
+        $self->heal;
+        $self->{calls} = [$self->{callers}->stop];
+        $self->last;
+        1;
+    } or $self->died($@);
     $self->{servers}->stop;
     return $self;
+}
+
+
+# the driver itself failed: its last steps, and the seed
+
+sub died {
+    my ($self, $why) = @_;
+    my @log = @{$self->{log}};
+
+    diag sprintf '%9.3f %s', $_->[0] - $self->{begun}, $_->[1]
+        for @log[max(0, @log - 20) .. $#log];
+    die "$self->{kind}, seed $self->{seed}: $why";
 }
 
 
@@ -68,6 +84,7 @@ sub socket { "$_[0]{t}{dir}/m.sock" }
 sub says {
     my ($self, $text) = @_;
     push @{$self->{log}}, [time, $text];
+    printf STDERR "%s %.3f %9.3f %s\n", POSIX::strftime('%T', localtime), time, time - ($self->{begun}//0), $text if $ENV{HISTORY_LOG};
 }
 
 
@@ -390,15 +407,25 @@ sub restart {
 }
 
 
+# A step that takes long, as a fail-over does, puts off all that come after it.
+# When the time is over, what is broken ends.
+
 sub steps {
     my ($self) = @_;
+    my ($late, %broken) = (0);
 
     for my $step (@{$self->{plan}{steps}}) {
-        my $at = $self->{begun} + $step->{at};
-        while ((my $left = $at - time) > 0) { sleep $left }
-
+        my $at = $self->{begun} + $step->{at} + $late;
         my $do = $step->{do};
-        $self->{count}{$do}++ if $do !~ /_end$/;
+        my ($ends) = $do =~ /^(.*)_end$/;
+        next if $ends ? !delete $broken{$ends}
+                      : $at > $self->{begun} + $self->{seconds};
+
+        while ((my $left = $at - time) > 0) { sleep $left }
+        $late += time - $at if time > $at + 0.2;
+
+        $broken{$do} = 1 if $step->{lasts};
+        $self->{count}{$do}++ if !$ends;
 
         if ($CHANGE{$do}) {
             my $app = $step->{app};

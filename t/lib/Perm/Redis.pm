@@ -9,7 +9,7 @@ package Perm::Redis;
 #   $redis->empty                          # of everything
 #   $redis->calls('hmget');                # how often it was asked that
 #   $redis->listeners;                     # ids of the connections that hear
-#                                          #   of changes
+#                                          #   of changes; no Sentinel's
 #   $redis->kill_listeners;                # ends them
 #   $redis->untold('HDEL', ...);           # ... and makes a change, in one
 #                                          #   step: nobody is told of it
@@ -131,8 +131,8 @@ sub calls {
 
 sub listeners {
     my ($self) = @_;
-    return map { /sub=1/ && /^id=(\d+)/ ? $1 : () }
-        split /\n/, $self->cmd('CLIENT', 'LIST');
+    return map { /sub=1/ && !/ name=sentinel-/ && /^id=(\d+)/ ? $1 : () }
+        split /\n/, $self->connect->cmd('CLIENT', 'LIST');
 }
 
 my @KILL = qw(CLIENT KILL TYPE pubsub);

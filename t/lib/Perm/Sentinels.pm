@@ -5,6 +5,10 @@ package Perm::Sentinels;
 #   my $s = Perm::Sentinels->start(dir => "$t->{dir}/s",
 #       n => 3,                     # of Sentinels, default 3
 #       password => 'sesame',       # the Sentinels' own
+#       down => 500,                # ms without an answer until a server counts
+#                                   #   as down.  A Sentinel connects again only
+#                                   #   once a second: with less than that, a
+#                                   #   connection that ends may do
 #       conf => [...]);             # more for both servers
 #   $s->url                         # redis+sentinel://…/mine, without password
 #   $s->url('sesame')               # … with the one for the Sentinels
@@ -31,7 +35,7 @@ sub start {
         conf => [@$conf, "replicaof 127.0.0.1 $first->{port}"]);
 
     my $self = bless { dir => $o{dir}, servers => [$first, $second],
-        password => $o{password}, sentinels => [], owner => $$ }, $class;
+        password => $o{password}, down => $o{down} // 500, sentinels => [], owner => $$ }, $class;
 
     $self->sentinel($_) for 1 .. $o{n} // 3;
 
@@ -64,7 +68,7 @@ port $port
 bind 127.0.0.1
 dir $dir
 sentinel monitor mine 127.0.0.1 $self->{servers}[0]{port} 2
-sentinel down-after-milliseconds mine 500
+sentinel down-after-milliseconds mine $self->{down}
 sentinel failover-timeout mine 3000
 $own
 EOT

@@ -45,6 +45,7 @@ use Perm::Oracle qw(decide read_grant);
 our $SOON = 0.05;       # README: a revoked grant is denied
 my $TIMEOUT = 0.5;      # app_permission_redis_timeout
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
+my $EXPIRED = 0.5;      # until Redis has looked at a key that has ended
 
 
 sub new {
@@ -226,12 +227,8 @@ sub unavailable {
            && !($self->within($call, 'timeout')
                 && $call->{done} - $call->{sent} > $TIMEOUT - 0.05);
 
-    my ($last) = grep { $_->{b} <= $call->{done} }
-        reverse @{$self->{events}{$call->{app}}};
-    my $since = max($self->deadline($call->{app}, $last),
-        map { $_->{to} + $_->{again} } grep {
-            $_->{again} && $_->{from} <= $last->{a} && $last->{b} <= $_->{to}
-        } $self->windows($call->{app}));
+    my $since = max(map { $self->reported($call->{app}, $_) }
+        $self->changes($call));
 
     my $denials = max(0, map { $_->{to} } grep {
         $_->{forgets} && $_->{from} <= $call->{done} } $self->windows(
@@ -244,6 +241,29 @@ sub unavailable {
                            || $live && $_->{status} == 200) }
         @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
     return @known ? 'unavailable, and it was known' : undef;
+}
+
+
+# The newest changes of a call's key.  The end of its time to live is one, too:
+# Redis reports it when it comes across it.
+
+sub changes {
+    my ($self, $call) = @_;
+    my ($last) = grep { $_->{b} <= $call->{done} }
+        reverse @{$self->{events}{$call->{app}}};
+    my $ends = ($last->{lo} // 9e99) - $TTL;
+    return $last, $ends > $call->{done} ? ()
+        : { b => $ends, a => $last->{hi} + $EXPIRED };
+}
+
+# Until when a change may be reported, for the first time or once more.
+
+sub reported {
+    my ($self, $app, $event) = @_;
+    return max($self->deadline($app, $event),
+        map { $_->{to} + $_->{again} } grep {
+            $_->{again} && $_->{from} <= $event->{a} && $event->{b} <= $_->{to}
+        } $self->windows($app));
 }
 
 
