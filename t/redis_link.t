@@ -443,4 +443,37 @@ EOT
     $t->stop;
 };
 
+
+# A worker that was stopped, or paused with its whole machine, knows what time
+# it is before epoll has told it of all answers.
+
+subtest 'an answer that is there is read before its time is up' => sub {
+    plan skip_all => 'no lua module' if !Perm::Test->has_lua;
+    $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo', 'busy');
+    my $fake = $t->fake_redis(to => $redis);
+
+    $t->nginx(workers => 1, lua => 1, redis => $fake->url,
+              http => 'app_permission_redis_timeout 300ms;', server => <<'EOT');
+        %%DECISION%%
+        app_permission required;
+        location = /a    { empty_gif; }
+        location = /busy { app_permission off; content_by_lua_block {
+            local e = ngx.now() + 0.6
+            repeat ngx.update_time() until ngx.now() > e
+        } }
+EOT
+    ok $t->up, 'up';
+    my ($lookup, $busy) = ($t->connect, $t->connect);
+    $fake->rules({ match => qr/^HMGET .*busy/, delay => 0.1 });
+    ask('busy', '/a', $lookup);
+    ok wait_for(sub { $fake->lookups('busy') }), 'a lookup is on its way';
+    ask(undef, '/busy', $busy);
+
+    is answer($lookup), "$ALLOW MISS", 'allowed, late';
+    is scalar(() = $t->log_lines(qr/no answer/)), 0, 'the link stays';
+    $busy->response;
+    $t->stop;
+};
+
 done_testing;

@@ -16,6 +16,7 @@
 
 static ngx_int_t perm_redis_socket_opened(perm_redis_connection_t *connection);
 static ngx_int_t perm_redis_socket_receive(perm_redis_connection_t *connection);
+static void perm_redis_socket_look(ngx_event_t *rev);
 static void perm_redis_socket_ended(perm_redis_connection_t *connection);
 static ngx_uint_t perm_redis_socket_tls(perm_redis_connection_t *connection,
     u_char *buf, size_t len);
@@ -238,6 +239,17 @@ perm_redis_socket_receive(perm_redis_connection_t *connection)
 }
 
 
+/* reads, also before epoll says that there is something: nginx would not */
+
+static void
+perm_redis_socket_look(ngx_event_t *rev)
+{
+    rev->ready = 1;
+    rev->available = -1;
+    rev->handler(rev);
+}
+
+
 /* a server that expects TLS closes when it reads anything else */
 
 static void
@@ -298,9 +310,9 @@ perm_redis_connection_socket_timer(ngx_event_t *ev)
 
     if (connection->ready) {
 
-        /* a worker that was busy may not have read the answers yet */
+        /* a worker that was busy or stopped may not have read the answers */
 
-        perm_redis_connection_socket_read(connection->peer.connection->read);
+        perm_redis_socket_look(connection->peer.connection->read);
 
         if (!connection->gone && !connection->failed
             && perm_redis_connection_pipeline_expire(connection) != NGX_OK)
@@ -370,9 +382,7 @@ perm_redis_connection_turn(perm_redis_connection_t *connection,
     if (c != NULL && connection->peer.connection == c
         && (pfd.revents & ~POLLOUT))
     {
-        c->read->ready = 1;
-        c->read->available = -1;
-        c->read->handler(c->read);
+        perm_redis_socket_look(c->read);
     }
 
     ev = &connection->timer;
