@@ -6,10 +6,7 @@
 #   SEED=n                  the first seed; else one by the clock, which a
 #                           failure names
 #   HISTORY_SECONDS=60      of each history
-#   HISTORY_KINDS="proxy"   of single, proxy, clock, cluster, sentinel; the last
-#                           two on a machine that does nothing else: there
-#                           servers take over from each other by themselves
-#                           when they are kept waiting
+#   HISTORY_KINDS="proxy"   of single, proxy, clock, sentinel, cluster
 #   HISTORY_ONLY="hang cut" these faults alone
 
 use Perm::Test;
@@ -18,7 +15,7 @@ use Perm::History;
 my $seed = $ENV{SEED} || time % 1_000_000;
 my $seconds = $ENV{HISTORY_SECONDS} // 90;
 my @kinds = split ' ', $ENV{HISTORY_KINDS}
-    // 'single proxy clock';
+    // 'single proxy clock sentinel cluster';
 
 diag sprintf 'SEED=%d', $seed;
 

@@ -17,12 +17,12 @@ package Perm::History;
 # Perm::History::Judge and Perm::Oracle.
 #
 # HISTORY_SHOW=n: how many failures are shown, with what happened before them.
+# HISTORY_LOG=1: each step is told.  HISTORY_LEVEL=debug: of nginx's log.
 
 use strict;
 use warnings;
 
 use List::Util qw(max);
-use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -72,9 +72,7 @@ sub run {
 sub died {
     my ($self, $why) = @_;
     my @log = @{$self->{log}};
-
-    diag sprintf '%9.3f %s', $_->[0] - $self->{begun}, $_->[1]
-        for @log[max(0, @log - 20) .. $#log];
+    diag $self->line($_) for @log[max(0, @log - 20) .. $#log];
     die "$self->{kind}, seed $self->{seed}: $why";
 }
 
@@ -84,7 +82,13 @@ sub socket { "$_[0]{t}{dir}/m.sock" }
 sub says {
     my ($self, $text) = @_;
     push @{$self->{log}}, [time, $text];
-    printf STDERR "%s %.3f %9.3f %s\n", POSIX::strftime('%T', localtime), time, time - ($self->{begun}//0), $text if $ENV{HISTORY_LOG};
+    diag $self->line($self->{log}[-1]) if $ENV{HISTORY_LOG};
+}
+
+sub line {
+    my ($self, $said) = @_;
+    return sprintf '%9.3f %s', $said->[0] - ($self->{begun} // $said->[0]),
+        $said->[1];
 }
 
 
@@ -104,6 +108,7 @@ sub config {
 EOT
     $self->{t}->config(
         workers => $self->{workers}, redis => $self->{servers}->url,
+        log => $ENV{HISTORY_LEVEL} // 'info',
         main => $self->{clock} ? join "\n", map { "env $_;" } @FAKETIME : '',
         http => "app_permission_zone $self->{zone}m state=%%DIR%%/state;"
             . ' app_permission_flush 1s;',
@@ -157,7 +162,7 @@ sub now_of {
 }
 
 
-# Half of the apps have a grant when it begins.
+# Half of the apps have a grant when it begins, and each guest.
 
 sub first {
     my ($self) = @_;
@@ -167,7 +172,8 @@ sub first {
     for my $i (0 .. $#{$self->{plan}{apps}}) {
         my $app = $self->{plan}{apps}[$i][0];
         push @{$self->{events}{$app}}, { b => 0, a => 0, fields => {} };
-        $self->becomes($app, { $i % 4 ? 'r0' : '-' => $n + $i }) if $i % 2;
+        $self->becomes($app, { $app =~ /^a/ && $i % 4 ? 'r0' : '-' => $n + $i })
+            if $app =~ /^g/ || $i % 2;
     }
 }
 
@@ -370,7 +376,7 @@ my %WORKER = (
         $self->{zone} = 48 - $self->{zone};
         $self->config;
         $self->{t}{nginx}->signal('HUP');
-        $self->brief('resize', 1.5, blind => 0.6);
+        $self->brief('resize', 1.5, blind => 0.6, forgets => 1, moves => 1);
         $self->says("reload, zone ${\ $self->{zone}}m");
     },
     clock => sub {
@@ -451,27 +457,23 @@ sub heal {
 }
 
 
-# each call once more, now that nothing is broken
+# The accesses, before each call is made once more, now that nothing is broken.
 
 sub last {
     my ($self) = @_;
     my $t = $self->{t};
     my @apps = map { $_->[0] } @{$self->{plan}{apps}};
-
-    push @{$self->{calls}}, map { my $app = $_;
-        map { one($self->socket, $app, $_) } qw(r0 r1) } @apps;
+    my @calls = @{$self->{calls}};
 
     ok $t->flushed, 'all accesses are written';
     is $t->status->{access}{dropped}, 0, '... and none dropped';
+    my $score = $self->scores(@apps);
 
-    my %score;
-    for my $app (@apps) {
-        my %of = @{$self->{servers}->ask($app, 'ZRANGE',
-            "app_permission:access:{smoke:$app}", 0, -1, 'WITHSCORES')};
-        $score{"$app $_"} = $of{$_} for keys %of;
-    }
+    push @calls, map { my $app = $_;
+        map { one($self->socket, $app, $_) } qw(r0 r1) } @apps;
 
-    my @late = map { [split] } split /\n/, slurp($t->{late}{file});
+    my @late = map { map { [split] } split /\n/, slurp($_) }
+        grep { -e } $t->{late}{file}, "$t->{dir}/late.wire";
     $self->{judge} = Perm::History::Judge->new(events => $self->{events},
         windows => $self->{windows}, clocks => $self->{clocks},
         late => sub {
@@ -479,9 +481,21 @@ sub last {
             return 3 * max 0, map { $_->[1] } grep {
                 $_->[0] + $_->[1] + 0.01 >= $from && $_->[0] <= $to } @late;
         });
-    $self->{wrong} = [$self->{judge}->calls(@{$self->{calls}})];
-    $self->{lost} = [$self->{judge}->accesses(\%score, $self->{emptied},
+    $self->{wrong} = [$self->{judge}->calls(@calls)];
+    $self->{lost} = [$self->{judge}->accesses($score, $self->{emptied},
                                               @{$self->{calls}})];
+}
+
+sub scores {
+    my ($self, @apps) = @_;
+    my %score;
+
+    for my $app (@apps) {
+        my %of = @{$self->{servers}->ask($app, 'ZRANGE',
+            "app_permission:access:{smoke:$app}", 0, -1, 'WITHSCORES')};
+        $score{"$app $_"} = $of{$_} for keys %of;
+    }
+    return \%score;
 }
 
 
@@ -528,10 +542,10 @@ sub show {
 
 sub before {
     my ($self, $call) = @_;
-    return map { sprintf '%9.3f %s', $_->[0] - $self->{begun}, $_->[1] }
-        grep { $_->[0] > $call->{sent} - 8 && $_->[0] < $call->{done} + 0.3
-               && ($_->[1] !~ /^(a\d+):/ || $1 eq $call->{app}) }
-        @{$self->{log}};
+    return map { $self->line($_) } grep {
+        $_->[0] > $call->{sent} - 8 && $_->[0] < $call->{done} + 0.3
+            && ($_->[1] !~ /^([agq]\d+):/ || $1 eq $call->{app})
+    } @{$self->{log}};
 }
 
 

@@ -3,7 +3,8 @@ package Perm::Wire;
 # A proxy between nginx and Redis that knows the frames of both directions, and
 # has the timing of replies and pushes in its hand.
 #
-#   my $wire = Perm::Wire->start(to => $redis->{socket}, seed => 7);
+#   my $wire = Perm::Wire->start(to => $redis->{socket}, seed => 7,
+#       late => $file);         # how late it is itself, as Perm::Late has it
 #   $wire->set(name => value, ...);      # the others stay; undef: as usual
 #       hold    => [0.3, 0],    # seconds that the connections with pushes are
 #                               #   late, in turn, the oldest first
@@ -50,7 +51,7 @@ sub start {
         $SIG{PIPE} = 'IGNORE';
         close $here;
         srand $o{seed} // 1;
-        eval { Perm::Wire::Server->new($listen, $there, $o{to})->loop };
+        eval { Perm::Wire::Server->new($listen, $there, %o)->loop };
         print STDERR "wire: $@" if $@;
         POSIX::_exit(0);
     }
@@ -94,15 +95,31 @@ package Perm::Wire::Server;
 use strict;
 use warnings;
 
+use IO::Handle;
 use IO::Select;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
 
 
 sub new {
-    my ($class, $listen, $control, $to) = @_;
-    return bless { listen => $listen, control => $control, to => $to,
-                   set => {}, cut => undef, links => {}, n => 0 }, $class;
+    my ($class, $listen, $control, %o) = @_;
+    my $self = bless { listen => $listen, control => $control, to => $o{to},
+                       set => {}, cut => undef, links => {}, n => 0 }, $class;
+    if ($o{late}) {
+        open $self->{late}, '>>', $o{late} or die "$o{late}: $!\n";
+        $self->{late}->autoflush(1);
+    }
+    return $self;
+}
+
+
+# what came since then had to wait
+
+sub was_late {
+    my ($self, $since) = @_;
+    my $late = time - $since;
+    printf {$self->{late}} "%.3f %.3f\n", $since, $late
+        if $self->{late} && $late > 0.01;
 }
 
 
@@ -132,7 +149,7 @@ sub all {
 sub loop {
     my ($self) = @_;
 
-    for ( ;; ) {
+    for (my $begun = time; ; $self->was_late($begun)) {
         my $wait = 5;
         for my $link ($self->all) {
             $self->deliver($link);
@@ -145,7 +162,10 @@ sub loop {
             map { $_->{silent} ? () : ($_->{client}, $_->{server}) }
                 $self->all);
 
-        for my $handle ($select->can_read($wait > 0 ? $wait : 0)) {
+        my @ready = $select->can_read($wait > 0 ? $wait : 0);
+        $begun = time;
+
+        for my $handle (@ready) {
             my $fd = fileno $handle;
             next unless defined $fd;
 
@@ -262,7 +282,8 @@ sub deliver {
     return if $link->{silent};
 
     while ($link->{queue}[0] && $link->{queue}[0][0] <= $now) {
-        my $bytes = (shift @{$link->{queue}})->[1];
+        my ($due, $bytes) = @{shift @{$link->{queue}}};
+        $self->was_late($due);
         my $cut = $self->{cut};
         my $kind = $link->{push} ? 'push' : 'reply';
 

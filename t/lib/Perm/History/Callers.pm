@@ -9,7 +9,8 @@ package Perm::History::Callers;
 #       #   expires, worker
 #   my $call = one($path, $app, $resource);
 #
-# Resources are r0 and r1: locations of that name.
+# Resources are r0 and r1: locations of that name.  Apps of which the name
+# begins with "q" call seldom.
 
 use strict;
 use warnings;
@@ -26,6 +27,7 @@ our @EXPORT_OK = qw(one);
 
 my $AT_ONCE = 6;        # of each process
 my $RATE = 250;         # a second, of each process
+my $QUIET = 0.02;       # of the calls are those of quiet apps
 my $PATIENCE = 8;       # seconds
 
 my @FIELDS = qw(sent done app resource status decision cache expires worker);
@@ -143,7 +145,9 @@ sub run {
         if (!$stop && keys %open < $AT_ONCE && $now >= $next) {
             $next += rand 2 / $RATE;
             $next = $now if $next < $now - 0.1;
-            my @apps = grep { $self->{begun} + $_->[1] <= $now
+            my $quiet = rand() < $QUIET;
+            my @apps = grep { ($quiet xor $_->[0] !~ /^q/)
+                              && $self->{begun} + $_->[1] <= $now
                               && $now < $self->{begun} + $_->[2] }
                 @{$self->{apps}};
             my $call = begin($self->{socket}, $apps[rand @apps][0],

@@ -28,11 +28,18 @@ package Perm::History::Judge;
 #   lost    a call may have no answer; a number: where it lasts that long
 #   again   seconds after its end until which a change of that time may be
 #           reported once more, by the tracker that was late
-#   forgets denials are not known any more: the state file has live grants
+#   forgets denials are not known any more, nor is what was first answered in
+#           it: the state file and a zone of another size get live grants
+#
+#   moves   a zone of another size takes the place of the former one.  What is
+#           recorded in that one until its workers are gone, they send to Redis
+#           at their end, for two seconds; where it cannot be asked, it is lost
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
-# looked up, when the report comes late, too.
+# looked up, when the report comes late, too.  And Redis is not asked for what is
+# known and cached for an hour, unless changes may have been missed: $TRACKS after
+# a window they are pushed again.
 
 use strict;
 use warnings;
@@ -45,6 +52,7 @@ use Perm::Oracle qw(decide read_grant);
 our $SOON = 0.05;       # README: a revoked grant is denied
 my $TIMEOUT = 0.5;      # app_permission_redis_timeout
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
+my $TRACKS = 2;         # README: connected anew within about a second
 my $EXPIRED = 0.5;      # until Redis has looked at a key that has ended
 
 
@@ -201,10 +209,39 @@ sub wrong {
                                                         : qr{^deny/});
 
     my $got = "$call->{decision} $call->{expires}";
-    return undef if $self->outcomes($call)->{$got};
+    return $self->asked_again($call) if $self->outcomes($call)->{$got};
     my $may = $self->outcomes($call, 1);
     return undef if $may->{$got};
     return "$got, not " . join ' or ', sort keys %$may;
+}
+
+
+sub asked_again {
+    my ($self, $call) = @_;
+    return undef if $call->{cache} ne 'MISS' || $call->{resource} ne 'r0';
+
+    my ($known) = grep { $_->{done} < $call->{sent} }
+        reverse @{$self->{answered}{"$call->{app} r0"} // []};
+    return undef if !$known;
+
+    # an unreadable value is looked up once a second
+
+    my @changes = $self->changes($call);
+    my $fields = $changes[0]{fields};
+    return undef if grep { defined && !read_grant($_) } @$fields{'-', 'r0'};
+
+    my $slack = $self->{late}->($known->{sent} - $TRACKS, $call->{done});
+    return undef if grep {
+        $self->reported($call->{app}, $_) + $slack >= $known->{sent}
+    } @changes;
+    return undef if grep {
+        $_->{from} <= $call->{done}
+            && $_->{to} + ($_->{after} // 0) + $TRACKS + $slack
+               >= $known->{sent}
+            && ($_->{stale} || $_->{blind} || $_->{slow} || $_->{forgets}
+                || ($_->{fail} // 0) == 1)
+    } $self->windows($call->{app});
+    return 'Redis was asked, and it was known';
 }
 
 
@@ -230,16 +267,20 @@ sub unavailable {
     my $since = max(map { $self->reported($call->{app}, $_) }
         $self->changes($call));
 
-    my $denials = max(0, map { $_->{to} } grep {
-        $_->{forgets} && $_->{from} <= $call->{done} } $self->windows(
-        $call->{app}));
-
+    my @forgets = grep { $_->{forgets} && $_->{from} <= $call->{done} }
+        $self->windows($call->{app});
+    my $denials = max(0, map { $_->{to} } @forgets);
     my $live = grep { /^allow/ } keys %{$self->outcomes($call)};
 
-    my @known = grep { $_->{sent} > $since && $_->{done} < $call->{sent}
-                       && ($_->{sent} > $denials
-                           || $live && $_->{status} == 200) }
-        @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
+    $since += $self->{late}->($since - 1, $since + 1);
+
+    my @known = grep {
+        my $known = $_;
+        $known->{sent} > $since && $known->{done} < $call->{sent}
+            && ($known->{sent} > $denials || $live && $known->{status} == 200
+                && !grep { $known->{done} >= $_->{from}
+                           && $known->{sent} <= $_->{to} } @forgets)
+    } @{$self->{answered}{"$call->{app} $call->{resource}"} // []};
     return @known ? 'unavailable, and it was known' : undef;
 }
 
@@ -275,6 +316,7 @@ sub reported {
 sub accesses {
     my ($self, $score, $emptied, @calls) = @_;
     my (%least, %most, @wrong);
+    my @moves = $self->moved;
 
     for my $call (@calls) {
         my $name = "$call->{app} $call->{resource}";
@@ -286,7 +328,7 @@ sub accesses {
             floor($_->{from}) - 2 <= $call->{sent}
                 && $call->{sent} < floor($_->{to}) + 1
                 || $_->{all} && $call->{sent} < $_->{to}
-        } @$emptied;
+        } @$emptied, @moves;
         $least{$name} = max($least{$name} // 0, floor($call->{sent}));
     }
 
@@ -309,6 +351,18 @@ sub accesses {
     }
     push @wrong, map { "$_: never allowed" } grep { !$most{$_} } keys %$score;
     return @wrong;
+}
+
+sub moved {
+    my ($self) = @_;
+    my @windows = @{$self->{windows}};
+    return grep {
+        my $move = $_;
+        $move->{moves} && grep {
+            ($_->{fail} // 0) == 1 && $_->{from} <= $move->{to} + 2
+                && $_->{to} + ($_->{after} // 0) >= $move->{from}
+        } @windows;
+    } @windows;
 }
 
 

@@ -7,7 +7,11 @@ package Perm::History::Plan;
 #       clock => 1,                    # nginx's clock is stepped, too
 #       only => ['hang', 'kill']);     # these faults alone
 #   $plan->{steps}    # [{at, do, ...}], by time, seconds from the start
-#   $plan->{apps}     # [[app, from, to]]: when each of them calls
+#   $plan->{apps}     # [[app, from, to]]: when each of them calls.  A guest,
+#                     #   "g" and a number, has a grant from the start and calls
+#                     #   for a moment: its accesses are sent once.  A quiet
+#                     #   one, "q" and a number, calls about once a second: what
+#                     #   nginx missed of it is not looked up soon
 #   kinds()           # names of all steps: of changes, and of faults by kind
 #
 # A fault that lasts has two steps, "NAME" and "NAME_end".  One of servers or
@@ -22,8 +26,10 @@ use Exporter qw(import);
 our @EXPORT_OK = qw(kinds);
 
 my $APPS = 14;          # that call at the same time
+my $QUIET = 4;          # more of them that are quiet
 my $CHANGES = 12;       # a second
 my $CALM = 3;           # seconds at the end, in which faults heal
+my $VISIT = 0.25;       # seconds in which a guest calls
 
 
 # name => [seconds it lasts (least, more at random), what is drawn for it]
@@ -122,7 +128,10 @@ sub make {
     $self->clock if $o{clock};
     $self->changes;
 
-    push @{$self->{apps}}, map { [$_, $self->{from}{$_}, 9e9] } @at;
+    push @{$self->{apps}}, (map { [$_, $self->{from}{$_}, 9e9] } @at),
+        (map { ["q$_", -9e9, 9e9] } 1 .. $QUIET),
+        map { ["g$_", $_ * $VISIT, ($_ + 1) * $VISIT] }
+            0 .. $self->{seconds} / $VISIT - 1;
     @{$self->{steps}} = sort { $a->{at} <=> $b->{at} || $a->{n} <=> $b->{n} }
         @{$self->{steps}};
     srand;
@@ -206,7 +215,7 @@ sub retire {
 }
 
 
-sub app { $at[rand @at] }
+sub app { rand() < .15 ? 'q' . (1 + int rand $QUIET) : $at[rand @at] }
 
 sub cut {
     return (after => int rand 200, reset => rand() < .5 ? 1 : 0,

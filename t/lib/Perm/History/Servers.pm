@@ -389,7 +389,7 @@ sub begin {
     my ($self) = @_;
     $self->SUPER::begin;
     $self->{wire} = Perm::Wire->start(to => $self->{redis}{socket},
-                                      seed => $self->{h}{seed});
+        seed => $self->{h}{seed}, late => "$self->{t}{dir}/late.wire");
 }
 
 sub url { $_[0]{wire}->tcp_url }
