@@ -264,6 +264,9 @@ subtest 'a wrong type at the key' => sub {
 
 
 subtest 'slow' => sub {
+    ok $t->apply(server => $SERVER, http => 'app_permission_redis_timeout 1s;'),
+        'a time-out that a busy machine does not reach by itself';
+    back('ready');
     $fake->rules({ match => $lookup, delay => 0.15 });
     is outcome('demo', '/fresh'), "$ALLOW MISS", 'within the time-out: waits';
     is outcome('slow'), "$DENY MISS", 'unknown: waits too';
@@ -271,12 +274,12 @@ subtest 'slow' => sub {
 
     # slower than that
 
-    $fake->rules({ match => $lookup, delay => 0.5, times => 1 });
+    $fake->rules({ match => $lookup, delay => 1.3, times => 1 });
     my $begun = time;
     is outcome('demo', '/fresh'), "$ALLOW STALE", 'over it: stale';
     my $took = time - $begun;
-    cmp_ok $took, '>', 0.25, "after the time-out: $took s";
-    $t->soon($begun, 0.45, '... and not later');
+    cmp_ok $took, '>', 0.95, "after the time-out: $took s";
+    $t->soon($begun, 1.15, '... and not later');
     back('answers again');
 };
 
@@ -291,7 +294,7 @@ subtest 'late' => sub {
         is outcome($app, '/short'), $outcome, $what;
         my $took = time - $begun;
         cmp_ok $took, '>', $min, "... after $took s" if $min;
-        cmp_ok $took, '<', $max, "... after $took s" if $max;
+        $t->soon($begun, $max, "... before $max s") if $max;
     };
 
     back('before', 5);
@@ -301,11 +304,11 @@ subtest 'late' => sub {
     $fake->rules({ match => $lookup, delay => 0.03 });
     $short->('demo', "$ALLOW MISS", 'a little late: waits');
 
-    $fake->rules({ match => $lookup, delay => 0.25 });
-    $short->('demo', "$ALLOW STALE", 'late: known', 0.09, 0.24);
+    $fake->rules({ match => $lookup, delay => 0.4 });
+    $short->('demo', "$ALLOW STALE", 'late: known', 0.09, 0.39);
     $short->('other', "$ALLOW STALE", 'another', 0, 0.09);
-    $short->('late', "$DENY MISS", 'unknown: waits', 0.15);
-    $short->('demo', "$ALLOW STALE", 'late again', 0.09, 0.24);
+    $short->('late', "$DENY MISS", 'unknown: waits', 0.3);
+    $short->('demo', "$ALLOW STALE", 'late again', 0.09, 0.39);
 
     # a change is waited for
 
@@ -324,6 +327,8 @@ subtest 'late' => sub {
 
 subtest 'hung' => sub {
     $fake->rules;
+    ok $t->apply(server => $SERVER,
+                 http => 'app_permission_redis_timeout 300ms;'), 'less time';
     back('before', 5);
     is outcome('demo'), "$ALLOW HIT", 'a hit before';
     $redis->pause;
