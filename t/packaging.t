@@ -19,6 +19,8 @@ subtest 'one version' => sub {
         my ($is) = slurp("$dir/$file") =~ $at{$file};
         is $is, $version, $file;
     }
+    my ($is) = slurp("$dir/../debian/changelog") =~ /^\S+ \((.*)-\d+\)/;
+    is $is, $version, "Debian's changelog";
 };
 
 subtest 'the shell of the Alpine recipe' => sub {
