@@ -31,6 +31,8 @@ my $server = <<'EOT';
         location = /read        { app_permission_self; }
         location = /problem     { app_permission_self apply;
                                   app_permission_error problem; }
+        location = /off         { app_permission_self apply;
+                                  app_permission_error off; }
         location = /bad         { app_permission_self;
                                   app_permission_gateway $arg_gateway; }
         location = /small       { app_permission_self apply;
@@ -181,7 +183,16 @@ subtest 'who may not' => sub {
         is $r->{status}, 405, "$method $uri";
         is $r->{headers}{allow}, $allow, 'says what may be';
         is $r->{headers}{'cache-control'}, 'no-store', 'not to be cached';
+        is "$r->{json}{code} $r->{json}{code_name}",
+            '1640501 METHOD_NOT_ALLOWED', '... in the format of errors';
+        is $r->{headers}{'x-bkapi-error-code'}, 1640501, '... with its header';
     }
+    $r = self('demo', method => 'PUT', uri => '/problem', body => '{}');
+    is $r->{json}{type}, 'urn:app-permission:method_not_allowed', 'a problem';
+    is $r->{headers}{allow}, 'GET, HEAD, POST', '... with Allow';
+    $r = self('demo', method => 'PUT', uri => '/off', body => '{}');
+    is $r->{status}, 405, 'without a format';
+    is $r->{headers}{allow}, 'GET, HEAD, POST', '... with Allow';
 };
 
 

@@ -53,7 +53,9 @@ static perm_response_kind_t  perm_response_errors[] = {
     { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_string("1640001"), "INVALID_ARGS",
       "Parameters error", "Content Too Large" },
     { NGX_HTTP_CONFLICT, ngx_string("1640901"), "CONFLICT",
-      "Conflict", "Conflict" }
+      "Conflict", "Conflict" },
+    { NGX_HTTP_NOT_ALLOWED, ngx_string("1640501"), "METHOD_NOT_ALLOWED",
+      "Method not allowed", "Method Not Allowed" }
 };
 
 
@@ -124,7 +126,9 @@ ngx_int_t
 perm_response_error(perm_ctx_t *ctx, perm_response_error_t error,
     const char *reason)
 {
-    static const char  *names[] = { "invalid_args", "too_large", "conflict" };
+    static const char  *names[] = {
+        "invalid_args", "too_large", "conflict", "method_not_allowed"
+    };
 
     return perm_response_write(ctx, &perm_response_errors[error], names[error],
                                reason, perm_str(""));

@@ -24,7 +24,8 @@ ngx_int_t perm_response_send(perm_ctx_t *ctx);
 typedef enum {
     PERM_RESPONSE_INVALID = 0,    /* 400 */
     PERM_RESPONSE_TOO_LARGE,      /* 413 */
-    PERM_RESPONSE_CONFLICT        /* 409 */
+    PERM_RESPONSE_CONFLICT,       /* 409 */
+    PERM_RESPONSE_NOT_ALLOWED     /* 405: the caller adds "Allow" */
 } perm_response_error_t;
 
 

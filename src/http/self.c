@@ -24,7 +24,8 @@ typedef struct {
 } perm_http_self_t;
 
 
-static ngx_int_t perm_http_self_method(ngx_http_request_t *r);
+static ngx_int_t perm_http_self_method(perm_ctx_t *ctx);
+static ngx_int_t perm_http_self_not_allowed(perm_ctx_t *ctx);
 static ngx_int_t perm_http_self_app(perm_ctx_t *ctx);
 static ngx_int_t perm_http_self_get(perm_http_self_t *hs);
 static void perm_http_self_post(ngx_http_request_t *r);
@@ -58,12 +59,13 @@ perm_http_self_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = perm_http_self_method(r);
+    ctx->content = 1;
+
+    rc = perm_http_self_method(ctx);
     if (rc != NGX_OK) {
-        return rc;
+        return (rc == NGX_DECLINED) ? perm_http_self_not_allowed(ctx) : rc;
     }
 
-    ctx->content = 1;
     ctx->decided = 1;
 
     rc = perm_http_self_app(ctx);
@@ -104,34 +106,57 @@ perm_http_self_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-perm_http_self_method(ngx_http_request_t *r)
-{
-    ngx_str_t         allow;
-    perm_loc_conf_t  *plcf;
+/* NGX_DECLINED: it is none of those */
 
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_app_permission_module);
+static ngx_int_t
+perm_http_self_method(perm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return ngx_http_discard_request_body(r);
     }
 
-    if (r->method == NGX_HTTP_POST && plcf->self_apply && r == r->main) {
+    if (r->method == NGX_HTTP_POST && ctx->plcf->self_apply && r == r->main) {
         return NGX_OK;
     }
 
-    if (plcf->self_apply) {
+    return NGX_DECLINED;
+}
+
+
+/* the body comes first: the answer to a malformed one has no "Allow" */
+
+static ngx_int_t
+perm_http_self_not_allowed(perm_ctx_t *ctx)
+{
+    char       *reason;
+    ngx_int_t   rc;
+    ngx_str_t   allow;
+
+    ctx->request->expect_tested = 1;
+
+    rc = ngx_http_discard_request_body(ctx->request);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->plcf->self_apply) {
         ngx_str_set(&allow, "GET, HEAD, POST");
+        reason = "this location answers GET, HEAD and POST";
 
     } else {
         ngx_str_set(&allow, "GET, HEAD");
+        reason = "this location answers GET and HEAD";
     }
 
-    if (perm_send_header(r, "Allow", &allow) != NGX_OK) {
+    if (perm_send_header(ctx->request, "Allow", &allow) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return NGX_HTTP_NOT_ALLOWED;
+    return perm_response_error(ctx, PERM_RESPONSE_NOT_ALLOWED, reason);
 }
 
 
