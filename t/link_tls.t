@@ -133,6 +133,24 @@ subtest 'a server that refuses in the middle of it' => sub {
 };
 
 
+# it speaks TLS, and is merely late
+
+subtest 'a server that hangs when it had been up' => sub {
+    serve('good');
+    with("$trust app_permission_redis_connect_timeout 200ms;"
+         . 'app_permission_redis_timeout 200ms;');
+    works('before');
+    $t->mark;
+    $redis->pause;
+    ok $t->wait_new(qr/\[error\].*no answer to the TLS handshake within/, 8),
+        'no answer to the TLS handshake';
+    $redis->resume;
+    ok wait_for(sub { $t->new_lines(qr/Redis is up again/) }), 'up again';
+    is scalar($t->new_lines(qr/TLS on this port/)), 0,
+        'whether it speaks TLS is no question';
+};
+
+
 subtest 'a client certificate' => sub {
     my $mine = "${ssl}_certificate %%DIR%%/tls/mine.crt;"
              . "${ssl}_certificate_key %%DIR%%/tls/mine.key;";

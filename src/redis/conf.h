@@ -30,6 +30,8 @@ typedef struct {
     u_char             label[PERM_REDIS_LABEL_MAX];     /* for log lines */
     in_port_t          port;             /* 0: a unix socket */
     unsigned           sentinel:1;
+    unsigned           met:1;            /* it was up: whether it speaks TLS is
+                                            no question */
     ngx_addr_t        *addrs;            /* of the host at start, maybe with
                                             another port */
     ngx_uint_t         naddrs;           /* 0: only the resolver can tell */

@@ -194,6 +194,7 @@ perm_redis_handshake_role(void *data, redisReply *reply)
     connection->ready = 1;
     connection->begun = 1;
     connection->error_len = 0;
+    connection->node->met = 1;
 
     ngx_del_timer(&connection->timer);
 

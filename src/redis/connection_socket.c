@@ -263,7 +263,9 @@ perm_redis_socket_ended(perm_redis_connection_t *connection)
                                     "the server closed the connection");
     }
 
-    if (connection->heard || connection->conf->url->tls) {
+    if (connection->heard || connection->node->met
+        || connection->conf->url->tls)
+    {
         return;
     }
 
@@ -328,8 +330,10 @@ perm_redis_connection_socket_timer(ngx_event_t *ev)
         if (connection->connected && connection->peer.connection->ssl
             && !connection->peer.connection->ssl->handshaked)
         {
-            what = "no answer to the TLS handshake within %M ms: does the "
-                   "server speak TLS on this port?";
+            what = connection->node->met
+                   ? "no answer to the TLS handshake within %M ms"
+                   : "no answer to the TLS handshake within %M ms: does the "
+                     "server speak TLS on this port?";
         }
 #endif
         if (!connection->failed) {

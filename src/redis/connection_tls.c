@@ -226,7 +226,7 @@ perm_redis_tls_failed(perm_redis_connection_t *connection)
     size_t  len;
     u_char  why[PERM_TLS_SHOWN];
 
-    if (connection->heard) {
+    if (connection->heard || connection->node->met) {
 
         if (connection->error_len == 0) {
             perm_redis_connection_error(connection,
