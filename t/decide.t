@@ -301,6 +301,15 @@ subtest 'names out of arguments' => sub {
         'the log names the argument';
     cmp_ok scalar(() = $log =~ /\n/g), '<=', 8, '... not for each call';
 
+    my %p = map { $_->{name} => $_ } @{$t->status->{problems}};
+    like $p{argument_twice}{text}, qr/query argument twice: 6, the newest \d+ s/,
+        'so does an alert';
+    like $p{argument_twice}{advice}, qr/Whoever asks must send one/,
+        '... with what to do';
+    my ($bad) = ($p{bad_config}{text} // '') =~ /configuration: (\d+)/;
+    is $bad, $t->status->{requests}{fail}{bad_config} - 6,
+        '... and is none of an incomplete configuration';
+
     is decided($t->get("/args?$q&x=1&y=2&&xx=3")),
         '200 allow/resource_grant HIT', 'other arguments may be there';
     is decided($t->get('/args?gateway=open&resource=r')), '200 allow/open',

@@ -217,8 +217,9 @@ subtest 'revoked while changes are not pushed' => sub {
         becomes($app, '403', '... and revoked');
     }
     ok !$t->status->{invalidation}{active}, 'not pushed still';
-    is scalar($t->log_lines(qr/does not push changes of grants any more/)), 1,
-        'logged, once';
+    my @told = $t->log_lines(qr/\[error\].*changes of grants/);
+    is scalar @told, 1, 'logged, once';
+    like $told[0], qr/"-?BUSY.*are not pushed until it does/, '... and why';
 };
 
 

@@ -296,4 +296,56 @@ subtest 'explain counts against the limit of lookups' => sub {
         '... in words';
 };
 
+
+# what the log says of an outage: one line each way, for all workers
+
+subtest 'an outage in the log' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo');
+    $t->nginx(workers => 2, http => 'app_permission_flush 100ms;'
+              . 'app_permission_redis_timeout 200ms;'
+              . 'app_permission_redis_connect_timeout 200ms;',
+              server => 'app_permission required;'
+              . 'location = /a { empty_gif; }');
+    ok $t->settled, 'ready';
+    my $errors = sub { map { /\[error\] \S+ (app_permission: .*)/ ? $1 : () }
+                           $t->new_lines(qr/./) };
+    my $pushed = sub { $t->status->{invalidation}{active} };
+    my $call = sub { $t->get('/a', app => $_) for ('demo', 'nobody') x 4 };
+
+    $t->mark;
+    $redis->pause;
+    $call->();
+    ok wait_for(sub { !$t->status->{redis}{up} && !$pushed->() }), 'it hangs';
+    my $since = time;
+    $call->() while time < $since + 2.5;
+    my $p = join ' ', map { $_->{name} } @{$t->status->{problems}};
+    like $p, qr/redis_down/, 'an alert';
+    unlike $p, qr/access_unwritten|invalidation/, '... and no other';
+    $redis->resume;
+    ok wait_for(sub { $t->status->{redis}{up} && $pushed->() }), 'it goes on';
+    $call->();
+    ok $t->flushed, 'and takes accesses';
+    my $what = qr/Redis is \w+|no answer to \w+ \w+/;
+    is_deeply [map { /($what)/ ? $1 : $_ } $errors->()],
+        ['no answer to a command', 'Redis is down',
+         'no answer to the handshake', 'Redis is up'],
+        'why, that it is down, and that it is up'
+        or diag join "\n", $errors->();
+    is scalar(grep { /is up again after \d+ s$/ } $errors->()), 1, 'again';
+
+    $t->mark;
+    $redis->cmd('ACL', 'SETUSER', 'default', '-hget');
+    ok wait_for(sub { $call->(); scalar $errors->() }), 'lookups are refused';
+    wait_until(time + 2.1);
+    $redis->cmd('ACL', 'SETUSER', 'default', '+hget');
+    ok wait_for(sub { $call->(); $errors->() > 1 }), '... and answered';
+    my @told = $errors->();
+    is scalar @told, 2, 'a line each way' or diag join "\n", @told;
+    like $told[0], qr/Redis answered HGET with "NOPERM .*: .*right, see .*; known/,
+        'the cause, what to do, and what follows';
+    like $told[1], qr/lookups are answered again after \d+ s$/, 'over';
+    $t->stop;
+};
+
 done_testing;

@@ -29,6 +29,7 @@ typedef struct {
     unsigned               decided:1;
     unsigned               content:1;  /* of a content handler, not of the
                                           PRECONTENT phase */
+    unsigned               twice:1;    /* app_permission_decide: an argument */
 
     /* from here on not zeroed */
     uint64_t               hash;       /* of the tuple, once it was looked up */

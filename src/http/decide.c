@@ -93,6 +93,7 @@ perm_decide_begin(ngx_http_request_t *r)
         /* the gateway may have meant the one, and nginx takes the other */
 
         ctx->policy = PERM_POLICY_INVALID;
+        ctx->twice = 1;
         perm_decide_log_twice(r, "query argument", &twice, &argument_logged);
         return perm_handler_decide(ctx);
     }

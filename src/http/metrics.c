@@ -99,6 +99,16 @@ perm_metrics_denial(perm_ctx_t *ctx)
                                               [ctx->decision.outcome]
                                               [ctx->decision.reason], 1);
 
+    zone = ctx->pmcf->sync.zone.zone;
+
+    if (ctx->twice) {
+        perm_stats_add(&ctx->pmcf->stats->twice, 1);
+        zone->health.twice = ngx_time();
+
+    } else if (ctx->decision.reason == PERM_BAD_CONFIG) {
+        zone->health.bad_config = ngx_time();
+    }
+
     if (ctx->request->connection->log->log_level >= ctx->plcf->log_level) {
         perm_metrics_log_denial(ctx);
     }
@@ -106,7 +116,6 @@ perm_metrics_denial(perm_ctx_t *ctx)
     /* an outage would fill the lists with every app there is */
 
     if (ctx->decision.outcome == PERM_DENY) {
-        zone = ctx->pmcf->sync.zone.zone;
 
         perm_heavy_hitters_add(ctx->plcf->dry_run ? zone->would_deny
                                                   : zone->refused,

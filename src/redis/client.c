@@ -18,7 +18,7 @@ static void perm_redis_client_changed(void *data,
     perm_redis_endpoint_t *endpoint, const char *reason);
 static void perm_redis_client_loss(perm_redis_client_t *redis,
     perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason);
-static void perm_redis_client_failed(perm_redis_client_t *redis,
+static ngx_uint_t perm_redis_client_failed(perm_redis_client_t *redis,
     const char *address, const char *reason);
 static void perm_redis_client_set_state(perm_redis_client_t *redis,
     perm_redis_client_state_t state);
@@ -367,16 +367,21 @@ perm_redis_client_lost(void *data, const char *reason)
 {
     perm_redis_client_t  *redis = data;
 
-    if (perm_redis_client_log_once(&redis->logged, "", reason)) {
+    ngx_uint_t  anew;
+
+    anew = perm_redis_client_log_once(&redis->logged, "", reason);
+
+    if (perm_redis_client_failed(redis,
+                                 redis->cluster ? "the nodes of the cluster"
+                                                : "the Sentinels",
+                                 reason)
+        && anew)
+    {
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "app_permission: no %s helps; the last one, %s",
                       redis->cluster ? "node of the cluster" : "Sentinel",
                       reason);
     }
-
-    perm_redis_client_failed(redis, redis->cluster ? "the nodes of the cluster"
-                                                   : "the Sentinels",
-                             reason);
 
     perm_redis_parked_fail(&redis->parked);
 
@@ -482,6 +487,7 @@ perm_redis_client_loss(perm_redis_client_t *redis,
     perm_redis_endpoint_t *endpoint, ngx_uint_t master, const char *reason)
 {
     u_char               *label;
+    ngx_uint_t            anew;
     perm_redis_logged_t  *logged;
 
     label = endpoint->node.label;
@@ -524,25 +530,26 @@ perm_redis_client_loss(perm_redis_client_t *redis,
 
         logged = master ? &endpoint->logged : &redis->strays;
 
-        if (perm_redis_client_log_once(logged, label, reason)) {
+        anew = perm_redis_client_log_once(logged, label, reason);
+
+        if (perm_redis_client_failed(redis, (char *) label, reason) && anew) {
             ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                           "app_permission: Redis %s: %s", label, reason);
         }
-
-        perm_redis_client_failed(redis, (char *) label, reason);
     }
 
     perm_redis_discovery_refresh(redis->discovery);
 }
 
 
-static void
+/* 1: no other worker has logged it */
+
+static ngx_uint_t
 perm_redis_client_failed(perm_redis_client_t *redis, const char *address,
     const char *reason)
 {
-    if (redis->watch != NULL && redis->watch->failed != NULL) {
-        redis->watch->failed(redis->watch_data, address, reason);
-    }
+    return redis->watch == NULL || redis->watch->failed == NULL
+           || redis->watch->failed(redis->watch_data, address, reason);
 }
 
 

@@ -38,8 +38,10 @@ typedef void (*perm_redis_client_state_pt)(void *data, ngx_uint_t up);
  * function below.
  */
 typedef struct {
-    /* a link ended, or cannot be made; both texts are printable */
-    void  (*failed)(void *data, const char *address, const char *reason);
+    /* a link ended, or cannot be made; both texts are printable.  Returns 0
+       where the log of all workers has it already */
+    ngx_uint_t  (*failed)(void *data, const char *address,
+        const char *reason);
 
     /* a link is up; "replica": the server says that it is one, and no master
        can be reached */

@@ -201,6 +201,7 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
 {
     perm_redis_pair_t *pair = data;
 
+    uint32_t                hash;
     ngx_uint_t              level;
     perm_redis_tracking_t  *tracking;
 
@@ -208,11 +209,19 @@ perm_redis_pair_closed(void *data, perm_redis_connection_t *connection,
 
     *(connection == pair->listener ? &pair->listener : &pair->source) = NULL;
 
-    level = pair->active ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+    hash = ngx_murmur_hash2((u_char *) reason, ngx_strlen(reason));
 
-    ngx_log_error(level, tracking->log, 0,
-                  "app_permission: a connection for tracking to Redis %s "
-                  "ended: %s", pair->node.label, reason);
+    /* a retry that fails like the one before is nothing new */
+
+    if (pair->active || hash != pair->logged) {
+        level = pair->active ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+        ngx_log_error(level, tracking->log, 0,
+                      "app_permission: a connection for tracking to Redis %s "
+                      "ended: %s", pair->node.label, reason);
+    }
+
+    pair->logged = hash;
 
     if (connection->moved) {
         tracking->handlers->moved(tracking->data);
@@ -400,21 +409,21 @@ perm_redis_pair_refused(perm_redis_pair_t *pair,
         && ngx_strstr(text, "nknown") == NULL
         && ngx_strstr(text, "yntax") == NULL)
     {
-        level = NGX_LOG_INFO;
-
         /* the first one may be over with the next try */
 
-        if (pair->refusals < PERM_TRACKING_REFUSALS
-            && ++pair->refusals == PERM_TRACKING_REFUSALS
-            && tracking->handlers->refused(tracking->data, 0))
-        {
-            level = NGX_LOG_ERR;
+        if (pair->refusals < PERM_TRACKING_REFUSALS) {
+            pair->refusals++;
+
+            level = (pair->refusals == PERM_TRACKING_REFUSALS
+                     && tracking->handlers->refused(tracking->data, 0))
+                    ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+            ngx_log_error(level, tracking->log, 0,
+                          "app_permission: Redis %s answered \"%s\" with "
+                          "\"%s\", changes of grants are not pushed until it "
+                          "does better", pair->node.label, command, text);
         }
 
-        ngx_log_error(level, tracking->log, 0,
-                      "app_permission: Redis %s answered \"%s\" with \"%s\", "
-                      "changes of grants are not pushed until it does better",
-                      pair->node.label, command, text);
         perm_redis_pair_retry(pair);
         return;
     }

@@ -55,6 +55,7 @@ typedef struct perm_redis_pair_s {
     ngx_event_t                      timer;     /* next try or heartbeat */
     ngx_uint_t                       failures;  /* in a row */
     ngx_uint_t                       refusals;  /* since it was active */
+    uint32_t                         logged;    /* hash: why it ended */
 
     /* heartbeats, a PING of each side: times in ms, monotonic */
     ngx_msec_t                       sent[PERM_TRACKING_BEATS_MAX];

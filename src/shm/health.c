@@ -50,7 +50,9 @@ perm_health_redis(perm_health_t *health, ngx_uint_t worker, ngx_uint_t up,
         }
 
         if (all_up) {
-            perm_health_log_good("Redis is up", NGX_LOG_NOTICE, before, log);
+            perm_health_log_good("Redis is up", NGX_LOG_NOTICE, before,
+                                 !perm_health_turned(&health->redis_before, 1),
+                                 log);
 
         } else {
             ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -103,22 +105,36 @@ perm_health_tracking(perm_health_t *health, ngx_uint_t active, ngx_log_t *log)
     before = (time_t) health->tracking_since;
     health->tracking_since = ngx_time();
 
-    if (active) {
-        perm_health_log_good("Redis pushes changes of grants", NGX_LOG_NOTICE,
-                             before, log);
+    if (active && perm_health_turned(&health->unpushed_logged, 0)) {
+        perm_health_log_good("Redis pushes changes of grants", NGX_LOG_ERR,
+                             before, 1, log);
 
-    } else {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "app_permission: Redis does not push changes of grants "
-                      "any more: until it does, they take effect within "
-                      "\"app_permission_cache_valid\"");
+    } else if (active && before == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "app_permission: Redis pushes changes of grants");
     }
 }
 
 
+ngx_uint_t
+perm_health_turned(ngx_atomic_t *flag, ngx_uint_t on)
+{
+    ngx_atomic_uint_t  was;
+
+    was = *flag;
+
+    if (on ? was >= on : was == 0) {
+        return 0;
+    }
+
+    /* orders: only this word */
+    return ngx_atomic_cmp_set(flag, was, on);
+}
+
+
 void
-perm_health_log_good(char *what, ngx_uint_t level, time_t before,
-    ngx_log_t *log)
+perm_health_log_good(const char *what, ngx_uint_t level, time_t before,
+    ngx_uint_t again, ngx_log_t *log)
 {
     if (before == 0) {
         ngx_log_error(level, log, 0, "app_permission: %s", what);
@@ -126,8 +142,8 @@ perm_health_log_good(char *what, ngx_uint_t level, time_t before,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: %s again after %T s", what,
-                  ngx_max(ngx_time() - before, 0));
+                  "app_permission: %s%s after %T s", what,
+                  again ? " again" : "", ngx_max(ngx_time() - before, 0));
 }
 
 
@@ -154,6 +170,21 @@ perm_health_unwritten(perm_health_t *health)
     /* orders: only this word */
     (void) ngx_atomic_cmp_set(&health->unwritten, 0,
                               (ngx_atomic_uint_t) ngx_time());
+}
+
+
+void
+perm_health_written(perm_health_t *health, ngx_log_t *log)
+{
+    time_t  before;
+
+    before = (time_t) health->unwritten;
+    health->unwritten = 0;
+
+    if (perm_health_turned(&health->unwritten_logged, 0)) {
+        perm_health_log_good("last accesses are written", NGX_LOG_ERR, before,
+                             1, log);
+    }
 }
 
 

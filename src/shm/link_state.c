@@ -2,6 +2,11 @@
 #include "shm/link_state.h"
 
 
+#define PERM_LINK_SAME  32   /* bytes: an error's rest may name a key */
+
+
+static ngx_uint_t perm_link_state_anew(perm_link_state_t *state,
+    ngx_uint_t generation, perm_link_error_t *error);
 static void perm_link_state_copy(char *to, size_t size, const char *from);
 static void perm_link_state_swapped(perm_link_state_t *state,
     ngx_uint_t replica, const char *address, ngx_log_t *log);
@@ -9,18 +14,18 @@ static void perm_link_state_read(perm_link_error_t *error,
     perm_link_error_t *from, ngx_atomic_t *sequence);
 
 
-void
-perm_link_state_failed(perm_link_state_t *state, const char *address,
-    const char *cause)
+ngx_uint_t
+perm_link_state_failed(perm_link_state_t *state, ngx_uint_t generation,
+    const char *address, const char *cause)
 {
-    ngx_uint_t         same;
+    ngx_uint_t         same, anew;
     perm_link_error_t  error;
 
     if (!perm_trylock_enter(&state->lock)) {
 
         /* another worker writes the error that it met in this moment */
 
-        return;
+        return 1;
     }
 
     error = state->error;
@@ -28,7 +33,7 @@ perm_link_state_failed(perm_link_state_t *state, const char *address,
     perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, address);
     perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
 
-    same = !error.over
+    same = error.since && !error.over
            && ngx_strcmp(error.address, state->error.address) == 0
            && ngx_strcmp(error.cause, state->error.cause) == 0;
 
@@ -43,11 +48,46 @@ perm_link_state_failed(perm_link_state_t *state, const char *address,
         error.since = error.last;
     }
 
+    anew = perm_link_state_anew(state, generation, &error);
+
     perm_trylock_write(&state->sequence);
     state->error = error;
     perm_trylock_written(&state->sequence);
 
     perm_trylock_leave(&state->lock);
+
+    return anew;
+}
+
+
+/* under the lock; workers meet errors of one outage in different order */
+
+static ngx_uint_t
+perm_link_state_anew(perm_link_state_t *state, ngx_uint_t generation,
+    perm_link_error_t *error)
+{
+    uint32_t    hash;
+    ngx_uint_t  i;
+
+    if (state->error.over || generation > state->generation) {
+        state->generation = ngx_max(state->generation, generation);
+        state->nlogged = 0;
+    }
+
+    hash = ngx_murmur_hash2((u_char *) error->address,
+                            ngx_strlen(error->address))
+           ^ ngx_murmur_hash2((u_char *) error->cause,
+                              ngx_strlen(error->cause));
+
+    for (i = 0; i < ngx_min(state->nlogged, PERM_LINK_LOGGED); i++) {
+        if (state->logged[i] == hash) {
+            return 0;
+        }
+    }
+
+    state->logged[state->nlogged++ % PERM_LINK_LOGGED] = hash;
+
+    return 1;
 }
 
 
@@ -131,15 +171,15 @@ perm_link_state_swapped(perm_link_state_t *state, ngx_uint_t replica,
 }
 
 
-void
-perm_link_state_refused(perm_link_state_t *state, const char *address,
-    const char *cause)
+ngx_uint_t
+perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
+    const char *address, const char *cause)
 {
     ngx_uint_t         same;
     perm_link_error_t  error;
 
     if (!perm_trylock_enter(&state->lock)) {
-        return;
+        return 0;
     }
 
     error = state->refused;
@@ -148,29 +188,69 @@ perm_link_state_refused(perm_link_state_t *state, const char *address,
     perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
 
     same = error.since && !error.over
-           && ngx_strcmp(error.cause, state->refused.cause) == 0;
+           && ngx_strncmp(error.cause, state->refused.cause, PERM_LINK_SAME)
+              == 0;
+
+    if (error.since == 0 || error.over) {
+        error.since = ngx_time();
+    }
 
     error.last = ngx_time();
     error.over = 0;
-
-    if (!same) {
-        error.since = error.last;
-    }
 
     perm_trylock_write(&state->refused_sequence);
     state->refused = error;
     perm_trylock_written(&state->refused_sequence);
 
     perm_trylock_leave(&state->lock);
+
+    return perm_health_turned(&state->refused_logged, generation) || !same;
 }
 
 
 void
-perm_link_state_answered(perm_link_state_t *state)
+perm_link_state_answered(perm_link_state_t *state, ngx_log_t *log)
 {
-    if (!state->refused.over) {
-        state->refused.over = 1;
+    perm_link_error_t  *error;
+
+    error = &state->refused;
+
+    if (error->since == 0 || error->over
+        || ngx_time() - error->last < PERM_LINK_REFUSED)
+    {
+        return;
     }
+
+    error->over = 1;
+
+    if (perm_health_turned(&state->refused_logged, 0)) {
+        perm_health_log_good("lookups are answered", NGX_LOG_ERR,
+                             error->since, 1, log);
+    }
+}
+
+
+time_t
+perm_link_state_since(perm_link_state_t *state, perm_health_t *health)
+{
+    return (time_t) ngx_max(health->redis_since, state->since);
+}
+
+
+time_t
+perm_link_state_unpushed(perm_link_state_t *state, perm_health_t *health,
+    time_t now)
+{
+    time_t  since;
+
+    if (health->tracking || !health->redis_up || state->replica) {
+        return 0;
+    }
+
+    since = perm_link_state_since(state, health);
+    since = ngx_max(since, (time_t) health->tracking_since);
+
+    return (now - since >= PERM_LINK_UNPUSHED) ? now - since : 0;
 }
 
 

@@ -15,6 +15,7 @@
 
 #define PERM_LINK_ADDRESS_MAX  264   /* bytes, with a NUL */
 #define PERM_LINK_CAUSE_MAX    512   /* bytes, with a NUL */
+#define PERM_LINK_LOGGED       8     /* errors of an outage */
 
 
 /* the last error of a link; the texts are printable ASCII */
@@ -31,10 +32,16 @@ typedef struct {
 typedef struct {
     ngx_atomic_t        sequence;   /* of the error */
     perm_link_error_t   error;
+    ngx_uint_t          generation; /* of the worker that met an error last */
+    uint32_t            logged[PERM_LINK_LOGGED];   /* hashes of errors, since a
+                                       link was up */
+    ngx_uint_t          nlogged;
     perm_trylock_t      lock;       /* of both errors */
 
     ngx_atomic_t        refused_sequence;
     perm_link_error_t   refused;    /* a lookup, by a server that answers */
+    ngx_atomic_t        refused_logged; /* likewise, 0: the log does not say
+                                       so, or says that it is over */
 
     ngx_atomic_t        replica;    /* 1: a worker reaches a replica only */
     ngx_atomic_t        since;      /* unix seconds: of that, or of its end */
@@ -44,10 +51,15 @@ typedef struct {
 } perm_link_state_t;
 
 
-/* a link ended, or could not be made.  Both texts are cut where too long */
+/*
+ * A link ended, or could not be made.  Both texts are cut where too long.
+ * "generation" is of the worker's configuration.  Returns 0 where another
+ * worker met it since a link was up, or since the last reload: it is in the
+ * log.
+ */
 
-void perm_link_state_failed(perm_link_state_t *state, const char *address,
-    const char *cause);
+ngx_uint_t perm_link_state_failed(perm_link_state_t *state,
+    ngx_uint_t generation, const char *address, const char *cause);
 
 
 /*
@@ -59,11 +71,40 @@ void perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
     ngx_uint_t replica, const char *address, ngx_log_t *log);
 
 
-/* a lookup was refused, or one was answered since: then that is over */
+/*
+ * A lookup was refused.  Returns 1 to the first worker that says so, and where
+ * the cause begins otherwise than the last one: it is to be logged.
+ */
 
-void perm_link_state_refused(perm_link_state_t *state, const char *address,
-    const char *cause);
-void perm_link_state_answered(perm_link_state_t *state);
+ngx_uint_t perm_link_state_refused(perm_link_state_t *state,
+    ngx_uint_t generation, const char *address, const char *cause);
+
+/*
+ * A lookup was answered.  That ends it, with a line in the log, when there was
+ * no refusal for PERM_LINK_REFUSED: one server of several may refuse.
+ */
+
+#define PERM_LINK_REFUSED  2     /* seconds */
+
+void perm_link_state_answered(perm_link_state_t *state, ngx_log_t *log);
+
+
+/*
+ * Unix seconds since when a master is up: what that brings with it takes a
+ * moment.
+ */
+
+time_t perm_link_state_since(perm_link_state_t *state, perm_health_t *health);
+
+/*
+ * Seconds since when a master is up that does not push changes.  0: it does,
+ * or there is none, or it is too soon to say so.
+ */
+
+#define PERM_LINK_UNPUSHED  3    /* seconds */
+
+time_t perm_link_state_unpushed(perm_link_state_t *state,
+    perm_health_t *health, time_t now);
 
 
 /* copies of a lookup's last refusal, and of the last error */

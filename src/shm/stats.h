@@ -71,6 +71,8 @@ typedef struct {
         ngx_atomic_t       requests;       /* grants that apps asked for */
         ngx_atomic_t       unavailable;    /* Redis could not be asked */
     } self;                                /* app_permission_self */
+    ngx_atomic_t           twice;          /* of bad_config: an argument twice,
+                                              for app_permission_decide */
     ngx_atomic_t           unreadable_grants;
     ngx_atomic_t           limited;        /* lookups over the limit */
     ngx_atomic_t           refreshes;      /* ahead of an entry's end */

@@ -57,6 +57,7 @@ perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache)
     table->cache = cache;
     table->word = LOADED;
     table->since = 0;
+    table->before = 0;
     table->id = 0;
 }
 
@@ -278,7 +279,8 @@ perm_table_state_found(perm_table_state_t *table, ngx_uint_t loaded,
 
     if (loaded) {
         perm_health_log_good("the grant table is loaded", NGX_LOG_INFO,
-                             (time_t) before, log);
+                             (time_t) before,
+                             !perm_health_turned(&table->before, 1), log);
         return;
     }
 

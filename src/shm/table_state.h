@@ -79,6 +79,7 @@ typedef struct {
                                   been emptied or loaded */
     ngx_atomic_t    since;     /* unix seconds of the answer that found what is
                                   known; 0: unknown */
+    ngx_atomic_t    before;    /* 1: it was loaded once */
     uint64_t        id;        /* hash of the id in "meta", 0: unknown */
 } perm_table_state_t;
 

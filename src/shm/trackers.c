@@ -266,6 +266,13 @@ perm_trackers_refuse(perm_trackers_t *trackers,
 
 
 ngx_uint_t
+perm_trackers_refused(perm_trackers_t *trackers)
+{
+    return perm_trackers_load(&trackers->refused) == PERM_TRACKERS_REFUSED;
+}
+
+
+ngx_uint_t
 perm_trackers_active(perm_trackers_t *trackers, ngx_msec_t now)
 {
     /* whenever it began, also by a clock that is ahead */
@@ -285,7 +292,7 @@ perm_trackers_stopped(perm_trackers_t *trackers, ngx_msec_t now)
 int64_t
 perm_trackers_gap(perm_trackers_t *trackers, ngx_msec_t now)
 {
-    if (perm_trackers_load(&trackers->refused) == PERM_TRACKERS_REFUSED) {
+    if (perm_trackers_refused(trackers)) {
         return INT64_MAX;
     }
 

@@ -188,6 +188,10 @@ void perm_trackers_moved(perm_trackers_t *trackers, ngx_msec_t until,
 ngx_uint_t perm_trackers_refuse(perm_trackers_t *trackers,
     perm_trackers_refused_t refused);
 
+/* 1: with PERM_TRACKERS_REFUSED */
+
+ngx_uint_t perm_trackers_refused(perm_trackers_t *trackers);
+
 /* 1: changes are pushed to a worker that lives */
 
 ngx_uint_t perm_trackers_active(perm_trackers_t *trackers, ngx_msec_t now);

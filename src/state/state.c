@@ -12,7 +12,6 @@ struct perm_state_files_s {
     ngx_msec_t           last;                      /* ms, monotonic: step */
 
     unsigned             writing:1;
-    unsigned             failing:1;
 
     perm_state_write_t   writer;
 };
@@ -27,6 +26,10 @@ static ngx_int_t perm_state_begin(perm_state_files_t *state);
 static ngx_uint_t perm_state_older(perm_state_files_t *state,
     uint64_t *generation);
 static uint64_t perm_state_generation(ngx_fd_t fd);
+static void perm_state_unsaved(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_err_t err, ngx_log_t *log);
+static void perm_state_saved(perm_state_files_t *state, perm_zone_t *zone,
+    ngx_log_t *log);
 static ngx_int_t perm_state_save_temp(perm_state_files_t *state,
     perm_zone_t *zone, ngx_log_t *log);
 
@@ -242,21 +245,50 @@ perm_state_files_write(perm_state_files_t *state, perm_zone_t *zone,
 
     perm_state_files_abandon(state);
 
-    if (rc == NGX_ERROR && !state->failing) {
-        ngx_log_error(NGX_LOG_ERR, log, err,
-                      "app_permission: cannot write the state file \"%V\", "
-                      "the one before is kept and writing is tried again",
-                      &state->names[state->current]);
+    if (rc == NGX_ERROR) {
+        perm_state_unsaved(state, zone, err, log);
 
-    } else if (rc == NGX_OK && state->failing) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "app_permission: the state file \"%V\" is written "
-                      "again", &state->names[PERM_STATE_FILE]);
+    } else if (rc == NGX_OK) {
+        perm_state_saved(state, zone, log);
     }
 
-    state->failing = (rc == NGX_ERROR);
-
     return rc;
+}
+
+
+/* a change is one line for all workers */
+
+static void
+perm_state_unsaved(perm_state_files_t *state, perm_zone_t *zone, ngx_err_t err,
+    ngx_log_t *log)
+{
+    /* orders: only this word */
+    if (!ngx_atomic_cmp_set(&zone->health.unsaved, 0, ngx_time())) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, err,
+                  "app_permission: cannot write the state file \"%V\", "
+                  "the one before is kept and writing is tried again: make "
+                  "room on its disk, or mend its rights",
+                  &state->names[state->current]);
+}
+
+
+static void
+perm_state_saved(perm_state_files_t *state, perm_zone_t *zone, ngx_log_t *log)
+{
+    ngx_atomic_uint_t  since;
+
+    since = zone->health.unsaved;
+
+    /* orders: only this word */
+    if (since && ngx_atomic_cmp_set(&zone->health.unsaved, since, 0)) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "app_permission: the state file \"%V\" is written "
+                      "again after %T s", &state->names[PERM_STATE_FILE],
+                      ngx_max(ngx_time() - (time_t) since, 0));
+    }
 }
 
 

@@ -21,6 +21,7 @@ static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
     const char *fmt, ...);
 static char *perm_alerts_duration(u_char *buf, time_t seconds);
 static void perm_alerts_redis(perm_snapshot_t *s);
+static void perm_alerts_changes(perm_snapshot_t *s);
 static const char *perm_alerts_link(perm_snapshot_t *s, const char *unknown);
 static void perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush);
 static void perm_alerts_requests(perm_snapshot_t *s);
@@ -104,7 +105,7 @@ perm_alerts_duration(u_char *buf, time_t seconds)
 static void
 perm_alerts_redis(perm_snapshot_t *s)
 {
-    u_char          buf[PERM_DURATION_MAX];
+    u_char          buf[PERM_DURATION_MAX], ago[PERM_DURATION_MAX];
     perm_health_t  *health;
 
     health = &s->health;
@@ -132,9 +133,12 @@ perm_alerts_redis(perm_snapshot_t *s)
     if (s->refused_lookups) {
         perm_alerts_add(s, PERM_ALERT_ERROR, "lookups_refused",
                         perm_alerts_link(s, ""),
-                        "Redis answers, but has refused lookups for %s",
+                        "Redis is up, but has refused lookups for %s, the "
+                        "last one %s ago",
                         perm_alerts_duration(buf, s->now
-                                             - s->link_error.since));
+                                             - s->link_error.since),
+                        perm_alerts_duration(ago, s->now
+                                             - s->link_error.last));
     }
 
     if (s->replica) {
@@ -163,18 +167,37 @@ perm_alerts_redis(perm_snapshot_t *s)
                                              - (time_t) s->table_since));
     }
 
-    if (!health->tracking) {
+    perm_alerts_changes(s);
+}
+
+
+static void
+perm_alerts_changes(perm_snapshot_t *s)
+{
+    u_char       buf[PERM_DURATION_MAX];
+    const char  *advice;
+
+    if (s->stopped) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "invalidation_inactive",
-                        "For up to app_permission_cache_valid a revoked grant "
-                        "still allows, and a new grant does not allow yet. "
-                        "app-permission doctor names the right or the setting "
-                        "of Redis that is missing.",
-                        "Redis does not push changes of grants%s%s",
-                        health->tracking_since ? ", for " : "",
-                        health->tracking_since
-                         ? perm_alerts_duration(buf, s->now
-                                            - (time_t) health->tracking_since)
-                         : "");
+                        "They are blocked or stopped, and calls cost lookups "
+                        "until they go on. Look for what blocks a worker: a "
+                        "slow disk, Lua code, a signal.",
+                        "The workers that read changes of grants do not run");
+
+    } else if (s->unpushed) {
+        advice = s->push_refused
+                 ? "For up to app_permission_cache_valid a revoked grant "
+                   "still allows, and a new grant does not allow yet. "
+                   "app-permission doctor --for gateway names the right or "
+                   "the setting of Redis that is missing."
+                 : "An answer of Redis counts for 1 s at most, so there are "
+                   "more lookups. If it stays, app-permission doctor --for "
+                   "gateway examines Redis.";
+
+        perm_alerts_add(s, PERM_ALERT_WARNING, "invalidation_inactive", advice,
+                        "Redis is up, but has not pushed changes of grants "
+                        "for %s",
+                        perm_alerts_duration(buf, (time_t) s->unpushed));
     }
 }
 
@@ -215,7 +238,7 @@ perm_alerts_link(perm_snapshot_t *s, const char *unknown)
 static void
 perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
 {
-    time_t  full, unwritten;
+    time_t  full;
     u_char  buf[PERM_DURATION_MAX];
 
     full = (time_t) s->health.full;
@@ -231,18 +254,14 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
                         perm_alerts_duration(buf, s->now - full));
     }
 
-    unwritten = (time_t) s->health.unwritten;
-
-    if (unwritten && s->health.redis_up
-        && s->now - unwritten > PERM_UNWRITTEN_LONG)
-    {
+    if (s->unwritten > PERM_UNWRITTEN_LONG) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "access_unwritten",
                         "They travel on a link of their own, so lookups go on, "
                         "and they are kept. A fail-over or CLIENT PAUSE "
                         "passes; for anything else the error log has the "
                         "answer of Redis.",
                         "Redis has not taken last accesses for %s",
-                        perm_alerts_duration(buf, s->now - unwritten));
+                        perm_alerts_duration(buf, (time_t) s->unwritten));
     }
 
     if (s->health.clock_ahead) {
@@ -253,6 +272,16 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
                         "The clock of this machine is ahead of Redis's by %s",
                         perm_alerts_duration(buf,
                                            (time_t) s->health.clock_ahead));
+    }
+
+    if (s->health.unsaved) {
+        perm_alerts_add(s, PERM_ALERT_WARNING, "state_unwritten",
+                        "A restart would bring back what was known before. "
+                        "The error log has the file and the cause: make room "
+                        "on its disk, or mend its rights.",
+                        "The state file has not been written for %s",
+                        perm_alerts_duration(buf, s->now
+                                             - (time_t) s->health.unsaved));
     }
 
     if (s->pending > PERM_PENDING_LONG + flush / 1000) {
@@ -290,7 +319,8 @@ perm_alerts_requests(perm_snapshot_t *s)
                            ? PERM_ALERT_WARNING : PERM_ALERT_ERROR, "failing",
                         "Their callers get 503 (the grant was not known and "
                         "Redis could not be asked) or 500 (the configuration "
-                        "is incomplete). The log line of each has the reason.",
+                        "is incomplete, or an argument came twice). The log "
+                        "line of each has the reason.",
                         "Checks fail: %s a second over the last minute",
                         rate);
     }
@@ -355,29 +385,51 @@ perm_alerts_denials(perm_snapshot_t *s)
 static void
 perm_alerts_counters(perm_snapshot_t *s)
 {
+    time_t      newest;
+    u_char      buf[PERM_DURATION_MAX];
     ngx_uint_t  n;
 
-    n = s->stats.requests[0][PERM_FAIL][PERM_BAD_CONFIG]
-        + s->stats.requests[1][PERM_FAIL][PERM_BAD_CONFIG];
+    newest = (time_t) s->health.bad_config;
 
-    if (n) {
+    if (newest && s->now - newest < PERM_RECENT) {
+        n = s->stats.requests[0][PERM_FAIL][PERM_BAD_CONFIG]
+            + s->stats.requests[1][PERM_FAIL][PERM_BAD_CONFIG];
+        n = ngx_max(n, s->stats.twice) - s->stats.twice;
+
         perm_alerts_add(s, PERM_ALERT_WARNING, "bad_config",
                         "In some location the policy, the gateway or the "
                         "resource is empty or not a valid name. The error log "
                         "has a line for each call, with the location's "
                         "values.",
-                        "Calls met an incomplete configuration: %ui", n);
+                        "Calls met an incomplete configuration: %ui, the "
+                        "newest %s ago", n,
+                        perm_alerts_duration(buf, s->now - newest));
     }
 
-    n = s->stats.unreadable_grants;
+    newest = (time_t) s->health.twice;
 
-    if (n) {
+    if (newest && s->now - newest < PERM_RECENT) {
+        perm_alerts_add(s, PERM_ALERT_WARNING, "argument_twice",
+                        "app_permission_decide refuses them: it cannot tell "
+                        "which of the two is meant. The error log names the "
+                        "argument. Whoever asks must send one, and strip those "
+                        "of the caller.",
+                        "Questions had a query argument twice: %ui, the newest "
+                        "%s ago", s->stats.twice,
+                        perm_alerts_duration(buf, s->now - newest));
+    }
+
+    newest = (time_t) s->health.unreadable;
+
+    if (newest && s->now - newest < PERM_RECENT) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "unreadable_grants",
                         "A grant whose value is neither a number nor JSON "
                         "with \"expires\" counts as absent and allows nobody. "
                         "The error log names the key. Write it again with "
                         "app-permission grant.",
-                        "Grants that cannot be read: %ui", n);
+                        "Lookups met grants that cannot be read: %ui, the "
+                        "newest %s ago", s->stats.unreadable_grants,
+                        perm_alerts_duration(buf, s->now - newest));
     }
 
     if (s->cache.displaced && s->now - s->cache.displacing < PERM_RECENT) {

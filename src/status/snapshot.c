@@ -5,6 +5,7 @@
 #define PERM_RATE_SPAN  60   /* seconds */
 
 
+static void perm_snapshot_links(perm_snapshot_t *s);
 static void perm_snapshot_point(perm_stats_cell_t *stats, time_t now,
     perm_history_point_t *point);
 static void perm_snapshot_rates(perm_snapshot_t *s);
@@ -46,8 +47,8 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->replica_since = zone->link.since;
     perm_link_state_error(&zone->link, &s->link_error);
     perm_link_state_refusal(&zone->link, &refusal);
-    s->refused_lookups = (s->health.redis_up && refusal.since
-                          && !refusal.over);
+    s->refused_lookups = (s->health.redis_up && refusal.since && !refusal.over
+                          && s->now - refusal.last < PERM_SNAPSHOT_LONG);
 
     /* the newest, but nothing hides why Redis is down */
 
@@ -58,9 +59,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
         s->link_error = refusal;
     }
 
-    if (perm_trackers_stopped(&zone->trackers, ngx_current_msec)) {
-        s->health.tracking = 0;
-    }
+    perm_snapshot_links(s);
 
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
@@ -78,6 +77,35 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     }
 
     return s;
+}
+
+
+/* what follows from an outage, or a replica, is no matter of its own */
+
+static void
+perm_snapshot_links(perm_snapshot_t *s)
+{
+    time_t        since;
+    perm_zone_t  *zone;
+
+    zone = s->zone;
+
+    s->unpushed = perm_link_state_unpushed(&zone->link, &s->health, s->now);
+    s->push_refused = perm_trackers_refused(&zone->trackers);
+
+    if (s->health.tracking
+        && perm_trackers_stopped(&zone->trackers, ngx_current_msec))
+    {
+        s->health.tracking = 0;
+        s->stopped = 1;
+    }
+
+    if (s->health.unwritten && s->health.redis_up && !s->replica) {
+        since = perm_link_state_since(&zone->link, &s->health);
+        since = ngx_max(since, (time_t) s->health.unwritten);
+
+        s->unwritten = ngx_max(s->now - since, 0);
+    }
 }
 
 

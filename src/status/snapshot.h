@@ -13,7 +13,8 @@
 #include "shm/history.h"
 
 
-#define PERM_ALERTS_MAX      20
+#define PERM_ALERTS_MAX      24
+#define PERM_SNAPSHOT_LONG   600         /* seconds: a refused lookup is over */
 #define PERM_ALERT_TEXT_MAX  160         /* bytes */
 #define PERM_ALERT_LINK_MAX  1280        /* bytes */
 
@@ -59,6 +60,11 @@ typedef struct {
     perm_health_t          health;
     perm_link_error_t      link_error;   /* the last one */
     ngx_uint_t             refused_lookups;  /* 1: it is that of a lookup */
+    ngx_uint_t             stopped;      /* 1: no worker reads changes */
+    ngx_uint_t             unpushed;     /* seconds, 0: changes are pushed, or
+                                            it is too soon to say so */
+    ngx_uint_t             unwritten;    /* likewise, of last accesses */
+    ngx_uint_t             push_refused; /* 1: for good */
     ngx_uint_t             replica;      /* 1: some worker has no master */
     ngx_uint_t             replica_since;    /* unix seconds */
     ngx_uint_t             table;        /* perm_table_known_t */

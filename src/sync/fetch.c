@@ -80,7 +80,7 @@ perm_fetch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
         return NULL;
     }
 
-    perm_link_watch(fetch->zone, fetch->redis);
+    perm_link_watch(conf, fetch->redis);
 
     fetch->sender = perm_lookup_create(conf, cycle, fetch->redis);
     if (fetch->sender == NULL) {
@@ -511,7 +511,6 @@ perm_fetch_end(perm_pending_t *pending)
 
     fetch = pending->owner;
 
-
     perm_pending_unshare(pending);
     perm_pending_wake(pending, &pending->reply);
     perm_pending_free(&fetch->pendings, pending);
@@ -618,6 +617,7 @@ perm_fetch_unreadable(perm_pending_t *pending, perm_str_t field,
     fetch = pending->owner;
 
     perm_stats_add(&fetch->stats->unreadable_grants, 1);
+    fetch->zone->health.unreadable = ngx_time();
     perm_grants_reply_log_grant(fetch->conf, &pending->tuple, field, too_long,
                                 fetch->log);
 }

@@ -40,14 +40,13 @@ struct perm_flush_s {
     unsigned                 holding:1;  /* the lease */
     unsigned                 flushing:1; /* a batch is on its way */
     unsigned                 writing:1;  /* the state file */
-    unsigned                 bad_logged:1;
 
     char                     cause[PERM_FLUSH_CAUSE];   /* of a lost link */
 };
 
 
 static void perm_flush_timer(ngx_event_t *ev);
-static void perm_flush_link_failed(void *data, const char *address,
+static ngx_uint_t perm_flush_link_failed(void *data, const char *address,
     const char *reason);
 static ngx_uint_t perm_flush_hold(perm_flush_t *flush);
 static void perm_flush_stop(perm_flush_t *flush);
@@ -364,23 +363,22 @@ perm_flush_link(perm_flush_t *flush)
         perm_health_unwritten(health);
     }
 
-    since = (time_t) health->unwritten;
-
-    if (since == 0) {
-
-        if (flush->bad_logged) {
-            ngx_log_error(NGX_LOG_ERR, flush->log, 0,
-                          "app_permission: last accesses are written again");
-        }
-
-        flush->bad_logged = 0;
+    if (health->unwritten == 0) {
         flush->cause[0] = '\0';
+        return;
+    }
 
-    } else if (flush->cause[0] && !flush->bad_logged && health->redis_up
-               && perm_redis_client_state(flush->lookups) == PERM_REDIS_UP
-               && ngx_time() - since >= PERM_FLUSH_BAD)
+    /* an outage, or a replica, has lines of its own, and ends a moment later */
+
+    since = perm_link_state_since(&flush->zone->link, health);
+    since = ngx_max(since, (time_t) health->unwritten);
+
+    if (flush->cause[0] && health->redis_up && !flush->zone->link.replica
+        && perm_redis_client_state(flush->lookups) == PERM_REDIS_UP
+        && ngx_time() - since >= PERM_FLUSH_BAD
+        && perm_health_turned(&health->unwritten_logged,
+                              flush->conf->generation))
     {
-        flush->bad_logged = 1;
         ngx_log_error(NGX_LOG_ERR, flush->log, 0,
                       "app_permission: last accesses cannot be written and "
                       "stay pending, lookups are not affected: Redis %s",
@@ -389,7 +387,9 @@ perm_flush_link(perm_flush_t *flush)
 }
 
 
-static void
+/* 0: perm_flush_link() logs it, when it lasts */
+
+static ngx_uint_t
 perm_flush_link_failed(void *data, const char *address, const char *reason)
 {
     perm_flush_t *flush = data;
@@ -397,6 +397,8 @@ perm_flush_link_failed(void *data, const char *address, const char *reason)
     (void) ngx_snprintf((u_char *) flush->cause, PERM_FLUSH_CAUSE, "%s: %s%Z",
                         address, reason);
     flush->cause[PERM_FLUSH_CAUSE - 1] = '\0';
+
+    return 0;
 }
 
 

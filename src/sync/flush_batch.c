@@ -13,6 +13,7 @@
 #define PERM_FLUSH_REFUSED   256       /* in a row: the batch is given up */
 #define PERM_FLUSH_SHOWN     128       /* bytes of an error in the log */
 #define PERM_FLUSH_AHEAD     2         /* seconds */
+#define PERM_FLUSH_PASSES    3         /* seconds: a fail-over is noticed */
 
 
 /* a command on its way */
@@ -31,6 +32,7 @@ struct perm_flush_item_s {
 
 struct perm_flush_batch_s {
     perm_zone_t             *zone;
+    ngx_uint_t               generation; /* of the configuration */
     perm_redis_client_t     *redis;      /* of this batch */
     perm_server_clock_t     *clock;
     perm_str_t               prefix;     /* of the keys */
@@ -51,7 +53,6 @@ struct perm_flush_batch_s {
     unsigned                 walked:1;   /* nothing more to send */
     unsigned                 failed:1;   /* seen in this batch */
     unsigned                 wrong_type:1;
-    unsigned                 failed_logged:1;
     unsigned                 wrong_type_logged:1;
 
     perm_flush_item_t       *free;
@@ -71,6 +72,8 @@ static ngx_int_t perm_flush_batch_clamp(perm_flush_batch_t *batch,
 static void perm_flush_batch_reply(void *data, redisReply *reply);
 static void perm_flush_batch_wrong_type(perm_flush_batch_t *batch,
     perm_flush_item_t *item);
+static ngx_uint_t perm_flush_batch_passes(perm_flush_batch_t *batch,
+    redisReply *reply);
 static void perm_flush_batch_refused(perm_flush_batch_t *batch,
     redisReply *reply);
 static ngx_int_t perm_flush_batch_end(perm_flush_batch_t *batch);
@@ -88,6 +91,7 @@ perm_flush_batch_create(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
     }
 
     batch->zone = conf->zone.zone;
+    batch->generation = conf->generation;
     batch->prefix = perm_sync_conf_prefix(conf);
     batch->log = cycle->log;
     batch->walked = 1;
@@ -381,6 +385,24 @@ perm_flush_batch_wrong_type(perm_flush_batch_t *batch, perm_flush_item_t *item)
 }
 
 
+/* 1: a fail-over or a start of Redis, which has lines of its own */
+
+static ngx_uint_t
+perm_flush_batch_passes(perm_flush_batch_t *batch, redisReply *reply)
+{
+    time_t        since;
+    perm_zone_t  *zone;
+
+    zone = batch->zone;
+    since = (time_t) zone->health.unwritten;
+
+    return reply->type == REDIS_REPLY_ERROR
+           && perm_advice_find(reply->str)->action != PERM_ADVICE_NONE
+           && (zone->link.replica || since == 0
+               || ngx_time() - since < PERM_FLUSH_PASSES);
+}
+
+
 static void
 perm_flush_batch_refused(perm_flush_batch_t *batch, redisReply *reply)
 {
@@ -390,11 +412,12 @@ perm_flush_batch_refused(perm_flush_batch_t *batch, redisReply *reply)
 
     batch->failed = 1;
 
-    if (batch->failed_logged) {
+    if (perm_flush_batch_passes(batch, reply)
+        || !perm_health_turned(&batch->zone->health.unwritten_logged,
+                               batch->generation))
+    {
         return;
     }
-
-    batch->failed_logged = 1;
 
     if (reply->type != REDIS_REPLY_ERROR) {
         ngx_log_error(NGX_LOG_ERR, batch->log, 0,
@@ -439,13 +462,7 @@ perm_flush_batch_end(perm_flush_batch_t *batch)
     }
 
     if (!batch->failed) {
-        batch->zone->health.unwritten = 0;
-    }
-
-    if (batch->failed_logged && !batch->failed) {
-        batch->failed_logged = 0;
-        ngx_log_error(NGX_LOG_ERR, batch->log, 0,
-                      "app_permission: Redis takes last accesses again");
+        perm_health_written(&batch->zone->health, batch->log);
     }
 
     if (!batch->wrong_type) {

@@ -197,7 +197,7 @@ perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
 
 void
 perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
-    ngx_int_t rc, char *command, ngx_log_t *log)
+    ngx_int_t rc, const char *command, const char *effect, ngx_log_t *log)
 {
     char         shown[PERM_PRINTABLE_SIZE(PERM_GRANTS_REPLY_SHOWN)];
     uint32_t     hash;
@@ -255,8 +255,8 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
     (void) perm_printable(shown, sizeof(shown), error, 1);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "app_permission: Redis answered %s with \"%s\"%s%s", command,
-                  shown, *advice ? ": " : "", advice);
+                  "app_permission: Redis answered %s with \"%s\"%s%s; %s",
+                  command, shown, *advice ? ": " : "", advice, effect);
 }
 
 

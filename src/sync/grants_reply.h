@@ -95,12 +95,19 @@ typedef struct {
 
 
 /*
- * Logs a reply whose "rc" is not NGX_OK, unless the last bad one was the same
- * and no good one came since.  There are at most 60 lines a minute.
+ * Logs a reply whose "rc" is not NGX_OK, with its effect, unless the last bad
+ * one was the same and no good one came since.  There are at most 60 lines a
+ * minute.
  */
 
 void perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
-    ngx_int_t rc, char *command, ngx_log_t *log);
+    ngx_int_t rc, const char *command, const char *effect, ngx_log_t *log);
+
+/* the effect on lookups */
+
+#define PERM_GRANTS_REPLY_STALE                                               \
+    "known grants go on deciding for \"app_permission_cache_stale\", other "  \
+    "calls are unavailable"
 
 
 #endif /* _PERM_SYNC_GRANTS_REPLY_H_INCLUDED_ */

@@ -56,6 +56,7 @@ static ngx_uint_t perm_invalidator_tracks(perm_invalidator_t *invalidator);
 static void perm_invalidator_begin(perm_invalidator_t *invalidator);
 static void perm_invalidator_end(perm_invalidator_t *invalidator);
 static void perm_invalidator_turn(perm_invalidator_t *invalidator);
+static void perm_invalidator_unpushed(perm_invalidator_t *invalidator);
 static void perm_invalidator_lead(perm_invalidator_t *invalidator);
 static void perm_invalidator_look(perm_invalidator_t *invalidator);
 static void perm_invalidator_walk(perm_invalidator_t *invalidator,
@@ -277,11 +278,41 @@ perm_invalidator_turn(perm_invalidator_t *invalidator)
                              invalidator->log);
     }
 
+    if (!pushed && !ngx_exiting) {
+        perm_invalidator_unpushed(invalidator);
+    }
+
     if (invalidator->tracking) {
         perm_table_watch_turn(&invalidator->watch);
     }
 
     perm_invalidator_lead(invalidator);
+}
+
+
+/* not in an outage, which has a line of its own and may be found out later */
+
+static void
+perm_invalidator_unpushed(perm_invalidator_t *invalidator)
+{
+    time_t                seconds;
+    perm_zone_t          *zone;
+    perm_redis_client_t  *redis;
+
+    zone = invalidator->zone;
+    redis = perm_fetch_redis(invalidator->fetch);
+    seconds = perm_link_state_unpushed(&zone->link, &zone->health, ngx_time());
+
+    if (seconds && perm_redis_client_state(redis) == PERM_REDIS_UP
+        && perm_health_turned(&zone->health.unpushed_logged,
+                              invalidator->conf->generation))
+    {
+        ngx_log_error(NGX_LOG_ERR, invalidator->log, 0,
+                      "app_permission: Redis is up, but has not pushed changes "
+                      "of grants for %T s: an answer counts for 1 s at most, "
+                      "so there are more lookups; \"app-permission doctor "
+                      "--for gateway\" examines Redis", seconds);
+    }
 }
 
 
@@ -529,9 +560,17 @@ perm_invalidator_refused(void *data, ngx_uint_t lasting)
 {
     perm_invalidator_t *invalidator = data;
 
-    return perm_trackers_refuse(&invalidator->zone->trackers,
-                                lasting ? PERM_TRACKERS_REFUSED
-                                        : PERM_TRACKERS_FAILING);
+    if (!perm_trackers_refuse(&invalidator->zone->trackers,
+                              lasting ? PERM_TRACKERS_REFUSED
+                                      : PERM_TRACKERS_FAILING))
+    {
+        return 0;
+    }
+
+    (void) perm_health_turned(&invalidator->zone->health.unpushed_logged,
+                              invalidator->conf->generation);
+
+    return 1;
 }
 
 

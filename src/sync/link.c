@@ -2,7 +2,7 @@
 #include "sync/link.h"
 
 
-static void perm_link_failed(void *data, const char *address,
+static ngx_uint_t perm_link_failed(void *data, const char *address,
     const char *reason);
 static void perm_link_up(void *data, const char *address, ngx_uint_t replica);
 static void perm_link_moved(void *data);
@@ -16,27 +16,28 @@ static perm_redis_client_watch_t  perm_link_handlers = {
 
 
 void
-perm_link_watch(perm_zone_t *zone, perm_redis_client_t *redis)
+perm_link_watch(perm_sync_conf_t *conf, perm_redis_client_t *redis)
 {
-    perm_redis_client_watch(redis, &perm_link_handlers, zone);
+    perm_redis_client_watch(redis, &perm_link_handlers, conf);
 }
 
 
-static void
+static ngx_uint_t
 perm_link_failed(void *data, const char *address, const char *reason)
 {
-    perm_zone_t *zone = data;
+    perm_sync_conf_t *conf = data;
 
-    perm_link_state_failed(&zone->link, address, reason);
+    return perm_link_state_failed(&conf->zone.zone->link, conf->generation,
+                                  address, reason);
 }
 
 
 static void
 perm_link_up(void *data, const char *address, ngx_uint_t replica)
 {
-    perm_zone_t *zone = data;
+    perm_sync_conf_t *conf = data;
 
-    perm_link_state_up(&zone->link, ngx_worker, replica, address,
+    perm_link_state_up(&conf->zone.zone->link, ngx_worker, replica, address,
                        ngx_cycle->log);
 }
 
@@ -49,8 +50,9 @@ perm_link_up(void *data, const char *address, ngx_uint_t replica)
 static void
 perm_link_moved(void *data)
 {
-    perm_zone_t *zone = data;
+    perm_sync_conf_t *conf = data;
 
-    perm_trackers_moved(&zone->trackers, ngx_current_msec + PERM_TRACKERS_MOVE,
+    perm_trackers_moved(&conf->zone.zone->trackers,
+                        ngx_current_msec + PERM_TRACKERS_MOVE,
                         ngx_current_msec);
 }

@@ -9,12 +9,12 @@
 
 
 #include "redis/client.h"
-#include "shm/zone.h"
+#include "sync/sync_conf.h"
 
 
-/* for a client that was just created; "zone" lasts as long as it does */
+/* for a client that was just created; "conf" lasts as long as it does */
 
-void perm_link_watch(perm_zone_t *zone, perm_redis_client_t *redis);
+void perm_link_watch(perm_sync_conf_t *conf, perm_redis_client_t *redis);
 
 
 #endif /* _PERM_SYNC_LINK_H_INCLUDED_ */

@@ -6,6 +6,9 @@
 #include "resp/printable.h"
 
 
+#define PERM_LOOKUP_SHOWN  (PERM_LINK_CAUSE_MAX / 2)   /* bytes of an error */
+
+
 /*
  * The time to live is read behind the grants, so that it is known where it was
  * set before them.  A key that was made anew in between is pushed as changed.
@@ -17,16 +20,19 @@ struct perm_lookup_sender_s {
     perm_meta_t                *meta;
     perm_str_t                  prefix;
     ngx_log_t                  *log;
-    perm_grants_reply_logged_t  logged;        /* of HMGET */
-    perm_grants_reply_logged_t  logged_pttl;
+    perm_grants_reply_logged_t  logged;
 };
 
 
 static void perm_lookup_grants(void *data, redisReply *reply);
-static void perm_lookup_refused(perm_lookup_sender_t *sender,
-    redisReply *reply);
 static void perm_lookup_ttl(void *data, redisReply *reply);
+static void perm_lookup_no_ttl(perm_lookup_sender_t *sender,
+    redisReply *reply);
 static void perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc);
+static void perm_lookup_log(perm_lookup_sender_t *sender, const char *command,
+    redisReply *reply, ngx_int_t rc);
+static ngx_uint_t perm_lookup_refused(perm_lookup_sender_t *sender,
+    const char *command, redisReply *reply);
 static void perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply,
     ngx_int_t rc);
 
@@ -162,39 +168,11 @@ perm_lookup_grants(void *data, redisReply *reply)
                                         perm_str(""), 0, sender->log);
 
         } else {
-            perm_grants_reply_log(&sender->logged, reply, rc, "HMGET",
-                                  sender->log);
-            perm_lookup_refused(sender, reply);
+            perm_lookup_log(sender, "HMGET", reply, rc);
         }
     }
 
     perm_lookup_answered(lookup, reply, rc);
-}
-
-
-/* for the status: Redis is up, and yet nothing can be looked up */
-
-static void
-perm_lookup_refused(perm_lookup_sender_t *sender, redisReply *reply)
-{
-    char                 text[PERM_LINK_CAUSE_MAX / 2];
-    u_char               cause[PERM_LINK_CAUSE_MAX];
-    perm_link_state_t   *state;
-
-    state = &sender->conf->zone.zone->link;
-
-    if (reply->type != REDIS_REPLY_ERROR) {
-        perm_link_state_answered(state);
-        return;
-    }
-
-    (void) perm_printable(text, sizeof(text), perm_str(reply->str), 0);
-
-    *ngx_snprintf(cause, sizeof(cause) - 1, "HMGET was refused: %s; %s", text,
-                  perm_advice_find(reply->str)->gateway) = '\0';
-
-    perm_link_state_refused(state, perm_redis_client_address(sender->redis),
-                            (char *) cause);
 }
 
 
@@ -213,17 +191,50 @@ perm_lookup_ttl(void *data, redisReply *reply)
 
     rc = perm_grants_reply_left(reply, 0, &lookup->grants.left);
 
-    if (reply) {
-        perm_grants_reply_log(&sender->logged_pttl, reply, rc, "PTTL",
-                              sender->log);
+    if (reply && perm_grants_reply_no_pttl(reply)) {
+        perm_lookup_no_ttl(sender, reply);
+        lookup->grants.left = PERM_GRANTS_ENDLESS;
+        rc = NGX_OK;
 
-        if (perm_grants_reply_no_pttl(reply)) {
-            lookup->grants.left = PERM_GRANTS_ENDLESS;
-            rc = NGX_OK;
+    } else if (reply) {
+        perm_lookup_log(sender, "PTTL", reply, rc);
+
+        if (rc == NGX_OK) {
+            perm_lookup_no_ttl(sender, NULL);
         }
     }
 
     perm_lookup_answered(lookup, reply, rc);
+}
+
+
+/* NULL: it has the right; a change is one line for all workers */
+
+static void
+perm_lookup_no_ttl(perm_lookup_sender_t *sender, redisReply *reply)
+{
+    char           text[PERM_LOOKUP_SHOWN];
+    ngx_atomic_t  *flag;
+
+    flag = &sender->conf->zone.zone->health.no_ttl;
+
+    if (*flag == (reply != NULL) || !perm_health_turned(flag, reply != NULL)) {
+        return;
+    }
+
+    if (reply == NULL) {
+        ngx_log_error(NGX_LOG_WARN, sender->log, 0,
+                      "app_permission: Redis answers PTTL: a key's time to "
+                      "live ends its grants");
+        return;
+    }
+
+    (void) perm_printable(text, sizeof(text), perm_str(reply->str), 1);
+
+    ngx_log_error(NGX_LOG_WARN, sender->log, 0,
+                  "app_permission: Redis answered PTTL with \"%s\": a key's "
+                  "time to live does not end its grants here: give the user "
+                  "\"+pttl\"", text);
 }
 
 
@@ -234,11 +245,54 @@ perm_lookup_loaded(void *data, redisReply *reply, ngx_int_t rc)
 
     lookup->table = rc;
 
+    if (rc == NGX_DECLINED) {
+        perm_lookup_log(lookup->sender, "HGET", reply, rc);
+    }
+
     if (rc == NGX_ABORT || rc == NGX_AGAIN) {
         rc = NGX_OK;
     }
 
     perm_lookup_answered(lookup, reply, rc);
+}
+
+
+static void
+perm_lookup_log(perm_lookup_sender_t *sender, const char *command,
+    redisReply *reply, ngx_int_t rc)
+{
+    if (rc == NGX_DECLINED) {
+
+        if (!perm_lookup_refused(sender, command, reply)) {
+            return;
+        }
+
+        sender->logged.error = 0;
+    }
+
+    perm_grants_reply_log(&sender->logged, reply, rc, command,
+                          PERM_GRANTS_REPLY_STALE, sender->log);
+}
+
+
+/* for the status: Redis is up, and yet nothing can be looked up.  1: to log */
+
+static ngx_uint_t
+perm_lookup_refused(perm_lookup_sender_t *sender, const char *command,
+    redisReply *reply)
+{
+    char    text[PERM_LOOKUP_SHOWN];
+    u_char  cause[PERM_LINK_CAUSE_MAX];
+
+    (void) perm_printable(text, sizeof(text), perm_str(reply->str), 0);
+
+    *ngx_snprintf(cause, sizeof(cause) - 1, "%s was refused: %s; %s", command,
+                  text, perm_advice_find(reply->str)->gateway) = '\0';
+
+    return perm_link_state_refused(&sender->conf->zone.zone->link,
+                                   sender->conf->generation,
+                                   perm_redis_client_address(sender->redis),
+                                   (char *) cause);
 }
 
 
@@ -266,6 +320,9 @@ perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
     if (lookup->hmget == NULL && lookup->pttl == NULL
         && lookup->table != NGX_BUSY)
     {
+        perm_link_state_answered(&lookup->sender->conf->zone.zone->link,
+                                 lookup->sender->log);
+
         if (lookup->grants.left != PERM_GRANTS_ENDLESS) {
             left = lookup->grants.left
                    - (int64_t) (ngx_current_msec - lookup->sent);

@@ -145,8 +145,11 @@ perm_meta_reply(void *data, redisReply *reply)
     meta = turn->meta;
     rc = perm_grants_reply_loaded(reply, &loaded);
 
-    if (reply) {
-        perm_grants_reply_log(&meta->logged, reply, rc, "HGET", meta->log);
+    /* lookups log that it was refused */
+
+    if (reply && rc != NGX_DECLINED) {
+        perm_grants_reply_log(&meta->logged, reply, rc, "HGET",
+                              PERM_GRANTS_REPLY_STALE, meta->log);
     }
 
     if (rc == NGX_OK && perm_sync_conf_replaced(meta->conf)) {

@@ -625,7 +625,8 @@ perm_self_log(char *command, redisReply *reply, ngx_log_t *log)
 
     rc = (reply->type == REDIS_REPLY_ERROR) ? NGX_DECLINED : NGX_ERROR;
 
-    perm_grants_reply_log(&logged, reply, rc, command, log);
+    perm_grants_reply_log(&logged, reply, rc, command,
+                          "app_permission_self answers 503", log);
 }
 
 

@@ -30,7 +30,6 @@ struct perm_server_clock_s {
     perm_health_t             *health;
     ngx_log_t                 *log;
     ngx_uint_t                 outstanding;
-    unsigned                   refused_logged:1;
     perm_server_clock_item_t   items[PERM_SERVER_CLOCKS];
 };
 
@@ -180,7 +179,11 @@ perm_server_clock_reply(void *data, redisReply *reply)
 
     item->rc = NGX_OK;
     item->ahead = item->asked - (time_t) (item->time / 1000);
-    clock->refused_logged = 0;
+
+    if (perm_health_turned(&clock->health->no_time, 0)) {
+        ngx_log_error(NGX_LOG_WARN, clock->log, 0,
+                      "app_permission: Redis tells its time again");
+    }
 
     perm_server_clock_compare(clock);
 }
@@ -244,11 +247,9 @@ perm_server_clock_refused(perm_server_clock_item_t *item, redisReply *reply)
     item->rc = NGX_DECLINED;
     item->ahead = 0;
 
-    if (clock->refused_logged) {
+    if (!perm_health_turned(&clock->health->no_time, 1)) {
         return;
     }
-
-    clock->refused_logged = 1;
 
     (void) perm_printable(shown, sizeof(shown), error, 1);
 

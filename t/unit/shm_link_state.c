@@ -1,7 +1,8 @@
 
 /*
  * Workers that reach a replica, or the master again: the state of all is that
- * of the workers, whoever reports at the same moment.
+ * of the workers, whoever reports at the same moment.  What is logged of errors
+ * and refusals, once for all workers.
  * sources: src/shm/trylock.c src/shm/process.c
  */
 
@@ -34,6 +35,26 @@ perm_health_any(u_char *workers)
 }
 
 
+ngx_uint_t
+perm_health_turned(ngx_atomic_t *flag, ngx_uint_t on)
+{
+    if (on ? *flag >= on : *flag == 0) {
+        return 0;
+    }
+
+    *flag = on;
+    return 1;
+}
+
+
+void
+perm_health_log_good(const char *what, ngx_uint_t level, time_t before,
+    ngx_uint_t again, ngx_log_t *log)
+{
+    ngx_log_error(NGX_LOG_ERR, log, 0, "%s %T %ui", what, before, again);
+}
+
+
 static void
 up(ngx_uint_t worker, ngx_uint_t replica)
 {
@@ -54,8 +75,8 @@ meet(void)
 }
 
 
-int
-main(void)
+static void
+test_replica(void)
 {
     up(0, 0);
     ok(state.replica == 0 && test_lines == 0, "a master from the start");
@@ -78,6 +99,130 @@ main(void)
        "one comes to a replica while the last one leaves it");
     ok(test_lines == 2 && strstr(test_line, "it is a replica"),
        "the last line says so");
+
+    up(0, 0);
+    up(1, 0);
+    test_lines = 0;
+}
+
+
+static void
+pass(time_t seconds)
+{
+    ((ngx_time_t *) ngx_cached_time)->sec += seconds;
+}
+
+
+static void
+test_failed(void)
+{
+    ok(perm_link_state_failed(&state, 1, ADDRESS, "refused")
+       && !perm_link_state_failed(&state, 1, ADDRESS, "refused"),
+       "the same error of another worker is in the log already");
+    ok(perm_link_state_failed(&state, 1, ADDRESS, "no answer"), "another is not");
+    ok(!perm_link_state_failed(&state, 1, ADDRESS, "refused")
+       && !perm_link_state_failed(&state, 1, ADDRESS, "no answer"),
+       "whichever comes first");
+
+    up(0, 0);
+    ok(perm_link_state_failed(&state, 1, ADDRESS, "no answer"),
+       "nor is the same one when a link was up since");
+
+    ok(perm_link_state_failed(&state, 2, ADDRESS, "no answer")
+       && !perm_link_state_failed(&state, 2, ADDRESS, "no answer")
+       && !perm_link_state_failed(&state, 1, ADDRESS, "no answer"),
+       "nor after a reload");
+}
+
+
+static ngx_uint_t
+refused(const char *cause)
+{
+    return perm_link_state_refused(&state, 1, ADDRESS, cause);
+}
+
+
+static void
+test_refused(void)
+{
+    time_t             since;
+    perm_link_error_t  error;
+
+    perm_link_state_answered(&state, &test_log);
+    ok(test_lines == 0, "an answer is no news");
+
+    since = ngx_time();
+    ok(refused("HMGET was refused: NOPERM no rights to key a")
+       && !refused("HMGET was refused: NOPERM no rights to key b"),
+       "a refusal is logged once, whatever key it names");
+    ok(refused("HMGET was refused: LOADING"), "another one is as well");
+
+    perm_link_state_answered(&state, &test_log);
+    perm_link_state_refusal(&state, &error);
+    ok(test_lines == 0 && !error.over, "one server of several may answer");
+
+    pass(PERM_LINK_REFUSED);
+    (void) refused("HMGET was refused: LOADING");
+    perm_link_state_answered(&state, &test_log);
+    ok(test_lines == 0, "and another one refuse");
+
+    pass(PERM_LINK_REFUSED);
+    perm_link_state_answered(&state, &test_log);
+    perm_link_state_refusal(&state, &error);
+    ok(test_logged("lookups are answered") && error.over
+       && error.since == since, "until none does");
+
+    perm_link_state_answered(&state, &test_log);
+    ok(test_lines == 0, "which is said once");
+    ok(refused("HMGET was refused: LOADING"), "again, it is said again");
+}
+
+
+static void
+test_unpushed(void)
+{
+    perm_health_t  health;
+
+    ngx_memzero(&health, sizeof(perm_health_t));
+
+    pass(1000);
+
+#define unpushed()  perm_link_state_unpushed(&state, &health, ngx_time())
+
+    ok(unpushed() == 0, "Redis is down: nothing follows from that");
+
+    health.redis_up = 1;
+    health.redis_since = ngx_time();
+    ok(unpushed() == 0, "it is up: tracking takes a moment");
+
+    pass(PERM_LINK_UNPUSHED);
+    ok(unpushed() == PERM_LINK_UNPUSHED, "and no longer");
+
+    health.tracking = 1;
+    ok(unpushed() == 0, "it pushes");
+
+    health.tracking = 0;
+    health.tracking_since = ngx_time();
+    ok(unpushed() == 0, "a short gap is none");
+
+    pass(PERM_LINK_UNPUSHED + 1);
+    ok(unpushed() == PERM_LINK_UNPUSHED + 1, "a longer one is");
+
+    up(0, 1);
+    ok(unpushed() == 0, "a replica is not tracked");
+    up(0, 0);
+    ok(unpushed() == 0, "nor a master at once");
+    test_lines = 0;
+}
+
+
+int
+main(void)
+{
+    test_replica();
+    test_failed();
+    test_refused();
+    test_unpushed();
 
     return done();
 }

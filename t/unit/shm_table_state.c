@@ -151,7 +151,12 @@ test_known(void)
     ok(answer(1) == NGX_AGAIN && answer(1) == NGX_OK
        && perm_table_state_known(&table) == PERM_TABLE_LOADED,
        "lookups that found it loaded are asked again");
-    ok(test_logged("is loaded again after"), "logged");
+    ok(test_logged("is loaded after"), "logged, for the first time");
+
+    (void) answer(0);
+    ok(test_logged("is not loaded"), "and lost");
+    ok(answer(1) == NGX_AGAIN && test_logged("is loaded again after"),
+       "which is \"again\" only then");
 
     event(PERM_TABLE_META);
     ok(perm_table_state_known(&table) == PERM_TABLE_LOADED

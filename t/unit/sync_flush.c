@@ -40,7 +40,8 @@ static perm_flush_batch_t    *batch;
 
 static perm_zone_t            zone;
 static perm_sync_conf_t       conf = {
-    .redis.prefix = ngx_string("p:"), .zone.zone = &zone
+    .redis.prefix = ngx_string("p:"), .zone.zone = &zone,
+    .generation = 1
 };
 
 
@@ -84,6 +85,31 @@ perm_server_clock_cancel(perm_server_clock_t *clock)
 void
 perm_health_unwritten(perm_health_t *health)
 {
+    health->unwritten = 1;
+}
+
+
+void
+perm_health_written(perm_health_t *health, ngx_log_t *log)
+{
+    health->unwritten = 0;
+
+    if (health->unwritten_logged) {
+        health->unwritten_logged = 0;
+        ngx_log_error(NGX_LOG_ERR, log, 0, "written again");
+    }
+}
+
+
+ngx_uint_t
+perm_health_turned(ngx_atomic_t *flag, ngx_uint_t on)
+{
+    if (on ? *flag >= on : *flag == 0) {
+        return 0;
+    }
+
+    *flag = on;
+    return 1;
 }
 
 
@@ -182,6 +208,8 @@ fresh(unsigned pending)
     nsent = 0;
     nanswered = 0;
     nfailed = 0;
+    zone.health.unwritten = 0;
+    zone.health.unwritten_logged = 0;
     test_lines = 0;
 }
 
@@ -294,7 +322,21 @@ test_refused(void)
        "they stay pending, and it is not said twice");
 
     ok(walk(NULL) == NGX_OK && pending() == 0, "until Redis takes them");
-    ok(test_logged("takes last accesses again"), "which is said");
+    ok(test_logged("written again"), "which is said");
+
+    /* a fail-over has lines of its own */
+
+    fresh(3);
+    (void) walk("READONLY You can't write against a read only replica.");
+    ok(pending() == 3 && test_lines == 0, "a replica is no line at first");
+    zone.link.replica = 1;
+    (void) walk("READONLY You can't write against a read only replica.");
+    ok(test_lines == 0, "nor while the link says so");
+    zone.link.replica = 0;
+    (void) walk("READONLY You can't write against a read only replica.");
+    ok(test_logged("READONLY"), "it is when it lasts");
+    (void) walk(NULL);
+    ok(test_logged("written again"), "and over");
 
     /* a new turn begins where the last one was given up */
 
