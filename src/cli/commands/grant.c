@@ -208,7 +208,9 @@ change_grant(void *data, perm_str_t old, perm_history_entry_t *entry,
 
     /* who gave the grant before did not give this one */
 
-    change.by = (args->by == NULL && run->old.by[0]) ? "" : args->by;
+    change.by = (args->by == NULL && run->old.grant.expires >= 0
+                 && run->old.by[0])
+                ? "" : args->by;
 
     *value = new_value(run, old, &change);
     fill_entry(run, entry, "grant");
