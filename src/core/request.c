@@ -44,7 +44,7 @@ const char  perm_request_script[] =
     "local function permanent(field) "
     "local grant=read(redis.call('HGET',grants,field)) "
     "if type(grant)=='table' then grant=grant.expires end "
-    "return type(grant)=='number' and grant>=4102444800 "
+    "return type(grant)=='number' and grant>4102444799 "
     "and grant<=253402300799 end "
     "local now=redis.call('TIME')[1] "
     "local text=ARGV[1]..now..'}' "
