@@ -20,6 +20,7 @@ my $t = Perm::Test->new;
 my $redis = $t->redis->load;
 my $clock = $t->fake_redis(to => $redis);
 my $dir = $t->dir;
+my $gateway_clock = Perm::FakeRedis->start(dir => "$dir/clock", to => $redis);
 my $JSON = JSON::PP->new->utf8->allow_nonref->canonical->max_depth(1000);
 
 my @apps = qw(a b+);
@@ -27,10 +28,10 @@ my @resources = qw(r1 x~);
 my @keys = qw(g:a g:b+ h/2:a);
 my @kinds = qw(grants requests notices access);
 
-# nginx is at the real Redis, and has the real time
+# nginx has the real time, and is at a Redis whose clock may differ
 
 $t->nginx(workers => 2, setup => <<"SETUP" =~ s/%/\$/gr, server => <<'SERVER');
-    app_permission_redis @{[$redis->url]};
+    app_permission_redis @{[$gateway_clock->url]};
     app_permission_app %http_x_app;
     app_permission_gateway %http_x_gateway;
     app_permission_resource %http_x_resource;
@@ -39,6 +40,9 @@ SETUP
         %%DECISION%%
         app_permission required;
         location = /a { empty_gif; }
+        location = /dry { app_permission_dry_run on; empty_gif; }
+        location = /open { app_permission open; empty_gif; }
+        location = /silent { app_permission_record off; empty_gif; }
         location = /self { app_permission_self apply; }
 SERVER
 $t->up;
@@ -51,7 +55,7 @@ while read -r app; do
 done < $dir/failing
 EOT
 
-my ($o, $now, $stderr, @log, %sent);
+my ($o, $now, $redis_now, $stderr, @log, %sent);
 
 
 # ---- what is compared
@@ -141,7 +145,8 @@ sub near { $now + any(-1, 0, 1, any(-1, 1) * int rand(40 * $DAY)) }
 sub results {
     my ($rows) = @_;
     return join ', ', sort map { ($_->{resource} // '-') . ' '
-        . ($_->{result} =~ s/^still pending, as its value.*/too long/r) } @$rows;
+        . ($_->{result} =~ s/^still pending, as its value.*/too long/r
+           =~ s/^the request is unreadable\K: .*//r) } @$rows;
 }
 
 sub said { my %said = @_; return join ', ', map { "$_ $said{$_}" } sort keys %said }
@@ -185,7 +190,8 @@ sub http {
 }
 
 
-my %DOES = (
+my %DOES;
+%DOES = (
     time => sub {
         $now += any(0, 1, 3600, int(rand $DAY), int(rand 5 * $DAY));
         return ();
@@ -221,8 +227,9 @@ my %DOES = (
         my $key = "$q{gateway}:$q{app}";
         my $field = $q{resource} // '-';
         my $grant = $o->grant_at($key, $field);
-        my $value = any('x', "$now", "$now:", map { ($grant // {})
-            ->{expires} // $now . ":$_" } 0, 3, 15, '-1', '3 ');
+        my $end = ($grant // {})->{expires} // $now;
+        my $value = any('x', "$end", "$end:", map { "$end:$_" } 0, 0, 3, 3, 7,
+            15, 50, '-1', '3 ');
         $redis->at($redis->key('notices', @q{qw(app gateway)}), 'HSET', $field,
                    $value);
         $o->{notices}{$key}{$field} = $value;
@@ -302,7 +309,7 @@ my %DOES = (
         my %q = (resource => any(@resources), a_key());
         my ($status, $rows) = cli('check', tuple_options(\%q));
         my ($outcome, $reason, $expires) = $o->call(%q, now => $now,
-                                                    dry_run => 1);
+                                                    ask => 1);
         my $is = $rows->[0] // {};
         return (differs('check', join(' ', $status, map { $_ // 'none' }
                     @$is{qw(decision reason expires)}),
@@ -325,7 +332,9 @@ my %DOES = (
         my %open = map { $_ => 1 } some_of(0.5, @resources);
         my $notify = rand > 0.3;
         my %fails = map { $_ => 1 } some_of(0.6, @apps);
-        spew("$dir/policies.map", join '', map { "$_ open;\n" } sort keys %open);
+        spew("$dir/policies.map", join '', map { "$_ "
+            . ($open{$_} ? any('open', 'off') : 'required') . "; # of it\n" }
+            @resources);
         spew("$dir/failing", join '', map { "$_\n" } sort keys %fails);
         unlink "$dir/mails";
         my ($status, $rows) = cli('expiring', '--days=' . join(',', @$list),
@@ -368,8 +377,22 @@ my %DOES = (
             : differs('self', $is, $expected[0]);
     },
 
-    self_post => sub {
+    # the last requests that an app may make itself
+
+    crowd => sub {
         my %q = a_key();
+        my $key = "$q{gateway}:$q{app}";
+        my $of = $o->{requests}{$key} //= {};
+        my %more = map { ("m$_" => '{"status":"rejected","handled_at":'
+            . near() . '}') } 1 .. any(997 .. 1001) - keys %$of;
+        $redis->at($redis->key('requests', @q{qw(app gateway)}), 'HSET', %more)
+            if %more;
+        %$of = (%$of, %more);
+        return map { $DOES{self_post}->(%q) } 1 .. 2;
+    },
+
+    self_post => sub {
+        my %q = @_ ? @_ : a_key();
         my $names = any(['r1'], ['r1', 'x~', 'r1'], [], ['-'], ['a b'], 'r1',
                         [7], [map { "n$_" } 1 .. any(100, 101)]);
         my $body = any({ resources => $names }, { resources => $names },
@@ -382,6 +405,8 @@ my %DOES = (
             $body->{other} = [1] if rand > 0.8;
         }
         my $text = any(($JSON->encode($body)) x 9, '{', '');
+        $text =~ s/^\{(?=.)/{"days":1,/ if rand > 0.9;
+        $text .= ' ' x (any(16384, 16385) - length $text) if rand > 0.9;
         my ($r, @moments) = http('/self', \%q, method => 'POST', body => $text);
         my %is = map { my $field = delete($_->{resource}) // '-'; ($field => $_) }
             @{(eval { $JSON->decode($r->{body}) } // {})->{requests} // []};
@@ -397,47 +422,59 @@ my %DOES = (
     calls => sub {
         return () if !$o->{loaded};
         $t->settled or return 'changes are not pushed';
+        # what nginx knows of Redis's time it has from after it was set
+        wait_for(sub { $gateway_clock->answered(qr/^TIME$/) }, 5)
+            or return 'nobody asks for the time';
         my (@bad, %now);
         for my $key (@keys) {
             my ($gateway, $app) = split /:/, $key;
             for my $resource (@resources) {
                 my %q = (gateway => $gateway, app => $app, resource => $resource);
-                my ($r, @moments) = http('/a', \%q);
+                my $uri = any('/a', '/a', '/dry', '/open', '/silent');
+                my ($r, @moments) = http($uri, \%q);
                 my ($is) = ($r->{headers}{'x-decision'} // '') =~ m{^(\S*)};
+                $q{policy} = 'open' if $uri eq '/open';
                 my @expected = map { join '/', ($o->call(%q, now => $_,
-                    dry_run => 1))[0, 1] } @moments;
-                push @bad, differs("call of $key $resource", $is, $expected[0])
+                    ask => 1))[0, 1] } @moments;
+                push @bad, differs("call of $uri $key $resource", $is, $expected[0])
                     if !grep { $_ eq $is } @expected;
-                $now{"$key $resource"} = time
-                    if ($o->call(%q, now => $moments[-1]))[1] =~ /_grant\z/;
+                push @bad, "$uri is $r->{status}" if $r->{status}
+                    != ($is =~ /^allow/ || $uri eq '/dry' ? 200 : 403);
+                my @d = $o->call(%q, now => $moments[-1],
+                    redis_now => $redis_now, ask => $uri eq '/silent');
+                $now{"$key $resource"} = $moments[-1] if $d[0] eq 'allow'
+                    && $d[1] =~ /_grant\z/ && $uri ne '/silent';
             }
         }
         $t->flushed or push @bad, 'accesses are not flushed';
         # the second may be the one before; one that was sent is not sent again
-        for ($o->all('access')) {
-            my ($key, $field) = @$_;
+        for (keys %now) {
+            my ($key, $field) = split / /;
             my ($gateway, $app) = split /:/, $key;
             my $is = $redis->access($gateway, $field, $app);
-            my $expected = $o->{access}{$key}{$field};
-            if (($sent{"$key $field"} // 0) >= $expected - 2) {
-                delete $o->{access}{$key}{$field};
-                $o->{access}{$key}{$field} = $is if defined $is;
-            } elsif (defined $is && abs($is - $expected) <= 2) {
-                $o->{access}{$key}{$field} = $is;
-            }
+            my $of = $o->{access}{$key};
+            next if defined $is ? abs($is - $of->{$field}) > 2
+                                  && ($sent{$_} // 0) < $now{$_} - 2
+                                : ($sent{$_} // 0) < $now{$_} - 2;
+            delete $of->{$field};
+            $of->{$field} = $is if defined $is;
         }
         %sent = (%sent, %now);
         return @bad;
     },
 );
 
-my @OFTEN = (qw(time put_grant use apply approve) x 3, qw(grant extend revoke
+my @OFTEN = (qw(time put_grant use apply approve) x 3, qw(calls grant extend revoke
     reject renew expiring self_get self_post) x 2, 'expiring', sort keys %DOES);
 
 
 sub begin_table {
     $redis->empty->load;
     $o = Perm::Oracle->new;
+    my $ahead = any(0, 3600, -3600, 400 * $DAY);
+    $redis_now = $ahead ? int time - $ahead : undef;
+    $gateway_clock->forget;
+    $ahead ? $gateway_clock->time($redis_now) : $gateway_clock->rules;
     $now = int(time) + any(0, -30 * $DAY, 30 * $DAY, int rand $DAY);
     @log = ();
 }

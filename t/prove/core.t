@@ -204,7 +204,7 @@ subtest 'requests' => sub {
 
 
 subtest 'applications' => sub {
-    my @names = ('r', 'a/b', '-', 'a b', '', 'x' x 256, 'x' x 257);
+    my @names = ('r', 'a/b', '-', 'a b', '', 'x' x 256, 'x' x 257, "r\0");
     batches($DECISIONS / 20, sub {
         my $text = '{' . join(',', map { any(@$_) }
             ['"resources":[' . join(',', map { any(map({ $JSON->encode($_) }
@@ -213,12 +213,14 @@ subtest 'applications' => sub {
                 . any('true', 'true', 'false', 1), '"resources":"r"'],
             ['"days":' . any(0, 1, 180, 36500, 36501, 1.5, -1, '1e2', '"1"'),
              '"x":{}'],
-            ['"reason":' . any('"why"', '""', '"\u00e9"', 7, 'null'), '"y":[]'])
-            . any('}', '}', '}', ']}', '', '}x');
+            ['"reason":' . any('"why"', '""', '"\u00e9"', '"a\u0000"', 7,
+             'null'), '"y":[]'], map({ ["\"$_\":" . any(1, '[]')] }
+                any('z', 'z', 'z', qw(days reason resources whole_gateway))))
+            . any('}', '}', '}', ']}', '', '}x', '}' . any("\0", "\n"));
         my ($error, $body) = read_body($text);
         return ('b' . "\t" . escaped($text), $error ? 'refused' : join "\t",
-            $body->{days}, $body->{reason} eq "\xe9" ? '\\\\u00e9'
-            : $body->{reason}, grep { $_ ne '-' } @{$body->{resources}});
+            $body->{days}, $body->{reason} =~ s/([\xe9\0])/
+                sprintf '\\\\u%04x', ord $1/er, grep { $_ ne '-' } @{$body->{resources}});
     }, sub { $_[0] =~ s/^refused.*/refused/r });
 };
 

@@ -220,7 +220,12 @@ sub read_body {
     my ($text) = @_;
 
     return 413 if length $text > 16384;
-    my $body = $text =~ /\0/ ? undef : eval { $JSON->decode($text) };
+
+    # of a caller: no member twice
+
+    my @members = $text =~ /"((?:[^"\\]|\\.)*)"\s*:/g;
+    return 400 if $text =~ /\0/ || uniq(@members) < @members;
+    my $body = eval { $JSON->decode($text) };
     return 400 if ref $body ne 'HASH';
 
     my ($names, $whole) = @$body{qw(resources whole_gateway)};
@@ -302,9 +307,10 @@ sub call {
         of_resource => $self->grant_at($key, $q{resource}),
         impossible => $self->{loaded} ? undef : $q{on_error} // 'deny');
 
-    # what a grant allowed is an access, at Redis's time at the latest
+    # what a grant allowed is an access, in a dry run as well, at Redis's time
+    # at the latest; "ask" only asks
 
-    if ($d[1] =~ /_grant\z/ && $d[0] eq 'allow' && !$q{dry_run}) {
+    if ($d[1] =~ /_grant\z/ && $d[0] eq 'allow' && !$q{ask}) {
         my $last = \$self->{access}{$key}{$q{resource}};
         $$last = max($$last // 0, min($q{now}, $q{redis_now} // $q{now}));
     }
@@ -533,12 +539,13 @@ sub any_unreadable {
 sub run_renewal {
     my ($self, %q) = @_;
     my $status = $self->any_unreadable ? 1 : 0;
-    return 1 if !$self->{loaded} && !$self->all('grants');
+    my @of = grep { ($q{dimension} // 'both')
+        ne ($_->[1] eq '-' ? 'resource' : 'gateway') } $self->all('grants');
 
-    for ($self->all('grants')) {
+    return 1 if !$self->{loaded} && !@of;
+
+    for (@of) {
         my ($key, $field) = @$_;
-        next if ($q{dimension} // 'both')
-            eq ($field eq '-' ? 'resource' : 'gateway');
         my $new = renew($self->{grants}{$key}{$field},
                         $self->last_access($key, $field), @q{qw(now term)});
         next if !$new;
@@ -603,7 +610,9 @@ sub purge {
 
     $remove->('grants', sub {
         my $grant = $self->grant_at(@_);
-        return $grant && $grant->{expires} <= $before });
+        return 0 if !$grant || $grant->{expires} > $before;
+        delete $self->{notices}{$_[0]}{$_[1]};
+        return 1 });
     $remove->('access', sub {
         !grep { defined $self->{grants}{$_[0]}{$_} } $_[1], '-' });
     $remove->('requests', sub {

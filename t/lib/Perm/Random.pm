@@ -48,7 +48,9 @@ sub an_end {
         $now + 100 * $DAY, $now + int(rand(40) * $DAY), $PERMANENT - 1,
         $PERMANENT, $PERMANENT + 1, 253402300799, 253402300800, '-0',
         ($now + 1000) * 1000, -1, -0.5, '1e3', '1.8E9', '9e99', '1e999',
-        '1E+9', '0.25', '1800000000.000', sprintf '%.0e', $now + 9e8);
+        '1E+9', '0.25', '1800000000.000', sprintf('%.0e', $now + 9e8),
+        any('253402300798.5', '253402300799.5', '-1e-300', '-1e999',
+            $PERMANENT - 0.5, $now + 0.5, $now - 0.5));
 }
 
 
@@ -61,7 +63,7 @@ sub a_value {
         ['', '', ',"type":"apply"', ',"type":7', ',"type":null',
          ',"type":"\\ud83d\\ude00"'],
         ['', '', map { ",\"granted\":$_" } 0, $now - 50 * $DAY, $now - 5, $now,
-         $now + 5, 'null', '"x"', -3, $now - 9.5],
+         $now + 5, 'null', '"x"', -3, $now - 9.5, 253402300800, '1e999'],
         ['', '', ',"renew":false', ',"renew":true', ',"renew":0',
          ',"renew":null', ',"renew":"false"', ',"Renew":false'],
         ['', '', ',"by":"me"', ',"x":{"a":[1,2,{"expires":null}]}',
