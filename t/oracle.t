@@ -13,7 +13,7 @@ seed();
 my $N = $ENV{ORACLE_N} // 3000;
 
 my $t = Perm::Test->new;
-my $redis = $t->redis->load;
+my $redis = $t->redis;
 my $now = int time;
 my $day = 86400;
 
@@ -33,9 +33,30 @@ for my $gateway (@gateways) {
     }
 }
 
-$redis->each(map { my $g = $_;
-    map { [$redis->key('grants', $_, $g), 'HSET', %{$table{$g}{$_}}] }
-        keys %{$table{$g}} } keys %table);
+# some keys end, in ten minutes or later
+
+my %gone;
+for my $gateway (keys %table) {
+    $gone{$gateway}{$_} = $now + any(600, 10 * $day)
+        for grep { rand > 0.8 } keys %{$table{$gateway}};
+}
+
+sub fill {
+    $redis->load;
+    $redis->each(map { my $g = $_;
+        map { [$redis->key('grants', $_, $g), 'HSET', %{$table{$g}{$_}}] }
+            keys %{$table{$g}} } keys %table);
+    $redis->each(map { my $g = $_;
+        map { [$redis->key('grants', $_, $g), 'EXPIREAT', $gone{$g}{$_}] }
+            keys %{$gone{$g}} } keys %gone);
+}
+fill();
+
+sub left {
+    my ($gateway, $app, $now) = @_;
+    my $end = $gone{$gateway}{$app // ''};
+    return defined $end ? ($end - $now) * 1000 : undef;
+}
 
 $t->nginx(workers => 2, setup => <<'SETUP', server => <<'SERVER');
     app_permission_redis %%REDIS%%;
@@ -49,10 +70,12 @@ SETUP
         app_permission_record off;
         location = /a { empty_gif; }
         location = /d { app_permission_decide; }
+        location = /allow { app_permission_on_error allow; empty_gif; }
 SERVER
 $t->up;
 
-my %STATUS = (allow => 200, deny => 403, fail => 500);
+my %STATUS = (allow => 200, deny => 403, fail => 500, unavailable => 503);
+my %asked;      # {tuple}: its grants are known
 
 
 subtest 'decisions over HTTP' => sub {
@@ -71,6 +94,7 @@ subtest 'decisions over HTTP' => sub {
         my $grants = $table{$q{gateway}}{$q{app} // ''};
         my @expected = map {
             my @d = $q{policy} eq 'off' ? ('', '') : decide(%q, now => $_,
+                left => left(@q{qw(gateway app)}, $_),
                 of_gateway => read_grant($grants->{'-'}),
                 of_resource => read_grant($grants->{$q{resource}}));
             \@d;
@@ -87,6 +111,8 @@ subtest 'decisions over HTTP' => sub {
         my $r = $c->response or die "no response";
         my ($got) = ($r->{headers}{'x-decision'} // '') =~ m{^(\S*)};
         $seen{$got}++;
+        $asked{join ' ', map { $_ // '' } @q{qw(gateway resource app)}} = 1
+            if $q{policy} eq 'required';
         $c = undef if lc($r->{headers}{connection} // '') eq 'close';
 
         my $ok = grep {
@@ -124,7 +150,8 @@ subtest 'check says the same' => sub {
         my @expected = map { join '/', (decide(policy => 'required',
             gateway => $gateway, resource => $resource, app => $app,
             of_gateway => read_grant($grants->{'-'}),
-            of_resource => read_grant($grants->{$resource}), now => $_))[0, 1] } int(time), int(time) + 1;
+            of_resource => read_grant($grants->{$resource}), now => $_,
+            left => left($gateway, $app, $_)))[0, 1] } int(time), int(time) + 1;
         my ($status, $out) = $t->cli('--json', 'check', "--gateway=$gateway",
             "--resource=$resource", "--app=$app");
         my $got = eval { json($out) } // {};
@@ -135,6 +162,49 @@ subtest 'check says the same' => sub {
     }
 
     is scalar @bad, 0, 'check' or diag map { "$_\n" } @bad;
+};
+
+
+subtest 'while Redis is gone' => sub {
+    my (@bad, %seen);
+    my @asked = grep { my ($g, $r, $app) = split / /;
+                       ($table{$g} // {})->{$app // ''} } sort keys %asked;
+    $redis->stop;
+    ok $t->down, 'it is';
+
+    for my $n (1 .. $N / 20) {
+        my ($gateway, $resource, $app) = (any(@gateways), any(@resources),
+                                          any(@apps));
+        ($gateway, $resource, $app) = split / /, any(@asked) if rand > 0.4;
+        my %q = (policy => 'required', gateway => $gateway,
+                 resource => $resource, app => $app);
+        my $known = $asked{"$gateway $resource $app"};
+        my $on_error = any('deny', 'allow');
+        my $grants = $table{$gateway}{$app};
+        my @all = map { my $now = $_;
+            my $d = join '/', (decide(%q, now => $now,
+                left => left($gateway, $app, $now),
+                of_gateway => read_grant($grants->{'-'}),
+                of_resource => read_grant($grants->{$resource})))[0, 1];
+            my $unknown = join '/', decide(%q, impossible => $on_error);
+            # a denial need not be known any more
+            $known && $d =~ /^allow/ ? $d : ($known ? $d : (), $unknown);
+        } int(time), int(time) + 1;
+
+        my $r = $t->get($on_error eq 'deny' ? '/a' : '/allow', headers => {
+            map { ('X-' . ucfirst $_ => $q{$_}) } keys %q });
+        my ($got) = ($r->{headers}{'x-decision'} // '') =~ m{^(\S*)};
+        $seen{$got}++;
+        push @bad, "$gateway $resource $app: $got, expected @all"
+            if !grep { $_ eq $got } @all;
+    }
+
+    is scalar @bad, 0, 'what is known decides, and nothing else is let in'
+        or diag map { "$_\n" } @bad > 5 ? @bad[0 .. 4] : @bad;
+    note join ', ', map { "$_ $seen{$_}" } sort keys %seen;
+    $redis->run;
+    fill();
+    ok $t->settled, 'it is back';
 };
 
 
