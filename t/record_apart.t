@@ -129,6 +129,39 @@ subtest 'a clock that is ahead for a moment' => sub {
     cmp_ok last_of('a'), '>=', $last, 'five hours back: the newest stays';
     $clock->('+0');
     ok $written->('a', time + 1), 'right again: recorded';
+
+    # an idle gateway has no answer that would end it
+
+    my $refused = sub { grep { $_->{name} eq 'lookups_refused' }
+                            @{$t->status->{problems}} };
+    $redis->cmd('ACL', 'SETUSER', 'default', '-hmget');
+    ok wait_for(sub { outcome('n' . rand); $refused->() }), 'lookups refused';
+    $clock->('+9m');
+    ok wait_for(sub { ($refused->())[0]{text} =~ /last one [89] min ago/ }),
+        'nine minutes later the alert says how long ago that was';
+    $clock->('+11m');
+    ok wait_for(sub { !$refused->() }), 'after ten it ends by itself';
+    $t->stop;
+};
+
+
+# or the log would soon say that they cannot be written
+
+subtest 'an outage shorter than the interval' => sub {
+    my $t = Perm::Test->new;
+    $redis = $t->redis->load->allow('demo');
+    $t->nginx(server => $SERVER, http => 'app_permission_flush 1m;');
+    ok wait_for(sub { $redis->calls('time') }), 'the first turn';
+    outcome('demo');
+    $redis->kill;
+    ok wait_for(sub { my $s = $t->status; !$s->{redis}{up}
+                          && $s->{access}{unwritten_since} }), 'down';
+    $redis->run->load->allow('demo');
+    ok $t->up, 'and up again';
+    ok wait_for(sub { !$t->status->{access}{unwritten_since} }, 3),
+        'accesses are written at once';
+    ok last_of('demo'), '... that of before, too';
+    is $t->log_lines(qr/last accesses/), 0, '... which is no news';
     $t->stop;
 };
 

@@ -40,6 +40,7 @@ struct perm_flush_s {
     unsigned                 holding:1;  /* the lease */
     unsigned                 flushing:1; /* a batch is on its way */
     unsigned                 writing:1;  /* the state file */
+    unsigned                 down:1;     /* "redis" was, since the last turn */
 
     char                     cause[PERM_FLUSH_CAUSE];   /* of a lost link */
 };
@@ -336,14 +337,16 @@ perm_flush_turn(perm_flush_t *flush, ngx_msec_t now)
 static void
 perm_flush_link(perm_flush_t *flush)
 {
-    time_t          since;
-    perm_health_t  *health;
+    time_t                      since;
+    perm_health_t              *health;
+    perm_redis_client_state_t   state;
 
     health = &flush->zone->health;
 
     if (flush->redis == NULL) {
         flush->cause[0] = '\0';
         flush->lost = 0;
+        flush->down = 0;
         flush->hung = health->hung;
         flush->redis = perm_redis_client_create(&flush->conf->redis,
                                                 &flush->silent, &flush->meter,
@@ -359,8 +362,20 @@ perm_flush_link(perm_flush_t *flush)
         perm_redis_client_drop(flush->redis);
     }
 
-    if (perm_redis_client_state(flush->redis) == PERM_REDIS_DOWN) {
+    state = perm_redis_client_state(flush->redis);
+
+    if (state == PERM_REDIS_DOWN) {
+        flush->down = 1;
         perm_health_unwritten(health);
+
+    } else if (state == PERM_REDIS_UP && flush->down) {
+        flush->down = 0;
+
+        /* what a batch was lost to may go on, and has its own pace */
+
+        if (flush->lost == 0) {
+            flush->due = ngx_current_msec;
+        }
     }
 
     if (health->unwritten == 0) {
@@ -373,7 +388,8 @@ perm_flush_link(perm_flush_t *flush)
     since = perm_link_state_since(&flush->zone->link, health);
     since = ngx_max(since, (time_t) health->unwritten);
 
-    if (flush->cause[0] && health->redis_up && !flush->zone->link.replica
+    if (flush->cause[0] && (flush->lost || state != PERM_REDIS_UP)
+        && health->redis_up && !flush->zone->link.replica
         && perm_redis_client_state(flush->lookups) == PERM_REDIS_UP
         && ngx_time() - since >= PERM_FLUSH_BAD
         && perm_health_turned(&health->unwritten_logged,
