@@ -210,7 +210,7 @@ perm_alerts_changes(perm_snapshot_t *s)
 static const char *
 perm_alerts_link(perm_snapshot_t *s, const char *unknown)
 {
-    u_char             *p, *last;
+    u_char             *p, *last, *end;
     perm_link_error_t  *error;
 
     error = &s->link_error;
@@ -220,7 +220,8 @@ perm_alerts_link(perm_snapshot_t *s, const char *unknown)
 
     if (error->since && !error->over) {
         p = ngx_slprintf(p, last, "%s: %s", error->address, error->cause);
-        p = ngx_slprintf(p, last, ngx_strchr(".\"", p[-1]) ? " " : ". ");
+        end = (p[-1] == '"') ? p - 2 : p - 1;
+        p = ngx_slprintf(p, last, (*end == '.') ? " " : ". ");
 
     } else {
         p = ngx_slprintf(p, last, "%s ", unknown);
