@@ -23,6 +23,8 @@ static char *perm_alerts_duration(u_char *buf, time_t seconds);
 static void perm_alerts_redis(perm_snapshot_t *s);
 static void perm_alerts_changes(perm_snapshot_t *s);
 static const char *perm_alerts_link(perm_snapshot_t *s, const char *unknown);
+static const char *perm_alerts_cause(perm_snapshot_t *s, const char *unknown,
+    const char *effect);
 static void perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush);
 static void perm_alerts_requests(perm_snapshot_t *s);
 static void perm_alerts_denials(perm_snapshot_t *s);
@@ -184,15 +186,18 @@ perm_alerts_changes(perm_snapshot_t *s)
                         "slow disk, Lua code, a signal.",
                         "The workers that read changes of grants do not run");
 
-    } else if (s->unpushed) {
-        advice = s->push_refused
-                 ? "For up to app_permission_cache_valid a revoked grant "
-                   "still allows, and a new grant does not allow yet. "
-                   "app-permission doctor --for gateway names the right or "
-                   "the setting of Redis that is missing."
-                 : "An answer of Redis counts for 1 s at most, so there are "
-                   "more lookups. If it stays, app-permission doctor --for "
-                   "gateway examines Redis.";
+    } else if (s->unpushed && !s->refused_lookups) {
+        advice = "For up to app_permission_cache_valid a revoked grant still "
+                 "allows, and a new grant does not allow yet. app-permission "
+                 "doctor --for gateway names the right or the setting of Redis "
+                 "that is missing.";
+
+        if (!s->push_refused) {
+            advice = perm_alerts_cause(s, "If this stays, app-permission "
+                                       "doctor --for gateway examines Redis.",
+                                       "An answer of Redis counts for 1 s at "
+                                       "most, so there are more lookups.");
+        }
 
         perm_alerts_add(s, PERM_ALERT_WARNING, "invalidation_inactive", advice,
                         "Redis is up, but has not pushed changes of grants "
@@ -202,13 +207,26 @@ perm_alerts_changes(perm_snapshot_t *s)
 }
 
 
-/*
- * What to do while there is no link: its last error where that is not over,
- * otherwise "unknown".
- */
+/* what to do while there is no link */
 
 static const char *
 perm_alerts_link(perm_snapshot_t *s, const char *unknown)
+{
+    return perm_alerts_cause(s, unknown, "Cached grants still decide, each "
+                             "until its own end, for at most "
+                             "app_permission_cache_stale. "
+                             "app_permission_on_error decides all other calls. "
+                             "Last accesses are kept until Redis is back.");
+}
+
+
+/*
+ * The last error of a link where that is not over, otherwise "unknown"; then
+ * what follows from it.  For one alert at a time.
+ */
+
+static const char *
+perm_alerts_cause(perm_snapshot_t *s, const char *unknown, const char *effect)
 {
     u_char             *p, *last, *end;
     perm_link_error_t  *error;
@@ -227,10 +245,7 @@ perm_alerts_link(perm_snapshot_t *s, const char *unknown)
         p = ngx_slprintf(p, last, "%s ", unknown);
     }
 
-    *ngx_slprintf(p, last, "Cached grants still decide, each until its own "
-                  "end, for at most app_permission_cache_stale. "
-                  "app_permission_on_error decides all other calls. Last "
-                  "accesses are kept until Redis is back.") = '\0';
+    *ngx_slprintf(p, last, "%s", effect) = '\0';
 
     return s->link_advice;
 }

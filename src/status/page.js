@@ -145,12 +145,15 @@ function parts(d) {
 
   const redis = !r.configured ? ['unknown', 'not configured']
     : severity.redis_unknown ? ['unknown', 'not reached yet']
-      : r.up ? ['good', 'up'] : ['error', 'down'];
+      : !r.up ? ['error', 'down']
+        : severity.redis_replica ? ['error', 'a replica']
+          : severity.lookups_refused ? ['error', 'refuses lookups']
+            : ['good', 'up'];
   const loaded = t.loaded === null ? ['unknown', 'not asked yet']
     : r.configured && !r.up ? ['unknown', 'not known']
     : t.loaded ? ['good', 'loaded'] : ['error', 'not loaded'];
   const changes = i.active ? ['good', 'pushed']
-    : [r.configured ? 'warning' : 'unknown', 'not pushed'];
+    : [r.configured && r.up ? 'warning' : 'unknown', 'not pushed'];
 
   const error = r.last_error;
   const recent = error && (!error.over || d.now - error.last < 3600);

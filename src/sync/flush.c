@@ -397,8 +397,9 @@ perm_flush_link(perm_flush_t *flush)
     {
         ngx_log_error(NGX_LOG_ERR, flush->log, 0,
                       "app_permission: last accesses cannot be written and "
-                      "stay pending, lookups are not affected: Redis %s",
-                      flush->cause);
+                      "stay pending%s: Redis %s",
+                      (flush->conf->redis.url->kind == PERM_REDIS_CLUSTER)
+                      ? "" : ", lookups are not affected", flush->cause);
     }
 }
 

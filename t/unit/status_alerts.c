@@ -165,6 +165,13 @@ test_links(void)
        && strstr(find("invalidation_inactive")->advice, "1 s at most"),
        "changes are not pushed, for a reason that may pass");
 
+    s.link_error.since = NOW - 9;
+    strcpy(s.link_error.address, "10.0.0.1:6379");
+    strcpy(s.link_error.cause, "no answer");
+    ok(strstr(find("invalidation_inactive")->advice,
+              "10.0.0.1:6379: no answer. An answer of Redis") != NULL,
+       "with what a link met last");
+
     s.push_refused = 1;
     ok(strstr(find("invalidation_inactive")->advice,
               "app_permission_cache_valid") != NULL, "or for good");
@@ -184,6 +191,19 @@ test_links(void)
     s.health.unsaved = NOW - 90;
     ok(says("state_unwritten", PERM_ALERT_WARNING, "written for 90 s"),
        "the state file is not written");
+
+    fresh();
+    s.health.redis_up = 0;
+    s.link_error.since = NOW - 9;
+    strcpy(s.link_error.address, "a");
+    strcpy(s.link_error.cause, "the server said \"no.\"");
+    ok(strstr(find("redis_down")->advice,
+              "a: the server said \"no.\" Cached") != NULL,
+       "the cause ends as a sentence");
+    strcpy(s.link_error.cause, "the server said \"no\"");
+    ok(strstr(find("redis_down")->advice,
+              "a: the server said \"no\". Cached") != NULL,
+       "once");
 
     fresh();
     s.refused_lookups = 1;
