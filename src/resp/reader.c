@@ -223,6 +223,9 @@ perm_reader_begin(perm_reader_t *reader)
         case '*':
             perm_reader_begin_array(reader, number);
             return;
+
+        default:
+            break;
         }
     }
 

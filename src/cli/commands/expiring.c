@@ -449,7 +449,9 @@ report(perm_expiring_t *expiring)
 
     for (first = 0; first < expiring->n; first = i) {
         for (i = first; i < expiring->n; i++) {
-            if (strcmp(list[i].tuple.app.data, list[first].tuple.app.data)) {
+            if (strcmp(list[i].tuple.app.data, list[first].tuple.app.data)
+                != 0)
+            {
                 break;
             }
         }

@@ -499,7 +499,8 @@ void
 perm_args_check(const perm_args_t *args, const char *command,
     const perm_option_t *options)
 {
-    const char  *member, *value;
+    const char  *value;
+    const void  *member;
 
     for ( /* void */ ; options->name != NULL; options++) {
 
@@ -511,8 +512,8 @@ perm_args_check(const perm_args_t *args, const char *command,
 
         member = (const char *) args + options->offset;
         value = (options->kind == PERM_ARG_TEXT)
-                ? *(const char *const *) (const void *) member
-                : ((const perm_str_t *) (const void *) member)->data;
+                ? *(const char *const *) member
+                : ((const perm_str_t *) member)->data;
 
         if (value == NULL) {
             perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" needs %s %s; see "

@@ -168,11 +168,12 @@ write_run(perm_sorted_t *sorted)
                       run->file);
     }
 
-    if (fflush(run->file) != 0 || ferror(run->file)) {
+    if (fflush(run->file) != 0 || ferror(run->file)
+        || fseek(run->file, 0, SEEK_SET) != 0)
+    {
         perm_temporary_failed(CONTENT);
     }
 
-    rewind(run->file);
     sorted->n = 0;
     sorted->used = 0;
     read_row(run);
