@@ -338,6 +338,7 @@ static void
 perm_flush_link(perm_flush_t *flush)
 {
     time_t                      since;
+    ngx_uint_t                  cluster;
     perm_health_t              *health;
     perm_redis_client_state_t   state;
 
@@ -388,7 +389,12 @@ perm_flush_link(perm_flush_t *flush)
     since = perm_link_state_since(&flush->zone->link, health);
     since = ngx_max(since, (time_t) health->unwritten);
 
-    if (flush->cause[0] && (flush->lost || state != PERM_REDIS_UP)
+    /* a cluster is up while one of its masters is away */
+
+    cluster = (flush->conf->redis.url->kind == PERM_REDIS_CLUSTER);
+
+    if (flush->cause[0]
+        && (flush->lost || cluster || state != PERM_REDIS_UP)
         && health->redis_up && !flush->zone->link.replica
         && perm_redis_client_state(flush->lookups) == PERM_REDIS_UP
         && ngx_time() - since >= PERM_FLUSH_BAD
@@ -398,8 +404,8 @@ perm_flush_link(perm_flush_t *flush)
         ngx_log_error(NGX_LOG_ERR, flush->log, 0,
                       "app_permission: last accesses cannot be written and "
                       "stay pending%s: Redis %s",
-                      (flush->conf->redis.url->kind == PERM_REDIS_CLUSTER)
-                      ? "" : ", lookups are not affected", flush->cause);
+                      cluster ? "" : ", lookups are not affected",
+                      flush->cause);
     }
 }
 
