@@ -97,7 +97,13 @@ sub response {
     my $body = '';
 
     if (($method // '') eq 'HEAD' || $status =~ /^(1..|204|304)$/) {
-        # no body follows
+        # no body follows: what does is one all the same
+
+        if (lc($headers{connection} // '') eq 'close') {
+            while ($self->more($timeout)) { }
+            $body = $self->{buffer};
+            $self->{buffer} = '';
+        }
 
     } elsif (($headers{'transfer-encoding'} // '') eq 'chunked') {
         $body = $self->chunked($timeout) // return undef;
