@@ -247,7 +247,10 @@ my %DOES;
 
     loaded => sub {
         $o->{loaded} = !$o->{loaded} || rand > 0.2 ? 1 : 0;
-        $o->{loaded} ? $redis->load : $redis->cmd('DEL', 'app_permission:meta');
+        $redis->load;
+        $redis->cmd(any(['DEL', 'app_permission:meta'], map { ['HSET',
+            'app_permission:meta', 'schema', $_] } '2', '', '1.0', '01')->@*)
+            if !$o->{loaded};
         return ();
     },
 
