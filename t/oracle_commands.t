@@ -178,6 +178,20 @@ sub due_rows {
             @{$_->{grants}} } @_;
 }
 
+# one that lists grants or accesses
+
+sub listed {
+    my ($name, $q, @options) = @_;
+    my ($status, $rows) = cli($name, @options);
+    my ($expected, @rows) = $o->$name(now => $now, %$q);
+    my $text = sub { join ', ', sort map { join ' ', map { $_ // 'none' } @$_ }
+                     @_ };
+    return (differs("$name status", $status, $expected),
+            differs($name, $text->(map { ["$_->{gateway}:$_->{app}",
+                $_->{resource} // '-', @$_{qw(expires last_access)}] } @$rows),
+                    $text->(@rows)));
+}
+
 # asks nginx, which sees the real time: the answer, and when it began and ended
 
 sub http {
@@ -247,10 +261,7 @@ my %DOES;
 
     loaded => sub {
         $o->{loaded} = !$o->{loaded} || rand > 0.2 ? 1 : 0;
-        $redis->load;
-        $redis->cmd(any(['DEL', 'app_permission:meta'], map { ['HSET',
-            'app_permission:meta', 'schema', $_] } '2', '', '1.0', '01')->@*)
-            if !$o->{loaded};
+        $o->{loaded} ? $redis->load : $redis->cmd('DEL', 'app_permission:meta');
         return ();
     },
 
@@ -318,6 +329,18 @@ my %DOES;
                     @$is{qw(decision reason expires)}),
                 join ' ', $outcome eq 'allow' ? 0 : 1, $outcome, $reason,
                     $expires // 'none'));
+    },
+
+    list => sub {
+        my %q = (any({}, { unused_since => near() })->%*,
+                 any({}, { expired => 1 })->%*);
+        return listed('list', \%q, options(\%q, 'unused_since'),
+                      $q{expired} ? '--expired' : ());
+    },
+
+    access => sub {
+        my %q = any({}, { since => near() })->%*;
+        return listed('access', \%q, options(\%q, 'since'));
     },
 
     renew => sub {

@@ -529,6 +529,33 @@ sub revoke {
 }
 
 
+# ---- list, access: (exit status, [key, field, expires, last access] ...)
+
+sub list {
+    my ($self, %q) = @_;
+
+    my @rows = grep {
+        !($q{expired} && $_->[2] > $q{now})
+        && !(defined $q{unused_since} && ($_->[3] // -1) >= $q{unused_since})
+    } map {
+        my $grant = $self->grant_at(@$_);
+        my $last = $self->last_access(@$_);
+        $grant ? [@$_, $grant->{expires},
+                  defined $last ? min($last, $q{now}) : undef] : ();
+    } $self->all('grants');
+
+    return (@rows ? 0 : 1, @rows);
+}
+
+sub access {
+    my ($self, %q) = @_;
+    my @rows = grep { $_->[3] >= ($q{since} // 0) } map {
+        [@$_, undef, min($self->{access}{$_->[0]}{$_->[1]}, $q{now})]
+    } $self->all('access');
+    return (@rows || $self->{loaded} ? 0 : 1, @rows);
+}
+
+
 # ---- renew, expiring, purge
 
 sub any_unreadable {
