@@ -87,6 +87,10 @@ perm_server_clock_read(perm_server_clock_t *clock, perm_redis_client_t *redis,
 
     age = ngx_current_msec - item->at;
 
+    if (item->server != server) {
+        item->rc = NGX_ERROR;
+    }
+
     if (item->server != server || age >= PERM_SERVER_CLOCK_VALID) {
         item->server = server;
         return perm_server_clock_ask(item, redis, key);
@@ -137,11 +141,11 @@ perm_server_clock_ask(perm_server_clock_item_t *item,
 
     item->at = ngx_current_msec;
     item->asked = ngx_time();
-    item->rc = NGX_ERROR;
     item->command = perm_redis_client_send(redis, key, 1, argv,
                                            perm_server_clock_reply, item);
 
     if (item->command == NULL) {
+        item->rc = NGX_ERROR;
         return NGX_ERROR;
     }
 
@@ -179,11 +183,6 @@ perm_server_clock_reply(void *data, redisReply *reply)
 
     item->rc = NGX_OK;
     item->ahead = item->asked - (time_t) (item->time / 1000);
-
-    if (perm_health_turned(&clock->health->no_time, 0)) {
-        ngx_log_error(NGX_LOG_WARN, clock->log, 0,
-                      "app_permission: Redis tells its time again");
-    }
 
     perm_server_clock_compare(clock);
 }
@@ -260,19 +259,32 @@ perm_server_clock_refused(perm_server_clock_item_t *item, redisReply *reply)
 }
 
 
+/* a server that is being asked counts as it was */
+
 static void
 perm_server_clock_compare(perm_server_clock_t *clock)
 {
-    time_t             ahead;
-    ngx_uint_t         i;
-    ngx_atomic_uint_t  before;
+    time_t                     ahead;
+    ngx_uint_t                 i, refused;
+    ngx_atomic_uint_t          before;
+    perm_server_clock_item_t  *item;
 
     ahead = 0;
+    refused = 0;
 
     for (i = 0; i < PERM_SERVER_CLOCKS; i++) {
-        if (clock->items[i].server && clock->items[i].rc == NGX_OK) {
-            ahead = ngx_max(ahead, clock->items[i].ahead);
+        item = &clock->items[i];
+
+        if (item->server && item->rc == NGX_OK) {
+            ahead = ngx_max(ahead, item->ahead);
         }
+
+        refused |= item->server && item->rc == NGX_DECLINED;
+    }
+
+    if (!refused && perm_health_turned(&clock->health->no_time, 0)) {
+        ngx_log_error(NGX_LOG_WARN, clock->log, 0,
+                      "app_permission: Redis tells its time again");
     }
 
     if (ahead < PERM_SERVER_CLOCK_AHEAD) {
