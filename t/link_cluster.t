@@ -72,6 +72,19 @@ subtest 'writes are split by node' => sub {
 };
 
 
+# each node has users of its own
+
+subtest 'a master without the right to PTTL' => sub {
+    my ($poor) = $c->masters;
+    $t->mark;
+    $poor->cmd('ACL', 'SETUSER', 'default', '-pttl');
+    is_deeply [grep { outcome($_, '/fresh') ne "$ALLOW MISS" } @apps], [],
+        'grants of all masters are found';
+    is scalar($t->new_lines(qr/PTTL/)), 1, 'the log says it once';
+    $poor->cmd('ACL', 'SETUSER', 'default', '+pttl');
+};
+
+
 subtest 'ASK and MOVED' => sub {
     my $app = 'app-7';
     my $slot = $c->slot(key('grants', $app));

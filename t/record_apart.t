@@ -130,6 +130,17 @@ subtest 'a clock that is ahead for a moment' => sub {
     $clock->('+0');
     ok $written->('a', time + 1), 'right again: recorded';
 
+    $redis->cmd('ACL', 'SETUSER', 'default', '-pttl');
+    outcome('no-ttl');
+    ok $t->wait_log(qr/answered PTTL with "NOPERM/), 'no right to PTTL';
+    $redis->cmd('ACL', 'SETUSER', 'default', '+pttl');
+    outcome('ttl');
+    is $t->log_lines(qr/Redis answers PTTL/), 0, 'another server may have it';
+    $clock->('+2m');
+    ok wait_for(sub { outcome('n' . rand); $t->log_lines(qr/answers PTTL/) }),
+        'two minutes later the log says that it is there';
+    $clock->('+0');
+
     # an idle gateway has no answer that would end it
 
     my $refused = sub { grep { $_->{name} eq 'lookups_refused' }

@@ -37,8 +37,9 @@ typedef struct {
     ngx_atomic_t    unwritten_logged;   /* likewise */
     ngx_atomic_t    unsaved;         /* unix seconds since when the state file
                                         cannot be written, 0: it can */
-    ngx_atomic_t    no_ttl;          /* 1: the user has no right to PTTL */
-    ngx_atomic_t    no_time;         /* 1: nor to TIME */
+    ngx_atomic_t    no_ttl;          /* unix seconds when PTTL was refused last,
+                                        0: the user has the right */
+    ngx_atomic_t    no_time;         /* 1: TIME is refused */
     ngx_atomic_t    clock_ahead;     /* seconds that this machine's clock is
                                         ahead of Redis's, 0: it is not */
     ngx_atomic_t    full;            /* unix seconds of the last line about

@@ -6,7 +6,8 @@
 #include "resp/printable.h"
 
 
-#define PERM_LOOKUP_SHOWN  (PERM_LINK_CAUSE_MAX / 2)   /* bytes of an error */
+#define PERM_LOOKUP_SHOWN   (PERM_LINK_CAUSE_MAX / 2)   /* bytes of an error */
+#define PERM_LOOKUP_NO_TTL  60   /* seconds without a refusal: it is over */
 
 
 /*
@@ -213,19 +214,35 @@ perm_lookup_ttl(void *data, redisReply *reply)
 static void
 perm_lookup_no_ttl(perm_lookup_sender_t *sender, redisReply *reply)
 {
-    char           text[PERM_LOOKUP_SHOWN];
-    ngx_atomic_t  *flag;
+    char                text[PERM_LOOKUP_SHOWN];
+    ngx_atomic_t       *newest;
+    ngx_atomic_uint_t   before;
 
-    flag = &sender->conf->zone.zone->health.no_ttl;
+    newest = &sender->conf->zone.zone->health.no_ttl;
+    before = *newest;
 
-    if (*flag == (reply != NULL) || !perm_health_turned(flag, reply != NULL)) {
+    if (reply == NULL) {
+
+        /* one server of several may refuse it */
+
+        if (before && ngx_time() - (time_t) before >= PERM_LOOKUP_NO_TTL
+            && perm_health_turned(newest, 0))
+        {
+            ngx_log_error(NGX_LOG_WARN, sender->log, 0,
+                          "app_permission: Redis answers PTTL: a key's time "
+                          "to live ends its grants");
+        }
+
         return;
     }
 
-    if (reply == NULL) {
-        ngx_log_error(NGX_LOG_WARN, sender->log, 0,
-                      "app_permission: Redis answers PTTL: a key's time to "
-                      "live ends its grants");
+    if (before) {
+        *newest = ngx_time();
+        return;
+    }
+
+    /* orders: only this word */
+    if (!ngx_atomic_cmp_set(newest, 0, ngx_time())) {
         return;
     }
 
