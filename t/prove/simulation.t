@@ -5,6 +5,6 @@
 use Perm::Simulation;
 use Perm::Test;
 
-simulate(steps => 1_000_000, seeds => [ $ENV{SEED} || 1 .. 40 ]);
+simulate(steps => 1_000_000, seeds => [ $ENV{SEED} || 1 .. 200 ]);
 
 done_testing;

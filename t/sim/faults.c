@@ -2,6 +2,16 @@
 /*
  * The plan of a history: rough times, in which everything goes wrong, and calm
  * ones, at the end of which all has to be well.
+ *
+ * Bytes come late, in pieces, in another order between links, or end anywhere;
+ * links are stalled, end, or end while the worker does not hear of it.  Redis
+ * hangs, loads, refuses commands, answers nonsense, is gone, is emptied, is
+ * replaced by a server that lacks the last writes; another database is emptied,
+ * and keys are written without a change.  Workers are stopped, killed, and
+ * reloaded.  The clock is set.
+ *
+ * Not here: a former master that goes on answering, Sentinels, clusters, names;
+ * a zone of another size, the state file.  t/prove/histories.t has those.
  */
 
 
@@ -144,7 +154,7 @@ sim_faults_fault(uintptr_t data)
 static void
 sim_faults_one(void)
 {
-    switch (sim_random(20)) {
+    switch (sim_random(21)) {
 
     case 0:
     case 1:
@@ -210,6 +220,10 @@ sim_faults_one(void)
         sim_workers_reload();
         break;
 
+    case 19:
+        sim_redis_promote();
+        break;
+
     default:
         sim_ahead = sim_chance(500) ? 0
                     : ((int64_t) sim_random(7200) - 3600) * 1000;
@@ -256,16 +270,21 @@ sim_faults_link(void)
         return;
     }
 
-    if (sim_chance(500)) {
+    n = sim_random(5);
+
+    if (n < 3) {
         found->stalled = sim_now + sim_random(sim_chance(300) ? 20000 : 1000);
         sim_note("link %u of %u is stalled for %u ms", (unsigned) found->id,
                  (unsigned) found->process,
                  (unsigned) (found->stalled - sim_now));
+    }
 
-    } else {
+    /* where it is stalled, too, the worker does not hear of that for a time */
+
+    if (n > 1) {
         sim_note("link %u of %u ends", (unsigned) found->id,
                  (unsigned) found->process);
-        sim_link_close(found, sim_chance(500));
+        sim_link_close(found, n > 2 && sim_chance(500));
     }
 }
 

@@ -65,7 +65,6 @@ static ngx_uint_t      sim_rough = 1;
 static ngx_msec_t      sim_calm_since;
 static ngx_msec_t      sim_refused;        /* tracking, last */
 static ngx_uint_t      sim_refusing;
-static ngx_msec_t      sim_learnt;         /* ... that the table is loaded */
 
 static ngx_msec_t      sim_known[SIM_TUPLES];    /* allowed by a lookup */
 static int64_t         sim_allowed[SIM_TUPLES];  /* newest second */
@@ -142,7 +141,7 @@ sim_judge_sent(sim_link_t *listener, ngx_int_t key)
     sent->made = sim_now;
     sent->key = key;
     sent->loaded = (sim_nloads && sim_loads[sim_nloads - 1].loaded
-                    && sim_learnt > sim_loads[sim_nloads - 1].since);
+                    && sim_loads[sim_nloads - 1].since < sim_now);
 }
 
 
@@ -181,10 +180,7 @@ sim_judge_read(sim_link_t *link)
             sim_told[sent->key] = ngx_max(sim_told[sent->key], sent->made);
             sim_told_at[sent->key] = sim_now;
 
-            /*
-             * A load tells nothing of what was revoked.  Nor does a change of
-             * after it, until a lookup has found that it is over.
-             */
+            /* a load tells nothing of what was revoked */
 
             if (sent->loaded) {
                 sim_told_stale[sent->key] = ngx_max(sim_told_stale[sent->key],
@@ -301,10 +297,6 @@ sim_judge_decided(sim_call_t *call, perm_ctx_t *ctx)
 
     if (!sim_judge_true(tuple, from, decision, call->worker->slept)) {
         sim_judge_wrong(call, ctx, from, "no table says so");
-    }
-
-    if (ctx->cache == PERM_CACHE_MISS) {
-        sim_learnt = ngx_max(sim_learnt, call->began);
     }
 
     if (decision->outcome != PERM_ALLOW) {
@@ -563,7 +555,8 @@ sim_judge_asked_again(sim_call_t *call, perm_ctx_t *ctx)
         && known > sim_refused + SIM_SETTLE_REFUSED
         && call->began > known + 20
         && sim_now + 100 < known + sim_conf.valid
-        && version->since + 50 < known && version->end == 0)
+        && version->since + 50 < known && version->end == 0
+        && sim_told_at[key] < known)
     {
         sim_judge_wrong(call, ctx, known, "the answer is in the cache");
     }

@@ -126,6 +126,17 @@ sim_link_when(sim_link_t *link, ngx_msec_t *last)
 }
 
 
+/* what is on its way ends at any byte */
+
+static void
+sim_link_cut(sim_buf_t *buf)
+{
+    if (sim_chance(500)) {
+        buf->len = sim_random(buf->len + 1);
+    }
+}
+
+
 /* in one piece or in two */
 
 static void
@@ -270,6 +281,8 @@ sim_link_close(sim_link_t *link, ngx_uint_t reset)
         return;
     }
 
+    sim_link_cut(&link->down.flight);
+
     at = sim_link_when(link, &link->down.last);
     link->down.last = at + 1;
     sim_at(at + 1, sim_link_end_down, sim_link_data(link, 0));
@@ -347,6 +360,7 @@ sim_link_client_closed(sim_link_t *link)
 
     sim_buf_drop(&link->down.flight);
     sim_buf_drop(&link->down.arrived);
+    sim_link_cut(&link->up.flight);
 
     sim_at(sim_link_when(link, &link->up.last) + 1, sim_link_end_up,
            sim_link_data(link, 0));

@@ -16,6 +16,8 @@ sim_redis_t  sim_redis;
 
 static sim_version_t  sim_table[SIM_KEYS];       /* as it is */
 static ngx_uint_t     sim_there[SIM_KEYS];       /* 1: the key exists */
+static sim_version_t  sim_before[SIM_KEYS];      /* ... its last change */
+static ngx_uint_t     sim_was_there[SIM_KEYS];
 static ngx_uint_t     sim_loaded;
 static ngx_uint_t     sim_load;                  /* of "id" */
 
@@ -76,7 +78,7 @@ sim_redis_turn(uintptr_t data)
     for (i = 0; i < SIM_LINKS; i++) {
         link = &sim_links[(first + i) % SIM_LINKS];
 
-        if (link->server && link->up.arrived.len) {
+        if (link->server && !link->old && link->up.arrived.len) {
 
             if (sim_nwrites && sim_chance(300)) {
                 sim_nwrites--;
@@ -548,6 +550,16 @@ sim_redis_change(ngx_uint_t key, ngx_uint_t load)
 
     version = &sim_table[key];
 
+    /* a write that changes nothing is pushed, too */
+
+    if (!load && sim_there[key] && sim_chance(50)) {
+        sim_changed[key] = 1;
+        return;
+    }
+
+    sim_before[key] = *version;
+    sim_was_there[key] = sim_there[key];
+
     if (!load && sim_chance(150)) {
 
         /* EXPIRE, or PERSIST */
@@ -700,6 +712,64 @@ sim_redis_load(void)
 
 
 static void
+sim_redis_former_ends(uintptr_t data)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < SIM_LINKS; i++) {
+        if (sim_links[i].server && sim_links[i].old) {
+            sim_link_close(&sim_links[i], sim_chance(500));
+        }
+    }
+}
+
+
+/*
+ * Another server takes over behind the address.  It may have missed the last
+ * changes, and nobody says so.  The former one is heard of no more, for a time.
+ */
+
+void
+sim_redis_promote(void)
+{
+    ngx_uint_t      i;
+    sim_version_t  *version;
+
+    if (sim_redis.state != SIM_REDIS_UP) {
+        return;
+    }
+
+    sim_note("another server is promoted");
+
+    sim_redis_former_ends(0);
+
+    sim_redis.hung = 0;
+    memset(sim_changed, 0, sizeof(sim_changed));
+
+    for (i = 0; i < SIM_LINKS; i++) {
+        sim_links[i].old = sim_links[i].server;
+        sim_links[i].tracking = 0;
+        sim_links[i].subscribed = 0;
+    }
+
+    for (i = 0; i < SIM_KEYS; i++) {
+        version = &sim_table[i];
+
+        if (sim_now - version->since < 200 && sim_was_there[i]
+            && sim_chance(500))
+        {
+            *version = sim_before[i];
+            version->since = sim_now;
+            sim_there[i] = 1;
+            sim_judge_version(i, version);
+        }
+    }
+
+    sim_at(sim_now + sim_random(5000), sim_redis_former_ends, 0);
+}
+
+
+static void
 sim_redis_up(uintptr_t data)
 {
     if (sim_redis.state == SIM_REDIS_GONE) {
@@ -753,6 +823,8 @@ void
 sim_redis_calm(void)
 {
     ngx_uint_t  state;
+
+    sim_redis_former_ends(0);
 
     state = sim_redis.state;
     memset(&sim_redis, 0, sizeof(sim_redis));

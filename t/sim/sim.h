@@ -155,7 +155,7 @@ typedef struct {
     ngx_uint_t         listener;  /* id, of a tracked one */
     unsigned           subscribed:1;
     unsigned           tracking:1;
-    unsigned           old:1;     /* at the former master */
+    unsigned           old:1;     /* at the former master, which is dead */
 } sim_link_t;
 
 #define SIM_LINKS  256
@@ -214,6 +214,7 @@ void sim_redis_write(void);              /* of any key */
 void sim_redis_load(void);               /* "meta", and keys, if it is empty */
 void sim_redis_empty(ngx_uint_t other);  /* FLUSHALL, or of another database */
 void sim_redis_down(ngx_msec_t msec, ngx_uint_t empty);
+void sim_redis_promote(void);
 void sim_redis_calm(void);
 ngx_uint_t sim_redis_loaded(void);
 /* processes that are tracked; the same process counts once */
