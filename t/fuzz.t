@@ -4,28 +4,18 @@
 # and UBSan.  "make fuzz" looks for new ones.
 
 use Perm::Test;
-use Perm::Util qw(build_dir);
+use Perm::Util qw(build_dir compile);
 
 chdir $Perm::Test::ROOT or die;
 
-my $build = build_dir();
-my $dir = "$build/unit";
-
-chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
-die "no source of nginx\n" if $?;
-
-# t/unit.t makes the same objects
-
-mkdir $dir;
-my @make = ('flock', "$dir.lock", qw(make -s -f t/fuzz/Makefile),
-            "BUILD=$build", "SOURCE=$source");
+my $dir = build_dir() . '/unit';
 
 for my $file (sort glob 't/fuzz/*.c') {
     my ($name) = $file =~ m{([^/]+)\.c$};
     next if $name eq 'replay';
 
     subtest $name => sub {
-        my $errors = `@make $dir/fuzz/$name 2>&1`;
+        my $errors = compile('fuzz', "unit/fuzz/$name");
         is $?, 0, 'compiles' or return diag $errors;
 
         my @inputs = glob "t/fuzz/corpus/$name/*";

@@ -5,27 +5,17 @@
 # its objects to link, and every test fails.
 
 use Perm::Test;
-use Perm::Util qw(build_dir);
+use Perm::Util qw(build_dir compile);
 
 chdir $Perm::Test::ROOT or die;
 
-my $build = build_dir();
-my $dir = "$build/unit";
-
-chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
-die "no source of nginx\n" if $?;
-
-# t/fuzz.t makes the same objects
-
-mkdir $dir;
-my @make = ('flock', "$dir.lock", qw(make -s -f t/unit/Makefile),
-            "BUILD=$build", "SOURCE=$source");
+my $dir = build_dir() . '/unit';
 
 for my $file (sort glob 't/unit/*.c') {
     my ($name) = $file =~ m{([^/]+)\.c$};
 
     subtest $name => sub {
-        my $errors = `@make $dir/$name 2>&1`;
+        my $errors = compile('unit', "unit/$name");
         is $?, 0, 'compiles' or return diag $errors;
 
         my $output = `$dir/$name 2>&1`;

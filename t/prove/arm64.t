@@ -5,7 +5,7 @@
 # t/memory_model.t.  nginx's configuration is this machine's: both are LP64.
 
 use Perm::Test;
-use Perm::Util qw(build_dir);
+use Perm::Util qw(build_dir nginx_source);
 
 use Config;
 
@@ -28,8 +28,7 @@ mkdir $dir;
 my $missing = `t/tools/arm64-root $root 2>&1`;
 plan skip_all => "no packages of arm64 here: $missing" if $?;
 
-chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
-die "no source of nginx\n" if $?;
+my $source = nginx_source();
 
 -e "$dir/nginx" or symlink '../nginx', "$dir/nginx" or die;
 

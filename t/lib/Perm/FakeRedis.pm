@@ -37,12 +37,13 @@ use strict;
 use warnings;
 
 use IO::Select;
-use IO::Socket::INET;
 use IO::Socket::UNIX;
-use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
-use Storable qw(freeze thaw);
 
-use Perm::Util qw(free_port reap);
+use Perm::Controlled;
+use Perm::Frames qw(bulk);
+use Perm::Util qw(free_port);
+
+our @ISA = qw(Perm::Controlled);
 
 
 sub start {
@@ -51,43 +52,24 @@ sub start {
     mkdir $o{dir};
     my $self = bless {
         socket => "$o{dir}/redis.sock", port => $o{port} // free_port(),
-        to => $o{to} && $o{to}{socket}, owner => $$,
+        to => $o{to} && $o{to}{socket},
     }, $class;
 
     unlink $self->{socket};
-    my @listen = (
-        IO::Socket::UNIX->new(Local => $self->{socket}, Listen => 128),
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
-            LocalPort => $self->{port}, ReuseAddr => 1),
-    );
-    die "fake Redis: $!\n" if grep { !$_ } @listen;
+    my $unix = IO::Socket::UNIX->new(Local => $self->{socket}, Listen => 128)
+        or die "fake Redis: $!\n";
     chmod 0777, $self->{socket};
 
-    socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC
-        or die "socketpair: $!\n";
-
-    my $parent = $$;
-    $self->{pid} = fork // die "fork: $!\n";
-    if (!$self->{pid}) {
-        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
-        $SIG{PIPE} = 'IGNORE';
-        close $here;
-        eval { Perm::FakeRedis::Server->new($self, $there, @listen)->loop };
-        print STDERR "fake Redis: $@" if $@;
-        POSIX::_exit(0);
-    }
-
-    close $there;
-    $self->{control} = $here;
-    return $self;
+    my @listen = ($unix, $self->listener);
+    return $self->launch(sub {
+        my ($control) = @_;
+        Perm::FakeRedis::Server->new($self, $control, @listen)->loop;
+    });
 }
 
 
-sub url     { "unix:$_[0]{socket}" }
-sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
+sub url { "unix:$_[0]{socket}" }
 
-
-sub bulk { defined $_[0] ? '$' . length($_[0]) . "\r\n$_[0]\r\n" : "\$-1\r\n" }
 
 sub grants { "*2\r\n" . bulk($_[0]) . bulk($_[1]) }
 
@@ -131,60 +113,16 @@ sub answered {
 }
 
 
-sub ask {
-    my ($self, @message) = @_;
-    Perm::FakeRedis::Server::put($self->{control}, \@message);
-    return Perm::FakeRedis::Server::take($self->{control})->[0];
-}
-
-
-sub stop {
-    my ($self) = @_;
-    return unless $self->{pid} && $self->{owner} == $$;
-    kill 'KILL', $self->{pid};
-    reap($self->{pid}, 5);
-    $self->{pid} = undef;
-}
-
-
-sub DESTROY {
-    local ($?, $@, $!);
-    $_[0]->stop;
-}
-
-
 package Perm::FakeRedis::Server;
 
 use strict;
 use warnings;
 
 use Socket qw(SOL_SOCKET SO_LINGER);
-use Storable qw(freeze thaw);
 use Time::HiRes qw(time);
 
-
-sub put {
-    my ($handle, $message) = @_;
-    my $bytes = freeze($message);
-    $bytes = pack('N', length $bytes) . $bytes;
-    while (length $bytes) {
-        my $n = syswrite $handle, $bytes or return;
-        substr $bytes, 0, $n, '';
-    }
-}
-
-
-sub take {
-    my ($handle) = @_;
-    my $bytes = '';
-
-    for ( ;; ) {
-        sysread $handle, $bytes, 65536, length $bytes or return undef;
-        next if length $bytes < 4;
-        my $size = unpack 'N', $bytes;
-        return thaw(substr $bytes, 4) if length($bytes) >= 4 + $size;
-    }
-}
+use Perm::Controlled qw(obey);
+use Perm::Frames qw(more take_command take_reply bulk);
 
 
 sub new {
@@ -241,8 +179,7 @@ sub loop {
             next unless defined $fd;
 
             if ($handle == $self->{control}) {
-                my ($what, $value) = @{take($handle) or return};
-                put($handle, [scalar $CONTROL{$what}->($self, $value)]);
+                obey($handle, \%CONTROL, $self) or return;
             } elsif (grep { $_ == $handle } @{$self->{listen}}) {
                 $self->accept($handle);
             } elsif ($server{$fd}) {
@@ -280,10 +217,9 @@ sub drop {
 sub from_client {
     my ($self, $client) = @_;
 
-    sysread $client->{socket}, $client->{in}, 65536, length $client->{in}
-        or return $self->drop($client);
+    more($client->{socket}, \$client->{in}) or return $self->drop($client);
 
-    while (my ($raw, @words) = command($client)) {
+    while (my ($raw, @words) = take_command(\$client->{in})) {
         my $line = join ' ', @words;
         push @{$self->{seen}}, $line;
         push @{$client->{queue}}, $self->plan($line, $raw, @words);
@@ -357,8 +293,7 @@ sub done {
 sub from_server {
     my ($self, $client) = @_;
 
-    sysread $client->{server}, $client->{back}, 65536, length $client->{back}
-        or return $self->drop($client);
+    more($client->{server}, \$client->{back}) or return $self->drop($client);
 
     if ($client->{raw} || ($client->{queue}[0]
         && $client->{queue}[0]{words}[0] =~ /subscribe/i))
@@ -368,53 +303,12 @@ sub from_server {
         return;
     }
 
-    while (my $size = reply_size($client->{back}, 0)) {
+    while (my $reply = take_reply(\$client->{back})) {
         return $self->drop($client) if ($client->{queue}[0] // {})->{lose};
-        syswrite $client->{socket}, substr $client->{back}, 0, $size, '';
+        syswrite $client->{socket}, $reply;
         $self->done($client) if $client->{queue}[0]{sent};
         $self->advance($client, time);
     }
-}
-
-
-# the next whole command: its bytes and its words
-
-sub command {
-    my ($client) = @_;
-
-    $client->{in} =~ /\A\*(\d+)\r\n/ or return;
-    my ($n, $at, @words) = ($1, $+[0]);
-
-    for (1 .. $n) {
-        substr($client->{in}, $at) =~ /\A\$(\d+)\r\n/ or return;
-        my ($size, $skip) = ($1, $+[0]);
-        return if length $client->{in} < $at + $skip + $size + 2;
-        push @words, substr $client->{in}, $at + $skip, $size;
-        $at += $skip + $size + 2;
-    }
-
-    return (substr($client->{in}, 0, $at, ''), @words);
-}
-
-
-# how many bytes the reply at $at has, 0 when not all are there
-
-sub reply_size {
-    my ($bytes, $at) = @_;
-
-    substr($bytes, $at) =~ /\A([-+:\$*])([^\r]*)\r\n/ or return 0;
-    my ($type, $n, $size) = ($1, $2, $+[0]);
-    return $size if $type =~ /[-+:]/ || $n < 0;
-
-    if ($type eq '$') {
-        return length $bytes < $at + $size + $n + 2 ? 0 : $size + $n + 2;
-    }
-
-    for (1 .. $n) {
-        my $part = reply_size($bytes, $at + $size) or return 0;
-        $size += $part;
-    }
-    return $size;
 }
 
 
@@ -426,14 +320,14 @@ sub alone {
 
     return "\$1\r\n1\r\n"           if $name eq 'hget';
     return '*' . $#args . "\r\n" . join '', map {
-        Perm::FakeRedis::bulk($_ eq 'schema' ? 1 : undef)
+        bulk($_ eq 'schema' ? 1 : undef)
     } @args[1 .. $#args]            if $name eq 'hmget';
     return "+PONG\r\n"              if $name eq 'ping';
     return ":7\r\n"                 if $name eq 'client' && lc $args[0] eq 'id';
     return ":1\r\n"                 if $name eq 'zadd';
     return ":-1\r\n"                if $name eq 'pttl';
-    return "*2\r\n" . Perm::FakeRedis::bulk(int time)
-        . Perm::FakeRedis::bulk(0)  if $name eq 'time';
+    return "*2\r\n" . bulk(int time)
+        . bulk(0)  if $name eq 'time';
     return "*3\r\n\$9\r\nsubscribe\r\n\$" . length($args[0])
         . "\r\n$args[0]\r\n:1\r\n"  if $name eq 'subscribe';
     return "*3\r\n\$6\r\nmaster\r\n:0\r\n*0\r\n" if $name eq 'role';

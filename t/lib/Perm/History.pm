@@ -73,7 +73,16 @@ sub died {
     my ($self, $why) = @_;
     my @log = @{$self->{log}};
     diag $self->line($_) for @log[max(0, @log - 20) .. $#log];
+    $self->repeats;
     die "$self->{kind}, seed $self->{seed}: $why";
+}
+
+sub repeats {
+    my ($self) = @_;
+    diag 'To repeat it: make prove PROVES=t/prove/histories.t SEED=',
+        $self->{seed}, ' HISTORY_KINDS=', $self->{clock} ? 'clock'
+        : $self->{kind}, " HISTORY_SECONDS=$self->{seconds}",
+        $self->{only} ? " HISTORY_ONLY='@{$self->{only}}'" : ();
 }
 
 
@@ -516,6 +525,7 @@ sub asserts {
     is @{$self->{wrong}}, 0, "seed $self->{seed}: each call as it had to be"
         or $self->show;
     is join("\n", @{$self->{lost}}), '', '... and each access kept';
+    $self->repeats if @{$self->{wrong}} || @{$self->{lost}};
     $self->{t}->stop;
 }
 

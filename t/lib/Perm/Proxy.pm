@@ -14,36 +14,21 @@ package Perm::Proxy;
 use strict;
 use warnings;
 
-use IO::Select;
-use IO::Socket::INET;
-use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC SOL_SOCKET SO_LINGER);
+use Perm::Controlled;
+use Perm::Util qw(free_port);
 
-use Perm::FakeRedis;
-use Perm::Util qw(free_port reap);
+our @ISA = qw(Perm::Controlled);
 
 
 sub start {
     my ($class, %o) = @_;
-    my $self = bless { port => $o{port} // free_port(), owner => $$ }, $class;
+    my $self = bless { port => $o{port} // free_port() }, $class;
+    my $listen = $self->listener;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => $self->{port}, Listen => 128, ReuseAddr => 1)
-        or die "proxy: $!\n";
-    socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC
-        or die "socketpair: $!\n";
-
-    $self->{pid} = fork // die "fork: $!\n";
-    if (!$self->{pid}) {
-        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
-        $SIG{PIPE} = 'IGNORE';
-        close $here;
-        eval { Perm::Proxy::Server->new($listen, $there, $o{to})->loop };
-        print STDERR "proxy: $@" if $@;
-        POSIX::_exit(0);
-    }
-
-    $self->{control} = $here;
-    return $self;
+    return $self->launch(sub {
+        my ($control) = @_;
+        Perm::Proxy::Server->new($listen, $control, $o{to})->loop;
+    });
 }
 
 
@@ -53,28 +38,17 @@ sub silence     { $_[0]->ask('silence') }
 sub connections { $_[0]->ask('connections') }
 sub accepted    { $_[0]->ask('accepted') }
 
-sub ask {
-    my ($self, @message) = @_;
-    Perm::FakeRedis::Server::put($self->{control}, \@message);
-    return Perm::FakeRedis::Server::take($self->{control})->[0];
-}
-
-
-sub DESTROY {
-    my ($self) = @_;
-    local ($?, $@, $!);
-    return unless $self->{pid} && $self->{owner} == $$;
-    kill 'KILL', $self->{pid};
-    reap($self->{pid}, 5);
-}
-
 
 package Perm::Proxy::Server;
 
 use strict;
 use warnings;
 
+use IO::Select;
+use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
+
+use Perm::Controlled qw(obey);
 
 
 sub new {
@@ -118,10 +92,7 @@ sub loop {
             next unless defined $fd;
 
             if ($handle == $self->{control}) {
-                my $message = Perm::FakeRedis::Server::take($handle) or return;
-                my ($what, $value) = @$message;
-                Perm::FakeRedis::Server::put($handle,
-                    [scalar $CONTROL{$what}->($self, $value)]);
+                obey($handle, \%CONTROL, $self) or return;
             } elsif ($handle == $self->{listen}) {
                 $self->accept;
             } elsif ($self->{peer}{$fd}) {

@@ -9,7 +9,7 @@ use strict;
 use warnings;
 
 use Perm::Test ();
-use Perm::Util qw(build_dir);
+use Perm::Util qw(build_dir compile);
 use Test::More;
 
 use Exporter qw(import);
@@ -23,11 +23,7 @@ sub simulate {
     chdir $Perm::Test::ROOT or die;
 
     my $build = build_dir();
-    chomp(my $source = `t/tools/nginx-source $build/nginx-source`);
-    die "no source of nginx\n" if $?;
-
-    my $errors = `make -s -f t/sim/Makefile BUILD=$build SOURCE=$source \\
-                  $build/sim/sim 2>&1`;
+    my $errors = compile('sim', 'sim/sim');
     is $?, 0, 'compiles' or return diag $errors;
 
     local $ENV{STEPS} = $args{steps};

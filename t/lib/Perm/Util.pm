@@ -12,7 +12,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(wait_for wait_until free_port slurp spew temp_dir build_dir
-                    spawn reap);
+                    nginx_source compile spawn reap);
 
 # everything is slower under sanitizers and valgrind: PERM_SLOW=5
 
@@ -109,6 +109,26 @@ sub temp_dir {
 sub build_dir {
     require Cwd;
     return Cwd::abs_path($ENV{BUILD} || 'build') || die "no build directory\n";
+}
+
+
+sub nginx_source {
+    chomp(my $source = `t/tools/nginx-source ${\ build_dir()}/nginx-source`);
+    return $? ? die "no source of nginx\n" : $source;
+}
+
+
+# What make says of a target of t/$what/Makefile below the build directory; $?
+# is its status.  Several tests make the same objects.
+
+sub compile {
+    my ($what, $target) = @_;
+    my $build = build_dir();
+    my $source = nginx_source();
+
+    mkdir "$build/unit";
+    return `flock $build/unit.lock make -s -f t/$what/Makefile BUILD=$build \\
+            SOURCE=$source $build/$target 2>&1`;
 }
 
 

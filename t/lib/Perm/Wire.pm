@@ -27,67 +27,29 @@ package Perm::Wire;
 use strict;
 use warnings;
 
-use IO::Socket::INET;
-use POSIX ();
-use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
+use Perm::Controlled;
+use Perm::Util qw(free_port);
 
-use Perm::FakeRedis;
-use Perm::Util qw(free_port reap);
+our @ISA = qw(Perm::Controlled);
 
 
 sub start {
     my ($class, %o) = @_;
-    my $self = bless { port => $o{port} // free_port(), owner => $$ }, $class;
+    my $self = bless { port => $o{port} // free_port() }, $class;
+    my $listen = $self->listener;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => $self->{port}, Listen => 128, ReuseAddr => 1)
-        or die "wire: $!\n";
-    socketpair my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC
-        or die "socketpair: $!\n";
-
-    $self->{pid} = fork // die "fork: $!\n";
-    if (!$self->{pid}) {
-        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
-        $SIG{PIPE} = 'IGNORE';
-        close $here;
+    return $self->launch(sub {
+        my ($control) = @_;
         srand $o{seed} // 1;
-        eval { Perm::Wire::Server->new($listen, $there, %o)->loop };
-        print STDERR "wire: $@" if $@;
-        POSIX::_exit(0);
-    }
-
-    close $there;
-    $self->{control} = $here;
-    return $self;
+        Perm::Wire::Server->new($listen, $control, %o)->loop;
+    });
 }
 
-
-sub tcp_url { "redis://127.0.0.1:$_[0]{port}" }
 
 sub set     { my $self = shift; $self->ask('set', {@_}) }
 sub cut     { my $self = shift; $self->ask('cut', {@_}) }
 sub silence { $_[0]->ask('silence') }
 sub left    { $_[0]->ask('left') }
-
-sub ask {
-    my ($self, @message) = @_;
-    Perm::FakeRedis::Server::put($self->{control}, \@message);
-    return Perm::FakeRedis::Server::take($self->{control})->[0];
-}
-
-
-sub stop {
-    my ($self) = @_;
-    return unless $self->{pid} && $self->{owner} == $$;
-    kill 'KILL', $self->{pid};
-    reap($self->{pid}, 5);
-    $self->{pid} = undef;
-}
-
-sub DESTROY {
-    local ($?, $@, $!);
-    $_[0]->stop;
-}
 
 
 package Perm::Wire::Server;
@@ -97,8 +59,12 @@ use warnings;
 
 use IO::Handle;
 use IO::Select;
+use IO::Socket::UNIX;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
+
+use Perm::Controlled qw(obey);
+use Perm::Frames qw(more take_command take_reply bulk);
 
 
 sub new {
@@ -170,10 +136,7 @@ sub loop {
             next unless defined $fd;
 
             if ($handle == $self->{control}) {
-                my ($what, $value) = @{
-                    Perm::FakeRedis::Server::take($handle) or return };
-                Perm::FakeRedis::Server::put($handle,
-                    [scalar $CONTROL{$what}->($self, $value)]);
+                obey($handle, \%CONTROL, $self) or return;
             } elsif ($handle == $self->{listen}) {
                 $self->accept;
             } elsif (my $link = $self->{links}{$fd}) {
@@ -213,10 +176,9 @@ sub end {
 sub from_client {
     my ($self, $link) = @_;
 
-    sysread $link->{client}, $link->{in}, 65536, length $link->{in}
-        or return $self->end($link);
+    more($link->{client}, \$link->{in}) or return $self->end($link);
 
-    while (my ($raw, @words) = Perm::FakeRedis::Server::command($link)) {
+    while (my ($raw, @words) = take_command(\$link->{in})) {
         syswrite $link->{server}, $raw;
         $link->{push} = 1 if $words[0] =~ /^subscribe$/i;
         push @{$link->{asked}}, lc $words[0];
@@ -227,11 +189,9 @@ sub from_client {
 sub from_server {
     my ($self, $link) = @_;
 
-    sysread $link->{server}, $link->{back}, 65536, length $link->{back}
-        or return $self->end($link);
+    more($link->{server}, \$link->{back}) or return $self->end($link);
 
-    while (my $size = Perm::FakeRedis::Server::reply_size($link->{back}, 0)) {
-        my $frame = substr $link->{back}, 0, $size, '';
+    while (my $frame = take_reply(\$link->{back})) {
         my $pushed = $frame =~ /\A\*3\r\n\$7\r\nmessage\r\n/;
         my $asked = $pushed ? '' : shift(@{$link->{asked}}) // '';
 
@@ -248,7 +208,7 @@ sub other_time {
     my $off = $self->{set}{time} or return $frame;
     my ($second, $rest) = $frame =~ /\A\*2\r\n\$\d+\r\n(\d+)\r\n(.*)\z/s
         or return $frame;
-    return "*2\r\n" . Perm::FakeRedis::bulk($second + $off) . $rest;
+    return "*2\r\n" . bulk($second + $off) . $rest;
 }
 
 
