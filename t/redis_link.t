@@ -481,4 +481,27 @@ EOT
     $t->stop;
 };
 
+
+subtest 'the first calls do not wait for a Sentinel that hangs' => sub {
+    $t = Perm::Test->new(late => 1);
+    my $redis = $t->redis->load->allow('demo');
+    my $hung = $t->fake_redis;
+    my $well = Perm::FakeRedis->start(dir => "$t->{dir}/well");
+
+    $hung->rules({ match => qr/./, hang => 1 });
+    $well->rules(Perm::FakeRedis::sentinel($redis->{port}));
+    $t->config(workers => 1, server => $ASKS, redis => 'redis+sentinel://'
+        . join(',', map { "127.0.0.1:$_->{port}" } $hung, $well) . '/mine');
+
+    # a worker begins with any of the two
+
+    for (1 .. 6) {
+        $t->start;
+        is outcome('demo'), "$ALLOW MISS", 'allowed';
+        $t->{nginx}->quit;
+        unlink "$t->{dir}/backend.sock";
+    }
+    cmp_ok scalar $hung->commands, '>', 0, 'the other one was asked, too';
+};
+
 done_testing;

@@ -6,6 +6,10 @@
 
 #define PERM_REDIS_DISCOVERY_APART  100   /* ms between questions, at least */
 
+/* a server that says nothing for that long is passed over at the start, once */
+
+#define PERM_REDIS_DISCOVERY_HURRY  150   /* ms */
+
 
 typedef struct {
     ngx_uint_t                        n;
@@ -24,11 +28,13 @@ struct perm_redis_discovery_s {
     perm_redis_map_t                 *map;      /* NULL: none so far */
     perm_redis_connection_t          *connection;
     perm_redis_node_t                 asked;
-    ngx_event_t                       timer;    /* of the next question */
+    ngx_event_t                       timer;    /* of the next question, or to
+                                                   pass over the server */
     ngx_msec_t                        last;     /* time of the last one */
     ngx_uint_t                        at;       /* candidate */
     ngx_uint_t                        tried;    /* candidates, in this round */
     ngx_uint_t                        failures; /* rounds */
+    ngx_uint_t                        passed;   /* over, at the start */
 
     unsigned                          single:1; /* nobody to ask */
     unsigned                          cluster:1;
@@ -42,6 +48,7 @@ static perm_redis_map_t *perm_redis_discovery_map(ngx_uint_t n,
     ngx_log_t *log);
 static void perm_redis_discovery_timer(ngx_event_t *ev);
 static void perm_redis_discovery_connect(perm_redis_discovery_t *discovery);
+static void perm_redis_discovery_hurry(perm_redis_discovery_t *discovery);
 static perm_redis_node_t *perm_redis_discovery_candidate(
     perm_redis_discovery_t *discovery, ngx_uint_t i);
 static void perm_redis_discovery_ask(void *data,
@@ -249,7 +256,8 @@ perm_redis_discovery_timer(ngx_event_t *ev)
     }
 
     if (discovery->asking) {
-        return;
+        discovery->passed++;
+        discovery->rotate = 1;
     }
 
     if (discovery->rotate) {
@@ -292,6 +300,29 @@ perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
     if (discovery->connection == NULL) {
         discovery->asking = 0;
         perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_POLL);
+        return;
+    }
+
+    perm_redis_discovery_hurry(discovery);
+}
+
+
+/*
+ * The first calls of a worker wait for it: they shall not fail as one server of
+ * several hangs.  Where all are that slow, the next round waits for each.
+ */
+
+static void
+perm_redis_discovery_hurry(perm_redis_discovery_t *discovery)
+{
+    if (discovery->map == NULL
+        && discovery->passed < discovery->conf->nhosts
+        && discovery->conf->nhosts > 1)
+    {
+        perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_HURRY);
+
+    } else if (discovery->timer.timer_set) {
+        ngx_del_timer(&discovery->timer);
     }
 }
 

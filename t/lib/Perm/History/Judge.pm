@@ -28,6 +28,8 @@ package Perm::History::Judge;
 #   lost    a call may have no answer; a number: where it lasts that long
 #   again   seconds after its end until which a change of that time may be
 #           reported once more, by the tracker that was late
+#   asks    seconds until which Redis is asked each time, after "after": else
+#           $TRACKS, where changes may have been missed
 #   forgets denials are not known any more, nor is what was first answered in
 #           it: the state file and a zone of another size get live grants
 #
@@ -38,8 +40,7 @@ package Perm::History::Judge;
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
 # looked up, when the report comes late, too.  And Redis is not asked for what is
-# known and cached for an hour, unless changes may have been missed: $TRACKS after
-# a window they are pushed again.
+# known and cached for an hour, unless changes may have been missed.
 
 use strict;
 use warnings;
@@ -236,7 +237,7 @@ sub asked_again {
     } @changes;
     return undef if grep {
         $_->{from} <= $call->{done}
-            && $_->{to} + ($_->{after} // 0) + $TRACKS + $slack
+            && $_->{to} + ($_->{after} // 0) + ($_->{asks} // $TRACKS) + $slack
                >= $known->{sent}
             && ($_->{stale} || $_->{blind} || $_->{slow} || $_->{forgets}
                 || ($_->{fail} // 0) == 1)

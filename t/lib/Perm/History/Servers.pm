@@ -323,7 +323,7 @@ sub nowrite_end {
 
 sub demote {
     my ($self) = @_;
-    $self->{h}->opened('demote', stale => 1, fail => 1);
+    $self->{h}->opened('demote', stale => 1, fail => 1, asks => 3);
     $self->{redis}->cmd(qw(REPLICAOF 127.0.0.1 1));
     $self->{h}->says('REPLICAOF');
 }
@@ -588,7 +588,7 @@ sub goes {
     my ($self, $name, %window) = @_;
     push @{$self->{h}{emptied}}, { from => time - 2, to => 9e9, all => 1 };
     return $self->{h}->opened($name, stale => 1, fail => 1, after => 2,
-                              %window);
+                              asks => 3, %window);
 }
 
 sub gone {
