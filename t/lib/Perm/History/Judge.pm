@@ -239,8 +239,8 @@ sub asked_again {
         $_->{from} <= $call->{done}
             && $_->{to} + ($_->{after} // 0) + ($_->{asks} // $TRACKS) + $slack
                >= $known->{sent}
-            && ($_->{stale} || $_->{blind} || $_->{slow} || $_->{forgets}
-                || ($_->{fail} // 0) == 1)
+            && (defined $_->{asks} || $_->{stale} || $_->{blind} || $_->{slow}
+                || $_->{forgets} || ($_->{fail} // 0) == 1)
     } $self->windows($call->{app});
     return 'Redis was asked, and it was known';
 }

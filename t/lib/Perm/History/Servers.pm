@@ -264,8 +264,11 @@ sub unload_end {
 }
 
 
+# nothing is trusted until it is known that "meta" is still there
+
 sub otherdb {
     my ($self) = @_;
+    $self->{h}->brief('otherdb', 0.2, asks => 0);
     $self->{redis}->connect->pipeline(['SELECT', 5], [qw(SET x 1)],
                                       ['FLUSHDB']);
     $self->{h}->says('FLUSHDB of another database');
@@ -365,9 +368,11 @@ sub replace {
     }
     my $before = time;
     $h->says('import --replace');
+    $h->opened('replace', after => 0.2, asks => 0);
     my ($status, $out, $err) = $self->{t}->cli('import', '--replace',
         '--max-removals', '100%', { redis => $self->cli_url,
                                     stdin => join '', @lines });
+    $h->closed('replace');
     $h->changed($_, $before, $new{$_} // {}, $status ? "import: $err" : '')
         for sort keys %{$h->{events}};
 }
