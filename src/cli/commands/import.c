@@ -326,7 +326,9 @@ finish(perm_import_t *import)
 
     if (import->good == 0 && !args->allow_empty) {
         perm_import_refuse(import, "the file holds no grant: nothing was "
-                           "done; --allow-empty takes it as it is");
+                           "done; --allow-empty takes it as it is%s",
+                           args->replace ? ", and with \"--max-removals 100%\" "
+                                           "all grants are removed" : "");
         return PERM_EXIT_NO;
     }
 
@@ -420,14 +422,15 @@ report(const perm_import_t *import)
               ? import->absent : import->removed;
 
     perm_output_warn("%s%s%s: %llu new, %llu changed%s, %llu as they were; %s "
-                     "refused, %s removed",
+                     "refused, %s%s removed",
                      perm_walk_interrupted ? "interrupted: " : "",
                      import->conf.dry_run ? "dry run, nothing was written: "
                                           : "imported ",
                      perm_output_count(import->good, "grant"), counts->added,
                      counts->changed, ends, counts->unchanged,
                      perm_output_count(import->bad.n, "line"),
-                     perm_output_count(removed, "grant"));
+                     perm_output_count(removed, "grant"),
+                     import->conf.dry_run ? " would be" : "");
 
     if (import->cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'new':%n,'changed':%n,"

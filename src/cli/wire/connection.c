@@ -27,6 +27,8 @@
 #define NOT_PLAIN   "; if this port is for TLS, the URL begins with rediss://"
 #define NOT_TLS     "; is this port for TLS? If not, the URL begins with "    \
                     "redis://"
+#define NO_TLS_YET  "; does Redis hang? Or is this port not for TLS? Then "   \
+                    "the URL begins with redis://"
 #define TLS_ALERT   0x15
 #define OUT_SIZE    65536
 #define IN_SIZE     16384
@@ -613,7 +615,7 @@ failed(perm_connection_t *connection, int n, const char *doing)
     {
         return perm_connection_fail("no answer within %d ms while %s%s",
                                     connection->conf->timeout, doing,
-                                    handshaking ? NOT_TLS : "");
+                                    handshaking ? NO_TLS_YET : "");
     }
 
     if (ssl == NULL) {
