@@ -52,6 +52,7 @@ use Perm::Oracle qw(decide read_grant);
 
 our $SOON = 0.05;       # README: a revoked grant is denied
 my $TIMEOUT = 0.5;      # app_permission_redis_timeout
+my $HANGS = 0.35;       # a machine that is that late is as a Redis that hangs
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
 my $TRACKS = 2;         # README: connected anew within about a second
 my $EXPIRED = 0.5;      # until Redis has looked at a key that has ended
@@ -266,6 +267,7 @@ sub unavailable {
 
     return 'unavailable while Redis can be asked'
         if !$self->within($call, 'fail')
+           && $self->{late}->($call->{sent} - $TIMEOUT, $call->{done}) < $HANGS
            && !($self->within($call, 'timeout')
                 && $call->{done} - $call->{sent} > $TIMEOUT - 0.05);
 

@@ -640,13 +640,22 @@ sub hang     { $_[0]->stalls('hang', $_[0]{at}) }
 sub hang_end { $_[0]->goes_on('hang') }
 
 
-# The Sentinels name another one, and it says so itself.
+# The Sentinels name another one, and it says so itself.  One that was late does
+# nothing for 30 seconds.
+
+my $TAKEOVER = 80;
+
+sub takes_over {
+    my ($self, $old, $seconds) = @_;
+    my ($new) = grep { $_ != $old } @{$self->{all}{servers}};
+    return wait_for(sub { $self->{all}->named == $new->{port}
+                          && $self->{all}->role($new) eq 'master' }, $seconds)
+        && $new;
+}
 
 sub promoted {
     my ($self, $old) = @_;
-    my ($new) = grep { $_ != $old } @{$self->{all}{servers}};
-    wait_for(sub { $self->{all}->named == $new->{port}
-                   && $self->{all}->role($new) eq 'master' }, 30)
+    my $new = $self->takes_over($old, $TAKEOVER)
         or die "nobody takes over\n";
     $self->{at} = $new;
     $self->{client} = {};
@@ -666,7 +675,7 @@ sub paired {
         my $named = $self->{all}->ask($_, 'SENTINEL',
             'GET-MASTER-ADDR-BY-NAME', 'mine') // [0, 0];
         $named->[1] != $self->{at}{port};
-    } 0 .. 2 }, 30) or die "the Sentinels do not agree\n";
+    } 0 .. 2 }, $TAKEOVER) or die "the Sentinels do not agree\n";
     $self->{h}->says("$old->{port} is its replica");
 }
 
@@ -676,8 +685,10 @@ sub failover {
     $self->replicated($old);
     $self->{h}->says('a fail-over');
     $self->goes('failover');
-    wait_for(sub { ($self->{all}->ask(0, qw(SENTINEL FAILOVER mine)) // '')
-                       eq 'OK' }, 30) or die "no fail-over\n";
+    wait_for(sub {
+        $self->{all}->ask(0, qw(SENTINEL FAILOVER mine));
+        return $self->takes_over($old, 8);
+    }, $TAKEOVER);
     $self->promoted($old);
     $self->gone('failover');
     $self->paired($old);
