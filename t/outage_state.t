@@ -284,6 +284,26 @@ subtest 'many grants' => sub {
     $redis->run->load;
     my @many = map { "many-$_" } 1 .. 15000;
     $redis->allow(@many);
+
+    # another nginx, as on a full disk: its log has room, not a whole state
+
+    my $full = Perm::Test->new;
+    my %small = (%nginx, workers => 1, redis => $redis->url,
+                 server => "access_log off; $nginx{server}");
+    my $nginx = $Perm::Nginx::BINARY;
+    spew("$full->{dir}/nginx", <<"EOT");
+#!/bin/sh
+trap '' XFSZ
+ulimit -S -f 128
+exec $nginx "\$@"
+EOT
+    chmod 0755, "$full->{dir}/nginx";
+    {
+        local $Perm::Nginx::BINARY = "$full->{dir}/nginx";
+        $full->nginx(%small);
+    }
+    $full->all_are([@many[0 .. 2999]], "$ALLOW MISS", 'known there');
+
     $t->config(%nginx, workers => 1, http => <<'EOT')->start;
         app_permission_zone 8m state=%%DIR%%/many;
         app_permission_flush 1h;
@@ -299,6 +319,17 @@ EOT
         $n++;
     }
     cmp_ok $n, '>', 3, "$n requests are answered while it is written";
+
+    my $alerts = sub { join ' ', map { $_->{name} }
+                           @{$full->status->{problems}} };
+    ok wait_for(sub { $alerts->() =~ /state_unwritten/ }, 20),
+        'full: an alert';
+    like $full->log, qr/\[error\] .* cannot write the state file .*File too/,
+        '... and a line in the log';
+    ok $full->apply(%small, http => 'app_permission_zone 4m;'),
+        'a reload without one';
+    unlike $alerts->(), qr/state_unwritten/, '... ends the alert';
+    $full->stop;
     quit();
     $redis->stop;
 };

@@ -43,6 +43,12 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     }
 
     s->health = zone->health;
+
+    if (pmcf->sync.zone.state.len == 0) {
+        /* of a configuration before this one */
+        s->health.unsaved = 0;
+    }
+
     s->replica = zone->link.replica;
     s->replica_since = zone->link.since;
     perm_link_state_error(&zone->link, &s->link_error);
