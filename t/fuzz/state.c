@@ -2,7 +2,8 @@
 /*
  * A state file that nginx reads when it starts.  The first byte of the input
  * says how much of the header is made right: an input of records alone would
- * never pass the checksums.  What is read is saved, and read again.
+ * never pass the checksums.  A second reading has to refuse the same files, and
+ * has to have what comes back.  That is saved, and read again.
  * sources: src/shm/slots.c src/shm/tuple.c src/shm/cache.c src/shm/recorder.c
  * sources: src/shm/trackers.c src/shm/lease.c src/shm/process.c
  * sources: src/shm/table_state.c src/shm/health.c src/state/state.c
@@ -15,9 +16,23 @@
 #include "shm_state.h"
 
 
+/* a record as the second reading takes it out of the file */
+
+typedef struct {
+    uint8_t       kind;
+    int64_t       time, gateway, resource, ttl;
+    perm_tuple_t  tuple;
+} record_t;
+
+
 static void put(const uint8_t *data, size_t size);
 static size_t count_records(const uint8_t *p, size_t size, int access);
-static void check_entries(void);
+static int read_records(const uint8_t *p, size_t size);
+static size_t read_record(const uint8_t *p, size_t size, record_t *record);
+static void check_entries(const uint8_t *p, size_t size);
+static void check_accesses(const uint8_t *p, size_t size);
+static int in_file(const uint8_t *p, size_t size, int access,
+    perm_tuple_t *tuple, int64_t time, perm_grants_t *grants);
 
 
 int
@@ -65,7 +80,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(file_data);
 
     load();
-    check_entries();
+
+    if (data[0] & 2) {
+        data += sizeof(header);
+        size = (size > sizeof(header)) ? size - sizeof(header) : 1;
+
+    } else {
+        check(exists(file_name, ".bad")
+              == ((data[0] & 1) || !read_records(data + 1, size - 1)));
+        check(!exists(file_name, ".bad") || (!entries() && !pending()));
+    }
+
+    check_entries(data + 1, size - 1);
+    check_accesses(data + 1, size - 1);
 
     n = entries();
     pended = pending();
@@ -73,7 +100,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (n || pended) {
         check(save() == NGX_OK);
         load();
-        check_entries();
+        check_entries(data + 1, size - 1);
+        check_accesses(data + 1, size - 1);
 
         /* grants whose key has ended in the meantime are left out */
 
@@ -127,10 +155,78 @@ count_records(const uint8_t *p, size_t size, int access)
 }
 
 
-/* nothing is trusted, and no name or time is one that Redis could not give */
+/* 1: each of them is one that a state file has */
+
+static int
+read_records(const uint8_t *p, size_t size)
+{
+    size_t     len;
+    record_t   r;
+
+    while (size) {
+        len = read_record(p, size, &r);
+
+        if (len == 0 || r.kind < 1 || r.kind > 3
+            || !fuzz_name(r.tuple.gateway, 64) || !fuzz_name(r.tuple.app, 128)
+            || !fuzz_name(r.tuple.resource, 256)
+            || perm_str_equal(r.tuple.resource, perm_str("-"))
+            || r.gateway < -2 || r.gateway > INT64_C(9007199254740992)
+            || r.resource < -2 || r.resource > INT64_C(9007199254740992)
+            || r.ttl < 0 || r.ttl > INT64_C(4294967295)
+            || r.time < 1 || r.time > INT64_C(9007199254740992)
+            || (r.kind == 2 && r.time > INT64_C(4294967295)))
+        {
+            return 0;
+        }
+
+        p += len;
+        size -= len;
+    }
+
+    return 1;
+}
+
+
+/* the bytes of it, or 0: they are not all there */
+
+static size_t
+read_record(const uint8_t *p, size_t size, record_t *record)
+{
+    size_t    len;
+    uint16_t  resource_len;
+
+    len = (*p == 3) ? 40 : 32;
+
+    if (size < len) {
+        return 0;
+    }
+
+    record->kind = *p;
+    record->ttl = 0;
+    memcpy(&resource_len, p + 4, 2);
+    memcpy(&record->time, p + 8, 8);
+    memcpy(&record->gateway, p + 16, 8);
+    memcpy(&record->resource, p + 24, 8);
+    memcpy(&record->ttl, p + 32, len - 32);
+
+    record->tuple.gateway.data = (const char *) p + len;
+    record->tuple.gateway.len = p[1];
+    record->tuple.app.data = (const char *) p + len + p[1];
+    record->tuple.app.len = p[2];
+    record->tuple.resource.data = (const char *) p + len + p[1] + p[2];
+    record->tuple.resource.len = resource_len;
+
+    len += (size_t) p[1] + p[2] + resource_len;
+    len += (8 - len % 8) % 8;
+
+    return (len <= size) ? len : 0;
+}
+
+
+/* nothing is trusted, and everything is of the file */
 
 static void
-check_entries(void)
+check_entries(const uint8_t *p, size_t size)
 {
     char                 names[PERM_TUPLE_MAX];
     ngx_int_t            rc;
@@ -148,8 +244,76 @@ check_entries(void)
             check(fuzz_name(tuple.gateway, 64) && fuzz_name(tuple.app, 128)
                   && fuzz_name(tuple.resource, 256));
             check(entry.fetched <= (int64_t) ngx_current_msec);
-            check(entry.grants.gateway >= PERM_GRANT_UNREADABLE
-                  && entry.grants.resource >= PERM_GRANT_UNREADABLE);
+            check(in_file(p, size, 0, &tuple, 0, &entry.grants));
         }
     }
+}
+
+
+static void
+check_accesses(const uint8_t *p, size_t size)
+{
+    ngx_uint_t              i, n, cursor;
+    perm_recorder_access_t  accesses[16];
+
+    cursor = 0;
+
+    do {
+        n = perm_recorder_take(zone.recorder, &cursor, accesses, 16);
+
+        for (i = 0; i < n; i++) {
+            check(in_file(p, size, 1, &accesses[i].tuple, accesses[i].last,
+                          NULL));
+        }
+    } while (cursor);
+}
+
+
+/*
+ * 1: that tuple has such a record, no later than a day from now; an access is
+ * the newest one.  The end of a key is never later than in the file.
+ */
+
+static int
+in_file(const uint8_t *p, size_t size, int access, perm_tuple_t *tuple,
+    int64_t time, perm_grants_t *grants)
+{
+    int        found;
+    size_t     len;
+    int64_t    tomorrow;
+    record_t   r;
+
+    found = 0;
+    tomorrow = ((int64_t) now + 86400) * 1000 + 999;
+
+    for ( /* void */ ; size; p += len, size -= len) {
+        len = read_record(p, size, &r);
+
+        if (len == 0) {
+            break;
+        }
+
+        if ((r.kind == 2) != access
+            || !perm_str_equal(r.tuple.gateway, tuple->gateway)
+            || !perm_str_equal(r.tuple.resource, tuple->resource)
+            || !perm_str_equal(r.tuple.app, tuple->app)
+            || r.time * (access ? 1000 : 1) > tomorrow)
+        {
+            continue;
+        }
+
+        if (access) {
+            check(r.time <= time);
+            found |= (r.time == time);
+
+        } else {
+            found |= (r.gateway == grants->gateway
+                      && r.resource == grants->resource
+                      && (r.kind == 3
+                          ? grants->left <= r.ttl * 1000
+                          : grants->left == PERM_GRANTS_ENDLESS));
+        }
+    }
+
+    return found;
 }
