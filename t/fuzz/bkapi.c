@@ -9,20 +9,24 @@
 #include "fuzz.h"
 #include "nginx_test.h"
 
-#include "core/json.h"
+#include <cjson/cJSON.h>
+
 #include "http/bkapi.h"
 
 
 #define HEADERS  4
 
 
-static unsigned count_code(perm_str_t text, char *code, size_t size);
-static size_t read_string(perm_str_t text, size_t i, char *out, size_t size);
+static int has_code(perm_str_t text);
+static unsigned count_code(perm_str_t text, char *code, size_t size, int *nul);
+static size_t read_string(perm_str_t text, size_t i, char *out, size_t size,
+    int *nul);
 
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    int                  nul;
     char                 code[256];
     unsigned             n, ours;
     ngx_str_t            app;
@@ -75,19 +79,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     check(perm_bkapi_app_code(&r, &app) == NGX_OK);
     check(fuzz_printable((char *) app.data, app.len, "\""));
+    check((app.len != 0) == (ours == 1 && has_code(value)));
 
-    if (app.len) {
-        check(ours == 1);
-        check(!perm_json_has_nul(value));
-        check(count_code(value, code, sizeof(code)) == 1);
+    part.data = (char *) app.data;
+    part.len = app.len;
 
-        part.data = (char *) app.data;
-        part.len = app.len;
-
-        if (fuzz_name(part, 128)) {
-            check(strlen(code) == app.len
-                  && memcmp(code, app.data, app.len) == 0);
-        }
+    if (fuzz_name(part, 128)) {
+        check(count_code(value, code, sizeof(code), &nul) == 1 && !nul);
+        check(perm_str_equal(part, perm_str(code)));
     }
 
     ngx_destroy_pool(r.pool);
@@ -100,13 +99,60 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
+/* it is an object of at most 128 members, with a code that is no empty string */
+
+static int
+has_code(perm_str_t text)
+{
+    int           nul, has;
+    char         *last;
+    cJSON        *json, *code;
+    unsigned      members;
+    const char   *end;
+
+    while (text.len && (unsigned char) text.data[text.len - 1] <= ' ') {
+        text.len--;
+    }
+
+    while (text.len && (unsigned char) *text.data <= ' ') {
+        text.data++;
+        text.len--;
+    }
+
+    if (text.len == 0 || *text.data != '{') {
+        return 0;
+    }
+
+    /* cJSON may read the byte behind a text */
+
+    last = fuzz_text((const uint8_t *) text.data, text.len);
+    json = cJSON_ParseWithOpts(last, &end, 1);
+    code = cJSON_GetObjectItemCaseSensitive(json, "bk_app_code");
+    members = (unsigned) cJSON_GetArraySize(json);
+
+    has = cJSON_IsString(code) && *code->valuestring != '\0'
+          && members <= 128 && count_code(text, NULL, 0, &nul) == 1 && !nul;
+
+    while (has && members--) {
+        code = cJSON_GetArrayItem(json, members);
+        has = (cJSON_GetObjectItemCaseSensitive(json, code->string) == code);
+    }
+
+    cJSON_Delete(json);
+    free(last);
+
+    return has;
+}
+
+
 /*
  * How many members of the outermost object are named "bk_app_code": a reading
- * of the text that shares nothing with cJSON.  "code": the last one's value.
+ * of the text that shares nothing with cJSON.  "code": the last one's value;
+ * "nul": a string has an escaped NUL, or a broken escape.
  */
 
 static unsigned
-count_code(perm_str_t text, char *code, size_t size)
+count_code(perm_str_t text, char *code, size_t size, int *nul)
 {
     char      string[256];
     int       depth, name;
@@ -117,6 +163,7 @@ count_code(perm_str_t text, char *code, size_t size)
     name = 0;
     n = 0;
     string[0] = '\0';
+    *nul = 0;
 
     for (i = 0; i < text.len; i++) {
 
@@ -143,17 +190,17 @@ count_code(perm_str_t text, char *code, size_t size)
 
         case '"':
             if (depth != 1) {
-                i = read_string(text, i, NULL, 0);
+                i = read_string(text, i, NULL, 0, nul);
 
             } else if (name) {
-                i = read_string(text, i, string, sizeof(string));
+                i = read_string(text, i, string, sizeof(string), nul);
                 n += (strcmp(string, "bk_app_code") == 0);
 
             } else if (strcmp(string, "bk_app_code") == 0) {
-                i = read_string(text, i, code, size);
+                i = read_string(text, i, code, size, nul);
 
             } else {
-                i = read_string(text, i, NULL, 0);
+                i = read_string(text, i, NULL, 0, nul);
             }
         }
     }
@@ -165,7 +212,7 @@ count_code(perm_str_t text, char *code, size_t size)
 /* returns where it ends; characters beyond ASCII become "?" */
 
 static size_t
-read_string(perm_str_t text, size_t i, char *out, size_t size)
+read_string(perm_str_t text, size_t i, char *out, size_t size, int *nul)
 {
     char         c, digits[5];
     size_t       n;
@@ -182,6 +229,8 @@ read_string(perm_str_t text, size_t i, char *out, size_t size)
             if (c == 'u' && i + 4 < text.len) {
                 memcpy(digits, &text.data[i + 1], 4);
                 digits[4] = '\0';
+                *nul |= (strcmp(digits, "0000") == 0
+                         || strspn(digits, "0123456789abcdefABCDEF") != 4);
                 code = (unsigned) strtoul(digits, NULL, 16);
                 c = (code < 0x80) ? (char) code : '?';
                 i += 4;
