@@ -11,7 +11,9 @@
 
 
 static int same(const cJSON *a, const cJSON *b);
+static int same_tree(const cJSON *a, const cJSON *b);
 static void check_escaped(perm_str_t text);
+static size_t character(perm_str_t text);
 static void check_line(perm_str_t text, const cJSON *json);
 static void check_strict(perm_str_t text, const cJSON *json);
 static void check_merged(perm_str_t object, perm_str_t changes);
@@ -57,16 +59,38 @@ same(const cJSON *a, const cJSON *b)
 }
 
 
-/* what is escaped is a string; without control bytes, "<" and bad UTF-8 */
+static int
+same_tree(const cJSON *a, const cJSON *b)
+{
+    if (!same(a, b)) {
+        return 0;
+    }
+
+    for (a = a->child, b = b->child; a != NULL; a = a->next, b = b->next) {
+        if (!same_tree(a, b)
+            || (a->string != NULL && strcmp(a->string, b->string) != 0))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* what is escaped is a string of the same characters, byte by byte */
 
 static void
 check_escaped(perm_str_t text)
 {
-    char        *out, *p;
+    char        *out, *expected, *p;
     cJSON       *json;
+    size_t       n;
     perm_str_t   escaped;
 
     out = malloc(text.len * PERM_JSON_ESCAPE + 2);
+    expected = malloc(text.len * 6 + 3);
+
     p = out;
     *p++ = '"';
     p += perm_json_escape(p, text);
@@ -77,22 +101,75 @@ check_escaped(perm_str_t text)
     escaped.data = out;
     escaped.len = (size_t) (p - out);
 
-    check(!perm_json_has_nul(escaped) || memchr(text.data, '\0', text.len));
+    p = expected;
+    *p++ = '"';
+
+    for ( /* void */ ; text.len; text.data += n, text.len -= n) {
+        n = character(text);
+
+        if (n == 0) {
+            p += sprintf(p, "\\ufffd");
+            n = 1;
+
+        } else if (n > 1 || fuzz_printable(text.data, 1, "<\"\\")) {
+            memcpy(p, text.data, n);
+            p += n;
+
+        } else if (*text.data == '"' || *text.data == '\\') {
+            p += sprintf(p, "\\%c", *text.data);
+
+        } else {
+            p += sprintf(p, "\\u%04x", (unsigned) *text.data);
+        }
+    }
+
+    *p++ = '"';
+
+    check(perm_str_equal(escaped, (perm_str_t) { (size_t) (p - expected),
+                                                 expected }));
 
     json = perm_json_parse(escaped);
     check(cJSON_IsString(json));
 
-    if (memchr(out, 'u', escaped.len) == NULL) {
-        check(strlen(json->valuestring) == text.len
-              && memcmp(json->valuestring, text.data, text.len) == 0);
-    }
-
-    for (p = out; p < escaped.data + escaped.len; p++) {
-        check((unsigned char) *p >= ' ' && *p != 0x7f && *p != '<');
-    }
-
     cJSON_Delete(json);
+    free(expected);
     free(out);
+}
+
+
+/* the bytes of the first character, or 0: it is no UTF-8 */
+
+static size_t
+character(perm_str_t text)
+{
+    long      code;
+    size_t    i, n;
+    unsigned  c;
+
+    static const long  first[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+    c = (unsigned char) *text.data;
+    n = (c < 0x80) ? 1 : (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3
+        : (c & 0xf8) == 0xf0 ? 4 : 0;
+
+    if (n == 0 || n > text.len) {
+        return 0;
+    }
+
+    code = (n == 1) ? (long) c : (long) (c & (0x7fu >> n));
+
+    for (i = 1; i < n; i++) {
+        c = (unsigned char) text.data[i];
+
+        if (c >> 6 != 2) {
+            return 0;
+        }
+
+        code = code << 6 | (c & 0x3f);
+    }
+
+    return (code < first[n] || code > 0x10ffff
+            || (code >= 0xd800 && code <= 0xdfff)) ? 0 : n;
 }
 
 
@@ -117,9 +194,13 @@ check_line(perm_str_t text, const cJSON *json)
 
     again = perm_json_parse(line);
 
+    check(again != NULL);
+
+    check(memmem(line.data, line.len, "\\u", 2) != NULL
+          || same_tree(again, json));
+
     /* cJSON takes a broken escape for one, and U+FFFD stands for that */
 
-    check(again != NULL);
     check((again->type & 0xff) == (json->type & 0xff)
           && cJSON_GetArraySize(again) == cJSON_GetArraySize(json));
 

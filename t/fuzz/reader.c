@@ -108,6 +108,8 @@ expand(const uint8_t *data, size_t size)
         p += (data[i] == 1) ? 1000 : 1;
     }
 
+    *p = '\0';
+
     return (perm_str_t) { len, text };
 }
 
