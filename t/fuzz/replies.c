@@ -2,7 +2,7 @@
 /*
  * What replies mean: the slots of a cluster, MOVED and ASK, ROLE, a Sentinel's
  * master, grants, the time to live, advice.  Each reply of the input is read
- * as any of them.
+ * as any of them, and read again in other words.
  * sources: src/resp/reader.c src/resp/cluster.c src/resp/reply.c
  * sources: src/resp/advice.c src/resp/printable.c src/sync/grants_reply.c
  * sources: src/shm/health.c src/shm/tuple.c
@@ -29,7 +29,13 @@ uint32_t  *ngx_crc32_table_short;
 static const perm_str_t  asked = perm_string("asked.example");
 
 
+static void make_exact(redisReply *reply);
 static void check_cluster(const redisReply *reply);
+static int range(const redisReply *reply, long long slot);
+static int is_text(const redisReply *reply, size_t i, const char *text);
+static void check_redirect(const redisReply *reply,
+    const perm_redirect_t *redirect);
+static int valid_host(perm_str_t host);
 static void check_address(const perm_reply_address_t *address);
 static void check_sentinel(const redisReply *reply);
 static void check_grants(redisReply *reply);
@@ -49,21 +55,31 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     while (perm_reader_next(reader, &reply) == 0 && reply != NULL) {
 
+        make_exact(reply);
         check_cluster(reply);
 
         redirect = perm_cluster_redirect(reply, asked);
         check(redirect.slot < PERM_CLUSTER_SLOTS);
 
         if (redirect.to.port) {
-            check(redirect.kind != PERM_REDIRECT_NONE);
             check_address(&redirect.to);
         }
 
+        check_redirect(reply, &redirect);
+
         if (perm_reply_role(reply, &role) != 0) {
             check(role == PERM_ROLE_UNKNOWN);
+
+        } else if (reply->type == REDIS_REPLY_ARRAY) {
+            check((role == PERM_ROLE_MASTER) == is_text(reply, 0, "master"));
+            check((role == PERM_ROLE_REPLICA)
+                  == (is_text(reply, 0, "slave")
+                      || is_text(reply, 0, "replica")));
+            check((role == PERM_ROLE_SENTINEL)
+                  == is_text(reply, 0, "sentinel"));
         }
 
-        (void) perm_reply_role_linked(reply);
+        check(perm_reply_role_linked(reply) == is_text(reply, 3, "connected"));
 
         check_sentinel(reply);
         check_grants(reply);
@@ -78,11 +94,37 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
+/* strings get no NUL behind them, so that AddressSanitizer sees an overrun */
+
+static void
+make_exact(redisReply *reply)
+{
+    char    *str;
+    size_t   i;
+
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        for (i = 0; i < reply->elements; i++) {
+            make_exact(reply->element[i]);
+        }
+
+    } else if (reply->type == REDIS_REPLY_STRING
+               || reply->type == REDIS_REPLY_STATUS)
+    {
+        str = (char *) fuzz_copy(reply->str, (size_t) reply->len).data;
+        free(reply->str);
+        reply->str = str;
+    }
+}
+
+
 static void
 check_cluster(const redisReply *reply)
 {
-    unsigned     i;
-    const char  *error;
+    size_t        i, r;
+    perm_str_t    host;
+    const char   *error;
+    unsigned      n;
+    redisReply  **node;
 
     static perm_cluster_slots_t  slots;
 
@@ -102,36 +144,167 @@ check_cluster(const redisReply *reply)
     for (i = 0; i < PERM_CLUSTER_SLOTS; i++) {
         check(slots.slots[i] <= slots.n);
     }
+
+    /* a slot has the master of the last range that it is in */
+
+    for (i = 0; i < PERM_CLUSTER_SLOTS; i += 1 + i % 7) {
+        for (r = reply->elements; r && !range(reply->element[r - 1], i); r--) {
+            /* void */
+        }
+
+        n = slots.slots[i];
+        check((n == 0) == (r == 0));
+
+        if (n) {
+            node = reply->element[r - 1]->element[2]->element;
+            host = slots.masters[n - 1].host;
+
+            check(node[1]->integer == slots.masters[n - 1].port);
+            check(node[0]->len == 0 || node[0]->type == REDIS_REPLY_NIL
+                  || *node[0]->str == '?'
+                  || perm_str_equal(host, (perm_str_t) { node[0]->len,
+                                                         node[0]->str }));
+        }
+    }
+}
+
+
+static int
+range(const redisReply *reply, long long slot)
+{
+    check(reply->element[0]->integer >= 0
+          && reply->element[0]->integer <= reply->element[1]->integer
+          && reply->element[1]->integer <= 16383);
+
+    return slot >= reply->element[0]->integer
+           && slot <= reply->element[1]->integer;
+}
+
+
+static int
+is_text(const redisReply *reply, size_t i, const char *text)
+{
+    return reply->type == REDIS_REPLY_ARRAY && i < reply->elements
+           && (reply->element[i]->type == REDIS_REPLY_STRING
+               || reply->element[i]->type == REDIS_REPLY_STATUS)
+           && (size_t) reply->element[i]->len == strlen(text)
+           && memcmp(reply->element[i]->str, text, strlen(text)) == 0;
+}
+
+
+/* "MOVED slot host:port" or "ASK slot host:port"; the last ":" counts */
+
+static void
+check_redirect(const redisReply *reply, const perm_redirect_t *redirect)
+{
+    char           *end;
+    const char     *p, *colon;
+    perm_str_t      host;
+    unsigned long   slot, port;
+
+    p = (reply->type == REDIS_REPLY_ERROR) ? reply->str : "";
+
+    check((redirect->kind == PERM_REDIRECT_MOVED)
+          == (strcmp(p, "MOVED") == 0 || strncmp(p, "MOVED ", 6) == 0));
+    check((redirect->kind == PERM_REDIRECT_ASK)
+          == (strcmp(p, "ASK") == 0 || strncmp(p, "ASK ", 4) == 0));
+
+    if (redirect->kind == PERM_REDIRECT_NONE || strchr(p, ' ') == NULL) {
+        check(redirect->to.port == 0);
+        return;
+    }
+
+    p = strchr(p, ' ') + 1;
+    slot = strtoul(p, &end, 10);
+    colon = strrchr(end, ':');
+    port = 0;
+
+    if (isdigit((unsigned char) *p) && *end == ' ' && colon != NULL
+        && colon[1 + strspn(colon + 1, "0123456789")] == '\0'
+        && colon[1] != '\0' && slot <= 16383)
+    {
+        host.data = end + 1;
+        host.len = (size_t) (colon - host.data);
+        port = valid_host(host) ? strtoul(colon + 1, NULL, 10) : 0;
+        port = (port <= 65535) ? port : 0;
+
+        if (port) {
+            host = (host.len && !perm_str_equal(host, perm_str("?"))) ? host
+                                                                     : asked;
+            check(redirect->slot == slot
+                  && perm_str_equal(redirect->to.host, host));
+        }
+    }
+
+    check(redirect->to.port == port);
+}
+
+
+/* of a name or an address, or none */
+
+static int
+valid_host(perm_str_t host)
+{
+    size_t  i;
+
+    for (i = 0; i < host.len; i++) {
+        if (!isalnum((unsigned char) host.data[i])
+            && (host.data[i] == '\0' || !strchr("._-:", host.data[i])))
+        {
+            break;
+        }
+    }
+
+    return host.len <= PERM_REPLY_HOST_MAX
+           && (i == host.len || perm_str_equal(host, perm_str("?")));
 }
 
 
 static void
 check_address(const perm_reply_address_t *address)
 {
-    size_t  i;
-
     check(address->port >= 1 && address->port <= 65535);
-    check(address->host.len >= 1 && address->host.len <= PERM_REPLY_HOST_MAX);
-
-    for (i = 0; i < address->host.len; i++) {
-        check(isalnum((unsigned char) address->host.data[i])
-              || strchr("._-:", address->host.data[i]) != NULL);
-        check(address->host.data[i] != '\0');
-    }
+    check(address->host.len && valid_host(address->host));
+    check(!perm_str_equal(address->host, perm_str("?")));
 }
 
 
 static void
 check_sentinel(const redisReply *reply)
 {
+    int                    good;
+    char                  *port;
+    perm_str_t             host;
     const char            *error;
     perm_reply_address_t   master;
 
     error = perm_reply_sentinel(reply, "unknown", &master);
+    good = (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2);
+
+    if (good) {
+        host = perm_reply_text(reply->element[0]);
+        good = host.len && valid_host(host)
+               && !perm_str_equal(host, perm_str("?"));
+    }
+
+    if (good) {
+        host = perm_reply_text(reply->element[1]);
+        port = fuzz_text((const uint8_t *) host.data, host.len);
+        good = strlen(port) == host.len
+               && strspn(port, "0123456789") == host.len
+               && strtoul(port, NULL, 10) >= 1
+               && strtoul(port, NULL, 10) <= 65535;
+
+        check(!good || error != NULL
+              || master.port == strtoul(port, NULL, 10));
+        free(port);
+    }
+
+    check((error == NULL) == good);
 
     if (error == NULL) {
-        check(reply->type == REDIS_REPLY_ARRAY);
         check_address(&master);
+        check(perm_str_equal(master.host, perm_reply_text(reply->element[0])));
     }
 }
 
