@@ -31,6 +31,8 @@ static const perm_str_t  asked = perm_string("asked.example");
 
 static void make_exact(redisReply *reply);
 static void check_cluster(const redisReply *reply);
+static int valid_range(const redisReply *reply);
+static perm_str_t node_host(const redisReply *node);
 static int range(const redisReply *reply, long long slot);
 static int is_text(const redisReply *reply, size_t i, const char *text);
 static void check_redirect(const redisReply *reply,
@@ -39,6 +41,8 @@ static int valid_host(perm_str_t host);
 static void check_address(const perm_reply_address_t *address);
 static void check_sentinel(const redisReply *reply);
 static void check_grants(redisReply *reply);
+static int is_value(const redisReply *reply);
+static int64_t expires(const redisReply *reply);
 static void check_error(const redisReply *reply);
 
 
@@ -120,62 +124,118 @@ make_exact(redisReply *reply)
 static void
 check_cluster(const redisReply *reply)
 {
-    size_t        i, r;
-    perm_str_t    host;
-    const char   *error;
-    unsigned      n;
-    redisReply  **node;
+    int          good;
+    size_t       i, r;
+    unsigned     n;
+    perm_str_t   host;
+    const char  *error;
+    redisReply  *node;
 
     static perm_cluster_slots_t  slots;
 
     error = perm_cluster_slots_parse(reply, asked, &slots);
+    good = (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0);
+
+    for (i = 0; good && i < reply->elements; i++) {
+        good = valid_range(reply->element[i]);
+    }
 
     if (error != NULL) {
         check(*error != '\0');
+        check(!good || reply->elements > PERM_CLUSTER_MASTERS_MAX);
         return;
     }
 
-    check(slots.n >= 1 && slots.n <= PERM_CLUSTER_MASTERS_MAX);
+    check(good && slots.n >= 1 && slots.n <= PERM_CLUSTER_MASTERS_MAX);
 
     for (i = 0; i < slots.n; i++) {
         check_address(&slots.masters[i]);
-    }
 
-    for (i = 0; i < PERM_CLUSTER_SLOTS; i++) {
-        check(slots.slots[i] <= slots.n);
+        for (r = 0; r < i; r++) {
+            check(slots.masters[r].port != slots.masters[i].port
+                  || !perm_str_equal(slots.masters[r].host,
+                                     slots.masters[i].host));
+        }
     }
 
     /* a slot has the master of the last range that it is in */
 
-    for (i = 0; i < PERM_CLUSTER_SLOTS; i += 1 + i % 7) {
+    for (i = 0; i < PERM_CLUSTER_SLOTS; i++) {
         for (r = reply->elements; r && !range(reply->element[r - 1], i); r--) {
             /* void */
         }
 
         n = slots.slots[i];
-        check((n == 0) == (r == 0));
+        check(n <= slots.n && (n == 0) == (r == 0));
 
         if (n) {
-            node = reply->element[r - 1]->element[2]->element;
-            host = slots.masters[n - 1].host;
+            node = reply->element[r - 1]->element[2];
+            host = node_host(node);
 
-            check(node[1]->integer == slots.masters[n - 1].port);
-            check(node[0]->len == 0 || node[0]->type == REDIS_REPLY_NIL
-                  || *node[0]->str == '?'
-                  || perm_str_equal(host, (perm_str_t) { node[0]->len,
-                                                         node[0]->str }));
+            check(node->element[1]->integer == slots.masters[n - 1].port);
+            check(perm_str_equal(slots.masters[n - 1].host,
+                                 host.len == 0
+                                 || perm_str_equal(host, perm_str("?"))
+                                 ? asked : host));
         }
     }
 }
 
 
 static int
+valid_range(const redisReply *reply)
+{
+    const redisReply  *node;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3
+        || reply->element[0]->type != REDIS_REPLY_INTEGER
+        || reply->element[1]->type != REDIS_REPLY_INTEGER
+        || reply->element[0]->integer < 0
+        || reply->element[0]->integer > reply->element[1]->integer
+        || reply->element[1]->integer > 16383)
+    {
+        return 0;
+    }
+
+    node = reply->element[2];
+
+    return node->type == REDIS_REPLY_ARRAY && node->elements >= 2
+           && (node->element[0]->type == REDIS_REPLY_STRING
+               || node->element[0]->type == REDIS_REPLY_NIL)
+           && node->element[1]->type == REDIS_REPLY_INTEGER
+           && node->element[1]->integer >= 1
+           && node->element[1]->integer <= 65535
+           && valid_host(node_host(node));
+}
+
+
+/* the address in the metadata takes the place of "?" */
+
+static perm_str_t
+node_host(const redisReply *node)
+{
+    size_t             i;
+    const redisReply  *metadata;
+
+    if (is_text(node, 0, "?") && node->elements > 3
+        && node->element[3]->type == REDIS_REPLY_ARRAY)
+    {
+        metadata = node->element[3];
+
+        for (i = 0; i + 2 <= metadata->elements; i += 2) {
+            if (is_text(metadata, i, "ip")) {
+                return perm_reply_text(metadata->element[i + 1]);
+            }
+        }
+    }
+
+    return perm_reply_text(node->element[0]);
+}
+
+
+static int
 range(const redisReply *reply, long long slot)
 {
-    check(reply->element[0]->integer >= 0
-          && reply->element[0]->integer <= reply->element[1]->integer
-          && reply->element[1]->integer <= 16383);
-
     return slot >= reply->element[0]->integer
            && slot <= reply->element[1]->integer;
 }
@@ -313,35 +373,66 @@ static void
 check_grants(redisReply *reply)
 {
     int64_t         left;
-    ngx_int_t       rc;
+    ngx_int_t       rc, refused;
     ngx_uint_t      loaded;
     perm_grants_t   grants;
 
+    refused = (reply->type == REDIS_REPLY_ERROR) ? NGX_DECLINED : NGX_ERROR;
     rc = perm_grants_reply_parse(reply, &grants);
 
-    if (rc == NGX_OK) {
-        check(reply->elements == 2);
-        check(grants.gateway >= PERM_GRANT_UNREADABLE
-              && grants.gateway <= PERM_GRANT_EXPIRES_MAX
-              && grants.resource >= PERM_GRANT_UNREADABLE
-              && grants.resource <= PERM_GRANT_EXPIRES_MAX);
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
+        && is_value(reply->element[0]) && is_value(reply->element[1]))
+    {
+        check(rc == NGX_OK);
+        check(grants.gateway == expires(reply->element[0])
+              && grants.resource == expires(reply->element[1]));
         check(!perm_grants_reply_too_long(reply, 0) || grants.gateway < 0);
         check(!perm_grants_reply_too_long(reply, 1) || grants.resource < 0);
 
     } else {
-        check(rc == NGX_ERROR || reply->type == REDIS_REPLY_ERROR);
+        check(rc == refused);
     }
 
-    if (perm_grants_reply_left(reply, 5, &left) == NGX_OK) {
-        check(left >= 0 && left <= PERM_GRANTS_ENDLESS);
-        check(reply->integer == -1 || left == PERM_GRANTS_ENDLESS
-              || left == ngx_max(reply->integer - 5, 0));
+    rc = perm_grants_reply_left(reply, 5, &left);
+
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        check(rc == NGX_OK);
+        check(left == ((reply->integer == -1
+                        || reply->integer >= PERM_GRANTS_ENDLESS)
+                       ? PERM_GRANTS_ENDLESS
+                       : reply->integer < 5 ? 0 : reply->integer - 5));
+
+    } else {
+        check(rc == refused);
     }
 
-    if (perm_grants_reply_loaded(reply, &loaded) == NGX_OK && loaded) {
-        check(reply->type == REDIS_REPLY_STRING && reply->len == 1
-              && reply->str[0] == '1');
+    rc = perm_grants_reply_loaded(reply, &loaded);
+
+    if (is_value(reply)) {
+        check(rc == NGX_OK);
+        check(loaded == (reply->type == REDIS_REPLY_STRING && reply->len == 1
+                         && reply->str[0] == '1'));
+
+    } else {
+        check(rc == refused);
     }
+}
+
+
+static int
+is_value(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING
+           || reply->type == REDIS_REPLY_NIL;
+}
+
+
+static int64_t
+expires(const redisReply *reply)
+{
+    return (reply->type == REDIS_REPLY_NIL) ? PERM_GRANT_ABSENT
+           : perm_grant_expires((perm_str_t) { (size_t) reply->len,
+                                               reply->str });
 }
 
 
