@@ -22,6 +22,8 @@
 
 static void check_item(const perm_grant_file_t *file,
     const perm_grant_item_t *item);
+static void check_names(perm_str_t text, const perm_tuple_t *tuple);
+static void check_name(const cJSON *json, const char *member, perm_str_t name);
 static void check_line(const perm_grant_line_t *line);
 static void stop(void *data);
 
@@ -98,6 +100,7 @@ check_item(const perm_grant_file_t *file, const perm_grant_item_t *item)
     text = fuzz_copy(item->text.data, item->text.len);
 
     if (perm_grant_line_parse(text, &line, &error) == 0) {
+        check_names(text, &line.tuple);
         check_line(&line);
 
     } else {
@@ -109,6 +112,59 @@ check_item(const perm_grant_file_t *file, const perm_grant_item_t *item)
     }
 
     free((char *) text.data);
+}
+
+
+/* of our members, or of the dashboard's: there "*" is the whole gateway */
+
+static void
+check_names(perm_str_t text, const perm_tuple_t *tuple)
+{
+    int     theirs;
+    cJSON  *json, *resource;
+
+    json = perm_json_parse(text);
+    theirs = (cJSON_GetObjectItemCaseSensitive(json, "gateway") == NULL);
+
+    check_name(json, theirs ? "gateway_name" : "gateway", tuple->gateway);
+    check_name(json, theirs ? "bk_app_code" : "app", tuple->app);
+
+    resource = cJSON_GetObjectItemCaseSensitive(json, theirs ? "resource_name"
+                                                             : "resource");
+
+    if (tuple->resource.len) {
+        check_name(json, theirs ? "resource_name" : "resource",
+                   tuple->resource);
+
+    } else if (theirs) {
+        check(cJSON_IsString(resource)
+              && strcmp(resource->valuestring, "*") == 0);
+
+    } else {
+        check(resource == NULL);
+    }
+
+    cJSON_Delete(json);
+}
+
+
+static void
+check_name(const cJSON *json, const char *member, perm_str_t name)
+{
+    unsigned      n;
+    const cJSON  *item;
+
+    n = 0;
+
+    cJSON_ArrayForEach(item, json) {
+        if (strcmp(item->string, member) == 0) {
+            check(cJSON_IsString(item)
+                  && perm_str_equal(perm_str(item->valuestring), name));
+            n++;
+        }
+    }
+
+    check(n == 1);
 }
 
 
