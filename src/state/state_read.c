@@ -202,8 +202,8 @@ perm_state_examine(perm_state_file_t *file, ngx_fd_t fd, ngx_pool_t *pool)
         return "its length is wrong";
     }
 
-    file->records = ngx_palloc(pool, size);
     file->size = size - sizeof(perm_state_header_t);
+    file->records = ngx_palloc(pool, file->size);
 
     if (file->records == NULL) {
         return perm_state_no_memory;

@@ -6,9 +6,11 @@
 
 #include "fuzz.h"
 
+#include "core/json.h"
 #include "core/request.h"
 
 
+static void check_names(const perm_request_body_t *body, perm_str_t text);
 static void check_body(const perm_request_body_t *body);
 static void check_reason(perm_str_t reason);
 
@@ -26,6 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (error == NULL) {
         check(!too_many);
+        check_names(&body, text);
         check_body(&body);
 
     } else {
@@ -36,6 +39,42 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free((char *) text.data);
 
     return 0;
+}
+
+
+/* each of them is asked for, and none has an escaped NUL */
+
+static void
+check_names(const perm_request_body_t *body, perm_str_t text)
+{
+    unsigned             i;
+    const cJSON         *name;
+    perm_json_member_t   member;
+
+    for (member = perm_json_members(body->json, text);
+         perm_json_next(&member); )
+    {
+        if (strcmp(member.item->string, "resources") != 0) {
+            continue;
+        }
+
+        check(memmem(member.value.data, member.value.len, "\\u0000", 6)
+              == NULL);
+
+        cJSON_ArrayForEach(name, member.item) {
+            check(cJSON_IsString(name));
+
+            for (i = 0; i < body->nnames; i++) {
+                if (perm_str_equal(body->names[i],
+                                   perm_str(name->valuestring)))
+                {
+                    break;
+                }
+            }
+
+            check(i < body->nnames);
+        }
+    }
 }
 
 

@@ -20,7 +20,8 @@
 #define HEADERS  6
 
 
-static perm_str_t copy(perm_str_t text, void **memory);
+static void ask(const uint8_t *data, size_t size, const char *behind);
+static perm_str_t copy(perm_str_t text, const char *behind, void **memory);
 static void check_decoded(perm_str_t was, perm_str_t is);
 static int twice(perm_str_t args);
 static unsigned count_apps(ngx_table_elt_t *headers, unsigned n);
@@ -33,6 +34,20 @@ static perm_ctx_t  *opened, ctx;
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* nginx's own functions are not built with AddressSanitizer */
+
+    ask(data, size, "");
+    ask(data, size, "41");
+
+    return 0;
+}
+
+
+/* "behind": these bytes are behind each text */
+
+static void
+ask(const uint8_t *data, size_t size, const char *behind)
 {
     void                *memory[4 + HEADERS], *contexts[1] = { NULL };
     unsigned             n;
@@ -56,16 +71,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.pool = ngx_create_pool(512, &test_log);
     r.ctx = contexts;
 
-    was.gateway = copy(fuzz_part(&data, &size), &memory[0]);
-    was.resource = copy(fuzz_part(&data, &size), &memory[1]);
-    was.app = copy(fuzz_part(&data, &size), &memory[2]);
-    args = copy(fuzz_part(&data, &size), &memory[3]);
+    was.gateway = copy(fuzz_part(&data, &size), behind, &memory[0]);
+    was.resource = copy(fuzz_part(&data, &size), behind, &memory[1]);
+    was.app = copy(fuzz_part(&data, &size), behind, &memory[2]);
+    args = copy(fuzz_part(&data, &size), behind, &memory[3]);
 
     r.args.data = (u_char *) args.data;
     r.args.len = args.len;
 
     for (n = 0; n < HEADERS && size; n++) {
-        args = copy(fuzz_part(&data, &size), &memory[4 + n]);
+        args = copy(fuzz_part(&data, &size), behind, &memory[4 + n]);
         headers[n].key.data = (u_char *) args.data;
         headers[n].key.len = args.len;
     }
@@ -107,16 +122,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (n += 4; n--; ) {
         free(memory[n]);
     }
-
-    return 0;
 }
 
 
 static perm_str_t
-copy(perm_str_t text, void **memory)
+copy(perm_str_t text, const char *behind, void **memory)
 {
-    text = fuzz_copy(text.data, text.len);
-    *memory = (char *) text.data;
+    size_t  len;
+
+    len = strlen(behind);
+    *memory = malloc(text.len + len + (text.len + len == 0));
+    memcpy(*memory, text.data, text.len);
+    memcpy((char *) *memory + text.len, behind, len);
+    text.data = *memory;
 
     return text;
 }

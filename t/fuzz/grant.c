@@ -52,8 +52,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
               && !perm_notice_told(notice, details.grant.expires, 6));
     }
 
-    check(!perm_notice_told(value, 1800000000, 7)
-          || memmem(data, size, "1800000000:", 11) != NULL);
+    if (perm_notice_told(value, 1800000000, 7)) {
+        check(memmem(data, size, "1800000000:", 11) != NULL);
+        check(fuzz_printable((const char *) data + size - 1, 1, " ")
+              && data[size - 1] <= '9');
+    }
 
     free((char *) value.data);
 

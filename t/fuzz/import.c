@@ -23,7 +23,8 @@
 static void check_item(const perm_grant_file_t *file,
     const perm_grant_item_t *item);
 static void check_names(perm_str_t text, const perm_tuple_t *tuple);
-static void check_name(const cJSON *json, const char *member, perm_str_t name);
+static void check_name(const cJSON *json, perm_str_t text, const char *name,
+    perm_str_t value);
 static void check_line(const perm_grant_line_t *line);
 static void stop(void *data);
 
@@ -126,14 +127,14 @@ check_names(perm_str_t text, const perm_tuple_t *tuple)
     json = perm_json_parse(text);
     theirs = (cJSON_GetObjectItemCaseSensitive(json, "gateway") == NULL);
 
-    check_name(json, theirs ? "gateway_name" : "gateway", tuple->gateway);
-    check_name(json, theirs ? "bk_app_code" : "app", tuple->app);
+    check_name(json, text, theirs ? "gateway_name" : "gateway", tuple->gateway);
+    check_name(json, text, theirs ? "bk_app_code" : "app", tuple->app);
 
     resource = cJSON_GetObjectItemCaseSensitive(json, theirs ? "resource_name"
                                                              : "resource");
 
     if (tuple->resource.len) {
-        check_name(json, theirs ? "resource_name" : "resource",
+        check_name(json, text, theirs ? "resource_name" : "resource",
                    tuple->resource);
 
     } else if (theirs) {
@@ -148,18 +149,23 @@ check_names(perm_str_t text, const perm_tuple_t *tuple)
 }
 
 
+/* there is one such member, and no escaped NUL in it */
+
 static void
-check_name(const cJSON *json, const char *member, perm_str_t name)
+check_name(const cJSON *json, perm_str_t text, const char *name,
+    perm_str_t value)
 {
-    unsigned      n;
-    const cJSON  *item;
+    unsigned             n;
+    perm_json_member_t   member;
 
     n = 0;
 
-    cJSON_ArrayForEach(item, json) {
-        if (strcmp(item->string, member) == 0) {
-            check(cJSON_IsString(item)
-                  && perm_str_equal(perm_str(item->valuestring), name));
+    for (member = perm_json_members(json, text); perm_json_next(&member); ) {
+        if (strcmp(member.item->string, name) == 0) {
+            check(cJSON_IsString(member.item)
+                  && perm_str_equal(perm_str(member.item->valuestring), value));
+            check(memmem(member.value.data, member.value.len, "\\u0000", 6)
+                  == NULL);
             n++;
         }
     }
