@@ -14,6 +14,8 @@ package Perm::Wire;
 #       trickle => 1,           # a byte at a time
 #       time    => -60,         # seconds that Redis's TIME is off
 #       refuse  => 1,           # what is open ends, nothing is accepted
+#       swallow => 2,           # that often a connection ends when a ZADD comes,
+#                               #   which Redis never sees
 #   $wire->cut(times => 2, after => 17, reset => 1, which => 'push');
 #                               # ends a connection that many bytes into what
 #                               #   it has to say next: "push", "reply", "any"
@@ -179,6 +181,9 @@ sub from_client {
     more($link->{client}, \$link->{in}) or return $self->end($link);
 
     while (my ($raw, @words) = take_command(\$link->{in})) {
+        return $self->end($link)
+            if $words[0] =~ /^zadd$/i && ($self->{set}{swallow} // 0) > 0
+               && $self->{set}{swallow}--;
         syswrite $link->{server}, $raw;
         $link->{push} = 1 if $words[0] =~ /^subscribe$/i;
         push @{$link->{asked}}, lc $words[0];

@@ -57,7 +57,7 @@ my %SINGLE = (
     otherdb  => [0, 0],
     busy     => [0.1, 0.9, undef, 'frozen'],
     pause    => [0.1, 0.8, undef, 'frozen'],
-    nowrite  => [0.1, 1.5, undef, 'frozen'],
+    nowrite  => [0.3, 2, undef, 'frozen'],
     demote   => [0.2, 2.5, undef, 'frozen'],
     restart  => [0, 0],                # nginx, with its state file
     down     => [0.3, 1.5, undef, 'frozen'],    # ... while Redis is down
@@ -77,6 +77,7 @@ my %PROXY = (
     cuts    => [0.2, 2, sub { (times => 2 + int rand 6, cut()) }],
     refuse  => [0, 2.5],
     silence => [0.5, 2],
+    swallow => [0, 0, sub { (times => 1 + int rand 3) }],
     tell    => [1.5, 3, sub { (off => (-60, -3, 3, 7200)[rand 4]) }],
 );
 

@@ -535,6 +535,11 @@ sub silence {
 sub silence_end { $_[0]{h}->closed('silence') }
 
 
+# accesses are on their way when their connection ends
+
+sub swallow { $_[0]->wire(swallow => $_[1]{times}) }
+
+
 # the time that Redis tells
 
 sub tell {
