@@ -48,6 +48,20 @@ subtest 'what Sentinels say' => sub {
 };
 
 
+subtest 'a Sentinel that refuses to say is told of by doctor' => sub {
+    my $fake = $t->fake_redis;
+    $fake->rules({ match => qr/^SENTINEL/, reply => "-NOPERM this user has no "
+        . "permissions to run the 'sentinel|get-master-addr-by-name' command\r\n" });
+    my ($out) = $t->cli_is(3, 'status 3', '--json', '--user', 'server', @server, 'doctor',
+        { redis => "redis+sentinel://watch:x\@127.0.0.1:$fake->{port}/mine" });
+    my ($line) = json_lines($out);
+    like $line->{message}, qr/^user "watch" lacks the command sentinel\|get-/,
+        'whose right';
+    is $line->{remedy}, 'in redis-cli, on each Sentinel: ACL SETUSER watch '
+        . '+sentinel|get-master-addr-by-name', 'and what gives it';
+};
+
+
 subtest 'a Sentinel that names a replica is not believed' => sub {
     my $fake = $t->fake_redis;
     my $port = $replica->{port};

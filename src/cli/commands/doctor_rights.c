@@ -17,7 +17,10 @@ static void list_needs(const perm_doctor_t *doctor,
 static int only_reads(const perm_doctor_t *doctor,
     const unsigned char *refused);
 static void write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file);
+static void give(perm_doctor_t *doctor, const char *where, const char *user,
+    const char *rule);
 static const char *user_name(const perm_doctor_t *doctor);
+static const char *name_of(perm_str_t user);
 static const char *several(const perm_doctor_t *doctor);
 
 
@@ -253,8 +256,16 @@ write_remedy(const perm_doctor_t *doctor, int unseen, FILE *file)
 void
 perm_doctor_rights_give(perm_doctor_t *doctor, const char *rule)
 {
+    give(doctor, several(doctor), user_name(doctor), rule);
+}
+
+
+static void
+give(perm_doctor_t *doctor, const char *where, const char *user,
+    const char *rule)
+{
     snprintf(doctor->give, sizeof(doctor->give), "in redis-cli%s: ACL SETUSER "
-             "%s %s", several(doctor), user_name(doctor), rule);
+             "%s %s", where, user, rule);
     doctor->remedy = doctor->give;
 }
 
@@ -262,18 +273,27 @@ perm_doctor_rights_give(perm_doctor_t *doctor, const char *rule)
 int
 perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error)
 {
-    unsigned  i;
+    unsigned     i;
+    const char  *where, *user;
 
     /* as Redis names them, 6.2 without the subcommand; and their rules */
 
     static const char *const  commands[][2] = {
         { "'cluster", "+cluster|slots" }, { "'role'", "+role" },
-        { "'select'", "+select" }, { NULL, NULL }
+        { "'select'", "+select" },
+        { "'sentinel", "+sentinel|get-master-addr-by-name" }, { NULL, NULL }
     };
 
-    if (strstr(error, "NOPERM") == NULL || strstr(error, "Redis at ") == NULL)
-    {
+    if (strstr(error, "NOPERM") == NULL) {
         return 0;
+    }
+
+    where = several(doctor);
+    user = user_name(doctor);
+
+    if (strstr(error, "Redis at ") == NULL) {
+        where = ", on each Sentinel";
+        user = name_of(doctor->cli->servers.sentinel.user);
     }
 
     for (i = 0; commands[i][0] != NULL; i++) {
@@ -282,10 +302,10 @@ perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error)
             continue;
         }
 
-        perm_doctor_rights_give(doctor, commands[i][1]);
+        give(doctor, where, user, commands[i][1]);
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "user \"%s\" "
                            "lacks the command %s, needed for connecting; the "
-                           "rest was not looked at", user_name(doctor),
+                           "rest was not looked at", user,
                            commands[i][1] + 1);
         return 1;
     }
@@ -297,10 +317,13 @@ perm_doctor_rights_connect(perm_doctor_t *doctor, const char *error)
 static const char *
 user_name(const perm_doctor_t *doctor)
 {
-    perm_str_t  user;
+    return name_of(doctor->cli->servers.connection.user);
+}
 
-    user = doctor->cli->servers.connection.user;
 
+static const char *
+name_of(perm_str_t user)
+{
     return user.len ? perm_output_safe(user) : "default";
 }
 
