@@ -349,6 +349,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
         $self->less($step->{lasts} + 1);
+        $self->{less} = 9e9;
         $self->opened('stop', again => 0.2, after => 0.3, fail => 0.35,
             lost => 7);
         kill 'STOP', $pid;
@@ -357,6 +358,7 @@ my %WORKER = (
     stop_end => sub {
         my ($self) = @_;
         my $pid = delete $self->{stopped} or return;
+        $self->{less} = time + 1;
         kill 'CONT', $pid;
         $self->closed('stop');
         $self->says("continue $pid");

@@ -309,10 +309,11 @@ sub pause_end {
 }
 
 
-# lookups go on
+# Lookups go on.  A key's time to live that ends meanwhile is reported later.
 
 sub nowrite {
     my ($self, $step) = @_;
+    $self->{h}->opened('nowrite', after => 0, again => 0.5);
     $self->{redis}->cmd('CLIENT', 'PAUSE', int $step->{lasts} * 1000, 'WRITE');
     $self->{h}->says('CLIENT PAUSE WRITE');
 }
@@ -320,6 +321,7 @@ sub nowrite {
 sub nowrite_end {
     my ($self) = @_;
     $self->{redis}->cmd('SET', 'x', 1);
+    $self->{h}->closed('nowrite');
     $self->{h}->says('CLIENT PAUSE WRITE is over');
 }
 
