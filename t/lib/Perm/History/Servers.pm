@@ -109,11 +109,13 @@ sub goes_on {
     $self->{h}->says("$name: $server->{port} goes on");
 }
 
-# no worker tracks for a moment: an answer counts for 50 ms
+# No worker tracks for a moment: an answer counts for 50 ms.  One that is stopped
+# does not know, and is taken for one that tracks.
 
 sub deaf {
     my ($self) = @_;
     $self->{h}->brief('deaf', 0.5, blind => 0.1);
+    $self->{h}->less(0.5);
     $_->connect->pipeline(deafens($_)) for $self->all;
     $self->{h}->says('connections with pushes end');
 }
@@ -126,6 +128,7 @@ sub deafens { map { [qw(CLIENT KILL ID), $_] } $_[0]->listeners }
 sub untold {
     my ($self, $step) = @_;
     $self->{h}->brief('untold', 0.5, blind => 0.1);
+    $self->{h}->less(0.5);
     $self->{h}->becomes($step->{app}, {}, commands => [
         deafens($self->server($step->{app})),
         ['DEL', "app_permission:grants:{smoke:$step->{app}}"]]);
@@ -494,6 +497,7 @@ sub trickle_end { $_[0]->wire(trickle => undef) }
 
 sub cut {
     my ($self, $step) = @_;
+    $self->{h}->less(1);
     $self->{wire}->cut(%$step{qw(times after reset which)});
     $self->{h}->says("cut: $step->{which} after $step->{after}");
 }
