@@ -35,7 +35,8 @@ package Perm::History::Judge;
 #
 #   moves   a zone of another size takes the place of the former one.  What is
 #           recorded in that one until its workers are gone, they send to Redis
-#           at their end, for two seconds; where it cannot be asked, it is lost
+#           at their end, for two seconds; where that fails, it is lost
+#   unwritten  no access is written for a while
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -366,7 +367,7 @@ sub moved {
     return grep {
         my $move = $_;
         $move->{moves} && grep {
-            ($_->{fail} // 0) == 1 && $_->{from} <= $move->{to} + 2
+            ($_->{fail} || $_->{unwritten}) && $_->{from} <= $move->{to} + 2
                 && $_->{to} + ($_->{after} // 0) >= $move->{from}
         } @windows;
     } @windows;

@@ -316,7 +316,7 @@ sub pause_end {
 
 sub nowrite {
     my ($self, $step) = @_;
-    $self->{h}->opened('nowrite', after => 0, again => 0.5);
+    $self->{h}->opened('nowrite', after => 0, again => 0.5, unwritten => 1);
     $self->{redis}->cmd('CLIENT', 'PAUSE', int $step->{lasts} * 1000, 'WRITE');
     $self->{h}->says('CLIENT PAUSE WRITE');
 }
@@ -543,7 +543,11 @@ sub silence_end { $_[0]{h}->closed('silence') }
 
 # accesses are on their way when their connection ends
 
-sub swallow { $_[0]->wire(swallow => $_[1]{times}) }
+sub swallow {
+    my ($self, $step) = @_;
+    $self->{h}->brief('swallow', 3, unwritten => 1);
+    $self->wire(swallow => $step->{times});
+}
 
 
 # the time that Redis tells
