@@ -17,7 +17,7 @@ static perm_health_t         health;
 static perm_server_clock_t  *clocks;
 
 static perm_redis_command_t  commands[SERVERS];
-static void                 *asked[SERVERS];    /* data of a question, or NULL */
+static void                 *asked[SERVERS];    /* its data; NULL: not asked */
 
 
 ngx_uint_t
