@@ -116,7 +116,6 @@ perm_metrics_denial(perm_ctx_t *ctx)
     /* an outage would fill the lists with every app there is */
 
     if (ctx->decision.outcome == PERM_DENY) {
-
         perm_heavy_hitters_add(ctx->plcf->dry_run ? zone->would_deny
                                                   : zone->refused,
                                &ctx->tuple, ctx->decision.reason, ngx_time());
