@@ -99,7 +99,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* it is an object of at most 128 members, with a code that is no empty string */
+/* an object of at most 128 members, with a code that is no empty string */
 
 static int
 has_code(perm_str_t text)

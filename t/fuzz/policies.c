@@ -40,6 +40,7 @@ typedef struct {
 } line_t;
 
 
+static void check_files(const uint8_t *data, size_t size);
 static void check_policies(const perm_policies_t *policies);
 static void check_found(const perm_policies_t *policies, perm_str_t gateway,
     perm_str_t resource, int open);
@@ -63,6 +64,28 @@ static int               other;    /* what is not listed */
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t          len;
+    const uint8_t  *end;
+
+    /* an input of the corpus may be several, with a byte 2 between them */
+
+    do {
+        end = size ? memchr(data, 2, size) : NULL;
+        len = end ? (size_t) (end - data) : size;
+
+        check_files(data, len);
+
+        data += len + (end != NULL);
+        size -= len + (end != NULL);
+    } while (end != NULL);
+
+    return 0;
+}
+
+
+static void
+check_files(const uint8_t *data, size_t size)
 {
     int             good;
     size_t          i;
@@ -117,8 +140,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     free(lines);
     lines = NULL;
-
-    return 0;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * Redis URLs.  A second reading has to say of each the same: that it is none, or
- * its parts.
+ * Redis URLs.  A second reading has to say of each the same: that it is none,
+ * or its parts.
  */
 
 
