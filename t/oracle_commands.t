@@ -462,8 +462,8 @@ my %DOES;
                 $q{policy} = 'open' if $uri eq '/open';
                 my @expected = map { join '/', ($o->call(%q, now => $_,
                     ask => 1))[0, 1] } @moments;
-                push @bad, differs("call of $uri $key $resource", $is, $expected[0])
-                    if !grep { $_ eq $is } @expected;
+                push @bad, differs("call of $uri $key $resource", $is,
+                    $expected[0]) if !grep { $_ eq $is } @expected;
                 push @bad, "$uri is $r->{status}" if $r->{status}
                     != ($is =~ /^allow/ || $uri eq '/dry' ? 200 : 403);
                 my @d = $o->call(%q, now => $moments[-1],
@@ -490,8 +490,8 @@ my %DOES;
     },
 );
 
-my @OFTEN = (qw(time put_grant use apply approve) x 3, qw(calls grant extend revoke
-    reject renew expiring self_get self_post) x 2, 'expiring', sort keys %DOES);
+my @OFTEN = (qw(time put_grant use apply approve) x 3,
+    qw(calls grant extend revoke reject renew expiring self_get self_post) x 2, 'expiring', sort keys %DOES);
 
 
 sub begin_table {

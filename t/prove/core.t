@@ -220,7 +220,8 @@ subtest 'applications' => sub {
         my ($error, $body) = read_body($text);
         return ('b' . "\t" . escaped($text), $error ? 'refused' : join "\t",
             $body->{days}, $body->{reason} =~ s/([\xe9\0])/
-                sprintf '\\\\u%04x', ord $1/er, grep { $_ ne '-' } @{$body->{resources}});
+                sprintf '\\\\u%04x', ord $1/er,
+            grep { $_ ne '-' } @{$body->{resources}});
     }, sub { $_[0] =~ s/^refused.*/refused/r });
 };
 
