@@ -19,7 +19,7 @@ static const perm_advice_t  perm_advice_table[] = {
     { "WRONGPASS", PERM_ADVICE_NONE,
       "check user and password in \"app_permission_redis\", "
       "\"app_permission_redis_user\" and "
-      "\"app_permission_redis_password_file\"",
+      "\"app_permission_redis_password_file\", and reload",
       "check the user and the password" },
 
     { "READONLY", PERM_ADVICE_DISCOVER,

@@ -439,8 +439,8 @@ perm_alerts_counters(perm_snapshot_t *s)
 
     if (newest && s->now - newest < PERM_RECENT) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "unreadable_grants",
-                        "A grant whose value is neither a number nor JSON "
-                        "with \"expires\" counts as absent and allows nobody. "
+                        "A grant without \"expires\", or with one after the "
+                        "year 9999 (milliseconds?), counts as absent. "
                         "The error log names the key. Write it again with "
                         "app-permission grant.",
                         "Lookups met grants that cannot be read: %ui, the "
