@@ -491,7 +491,8 @@ my %DOES;
 );
 
 my @OFTEN = (qw(time put_grant use apply approve) x 3,
-    qw(calls grant extend revoke reject renew expiring self_get self_post) x 2, 'expiring', sort keys %DOES);
+    qw(calls grant extend revoke reject renew expiring self_get self_post) x 2,
+    'expiring', sort keys %DOES);
 
 
 sub begin_table {
