@@ -97,7 +97,8 @@ sub deadline {
 
 
 # The states that may have decided a call.  "slack" are seconds more for each
-# deadline.
+# deadline.  Where Redis cannot be asked, what was known before decides until a
+# change is reported.
 
 sub states {
     my ($self, $call, $slack) = @_;
@@ -107,7 +108,8 @@ sub states {
 
     for my $event (reverse @events) {
         push @states, $event;
-        last if $self->deadline($call->{app}, $event)
+        my $until = $call->{cache} eq 'STALE' ? 'reported' : 'deadline';
+        last if $self->$until($call->{app}, $event)
             + ($slack ? $self->{late}->($event->{a}, $call->{sent}) : 0)
             <= $call->{sent};
     }
@@ -147,6 +149,8 @@ sub outcomes {
             : (grep { ($_->{slow} || $_->{stale}) && $_->{from} <= $call->{done}
                       && $_->{to} >= $state->{b} } $self->windows($call->{app}))
             ? $TIMEOUT : $call->{done} - $call->{sent};
+        $early += $self->{late}->($state->{b}, $call->{done})
+            if $slack && $state->{lo};
         push @fields, {}
             if $state->{lo} && $call->{done} >= $state->{lo} - $TTL - $early;
 

@@ -488,8 +488,18 @@ sub jitter_end {
 
 sub double      { $_[0]->wire(double => 1) }
 sub double_end  { $_[0]->wire(double => undef) }
-sub trickle     { $_[0]->wire(trickle => 1) }
-sub trickle_end { $_[0]->wire(trickle => undef) }
+
+sub trickle {
+    my ($self) = @_;
+    $self->{h}->opened('trickle', slow => 1, after => 0);
+    $self->wire(trickle => 1);
+}
+
+sub trickle_end {
+    my ($self) = @_;
+    $self->wire(trickle => undef);
+    $self->{h}->closed('trickle');
+}
 
 
 # one connection ends: of two that are pushed to the other one goes on, and a
