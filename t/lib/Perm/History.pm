@@ -489,7 +489,10 @@ sub last {
         windows => $self->{windows}, clocks => $self->{clocks},
         late => sub {
             my ($from, $to) = @_;
-            return 3 * max 0, map { $_->[1] } grep {
+
+            # what is less than 10 ms is not noted
+
+            return 3 * max 0.01, map { $_->[1] } grep {
                 $_->[0] + $_->[1] + 0.01 >= $from && $_->[0] <= $to } @late;
         });
     $self->{wrong} = [$self->{judge}->calls(@calls)];
