@@ -6,14 +6,21 @@
 #define PERM_UNWRITTEN_LONG  5     /* seconds */
 #define PERM_RECENT          600   /* seconds */
 #define PERM_FAILING_OVER    10    /* seconds without a failure */
+#define PERM_REFUSING_OVER   10    /* seconds without a refused lookup */
 #define PERM_JUMP_FACTOR     3     /* times the refusals of before */
 #define PERM_JUMP_RATE       1.0   /* refusals a second: fewer are no alert */
 #define PERM_MANY_SHARE      0.25  /* refusals among all checks */
 #define PERM_DURATION_MAX    32    /* bytes */
 
 #define PERM_ALERTS_EXPIRED                                                   \
-    "Their grants have ended. See \"most refused\" below, extend those that "  \
-    "are still needed, and check that the daily app-permission renew has run."
+    "Their grants have ended. See the list \"refused\" (on the page: \"Most "   \
+    "refused\"), extend those that are still needed, and check that the daily " \
+    "app-permission renew has run."
+
+#define PERM_ALERTS_NO_LINK                                                   \
+    "Cached grants still decide, each until its own end, for at most "         \
+    "app_permission_cache_stale. app_permission_on_error decides all other "   \
+    "calls. Last accesses are kept until Redis is back."
 
 
 static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
@@ -21,6 +28,7 @@ static void ngx_cdecl perm_alerts_add(perm_snapshot_t *s,
     const char *fmt, ...);
 static char *perm_alerts_duration(u_char *buf, time_t seconds);
 static void perm_alerts_redis(perm_snapshot_t *s);
+static void perm_alerts_refused(perm_snapshot_t *s);
 static void perm_alerts_changes(perm_snapshot_t *s);
 static const char *perm_alerts_link(perm_snapshot_t *s, const char *unknown);
 static const char *perm_alerts_cause(perm_snapshot_t *s, const char *unknown,
@@ -107,7 +115,7 @@ perm_alerts_duration(u_char *buf, time_t seconds)
 static void
 perm_alerts_redis(perm_snapshot_t *s)
 {
-    u_char          buf[PERM_DURATION_MAX], ago[PERM_DURATION_MAX];
+    u_char          buf[PERM_DURATION_MAX];
     perm_health_t  *health;
 
     health = &s->health;
@@ -133,14 +141,7 @@ perm_alerts_redis(perm_snapshot_t *s)
     }
 
     if (s->refused_lookups) {
-        perm_alerts_add(s, PERM_ALERT_ERROR, "lookups_refused",
-                        perm_alerts_link(s, ""),
-                        "Redis is up, but has refused lookups for %s, the "
-                        "last one %s ago",
-                        perm_alerts_duration(buf, s->now
-                                             - s->link_error.since),
-                        perm_alerts_duration(ago, s->now
-                                             - s->link_error.last));
+        perm_alerts_refused(s);
     }
 
     if (s->replica) {
@@ -170,6 +171,39 @@ perm_alerts_redis(perm_snapshot_t *s)
     }
 
     perm_alerts_changes(s);
+}
+
+
+/* without calls nobody knows whether it is mended */
+
+static void
+perm_alerts_refused(perm_snapshot_t *s)
+{
+    u_char       buf[PERM_DURATION_MAX], ago[PERM_DURATION_MAX];
+    const char  *advice;
+
+    advice = perm_alerts_cause(s, "", "Cached grants still decide, each until "
+                               "its own end, for at most "
+                               "app_permission_cache_stale. "
+                               "app_permission_on_error decides all other "
+                               "calls. This ends with a lookup that is "
+                               "answered.");
+
+    (void) perm_alerts_duration(ago, s->now - s->link_error.last);
+
+    if (s->link_error.last == s->link_error.since
+        || s->now - s->link_error.last >= PERM_REFUSING_OVER)
+    {
+        perm_alerts_add(s, PERM_ALERT_ERROR, "lookups_refused", advice,
+                        "Redis is up, but refused a lookup %s ago", ago);
+        return;
+    }
+
+    perm_alerts_add(s, PERM_ALERT_ERROR, "lookups_refused", advice,
+                    "Redis is up, but has refused lookups for %s, the last one "
+                    "%s ago",
+                    perm_alerts_duration(buf, s->now - s->link_error.since),
+                    ago);
 }
 
 
@@ -207,16 +241,25 @@ perm_alerts_changes(perm_snapshot_t *s)
 }
 
 
-/* what to do while there is no link */
+/*
+ * What to do while there is no link.  A cause with a quote in it names a
+ * directive, or has the server's word: the server runs.
+ */
 
 static const char *
 perm_alerts_link(perm_snapshot_t *s, const char *unknown)
 {
-    return perm_alerts_cause(s, unknown, "Cached grants still decide, each "
-                             "until its own end, for at most "
-                             "app_permission_cache_stale. "
-                             "app_permission_on_error decides all other calls. "
-                             "Last accesses are kept until Redis is back.");
+    perm_link_error_t  *error;
+
+    error = &s->link_error;
+
+    if (error->since && !error->over && !ngx_strchr(error->cause, '"')) {
+        return perm_alerts_cause(s, unknown, "Start Redis, or mend its "
+                                 "address: see app_permission_redis. "
+                                 PERM_ALERTS_NO_LINK);
+    }
+
+    return perm_alerts_cause(s, unknown, PERM_ALERTS_NO_LINK);
 }
 
 
@@ -364,8 +407,9 @@ perm_alerts_denials(perm_snapshot_t *s)
             "than the one that has it.",
         [PERM_INVALID_APP] = "What the calls give as app code is not a valid "
             "name: see app_permission_app, or somebody tries app codes.",
-        [PERM_NO_GRANT] = "If \"most refused\" below has one app or one "
-            "resource, it lacks a grant, or the resource became required. "
+        [PERM_NO_GRANT] = "If the list \"refused\" (on the page: \"Most "
+            "refused\") has one app or one resource, it lacks a grant, or the "
+            "resource became required. "
             "With most apps in it this may be another or an emptied table: "
             "see app-permission list, app_permission_redis and "
             "app_permission_redis_prefix, and app-permission import its "
@@ -460,8 +504,9 @@ perm_alerts_counters(perm_snapshot_t *s)
     if (s->expiring[0]) {
         perm_alerts_add(s, PERM_ALERT_NOTE, "expiring",
                         "Their apps will be refused unless the grants are "
-                        "renewed. See \"ending soon\" below, and check that "
-                        "the daily app-permission renew has run.",
+                        "renewed. See the list \"expiring\" (on the page: "
+                        "\"Ending soon\"), and check that the daily "
+                        "app-permission renew has run.",
                         "Grants in use that end within a day: %ui",
                         s->expiring[0]);
     }

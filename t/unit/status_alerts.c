@@ -205,13 +205,69 @@ test_links(void)
               "a: the server said \"no\". Cached") != NULL,
        "once");
 
+    ok(strstr(find("redis_down")->advice, "Start Redis") == NULL,
+       "of a server that runs");
+    strcpy(s.link_error.cause, "connect() failed (111: Connection refused)");
+    ok(strstr(find("redis_down")->advice,
+              "refused). Start Redis, or mend its address: see "
+              "app_permission_redis. Cached") != NULL,
+       "of one that may not run it says what to do");
+    s.link_error.over = 1;
+    ok(strstr(find("redis_down")->advice, "mend its address") == NULL,
+       "and nothing of it where there is no cause");
+}
+
+
+static void
+test_refused(void)
+{
     fresh();
     s.refused_lookups = 1;
     s.link_error.since = NOW - 300;
-    s.link_error.last = NOW - 60;
+    s.link_error.last = NOW - 9;
     ok(says("lookups_refused", PERM_ALERT_ERROR,
-            "refused lookups for 5 min, the last one 60 s ago"),
+            "has refused lookups for 5 min, the last one 9 s ago"),
        "lookups are refused");
+    ok(strstr(find("lookups_refused")->advice, "Last accesses") == NULL,
+       "which does not keep last accesses back");
+    ok(strstr(find("lookups_refused")->advice, "ends with a lookup") != NULL,
+       "and how it ends");
+
+    s.link_error.last = NOW - 10;
+    ok(says("lookups_refused", PERM_ALERT_ERROR,
+            "but refused a lookup 10 s ago"),
+       "nothing came since: it does not go on counting");
+
+    s.link_error.since = NOW - 1;
+    s.link_error.last = NOW - 1;
+    ok(says("lookups_refused", PERM_ALERT_ERROR, "but refused a lookup 1 s ago"),
+       "the first one");
+}
+
+
+static void
+test_lists(void)
+{
+    ngx_uint_t  i;
+
+    static const perm_reason_t  reasons[] = {
+        PERM_NO_GRANT, PERM_GATEWAY_GRANT_EXPIRED, PERM_RESOURCE_GRANT_EXPIRED
+    };
+
+    for (i = 0; i < 3; i++) {
+        fresh();
+        s.rate.checks = 10;
+        s.rate.denied = 5;
+        s.rate.reason = reasons[i];
+        ok(strstr(find("refusals_many")->advice,
+                  "list \"refused\" (on the page: \"Most refused\")") != NULL,
+           "a list by its name in JSON and on the page");
+    }
+
+    s.expiring[0] = 1;
+    ok(strstr(find("expiring")->advice,
+              "list \"expiring\" (on the page: \"Ending soon\")") != NULL,
+       "that of grants that end, too");
 }
 
 
@@ -221,6 +277,8 @@ main(void)
     test_failing();
     test_recent();
     test_links();
+    test_refused();
+    test_lists();
 
     return done();
 }
