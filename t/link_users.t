@@ -175,6 +175,50 @@ subtest 'passwords' => sub {
 };
 
 
+# workers of before a reload, which live on for a request, tell no more of
+# their links
+
+subtest 'workers of before a reload' => sub {
+    my $status = sub { $t->status->{redis} };
+    my $down = sub {
+        my $began = time;
+        return wait_for(sub {
+            my $r = $status->();
+            return !$r->{up} || ($r->{last_error}{last} >= $began
+                                 && !$r->{last_error}{over});
+        }, 2);
+    };
+
+    spew("$t->{dir}/wrong", "another\n");
+    ok $t->reload(old => 1), 'the right password';
+    ok $t->up, 'is up';
+    is $status->()->{last_error}{over}, JSON::PP::true, '... the error is over';
+    is $status->()->{server}, "127.0.0.1:$redis->{port}", 'the server';
+
+    my $second = Perm::Redis->start(dir => "$t->{dir}/second");
+    $second->cmd('HSET', 'app_permission:meta', 'schema', '1');
+    my $slow = $t->connect;
+    $slow->send("GET / HTTP/1.1\r\nHost: x\r\n");
+    outcome('demo');
+    $t->config(redis => "redis://127.0.0.1:$second->{port}", server => $ASKS)
+        ->mark;
+    ok $t->reload(old => 1), 'another server';
+    my $of = qr/\[notice\].*Redis 127\.0\.0\.1:$second->{port} is used/;
+    ok $t->wait_new($of), '... which the log names';
+    is $status->()->{server}, "127.0.0.1:$second->{port}", '... and the status';
+    ok $t->up, 'it is up';
+    $redis->cmd('CLIENT', 'KILL', 'USER', 'gateway');
+    $redis->cmd('ACL', 'DELUSER', 'gateway');
+    ok !$down->(), '... although the old server refuses the old worker'
+        or diag explain $status->();
+    is scalar $t->new_lines($of), 1, 'said once';
+
+    undef $slow;
+    $redis->cmd('ACL', 'SETUSER', @rights);
+    $second->stop;
+};
+
+
 subtest 'a cluster' => sub {
     my $c = Perm::Cluster->start(dir => "$t->{dir}/c");
     my $user = sub { $_->cmd('ACL', 'SETUSER', @_) for $c->nodes };

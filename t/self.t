@@ -226,14 +226,16 @@ subtest 'asking' => sub {
     is $r->{status}, 409, 'nothing new';
     is cache_control($r), 'no-store', 'not to be cached';
     is "$r->{json}{code} $r->{json}{code_name}", '1640901 CONFLICT', 'CONFLICT';
+    like $r->{json}{message}, qr/: all of it is pending\b(?! or)/, 'and why';
 
     is post('dev', { whole_gateway => \1 })->{status}, 202, 'the whole gateway';
     is stored('dev', '-')->{status}, 'pending', 'is field "-"';
     is((grep { !defined $_->{resource} } @{self('dev')->{json}{requests}})[0]
        {status}, 'pending', 'and null in the answer');
 
-    is post('demo', { resources => ['ever'] })->{status}, 409,
-        'not what it owns permanently';
+    $r = post('demo', { resources => ['ever'] });
+    is $r->{status}, 409, 'not what it owns permanently';
+    like $r->{json}{message}, qr/: all of it is owned permanently/, 'and why';
     is post('demo', { resources => ['used'] })->{status}, 202,
         'but what it may extend';
 
@@ -330,7 +332,10 @@ subtest 'an app has 1,000 requests at most' => sub {
     is $r->{status}, 202, 'one has room';
     is scalar @{$r->{json}{requests}}, 1, 'one of five';
     is $redis->cmd('HLEN', $key), 1000, '1,000';
-    is post('full', { resources => ['more'] })->{status}, 409, 'no more';
+    $r = post('full', { resources => ['more'] });
+    is $r->{status}, 409, 'no more';
+    like $r->{json}{message}, qr/: there are 1000 requests already\b(?!,)/,
+        'and why';
     is post('full', { resources => ['old1'] })->{status}, 202,
         'but one that is there, again';
     is scalar @{self('full')->{json}{requests}}, 1000, 'it sees all of them';

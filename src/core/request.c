@@ -73,6 +73,42 @@ const char  perm_request_script[] =
     "return out";
 
 
+unsigned
+perm_request_left(perm_str_t word)
+{
+    if (perm_str_equal(word, perm_str(PERM_REQUEST_LEFT_PENDING))) {
+        return 1;
+    }
+
+    if (perm_str_equal(word, perm_str(PERM_REQUEST_LEFT_PERMANENT))) {
+        return 2;
+    }
+
+    return perm_str_equal(word, perm_str(PERM_REQUEST_LEFT_FULL)) ? 4 : 0;
+}
+
+
+const char *
+perm_request_left_text(unsigned left)
+{
+    static const char *const  texts[8] = {
+        "nothing was asked for",
+        "nothing was asked for: all of it is pending",
+        "nothing was asked for: all of it is owned permanently",
+        "nothing was asked for: all of it is pending or owned permanently",
+        "nothing was asked for: there are 1000 requests already",
+        "nothing was asked for: there are 1000 requests already, and the rest "
+            "is pending",
+        "nothing was asked for: there are 1000 requests already, and the rest "
+            "is owned permanently",
+        "nothing was asked for: there are 1000 requests already, and the rest "
+            "is pending or owned permanently"
+    };
+
+    return texts[left & 7];
+}
+
+
 perm_request_t
 perm_request_read(perm_str_t value)
 {

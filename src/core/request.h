@@ -100,6 +100,13 @@ extern const char  perm_request_script[];
 #define PERM_REQUEST_LEFT_PERMANENT  "permanent"
 #define PERM_REQUEST_LEFT_FULL       "full"
 
+/*
+ * Why nothing was asked for, one clause.  left: perm_request_left() of each
+ * field's word, or-ed.  The bit of a word that is none of these is 0.
+ */
+unsigned perm_request_left(perm_str_t word);
+const char *perm_request_left_text(unsigned left);
+
 
 /* what POST has in its body; the names are of "json" */
 

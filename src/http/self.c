@@ -445,9 +445,7 @@ perm_http_self_send(perm_http_self_t *hs)
 
     if (posted && requests == 0) {
         return perm_response_error(ctx, PERM_RESPONSE_CONFLICT,
-                                   "nothing was asked for: each is pending or "
-                                   "owned permanently, or there are 1000 "
-                                   "requests already");
+                         perm_request_left_text(perm_self_left(hs->self)));
     }
 
     perm_writer_init(&w, ctx->request->pool);

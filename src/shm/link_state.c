@@ -99,6 +99,42 @@ perm_link_state_copy(char *to, size_t size, const char *from)
 
 
 void
+perm_link_state_server(perm_link_state_t *state, ngx_uint_t generation,
+    ngx_uint_t any, const char *address, ngx_log_t *log)
+{
+    ngx_uint_t           same;
+    perm_link_server_t  *server;
+
+    server = &state->server;
+
+    if (!perm_trylock_enter(&state->lock)) {
+        return;
+    }
+
+    same = (ngx_strncmp(server->address, address, PERM_LINK_ADDRESS_MAX - 1)
+            == 0);
+
+    if (same || any || generation > server->generation) {
+
+        perm_trylock_write(&state->server_sequence);
+        server->generation = generation;
+        perm_link_state_copy(server->address, PERM_LINK_ADDRESS_MAX, address);
+        perm_trylock_written(&state->server_sequence);
+
+    } else {
+        same = 1;
+    }
+
+    perm_trylock_leave(&state->lock);
+
+    if (!same) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "app_permission: Redis %s is used from now on", address);
+    }
+}
+
+
+void
 perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
     ngx_uint_t replica, const char *address, ngx_log_t *log)
 {
@@ -265,6 +301,20 @@ void
 perm_link_state_error(perm_link_state_t *state, perm_link_error_t *error)
 {
     perm_link_state_read(error, &state->error, &state->sequence);
+}
+
+
+void
+perm_link_state_used(perm_link_state_t *state, perm_link_server_t *server)
+{
+    if (perm_trylock_read(server, &state->server, sizeof(perm_link_server_t),
+                          &state->server_sequence)
+        != NGX_OK)
+    {
+        server->address[0] = '\0';
+    }
+
+    server->address[PERM_LINK_ADDRESS_MAX - 1] = '\0';
 }
 
 

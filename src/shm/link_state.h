@@ -29,6 +29,14 @@ typedef struct {
 } perm_link_error_t;
 
 
+/* the server of the links; printable ASCII */
+
+typedef struct {
+    ngx_uint_t          generation; /* of the worker that named it */
+    char                address[PERM_LINK_ADDRESS_MAX];
+} perm_link_server_t;
+
+
 typedef struct {
     ngx_atomic_t        sequence;   /* of the error */
     perm_link_error_t   error;
@@ -36,7 +44,10 @@ typedef struct {
     uint32_t            logged[PERM_LINK_LOGGED];   /* hashes of errors, since a
                                        link was up */
     ngx_uint_t          nlogged;
-    perm_trylock_t      lock;       /* of both errors */
+    perm_trylock_t      lock;       /* of both errors, and the server */
+
+    ngx_atomic_t        server_sequence;
+    perm_link_server_t  server;
 
     ngx_atomic_t        refused_sequence;
     perm_link_error_t   refused;    /* a lookup, by a server that answers */
@@ -61,6 +72,15 @@ typedef struct {
 ngx_uint_t perm_link_state_failed(perm_link_state_t *state,
     ngx_uint_t generation, const char *address, const char *cause);
 
+
+/*
+ * A worker's link is up, with that server.  Another one than before is a line
+ * in the log.  any: 0: of a generation only the first one counts, as a cluster
+ * has several.
+ */
+
+void perm_link_state_server(perm_link_state_t *state, ngx_uint_t generation,
+    ngx_uint_t any, const char *address, ngx_log_t *log);
 
 /*
  * A worker's link is up.  "replica" is 1 where the server says that it is a
@@ -115,6 +135,11 @@ void perm_link_state_refusal(perm_link_state_t *state,
 /* a copy, for the status; error->since is 0 where there was no error */
 
 void perm_link_state_error(perm_link_state_t *state, perm_link_error_t *error);
+
+/* a copy; the address is "" before the first link */
+
+void perm_link_state_used(perm_link_state_t *state,
+    perm_link_server_t *server);
 
 
 #endif /* _PERM_SHM_LINK_STATE_H_INCLUDED_ */

@@ -42,6 +42,7 @@ perm_resources_note(perm_records_t *records, perm_tuple_t *tuple,
 
     if (outcome == PERM_ALLOW) {
         (void) ngx_atomic_fetch_add(&entry->allowed, weight);
+        (void) ngx_atomic_fetch_add(&entry->sampled, weight > 1);
 
     } else if (dry_run) {
         (void) ngx_atomic_fetch_add(&entry->would_deny, weight);

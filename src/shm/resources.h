@@ -21,6 +21,7 @@ typedef struct {
     ngx_atomic_t    policy;     /* perm_policy_t of the last request noted */
     ngx_atomic_t    dry_run;    /* likewise: 1 with dry run on */
     ngx_atomic_t    allowed;    /* about, since hits are sampled */
+    ngx_atomic_t    sampled;    /* of these: hits of the sample, not weighted */
     ngx_atomic_t    denied;
     ngx_atomic_t    failed;
     ngx_atomic_t    would_deny;

@@ -113,6 +113,8 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
     const char           *group;
     const perm_number_t  *number;
 
+    static const perm_str_t  none = { 0, NULL };
+
     group = "";
 
     for (number = perm_numbers; number->group; number++) {
@@ -146,6 +148,11 @@ perm_status_json_numbers(perm_writer_t *w, perm_snapshot_t *s)
 
         case PERM_NUMBER_AGE:
             perm_writer_put(w, "%ui", value / 1000);
+            break;
+
+        case PERM_NUMBER_SERVER:
+            perm_writer_json(w, *s->server.address
+                                ? perm_str(s->server.address) : none);
             break;
 
         case PERM_NUMBER_LINK_ERROR:

@@ -1,5 +1,9 @@
 
+#include <math.h>
+
 #include "status/lists.h"
+
+#include "http/metrics.h"
 
 
 #define PERM_LISTS_NOTE  320   /* bytes */
@@ -12,6 +16,8 @@ typedef struct {
     ngx_uint_t                  matching;   /* kept, and asked for */
     ngx_uint_t                  offset;
     ngx_uint_t                  shown;
+    time_t                      first;      /* unix seconds: the oldest of
+                                               these, 0: there is none */
 } perm_lists_shown_t;
 
 
@@ -21,8 +27,9 @@ typedef void (*perm_lists_entry_pt)(perm_writer_t *w, const char *list,
 
 static void perm_lists_json_expiring(perm_writer_t *w, perm_snapshot_t *s,
     perm_lists_query_t *query, perm_lists_shown_t *shown);
-static void perm_lists_json_resources(perm_writer_t *w, perm_zone_t *zone,
+static void perm_lists_json_resources(perm_writer_t *w, perm_snapshot_t *s,
     perm_lists_query_t *query, perm_lists_shown_t *shown);
+static void perm_lists_bound(perm_resource_entry_t *entry, ngx_uint_t all);
 static void perm_lists_json_hitters(perm_writer_t *w, perm_zone_t *zone,
     perm_lists_query_t *query, ngx_uint_t list, perm_lists_shown_t *shown);
 static void perm_lists_json_shown(perm_writer_t *w, const char *list,
@@ -70,7 +77,7 @@ perm_lists_json(perm_writer_t *w, perm_snapshot_t *s,
     perm_lists_json_hitters(w, s->zone, query, PERM_LISTS_REFUSED, &refused);
     perm_lists_json_hitters(w, s->zone, query, PERM_LISTS_WOULD_DENY,
                             &would_deny);
-    perm_lists_json_resources(w, s->zone, query, &resources);
+    perm_lists_json_resources(w, s, query, &resources);
 
     perm_writer_put(w, ",\"lists\":{");
     perm_lists_json_shown(w, "expiring", &expiring);
@@ -163,20 +170,46 @@ perm_lists_json_expiring(perm_writer_t *w, perm_snapshot_t *s,
 
 
 static void
-perm_lists_json_resources(perm_writer_t *w, perm_zone_t *zone,
+perm_lists_json_resources(perm_writer_t *w, perm_snapshot_t *s,
     perm_lists_query_t *query, perm_lists_shown_t *shown)
 {
-    ngx_uint_t  n;
+    ngx_uint_t       i, n;
+    perm_records_t  *records;
+
+    records = s->zone->resources;
 
     perm_writer_put(w, ",\"resources\":[");
 
-    n = perm_resources_list(zone->resources, perm_lists_entries.resources);
+    n = perm_resources_list(records, perm_lists_entries.resources);
 
-    perm_lists_stat(zone->resources, n, &shown->stat);
+    for (i = 0; i < n; i++) {
+        perm_lists_bound(&perm_lists_entries.resources[i], s->total.allow);
+    }
+
+    perm_lists_stat(records, n, &shown->stat);
     perm_lists_walk(w, "resources", n, sizeof(perm_resource_entry_t), query,
                     ",", perm_lists_json_resource, shown);
 
     perm_writer_put(w, "]");
+}
+
+
+/*
+ * Of n hits of the sample the square root is the standard deviation: twice that
+ * is off by no more in 19 cases of 20.  No resource has more than "all", which
+ * is exact.  Leaves the error in entry->sampled.
+ */
+
+static void
+perm_lists_bound(perm_resource_entry_t *entry, ngx_uint_t all)
+{
+    double  error;
+
+    error = 2 * PERM_METRICS_SAMPLE * sqrt((double) entry->sampled + 1);
+
+    entry->allowed = ngx_min(entry->allowed, all);
+    entry->sampled = (entry->policy == PERM_POLICY_OPEN && !entry->sampled)
+                     ? 0 : ngx_min((ngx_uint_t) error, all);
 }
 
 
@@ -235,6 +268,12 @@ perm_lists_csv_hitters(perm_writer_t *w, perm_zone_t *zone,
     perm_writer_put(w, "%s,,,,\"Counted since ",
                     list == PERM_LISTS_REFUSED ? "refused" : "would_deny");
     perm_lists_csv_time(w, (time_t) zone->created);
+
+    if (shown.first) {
+        perm_writer_put(w, ", the oldest row since ");
+        perm_lists_csv_time(w, shown.first);
+    }
+
     perm_writer_put(w, ". ");
 
     if (note.len) {
@@ -287,11 +326,13 @@ perm_lists_walk(perm_writer_t *w, const char *list, ngx_uint_t n, size_t size,
     perm_lists_shown_t *shown)
 {
     u_char        *p;
+    time_t         first;
     perm_tuple_t  *tuple;
 
     shown->offset = query->offset;
     shown->matching = 0;
     shown->shown = 0;
+    shown->first = 0;
 
     for (p = (u_char *) &perm_lists_entries; n; n--, p += size) {
         tuple = &((perm_record_t *) p)->tuple;
@@ -302,6 +343,12 @@ perm_lists_walk(perm_writer_t *w, const char *list, ngx_uint_t n, size_t size,
                 && !perm_str_equal(query->resource, tuple->resource)))
         {
             continue;
+        }
+
+        first = ((perm_record_t *) p)->first;
+
+        if (shown->first == 0 || first < shown->first) {
+            shown->first = first;
         }
 
         if (shown->matching++ >= query->offset && shown->shown < query->limit)
@@ -407,11 +454,11 @@ perm_lists_json_resource(perm_writer_t *w, const char *list, void *entry)
 
     perm_lists_json_names(w, &e->record);
     perm_writer_put(w, ",\"policy\":\"%s\",\"dry_run\":%s,\"allowed\":%uA,"
-                    "\"denied\":%uA,\"failed\":%uA,\"would_deny\":%uA,"
-                    "\"first\":%T,\"last\":%T}",
+                    "\"allowed_error\":%uA,\"denied\":%uA,\"failed\":%uA,"
+                    "\"would_deny\":%uA,\"first\":%T,\"last\":%T}",
                     e->policy == PERM_POLICY_OPEN ? "open" : "required",
-                    perm_writer_bool(e->dry_run), e->allowed, e->denied,
-                    e->failed, e->would_deny, e->record.first,
+                    perm_writer_bool(e->dry_run), e->allowed, e->sampled,
+                    e->denied, e->failed, e->would_deny, e->record.first,
                     e->record.last);
 }
 

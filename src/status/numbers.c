@@ -35,6 +35,7 @@ const perm_number_t  perm_numbers[] = {
     { PERM_NUMBER(FLAG, health.redis_up), "redis", "up", "redis_up",
       "1 while every worker has its link to Redis." },
     { PERM_NUMBER(PLAIN, health.redis_since), "redis", "since", NULL, NULL },
+    { PERM_NUMBER(SERVER, server.generation), "redis", "server", NULL, NULL },
     { PERM_NUMBER(FLAG, replica), "redis", "replica", "redis_replica",
       "1 while some worker reaches a replica only, whose answers are stale." },
     { PERM_NUMBER(LINK_ERROR, link_error.last), "redis", "last_error",

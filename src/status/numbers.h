@@ -19,6 +19,7 @@ typedef enum {
                                 and no sample for Prometheus */
     PERM_NUMBER_MSEC,        /* ms; Prometheus: seconds */
     PERM_NUMBER_AGE,         /* ms; JSON and Prometheus: seconds */
+    PERM_NUMBER_SERVER,      /* JSON only: its address, null: not known yet */
     PERM_NUMBER_LINK_ERROR   /* unix seconds of link_error; JSON: all of that,
                                 null: there was none */
 } perm_number_kind_t;

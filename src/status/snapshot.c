@@ -51,6 +51,7 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
 
     s->replica = zone->link.replica;
     s->replica_since = zone->link.since;
+    perm_link_state_used(&zone->link, &s->server);
     perm_link_state_error(&zone->link, &s->link_error);
     perm_link_state_refusal(&zone->link, &refusal);
     s->refused_lookups = (s->health.redis_up && refusal.since && !refusal.over

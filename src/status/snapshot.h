@@ -58,6 +58,7 @@ typedef struct {
     ngx_uint_t             pending;      /* seconds, the oldest access that
                                             Redis does not have; 0: none */
     perm_health_t          health;
+    perm_link_server_t     server;       /* the last one that was linked to */
     perm_link_error_t      link_error;   /* the last one */
     ngx_uint_t             refused_lookups;  /* 1: it is that of a lookup */
     ngx_uint_t             stopped;      /* 1: no worker reads changes */

@@ -112,7 +112,9 @@ perm_fetch_link(void *data, ngx_uint_t up)
 {
     perm_fetch_t *fetch = data;
 
-    perm_health_redis(&fetch->zone->health, ngx_worker, up, fetch->log);
+    if (!perm_sync_conf_former(fetch->conf)) {
+        perm_health_redis(&fetch->zone->health, ngx_worker, up, fetch->log);
+    }
 }
 
 

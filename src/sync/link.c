@@ -27,6 +27,10 @@ perm_link_failed(void *data, const char *address, const char *reason)
 {
     perm_sync_conf_t *conf = data;
 
+    if (perm_sync_conf_former(conf)) {
+        return 0;
+    }
+
     return perm_link_state_failed(&conf->zone.zone->link, conf->generation,
                                   address, reason);
 }
@@ -37,6 +41,13 @@ perm_link_up(void *data, const char *address, ngx_uint_t replica)
 {
     perm_sync_conf_t *conf = data;
 
+    if (perm_sync_conf_former(conf)) {
+        return;
+    }
+
+    perm_link_state_server(&conf->zone.zone->link, conf->generation,
+                           conf->redis.url->kind != PERM_REDIS_CLUSTER,
+                           address, ngx_cycle->log);
     perm_link_state_up(&conf->zone.zone->link, ngx_worker, replica, address,
                        ngx_cycle->log);
 }

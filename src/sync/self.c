@@ -47,6 +47,7 @@ struct perm_self_s {
     size_t                 history_len;
 
     unsigned               running:1;  /* it counts for PERM_SELF_MAX */
+    unsigned               why:3;      /* of perm_request_left() */
 };
 
 
@@ -564,7 +565,7 @@ perm_self_script_take(perm_self_t *self, redisReply *reply)
 {
     size_t        i, len;
     u_char       *p;
-    perm_str_t    now, value, resource;
+    perm_str_t    now, value, word, resource;
     ngx_array_t  *fields;
 
     fields = &self->scans[PERM_SELF_REQUESTS].fields;
@@ -589,9 +590,10 @@ perm_self_script_take(perm_self_t *self, redisReply *reply)
 
     for (i = 1; i < reply->elements; i++) {
 
-        if (reply->element[i]->type != REDIS_REPLY_STRING
-            || reply->element[i]->len != 0)
-        {
+        word = perm_reply_text(reply->element[i]);
+
+        if (reply->element[i]->type != REDIS_REPLY_STRING || word.len != 0) {
+            self->why |= perm_request_left(word);
             continue;
         }
 
@@ -651,6 +653,13 @@ perm_self_end(perm_self_t *self)
 {
     perm_self_running -= self->running;
     self->running = 0;
+}
+
+
+unsigned
+perm_self_left(perm_self_t *self)
+{
+    return self->why;
 }
 
 

@@ -71,6 +71,10 @@ perm_self_t *perm_self_ask(perm_fetch_t *fetch, perm_sync_conf_t *conf,
     perm_tuple_t *tuple, ngx_pool_t *pool, ngx_log_t *log,
     perm_request_body_t *body, char *text, perm_self_pt handler, void *data);
 
+/* of perm_self_ask(): what perm_request_left_text() takes */
+
+unsigned perm_self_left(perm_self_t *self);
+
 /* the handler is not called any more */
 
 void perm_self_cancel(perm_self_t *self);

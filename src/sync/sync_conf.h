@@ -55,4 +55,16 @@ perm_sync_conf_replaced(perm_sync_conf_t *conf)
 }
 
 
+/*
+ * 1: likewise, or the reload has named the same: what the links of such a worker
+ * meet says nothing of those of the new workers.
+ */
+
+static ngx_inline ngx_uint_t
+perm_sync_conf_former(perm_sync_conf_t *conf)
+{
+    return conf->generation != conf->zone.zone->trackers.generation;
+}
+
+
 #endif /* _PERM_SYNC_SYNC_CONF_H_INCLUDED_ */

@@ -113,6 +113,41 @@ pass(time_t seconds)
 }
 
 
+/* 1: the log says that this server is used now */
+
+static int
+used(ngx_uint_t generation, ngx_uint_t any, const char *address)
+{
+    perm_link_server_t  server;
+
+    test_lines = 0;
+    perm_link_state_server(&state, generation, any, address, &test_log);
+    perm_link_state_used(&state, &server);
+
+    return test_lines == 1 && strstr(test_line, address)
+           && strcmp(server.address, address) == 0;
+}
+
+
+static void
+test_server(void)
+{
+    perm_link_server_t  server;
+
+    perm_link_state_used(&state, &server);
+    ok(server.address[0] == '\0', "no server yet");
+
+    ok(used(1, 1, "a:1"), "the first server");
+    ok(!used(1, 1, "a:1") && !used(2, 1, "a:1"),
+       "which another worker and a reload only find again");
+    ok(used(2, 1, "b:1"), "another one");
+    ok(!used(2, 0, "c:1") && !used(2, 0, "d:1"),
+       "of the nodes of a cluster one is enough");
+    ok(used(3, 0, "c:1"), "until a reload");
+    test_lines = 0;
+}
+
+
 static void
 test_failed(void)
 {
@@ -220,6 +255,7 @@ int
 main(void)
 {
     test_replica();
+    test_server();
     test_failed();
     test_refused();
     test_unpushed();
