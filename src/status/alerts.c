@@ -13,9 +13,9 @@
 #define PERM_DURATION_MAX    32    /* bytes */
 
 #define PERM_ALERTS_EXPIRED                                                   \
-    "Their grants have ended. See the list \"refused\" (on the page: \"Most "   \
-    "refused\"), extend those that are still needed, and check that the daily " \
-    "app-permission renew has run."
+    "Their grants have ended. See the list \"refused\" (on the page: \"Most "  \
+    "refused\"), extend those that are still needed, and check that the "      \
+    "daily app-permission renew has run."
 
 #define PERM_ALERTS_NO_LINK                                                   \
     "Cached grants still decide, each until its own end, for at most "         \

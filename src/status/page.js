@@ -160,7 +160,8 @@ function parts(d) {
 
   show('parts',
     part('Redis', ...redis, [(r.server ? r.server + ', ' : '') + since(r)
-      + count(r.commands) + ' commands, ' + count(r.errors) + ' errors', recent ? h('div', { class: 'cause' },
+      + count(r.commands) + ' commands, ' + count(r.errors) + ' errors',
+      recent ? h('div', { class: 'cause' },
       (error.over ? 'Last error, ' : 'Error, ') + ago(d, error.last) + ': '
         + error.address + ': ' + error.cause) : '']),
     part('Grant table', ...loaded, (r.configured && !r.up && t.loaded !== null

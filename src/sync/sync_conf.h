@@ -56,8 +56,8 @@ perm_sync_conf_replaced(perm_sync_conf_t *conf)
 
 
 /*
- * 1: likewise, or the reload has named the same: what the links of such a worker
- * meet says nothing of those of the new workers.
+ * 1: likewise, or the reload has named the same: what the links of such a
+ * worker meet says nothing of those of the new workers.
  */
 
 static ngx_inline ngx_uint_t

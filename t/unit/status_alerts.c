@@ -240,7 +240,7 @@ test_refused(void)
 
     s.link_error.since = NOW - 1;
     s.link_error.last = NOW - 1;
-    ok(says("lookups_refused", PERM_ALERT_ERROR, "but refused a lookup 1 s ago"),
+    ok(says("lookups_refused", PERM_ALERT_ERROR, "refused a lookup 1 s ago"),
        "the first one");
 }
 
