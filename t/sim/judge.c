@@ -520,7 +520,7 @@ sim_judge_fail(sim_call_t *call, perm_ctx_t *ctx)
     /* the second tracker may have read a change late: that is one once more */
 
     if (version->since + 1000 > known || version->end
-        || sim_told_at[key] > known)
+        || sim_told_at[key] >= known)
     {
         return;
     }
