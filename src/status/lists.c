@@ -1,7 +1,7 @@
 
-#include <math.h>
-
 #include "status/lists.h"
+
+#include <math.h>
 
 #include "http/metrics.h"
 
