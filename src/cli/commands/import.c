@@ -150,9 +150,13 @@ gather(perm_import_t *import)
 static void
 take_items(perm_import_t *import)
 {
+    perm_count_t             last;
     perm_grant_line_error_t  error;
 
+    last = 0;
+
     while (perm_grant_file_next(import->file, &import->item)) {
+        last = import->item.line;
 
         if (import->item.wrong == NULL) {
             take_item(import);
@@ -164,7 +168,9 @@ take_items(perm_import_t *import)
         refuse_item(import, &error);
     }
 
-    write_batch(import, import->item.line);
+    /* not item.line: an interrupt leaves there a line that was not taken */
+
+    write_batch(import, last);
 
     if (import->number != import->total && !perm_walk_interrupted) {
         perm_output_fatal(PERM_EXIT_NO, "\"%s\" changed while it was read: "
