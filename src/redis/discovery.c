@@ -8,7 +8,7 @@
 
 /* a server that says nothing for that long is passed over at the start, once */
 
-#define PERM_REDIS_DISCOVERY_HURRY  150   /* ms */
+#define PERM_REDIS_DISCOVERY_SLOW  150   /* ms */
 
 
 typedef struct {
@@ -48,7 +48,7 @@ static perm_redis_map_t *perm_redis_discovery_map(ngx_uint_t n,
     ngx_log_t *log);
 static void perm_redis_discovery_timer(ngx_event_t *ev);
 static void perm_redis_discovery_connect(perm_redis_discovery_t *discovery);
-static void perm_redis_discovery_hurry(perm_redis_discovery_t *discovery);
+static void perm_redis_discovery_slow(perm_redis_discovery_t *discovery);
 static perm_redis_node_t *perm_redis_discovery_candidate(
     perm_redis_discovery_t *discovery, ngx_uint_t i);
 static void perm_redis_discovery_ask(void *data,
@@ -303,7 +303,7 @@ perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
         return;
     }
 
-    perm_redis_discovery_hurry(discovery);
+    perm_redis_discovery_slow(discovery);
 }
 
 
@@ -313,13 +313,13 @@ perm_redis_discovery_connect(perm_redis_discovery_t *discovery)
  */
 
 static void
-perm_redis_discovery_hurry(perm_redis_discovery_t *discovery)
+perm_redis_discovery_slow(perm_redis_discovery_t *discovery)
 {
     if (discovery->map == NULL
         && discovery->passed < discovery->conf->nhosts
         && discovery->conf->nhosts > 1)
     {
-        perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_HURRY);
+        perm_redis_discovery_schedule(discovery, PERM_REDIS_DISCOVERY_SLOW);
 
     } else if (discovery->timer.timer_set) {
         ngx_del_timer(&discovery->timer);
