@@ -483,8 +483,9 @@ perm_alerts_counters(perm_snapshot_t *s)
 
     if (newest && s->now - newest < PERM_RECENT) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "unreadable_grants",
-                        "A grant without \"expires\", or with one after the "
-                        "year 9999 (milliseconds?), counts as absent. "
+                        "A value counts as absent when it is no JSON, has more "
+                        "than 64 KiB, or when its \"expires\" is missing or "
+                        "after the year 9999 (milliseconds?). "
                         "The error log names the key. Write it again with "
                         "app-permission grant.",
                         "Lookups met grants that cannot be read: %ui, the "
