@@ -334,7 +334,7 @@ static const char *
 perm_reader_text(perm_reader_t *reader, const char *p, const char *end)
 {
     size_t       len;
-    const char  *lf;
+    const char  *cr, *lf;
 
     lf = memchr(p, '\n', (size_t) (end - p));
     len = (size_t) ((lf ? lf + 1 : end) - p);
@@ -346,7 +346,14 @@ perm_reader_text(perm_reader_t *reader, const char *p, const char *end)
         return p;
     }
 
-    if (lf != NULL && (lf > p ? lf[-1] : reader->last) != '\r') {
+    /* a CR or an LF alone: some releases of hiredis take it, others do not */
+
+    cr = memchr(p, '\r', len);
+
+    if ((lf != NULL && (lf > p ? lf[-1] : reader->last) != '\r')
+        || (reader->last == '\r' && *p != '\n')
+        || (cr != NULL && cr + 1 < p + len && cr[1] != '\n'))
+    {
         reader->error = perm_reader_other;
         return p;
     }

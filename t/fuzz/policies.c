@@ -147,7 +147,7 @@ static void
 check_policies(const perm_policies_t *policies)
 {
     size_t       i, j;
-    perm_str_t   key, gateway;
+    perm_str_t   key;
     const char  *slash;
 
     check(policies->n == nlines && policies->open == other);
@@ -173,9 +173,8 @@ check_policies(const perm_policies_t *policies)
         slash = strchr(key.data, '/');
 
         if (slash != NULL) {
-            gateway.data = key.data;
-            gateway.len = (size_t) (slash - key.data);
-            check_found(policies, gateway, perm_str(slash + 1), lines[i].open);
+            key.len = (size_t) (slash - key.data);
+            check_found(policies, key, perm_str(slash + 1), lines[i].open);
         }
     }
 

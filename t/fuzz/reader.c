@@ -305,7 +305,7 @@ static result_t
 read_text(bytes_t *bytes, FILE *stream, int type)
 {
     size_t       len;
-    const char  *text, *lf;
+    const char  *text, *cr, *lf;
 
     text = bytes->p + 1;
     len = (size_t) (bytes->end - text);
@@ -317,11 +317,17 @@ read_text(bytes_t *bytes, FILE *stream, int type)
         return WRONG;
     }
 
+    cr = len ? memchr(text, '\r', len) : NULL;
+
+    if (cr != NULL && cr + 1 < text + len && cr + 1 != lf) {
+        return WRONG;
+    }
+
     if (lf == NULL) {
         return SHORT;
     }
 
-    if (len < 2 || lf[-1] != '\r') {
+    if (cr == NULL) {
         return WRONG;
     }
 
