@@ -546,14 +546,15 @@ perm_http_self_used(perm_self_t *self, perm_str_t resource, int64_t now)
     ngx_uint_t           i;
     perm_self_fields_t  *accesses;
 
+    accesses = perm_self_fields(self, PERM_SELF_ACCESSES);
+
     if (!perm_str_equal(resource, perm_str("-"))) {
-        last = perm_http_self_second(perm_self_find(self, PERM_SELF_ACCESSES,
-                                                    resource));
+        last = perm_http_self_second(perm_self_fields_find(accesses,
+                                                           resource));
         return perm_renewal_last(last, now);
     }
 
     last = PERM_GRANT_ABSENT;
-    accesses = perm_self_fields(self, PERM_SELF_ACCESSES);
 
     for (i = 0; i < accesses->nfields; i++) {
         second = perm_http_self_second(accesses->fields[i].value);

@@ -12,15 +12,13 @@
 #define PERM_SELF_CURSOR_SIZE  24
 
 
-
 /* a command on its way, of which there is one for each kind */
 
 typedef struct {
     perm_self_t           *self;
     perm_self_kind_t       kind;
     perm_redis_command_t  *command;    /* NULL: not on its way */
-    ngx_array_t            fields;     /* perm_self_field_t */
-    perm_self_fields_t     sorted;
+    perm_self_fields_t     fields;
     char                   key[PERM_KEY_MAX];
     size_t                 key_len;
 } perm_self_scan_t;
@@ -60,12 +58,9 @@ static ngx_int_t perm_self_scan(perm_self_scan_t *scan, perm_str_t cursor);
 static void perm_self_scan_reply(void *data, redisReply *reply);
 static ngx_int_t perm_self_scan_take(perm_self_scan_t *scan,
     redisReply *reply);
-static ngx_int_t perm_self_take(perm_self_t *self, ngx_array_t *fields,
+static ngx_int_t perm_self_take(perm_self_t *self, perm_self_fields_t *fields,
     perm_str_t resource, perm_str_t value);
 static void perm_self_log_large(perm_self_t *self);
-static void perm_self_sort(perm_self_scan_t *scan);
-static int ngx_libc_cdecl perm_self_compare(const void *one,
-    const void *two);
 static ngx_int_t perm_self_script(perm_self_t *self);
 static void perm_self_script_reply(void *data, redisReply *reply);
 static ngx_int_t perm_self_script_take(perm_self_t *self, redisReply *reply);
@@ -196,9 +191,7 @@ perm_self_create(perm_fetch_t *fetch, perm_sync_conf_t *conf,
         scan->key_len = perm_grant_key(scan->key, perm_self_keys[i], prefix,
                                        tuple->gateway, tuple->app);
 
-        if (ngx_array_init(&scan->fields, pool, 8, sizeof(perm_self_field_t))
-            != NGX_OK)
-        {
+        if (perm_self_fields_init(&scan->fields, pool) != NGX_OK) {
             return NULL;
         }
     }
@@ -336,7 +329,7 @@ perm_self_scan_reply(void *data, redisReply *reply)
         cursor = perm_reply_text(reply->element[0]);
 
         if (perm_str_equal(cursor, perm_str("0"))) {
-            perm_self_sort(scan);
+            perm_self_fields_sort(&scan->fields);
 
         } else {
             rc = perm_self_scan(scan, cursor);
@@ -386,15 +379,12 @@ perm_self_scan_take(perm_self_scan_t *scan, redisReply *reply)
 }
 
 
-/* a copy, unless the field is none that the contract has */
+/* a field that the contract does not have is left out */
 
 static ngx_int_t
-perm_self_take(perm_self_t *self, ngx_array_t *fields, perm_str_t resource,
-    perm_str_t value)
+perm_self_take(perm_self_t *self, perm_self_fields_t *fields,
+    perm_str_t resource, perm_str_t value)
 {
-    u_char             *p;
-    perm_self_field_t  *field;
-
     if (!perm_str_equal(resource, perm_str(PERM_GATEWAY_FIELD))
         && !perm_name_resource_valid(resource))
     {
@@ -408,22 +398,7 @@ perm_self_take(perm_self_t *self, ngx_array_t *fields, perm_str_t resource,
         return NGX_ERROR;
     }
 
-    field = ngx_array_push(fields);
-    p = ngx_pnalloc(self->pool, resource.len + value.len + 1);
-
-    if (field == NULL || p == NULL) {
-        return NGX_ERROR;
-    }
-
-    field->resource.data = (char *) p;
-    field->resource.len = resource.len;
-    p = ngx_cpymem(p, resource.data, resource.len);
-
-    field->value.data = (char *) p;
-    field->value.len = value.len;
-    ngx_memcpy(p, value.data, value.len);
-
-    return NGX_OK;
+    return perm_self_fields_add(fields, resource, value);
 }
 
 
@@ -454,46 +429,6 @@ perm_self_log_large(perm_self_t *self)
                   "a gateway have more than %d bytes: it cannot see them; "
                   "remove some of \"%*s\"", PERM_SELF_BYTES_MAX, key.len,
                   key.data);
-}
-
-
-/* a field may come twice while Redis makes room for more of them */
-
-static void
-perm_self_sort(perm_self_scan_t *scan)
-{
-    ngx_uint_t           i, n;
-    perm_self_field_t   *fields;
-
-    fields = scan->fields.elts;
-    n = 0;
-
-    ngx_qsort(fields, scan->fields.nelts, sizeof(perm_self_field_t),
-              perm_self_compare);
-
-    for (i = 0; i < scan->fields.nelts; i++) {
-
-        if (n && perm_self_compare(&fields[n - 1], &fields[i]) == 0) {
-            continue;
-        }
-
-        fields[n++] = fields[i];
-    }
-
-    scan->sorted.fields = fields;
-    scan->sorted.nfields = n;
-}
-
-
-static int ngx_libc_cdecl
-perm_self_compare(const void *one, const void *two)
-{
-    const perm_self_field_t *a = one;
-    const perm_self_field_t *b = two;
-
-    return ngx_memn2cmp((u_char *) a->resource.data,
-                        (u_char *) b->resource.data,
-                        a->resource.len, b->resource.len);
 }
 
 
@@ -563,10 +498,10 @@ perm_self_script_reply(void *data, redisReply *reply)
 static ngx_int_t
 perm_self_script_take(perm_self_t *self, redisReply *reply)
 {
-    size_t        i, len;
-    u_char       *p;
-    perm_str_t    now, value, word, resource;
-    ngx_array_t  *fields;
+    size_t               i, len;
+    u_char              *p;
+    perm_str_t           now, value, word, resource;
+    perm_self_fields_t  *fields;
 
     fields = &self->scans[PERM_SELF_REQUESTS].fields;
 
@@ -605,7 +540,7 @@ perm_self_script_take(perm_self_t *self, redisReply *reply)
         }
     }
 
-    perm_self_sort(&self->scans[PERM_SELF_REQUESTS]);
+    perm_self_fields_sort(fields);
 
     return NGX_OK;
 }
@@ -666,26 +601,5 @@ perm_self_left(perm_self_t *self)
 perm_self_fields_t *
 perm_self_fields(perm_self_t *self, perm_self_kind_t kind)
 {
-    return &self->scans[kind].sorted;
-}
-
-
-perm_str_t
-perm_self_find(perm_self_t *self, perm_self_kind_t kind, perm_str_t resource)
-{
-    perm_self_field_t    key = { .resource = resource }, *found;
-    perm_self_fields_t  *sorted;
-
-    static const perm_str_t  none = { 0, NULL };
-
-    sorted = &self->scans[kind].sorted;
-
-    if (sorted->nfields == 0) {
-        return none;
-    }
-
-    found = bsearch(&key, sorted->fields, sorted->nfields,
-                    sizeof(perm_self_field_t), perm_self_compare);
-
-    return found ? found->value : none;
+    return &self->scans[kind].fields;
 }

@@ -13,27 +13,12 @@
 
 #include "core/request.h"
 #include "sync/fetch.h"
+#include "sync/self_fields.h"
 
 
 #define PERM_SELF_BYTES_MAX  (6 * 1024 * 1024)    /* of all that is read: the
                                                      response has room for it */
 #define PERM_SELF_MAX        256                  /* of a worker at a time */
-
-
-/* "resource" is "-" for the whole gateway */
-
-typedef struct {
-    perm_str_t   resource;
-    perm_str_t   value;       /* a grant, a request, or a score */
-} perm_self_field_t;
-
-
-/* by resource, each once */
-
-typedef struct {
-    perm_self_field_t  *fields;
-    ngx_uint_t          nfields;
-} perm_self_fields_t;
 
 
 typedef enum {
@@ -80,11 +65,9 @@ unsigned perm_self_left(perm_self_t *self);
 void perm_self_cancel(perm_self_t *self);
 
 
+/* sorted, when the handler is called */
+
 perm_self_fields_t *perm_self_fields(perm_self_t *self, perm_self_kind_t kind);
 
-/* the value of that resource; data NULL: there is none */
-
-perm_str_t perm_self_find(perm_self_t *self, perm_self_kind_t kind,
-    perm_str_t resource);
 
 #endif /* _PERM_SYNC_SELF_H_INCLUDED_ */
