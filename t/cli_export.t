@@ -70,6 +70,24 @@ subtest 'a table that is lost takes no good copy with it' => sub {
     is_deeply [glob "$file.*"], [], 'and nothing beside it';
     $t->cli_is(1, 'a new file', 'export', "$dir/other.jsonl");
     ok !-e "$dir/other.jsonl", 'neither';
+
+    # loaded again, but by "init" in place of the copy
+
+    $redis->load;
+    for my $unreadable (0, 1) {
+        $redis->grant('g', 'r', 'a', 'x') if $unreadable;
+        (undef, $err) = $t->cli_is(1, 'another of a table without a grant',
+                                   'export', $file);
+        like $err, qr/daily\.jsonl" is not replaced: the table has no grant.*another FILE.*remove this/,
+            'says so, and what to do';
+        is slurp($file), $good, 'the copy is there';
+        is_deeply [glob "$file.*"], [], 'and nothing beside it';
+    }
+    $t->cli_is(0, 'a new file', 'export', "$dir/empty.jsonl");
+    $t->cli_is(0, 'which is empty, and replaced', 'export', "$dir/empty.jsonl");
+    is -s "$dir/empty.jsonl", 0, 'is empty';
+    my ($out) = $t->cli_is(0, 'standard output', 'export');
+    is $out, '', '... too';
 };
 
 

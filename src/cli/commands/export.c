@@ -55,7 +55,8 @@ const perm_command_t  perm_export_command = {
     "\n"
     "(on one line), without \"resource\" for the whole gateway, and with\n"
     "every other member of the value in Redis. FILE appears when all of it\n"
-    "is written. Unreadable values are named and left out, and so is what a\n"
+    "is written; one that is not empty is not replaced by a table without a\n"
+    "grant. Unreadable values are named and left out, and so is what a\n"
     "line cannot hold; the exit status is then 1 if a readable grant is\n"
     "missing.",
     export_options, 0, run_export
@@ -65,6 +66,7 @@ const perm_command_t  perm_export_command = {
 static perm_exit_t
 run_export(perm_cli_t *cli)
 {
+    struct stat    old;
     perm_count_t   unreadable;
     perm_export_t  export;
 
@@ -94,6 +96,19 @@ run_export(perm_cli_t *cli)
         remove_temporary(&export);
         perm_output_warn("interrupted after %s; no file was written",
                          perm_output_count(export.written, "grant"));
+        return PERM_EXIT_NO;
+    }
+
+    if (export.written == 0 && export.target != NULL
+        && stat(export.target, &old) == 0 && old.st_size > 0)
+    {
+        remove_temporary(&export);
+        perm_output_warn("\"%s\" is not replaced: the table has no grant%s, "
+                         "and the file may be the last copy of those it had. "
+                         "Give another FILE, or remove this one first",
+                         perm_output_safe_text(export.target),
+                         unreadable || export.skipped
+                         ? " that can be written" : "");
         return PERM_EXIT_NO;
     }
 
