@@ -65,7 +65,16 @@ my @usage = (
      qw(expiring --policies /nonexistent)],
     ['no such password file', qr/--password-file "\/nonexistent": No such/,
      qw(list --password-file /nonexistent)],
-    ['option without value', qr/--gateway needs a value/, qw(grant --gateway)],
+    ['option without value',
+     qr/: option --gateway needs a value, as in --gateway G$/m, qw(grant --gateway)],
+    ['an option in its place', qr/: option --app needs a value, as in --app A$/m,
+     qw(grant --app --gateway g)],
+    ['... with a value', qr/: option --app needs a value/,
+     qw(grant --app --gateway=g)],
+    ['... of every command', qr/: option --comment needs a value, as in --comment TEXT$/m,
+     qw(reject), @ga, qw(--comment --json)],
+    ['words', qr/: option --dimension needs a value, as in --dimension both\|gateway\|resource$/m,
+     qw(renew --dimension)],
     ['flag with value', qr/--json takes no value/, qw(--json=1 list)],
     ['argument too many', qr/"list" does not take "x"/, qw(list x)],
     ['two files', qr/does not take "b"/, qw(import a b)],
@@ -404,7 +413,8 @@ subtest 'closed descriptors' => sub {
         map { qq({"gateway":"g","app":"a$_","expires":1}\n) } 1 .. 3000;
     my $before = $errors->();
 
-    for ('list', 'export', 'access', 'expiring --term 1s', 'doctor',
+    for ('list', 'export', 'access', 'expiring --term 1s',
+         'doctor --for auditor',
          '--json purge', '--json renew', '--help', '--version',
          'check --gateway g --resource r --app a')
     {

@@ -142,7 +142,7 @@ read_args(perm_args_t *args, int argc, char **argv)
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
             perm_args_take(args, command ? command->name : NULL,
                            command ? command->options : perm_global_options,
-                           argc, argv, &i);
+                           argv, &i);
 
         } else if (command == NULL && strcmp(argv[i], "help") == 0) {
             args->help = 1;

@@ -24,6 +24,8 @@
 
 static const perm_option_t *find(const perm_option_t *options,
     const char *name, size_t len);
+static const perm_option_t *find_in(const perm_option_t *options,
+    const char *name, size_t len);
 static const char *set(perm_args_t *args, const perm_option_t *option,
     const char *value);
 static void unknown(const char *command, const perm_option_t *options,
@@ -102,7 +104,7 @@ perm_args_init(perm_args_t *args)
 
 void
 perm_args_take(perm_args_t *args, const char *command,
-    const perm_option_t *options, int argc, char **argv, int *i)
+    const perm_option_t *options, char **argv, int *i)
 {
     size_t                len;
     const char           *name, *value, *wrong;
@@ -115,10 +117,6 @@ perm_args_take(perm_args_t *args, const char *command,
     option = find(options, name, len);
 
     if (option == NULL) {
-        option = find(perm_global_options, name, len);
-    }
-
-    if (option == NULL) {
         unknown(command, options, name, len);
     }
 
@@ -127,12 +125,17 @@ perm_args_take(perm_args_t *args, const char *command,
     }
 
     if (option->kind != PERM_ARG_FLAG && value == NULL) {
-        if (*i + 1 >= argc) {
-            perm_output_fatal(PERM_EXIT_USAGE, "%s needs a value: %s",
-                              option->name, option->value);
-        }
-
         value = argv[++*i];
+
+        /* what begins as an option does is given as "--app=--name" */
+
+        if (value == NULL
+            || find(options, value, strcspn(value, "=")) != NULL)
+        {
+            perm_output_fatal(PERM_EXIT_USAGE, "option %s needs a value, as in "
+                              "%s %s", option->name, option->name,
+                              option->value);
+        }
     }
 
     wrong = set(args, option, value);
@@ -146,8 +149,21 @@ perm_args_take(perm_args_t *args, const char *command,
 }
 
 
+/* one of the command, or of every command */
+
 static const perm_option_t *
 find(const perm_option_t *options, const char *name, size_t len)
+{
+    const perm_option_t  *option;
+
+    option = find_in(options, name, len);
+
+    return option ? option : find_in(perm_global_options, name, len);
+}
+
+
+static const perm_option_t *
+find_in(const perm_option_t *options, const char *name, size_t len)
 {
     for ( /* void */ ; options->name != NULL; options++) {
         if (strlen(options->name) == len

@@ -158,11 +158,11 @@ void perm_args_init(perm_args_t *args);
 
 /*
  * Takes the option at argv[*i], of the command's or the global options, with
- * its value, and moves *i to its last word.  command: for messages, or NULL.
- * A mistake ends the program with PERM_EXIT_USAGE.
+ * its value, and moves *i to its last word.  argv ends with NULL.  command: for
+ * messages, or NULL.  A mistake ends the program with PERM_EXIT_USAGE.
  */
 void perm_args_take(perm_args_t *args, const char *command,
-    const perm_option_t *options, int argc, char **argv, int *i);
+    const perm_option_t *options, char **argv, int *i);
 
 
 /*
