@@ -263,9 +263,17 @@ subtest 'a file that is not whole' => sub {
         $redis->empty->load->grant('g', 'old', 'a', 5);
         my ($out, $err) = import_is(1, 'cut', $text, '--replace', '--max-bad',
                                     9, '--max-removals', '100%');
-        like $err, qr/nothing was removed: the file ends within a line, so that grants may be missing; 4[89] grants before it were written/,
+        like $err, qr/nothing was removed: the file ends within a line, so that grants may be missing; 4[89] grants before it were written, and 0 stay as they were$/m,
             'takes nothing away, whatever is allowed';
         ok $redis->value('g', 'old', 'a'), 'it is there';
+        for my $dry (1, 0) {
+            ($out, $err) = import_is(1, 'again', $text, '--replace',
+                                     $dry ? '--dry-run' : ());
+            like $err, $dry
+                ? qr/; 0 grants before it would be written, and 4[89] stay as they were$/m
+                : qr/; 0 grants before it were written, and 4[89] stay as they were$/m,
+                'what stays as it was is not written';
+        }
 
         $redis->empty;
         ($out, $err) = import_is(1, 'cut, of a table that is lost', $text);
@@ -383,8 +391,8 @@ subtest 'a removal that is refused is in the JSON' => sub {
     for (['max-removals', lines_of(1, 2), qr/^nothing W removed: 3 of 5 grants would go, and --max-removals allows 2; is the file whole\?$/,
           '--max-removals', 2],
          ['max-bad', lines_of(1, 2) . "bad\n", qr/^nothing W removed, as 1 line was refused, and --max-bad is 0$/],
-         ['a cut file', substr(lines_of(1, 3), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 2 grants before it X written$/],
-         ['one grant and a half', substr(lines_of(1, 2), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 1 grant before it Y written$/])
+         ['a cut file', substr(lines_of(1, 3), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 0 grants before it X written, and 2 stay as they were$/],
+         ['one grant and a half', substr(lines_of(1, 2), 0, -20), qr/^nothing W removed: the file ends within a line, .*; 0 grants before it X written, and 1 stay as they were$/])
     {
         my ($name, $text, $pattern, @limit) = @$_;
         for my $dry (1, 0) {

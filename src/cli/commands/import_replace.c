@@ -64,21 +64,26 @@ perm_import_replace(perm_import_t *import)
 static int
 may_replace(perm_import_t *import)
 {
-    const char  *nothing;
+    const char    *nothing;
+    perm_count_t   written;
 
     nothing = import->conf.dry_run ? "nothing would be removed"
                                    : "nothing was removed";
 
+    written = import->counts.added + import->counts.changed;
+
     if (import->cut) {
         perm_import_refuse(import, "%s: the file ends within a line, so that "
-                           "grants may be missing; %s written", nothing,
+                           "grants may be missing; %s written, and %llu "
+                           "stay as they were", nothing,
                            import->conf.dry_run
-                           ? perm_output_plural(import->good,
+                           ? perm_output_plural(written,
                                                 "grant before it would be",
                                                 "grants before it would be")
-                           : perm_output_plural(import->good,
+                           : perm_output_plural(written,
                                                 "grant before it was",
-                                                "grants before it were"));
+                                                "grants before it were"),
+                           import->counts.unchanged);
         return 0;
     }
 
