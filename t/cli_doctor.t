@@ -40,7 +40,7 @@ sub config { $redis->cmd('CONFIG', 'SET', @_) }
 
 subtest 'all well' => sub {
     $t->cli('init');
-    config('save', '3600 1');
+    config('appendonly', 'yes');
     my $by = doctor(0, 'a fit Redis: 0');
     is_deeply [map { $_->{message} } bad($by)], [], 'no complaint';
     ok $by->{$_}, "looks at $_" for qw(reachable version role eviction memory
@@ -77,15 +77,27 @@ subtest 'colours on a terminal' => sub {
 };
 
 
-subtest 'a table that a restart would lose' => sub {
-    config('save', '');
+subtest 'a table that a restart or a crash would lose' => sub {
+    config('appendonly', 'no');
     my $by = doctor(0, 'neither save nor appendonly: a warning');
     says($by, 'disk', 'warning', qr/restart of Redis loses the table/, 'says so');
     like $by->{disk}[0]{remedy}, qr/^in redis-cli: CONFIG SET appendonly yes/, 'and what to do';
+    my $remedy = $by->{disk}[0]{remedy};
+
+    config('save', '3600 1');
+    $by = doctor(0, 'snapshots only: a warning');
+    says($by, 'disk', 'warning', qr/^only snapshots.*a crash of Redis.*changes since the last one.*revoked/,
+         'says so');
+    is $by->{disk}[0]{remedy}, $remedy, 'the same to do';
+
+    my $url = user('blind', '~*', '&*', '+@all', '-config');
+    $by = doctor(0, 'who may not see: a warning', { redis => $url });
+    says($by, 'disk', 'warning', qr/^no append-only file: a crash of Redis.*CONFIG GET is refused/,
+         'says what is known');
+
     config('appendonly', 'yes');
     says(doctor(0, 'appendonly'), 'disk', 'ok', qr/append-only/, 'is fine');
-    config('appendonly', 'no');
-    config('save', '3600 1');
+    config('save', '');
 };
 
 
@@ -408,7 +420,11 @@ subtest 'the users of the manual, and what they lack for another role' => sub {
         like $line, qr/%R~app_permission:grants:\*/, 'and lets it only read grants';
         $redis->cmd(split / /, $line || "PING");
         doctor(0, 'with it: 0', '--for', 'self', { redis => $url });
-        doctor(1, 'but not for apply', '--for', 'self-apply', { redis => $url });
+        $by = doctor(1, 'but not for apply', '--for', 'self-apply', { redis => $url });
+        is_deeply [map { $_->{message} } grep { $_->{status} eq 'error' } bad($by)],
+            ['user "gateway" lacks the commands EVAL, HLEN, XADD, HSET, needed '
+                . 'for app_permission_self apply'],
+            'all that it lacks, also what EVAL would run';
         $url = user('gateway', @$gateway, @self);
         doctor(0, 'self of the manual: 0', '--for', 'self', { redis => $url });
         $url = user('gateway', @$gateway, @self, @apply);
@@ -448,8 +464,6 @@ subtest 'the users of the manual, and what they lack for another role' => sub {
                     { redis => user('renewal', @{$lines{renewal}}) });
     says($by, 'tracking', 'skipped', qr/only a gateway needs/,
          'what only a gateway needs is not looked at');
-    says($by, 'disk', 'skipped', qr/CONFIG GET is refused/,
-         'nor called ok what cannot be seen');
     is_deeply [grep { /:doctor\}/ } @{$redis->cmd('KEYS', '*')}], [],
         'nothing is left behind';
 };
@@ -542,7 +556,7 @@ subtest 'one line gives what is missing' => sub {
                     { redis => user('auditor', @{$lines{auditor}}) });
     my @errors = bad($by);
     is scalar @errors, 1, 'one error';
-    like $errors[0]{message}, qr/^user "auditor" lacks the commands HSETNX, EVAL, HDEL, needed for .*; an auditor needs no more: ask with --for auditor$/,
+    like $errors[0]{message}, qr/^user "auditor" lacks the commands HSETNX, EVAL, HSET, HDEL, XADD, HLEN, XTRIM, DEL, HEXISTS, ZREM, needed for .*; an auditor needs no more: ask with --for auditor$/,
         'which names what is missing for sure, and who has such rights';
 };
 

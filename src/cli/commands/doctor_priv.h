@@ -90,8 +90,7 @@ typedef struct {
 
 
 /*
- * A command that does no harm: HSET has a word too much.  The format gets the
- * key, and then GRANTS.
+ * A command that does no harm: HSET has a word too much.
  */
 
 typedef struct {
@@ -100,7 +99,7 @@ typedef struct {
     const char          *command;
     const char          *need;
     const char          *key;
-    const char          *format;
+    const char          *format;   /* of the command itself, with the key */
 } perm_doctor_probe_t;
 
 

@@ -38,6 +38,10 @@ static int probe_right(perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe);
 static int probe_others(perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe);
+static redisReply *call(perm_doctor_t *doctor,
+    const perm_doctor_probe_t *probe, perm_node_t *node, int script);
+static int missing_of(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
+    perm_node_t *node, const redisReply *reply);
 static void report_error(perm_doctor_t *doctor,
     const perm_doctor_probe_t *probe, const char *name, const char *error);
 static void pattern_of(const perm_doctor_t *doctor,
@@ -63,18 +67,11 @@ const perm_doctor_probe_t  perm_doctor_probes[PERM_DOCTOR_PROBES] = {
     { SELF, 0, "HSCAN", "app_permission_self", GRANTS, "HSCAN %k 0" },
     { SELF, 0, "HSCAN", "app_permission_self", REQUESTS, "HSCAN %k 0" },
     { SELF, 0, "ZSCAN", "app_permission_self", ACCESS, "ZSCAN %k 0" },
-    { APPLY, 1, "HGET", SELF_APPLY, REQUESTS,
-      "EVAL return(redis.call('HGET',KEYS[1],'r')) 1 %k" },
-    { APPLY, 1, "TIME", SELF_APPLY, REQUESTS,
-      "EVAL return(redis.call('TIME')) 1 %k" },
-    { APPLY, 1, "HLEN", SELF_APPLY, REQUESTS,
-      "EVAL return(redis.call('HLEN',KEYS[1])) 1 %k" },
-    { APPLY, 1, "XADD", SELF_APPLY, HISTORY,
-      "EVAL return(redis.call('XADD',KEYS[1],'NOMKSTREAM','*','a','b')) 1 "
-      "%k" },
-    { APPLY, 1, "HSET", SELF_APPLY, REQUESTS,
-      "EVAL local\ne=redis.pcall('HSET',KEYS[1],'r','2','x')"
-      "return(string.find(e.err,'rong.number')and\t1\tor\te) 1 %k" },
+    { APPLY, 1, "HGET", SELF_APPLY, REQUESTS, "HGET %k r" },
+    { APPLY, 1, "TIME", SELF_APPLY, REQUESTS, "TIME" },
+    { APPLY, 1, "HLEN", SELF_APPLY, REQUESTS, "HLEN %k" },
+    { APPLY, 1, "XADD", SELF_APPLY, HISTORY, "XADD %k NOMKSTREAM * a b" },
+    { APPLY, 1, "HSET", SELF_APPLY, REQUESTS, "HSET %k r 2 x" },
     { TABLE, 0, "HSCAN", "requests", REQUESTS, "HSCAN %k 0" },
     { TABLE, 0, "HMGET", "notices", NOTICES, "HMGET %k - r" },
     { TABLE, 0, "XRANGE", "history", HISTORY, "XRANGE %k - + COUNT 1" },
@@ -84,31 +81,20 @@ const perm_doctor_probe_t  perm_doctor_probes[PERM_DOCTOR_PROBES] = {
     { TABLE, 0, "ZREVRANGE", "reading last accesses", ACCESS,
       "ZREVRANGE %k 0 0 WITHSCORES" },
     { RENEWAL, 0, "HSETNX", "giving new grants", GRANTS, "HSETNX %k r 1" },
-    { RENEWAL, 1, "HSET", "changing grants", GRANTS,
-      "EVAL return(redis.call('HSET',KEYS[1],'r','2')) 1 %k" },
-    { RENEWAL, 1, "HGET", "changing grants", GRANTS,
-      "EVAL return(redis.call('HGET',KEYS[1],'r')) 1 %k" },
-    { RENEWAL, 1, "HDEL", "purging grants", GRANTS,
-      "EVAL return(redis.call('HDEL',KEYS[1],'r')) 1 %k" },
+    { RENEWAL, 1, "HSET", "changing grants", GRANTS, "HSET %k r 2 x" },
+    { RENEWAL, 1, "HGET", "changing grants", GRANTS, "HGET %k r" },
+    { RENEWAL, 1, "HDEL", "purging grants", GRANTS, "HDEL %k r" },
     { RENEWAL, 1, "HDEL", "notices of grants that change", NOTICES,
-      "EVAL return(redis.call('HDEL',KEYS[1],'r')) 1 %k" },
-    { RENEWAL, 1, "XADD", "history", HISTORY,
-      "EVAL return(redis.call('XADD',KEYS[1],'NOMKSTREAM','*','a','b')) 1 "
-      "%k" },
-    { RENEWAL, 1, "TIME", "apply", REQUESTS,
-      "EVAL return(redis.call('TIME')) 1 %k" },
-    { RENEWAL, 1, "HLEN", "apply", REQUESTS,
-      "EVAL return(redis.call('HLEN',KEYS[1])) 1 %k" },
-    { RENEWAL, 1, "HDEL", "requests", REQUESTS,
-      "EVAL return(redis.call('HDEL',KEYS[1],'r')) 1 %k" },
+      "HDEL %k r" },
+    { RENEWAL, 1, "XADD", "history", HISTORY, "XADD %k NOMKSTREAM * a b" },
+    { RENEWAL, 1, "TIME", "apply", REQUESTS, "TIME" },
+    { RENEWAL, 1, "HLEN", "apply", REQUESTS, "HLEN %k" },
+    { RENEWAL, 1, "HDEL", "requests", REQUESTS, "HDEL %k r" },
     { RENEWAL, 1, "XTRIM", "purging histories", HISTORY,
-      "EVAL return(redis.call('XTRIM',KEYS[1],'MINID','0')) 1 %k" },
-    { RENEWAL, 1, "DEL", "purging histories", HISTORY,
-      "EVAL return(redis.call('DEL',KEYS[1])) 1 %k" },
-    { RENEWAL, 1, "HEXISTS", "purging accesses", ACCESS,
-      "EVAL return(redis.call('HEXISTS',KEYS[2],'r')) 2 %k %b" },
-    { RENEWAL, 1, "ZREM", "purging accesses", ACCESS,
-      "EVAL return(redis.call('ZREM',KEYS[1],'r')) 1 %k" },
+      "XTRIM %k MINID 0" },
+    { RENEWAL, 1, "DEL", "purging histories", HISTORY, "DEL %k" },
+    { RENEWAL, 1, "HEXISTS", "purging accesses", GRANTS, "HEXISTS %k r" },
+    { RENEWAL, 1, "ZREM", "purging accesses", ACCESS, "ZREM %k r" },
     { RENEWAL, 0, "HDEL", "revoking grants", GRANTS, "HDEL %k r" }
 };
 
@@ -161,42 +147,27 @@ perm_doctor_probe_try(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 static int
 probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 {
-    int            missing;
-    char           key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
-    char           command[16], name[32], pattern[PERM_KEY_MAX + 4];
-    redisReply    *reply;
-    perm_table_t  *table;
+    int          missing;
+    char         name[32];
+    redisReply  *reply;
 
-    table = &doctor->cli->table;
-    sprintf(grants, "%s" GRANTS, table->prefix.data);
-    sprintf(key, "%s%s", table->prefix.data, probe->key);
     snprintf(name, sizeof(name), "%s%s", probe->command,
              probe->script ? " by EVAL" : "");
 
-    lower(probe->command, command);
-
-    reply = perm_client_call(table->client, PERM_ERRORS_TOO, probe->format,
-                             perm_str(key), perm_str(grants));
+    reply = call(doctor, probe, NULL, probe->script);
 
     if (perm_doctor_reply_general(doctor, reply)) {
         freeReplyObject(reply);
         return 0;
     }
 
-    pattern[0] = '\0';
-
-    if (reply->type == REDIS_REPLY_ERROR) {
-        pattern_of(doctor, probe, pattern);
-    }
-
-    missing = perm_doctor_reply_missing(doctor, reply, command,
-                                        probe->script ? "eval" : NULL,
-                                        pattern);
+    missing = missing_of(doctor, probe, NULL, reply);
 
     /* a key of another type, which others tell of, has come after the rights */
 
     if (reply->type != REDIS_REPLY_ERROR
-        || perm_reply_error(reply, "WRONGTYPE"))
+        || perm_reply_error(reply, "WRONGTYPE")
+        || strstr(reply->str, "rong number of arg") != NULL)
     {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "rights", "%s, for %s",
                            name, probe->need);
@@ -219,12 +190,9 @@ probe_right(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 static int
 probe_others(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
 {
-    int            missing;
-    char          *p, format[160], key[PERM_KEY_MAX], grants[PERM_KEY_MAX];
-    char           command[16], pattern[PERM_KEY_MAX + 4];
-    redisReply    *reply;
-    perm_node_t   *node;
-    perm_table_t  *table;
+    int           missing;
+    redisReply   *reply;
+    perm_node_t  *node;
 
     missing = 0;
 
@@ -232,34 +200,76 @@ probe_others(perm_doctor_t *doctor, const perm_doctor_probe_t *probe)
         return 0;
     }
 
+    for (node = perm_client_next(doctor->cli->table.client, NULL);
+         node != NULL;
+         node = perm_client_next(doctor->cli->table.client, node))
+    {
+        reply = call(doctor, probe, node, probe->script);
+        missing |= missing_of(doctor, probe, node, reply);
+        freeReplyObject(reply);
+    }
+
+    return missing;
+}
+
+
+/* The reply of the node, NULL: of the one that has the key */
+
+static redisReply *
+call(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
+    perm_node_t *node, int script)
+{
+    char           format[160], key[PERM_KEY_MAX], *p;
+    redisReply    *reply;
+    perm_table_t  *table;
+
     table = &doctor->cli->table;
-    sprintf(grants, "%s" GRANTS, table->prefix.data);
     sprintf(key, "%s%s", table->prefix.data, probe->key);
-    lower(probe->command, command);
-    pattern_of(doctor, probe, pattern);
+    snprintf(format, sizeof(format), "%s%s",
+             script ? "EVAL return(redis.call(unpack(ARGV))) 1 %k " : "",
+             probe->format);
 
     /* no key, by which the client would go to its owner */
 
-    snprintf(format, sizeof(format), "%s", probe->format);
-    p = strstr(format, "%k");
-
-    if (p != NULL) {
+    for (p = format; node != NULL && (p = strstr(p, "%k")) != NULL; p++) {
         p[1] = 'b';
     }
 
-    for (node = perm_client_next(table->client, NULL); node != NULL;
-         node = perm_client_next(table->client, node))
-    {
-        reply = NULL;
-        perm_client_command(table->client, format, perm_str(key),
-                            perm_str(grants));
-        perm_client_send(table->client, node, PERM_ERRORS_TOO,
-                         perm_client_keep, &reply);
-        perm_client_wait(table->client);
-        missing |= perm_doctor_reply_missing(doctor, reply, command,
-                                             probe->script ? "eval" : NULL,
+    reply = NULL;
+    perm_client_command(table->client, format, perm_str(key), perm_str(key));
+    perm_client_send(table->client, node, PERM_ERRORS_TOO, perm_client_keep,
+                     &reply);
+    perm_client_wait(table->client);
+
+    return reply;
+}
+
+
+/* What a script would run cannot be seen where EVAL is refused: it is tried */
+
+static int
+missing_of(perm_doctor_t *doctor, const perm_doctor_probe_t *probe,
+    perm_node_t *node, const redisReply *reply)
+{
+    int          missing;
+    char         command[16], pattern[PERM_KEY_MAX + 4];
+    redisReply  *direct;
+
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+
+    lower(probe->command, command);
+    pattern_of(doctor, probe, pattern);
+    missing = perm_doctor_reply_missing(doctor, reply, command,
+                                        probe->script ? "eval" : NULL,
+                                        pattern);
+
+    if (probe->script && perm_doctor_reply_command_missing(reply)) {
+        direct = call(doctor, probe, node, 0);
+        missing |= perm_doctor_reply_missing(doctor, direct, command, NULL,
                                              pattern);
-        freeReplyObject(reply);
+        freeReplyObject(direct);
     }
 
     return missing;

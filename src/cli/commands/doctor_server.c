@@ -311,25 +311,22 @@ check_disk(perm_doctor_t *doctor)
 
     save = perm_table_bytes(perm_table_element(reply, 1));
 
-    if (save.data == NULL) {
-        perm_doctor_report(doctor, PERM_DOCTOR_SKIPPED, "disk", "whether a "
-                           "restart of Redis keeps the table cannot be seen: "
-                           "there is no append-only file, and CONFIG GET is "
-                           "refused; ask as an administrator");
+    /* written to the file first, it would start with an empty table */
 
-    } else if (save.len == 0) {
-        /* written to the file first, it would start with an empty table */
+    doctor->remedy = "in redis-cli: CONFIG SET appendonly yes, then "
+                     "CONFIG REWRITE";
 
-        doctor->remedy = "in redis-cli: CONFIG SET appendonly yes, then "
-                         "CONFIG REWRITE";
-        perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "disk", "neither "
-                           "\"save\" nor \"appendonly\": a restart of Redis "
-                           "loses the table");
-
-    } else {
-        perm_doctor_report(doctor, PERM_DOCTOR_OK, "disk", "the last save "
-                           "succeeded");
-    }
+    perm_doctor_report(doctor, PERM_DOCTOR_WARNING, "disk", "%s",
+                       save.data == NULL
+                       ? "no append-only file: a crash of Redis loses the "
+                         "last changes, or the table; whether there are "
+                         "snapshots cannot be seen, as CONFIG GET is refused"
+                       : save.len == 0
+                       ? "neither \"save\" nor \"appendonly\": a restart of "
+                         "Redis loses the table"
+                       : "only snapshots (\"save\"): a crash of Redis loses "
+                         "the changes since the last one, so that grants are "
+                         "missing, and revoked ones are back");
 
     freeReplyObject(reply);
 }
