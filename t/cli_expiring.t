@@ -87,7 +87,7 @@ subtest 'who is told' => sub {
     is_deeply [grep { $_->{resource} && $_->{resource} eq 'r2' }
                @{$o->{grants}}], [{ gateway => 'g', resource => 'r2',
         expires => $at, expires_at => POSIX::strftime('%Y-%m-%dT%H:%M:%SZ',
-        gmtime $at), days_left => 2, notice => 3, renewal => 'unused',
+        gmtime $at), days_left => 2, notice => 3, told => JSON::PP::false, renewal => 'unused',
         granted => undef, last_access => undef }], 'all that a mail needs';
 
     $redis->cmd('DEL', 'app_permission:grants:{g:a}');
@@ -96,9 +96,35 @@ subtest 'who is told' => sub {
     my ($out) = $t->cli_is(0, 'nothing is due: done', 'expiring', '--days', 0);
     is $out, '', '... and silent';
 
+    forget();
     ($out) = $t->cli_is(0, 'for people', 'expiring', '--days', '15');
-    like $out, qr/^APP +GATEWAY +RESOURCE +EXPIRES +DAYS +NOTICE +RENEWAL +LAST ACCESS\na +g +r15 +20\d\d-\S+ +15 +15 +\w+ +\S+\na +h +- +/,
+    like $out, qr/^APP +GATEWAY +RESOURCE +EXPIRES +DAYS +NOTICE +TOLD +RENEWAL +LAST ACCESS\na +g +r15 +20\d\d-\S+ +15 +15 +- +\w+ +\S+\na +h +- +/,
         'a table';
+
+    # ... that says what --notify has told
+
+    my $notices = key('notices', 'a', 'g');
+    $redis->cmd('HSET', $notices, 'r15', in_days(15) . ':15');
+    ($out, my $err) = $t->cli_is(0, 'one was told', 'expiring');
+    like $out, qr/^a +g +r15 .* 15 +15 +yes +/m, 'so it says';
+    like $out, qr/^a +h +- .* 7 +7 +- +/m, 'and not of the other';
+    like $err, qr/: 2 notices are due, for the grants of 1 app; 1 of them was given already$/m,
+        'counted';
+    my @grants = map { @{$_->{grants}} } json_lines($t->cli_is(0, 'as JSON',
+        '--json', 'expiring'));
+    is_deeply { map { $_->{gateway} => $_->{told} } @grants },
+        { g => JSON::PP::true, h => JSON::PP::false }, '... too';
+    $redis->cmd('HSET', $notices, 'r15', in_days(14) . ':15');
+    ($out) = $t->cli_is(0, 'of another end', 'expiring');
+    like $out, qr/^a +g +r15 .* 15 +15 +- +/m, 'is not told';
+
+    $redis->cmd('DEL', $notices);
+    $redis->cmd('SET', $notices, 'x');
+    ($out, $err) = $t->cli_is(1, 'a key of another type: 1', 'expiring');
+    like $err, qr/"\Q$notices\E" is of another type than the table's keys: skipped$/m,
+        'is named';
+    like $out, qr/^a +g +r15 .* 15 +15 +- +/m, 'and stops nothing';
+    forget();
 };
 
 
@@ -245,7 +271,7 @@ subtest 'nobody is told where it could not be kept' => sub {
     is_deeply [sort map { @{$redis->cmd('HKEYS', key('notices', @$_))} }
         ['a', 'g'], ['b', 'h']], ['r', 'r'], 'nothing else is kept';
     ($out, $err) = $t->cli_is(0, 'again', @notify);
-    like $err, qr/^app-permission: no notice is due$/m, 'in words';
+    like $err, qr/^app-permission: no notice is due that was not given already$/m, 'in words';
     $redis->cmd('HDEL', key('notices', 'a', 'g'), 'r');
     ($out, $err) = $t->cli_is(1, 'one that fails', 'expiring', '--notify',
                               'false');
@@ -323,7 +349,9 @@ subtest 'purge' => sub {
         t => ($now - 400 * $DAY) . ':0', live => in_days(1) . ':1');
     my $counts = { grants => 3, accesses => 0, requests => 0, notices => 3,
                    history => 0 };
-    my ($dry) = $t->cli_is(0, 'dry run', '--json', 'purge', '--dry-run');
+    my ($dry, $says) = $t->cli_is(0, 'dry run', '--json', 'purge', '--dry-run');
+    like $says, qr/: dry run, nothing was removed: would purge 3 grants, 0 accesses, 0 handled requests, 3 notices and 0 entries of the history; old is what ended or was done until 20\d\d-\d\d-\d\dT\S+Z$/m,
+        'says all it counts, and until when';
     is_deeply((json_lines($dry))[-1], $counts, 'notices are counted');
     is_deeply json($t->cli_is(0, 'purge', '--json', 'purge')), $counts,
         'and go with their grants';

@@ -29,7 +29,7 @@ typedef struct {
     int64_t             last;
     int64_t             notice;     /* days: the one that is due */
     const char         *renewal;    /* why it is not renewed */
-    int                 keeps;      /* it was not told yet */
+    int                 told;       /* the notice was given already */
 } perm_ending_t;
 
 
@@ -41,6 +41,7 @@ typedef struct {
     perm_ending_t      *list;
     size_t              n;
     size_t              size;
+    perm_count_t        told;       /* of the list, as it was read */
 } perm_expiring_t;
 
 
@@ -52,6 +53,7 @@ static int64_t end_of(const perm_cli_t *cli, const perm_grant_t *grant,
     int64_t last, const char **renewal);
 static void keep(perm_expiring_t *expiring, const perm_row_t *row,
     const perm_ending_t *found);
+static void read_told(perm_expiring_t *expiring);
 static void drop_told(perm_expiring_t *expiring);
 static size_t count_key(const perm_expiring_t *expiring, size_t first);
 static void ask_told(perm_expiring_t *expiring, size_t first, size_t n,
@@ -100,7 +102,9 @@ const perm_command_t  perm_expiring_command = {
     "\n"
     "\"renewal\" says why it is not renewed: unused since it was granted;\n"
     "current, as the last use is too long ago; or no_renew. A grant on a\n"
-    "resource is left out when the one on its gateway ends later. With\n"
+    "resource is left out when the one on its gateway ends later. Without\n"
+    "--notify it also lists what was told already, as TOLD, or \"told\" in\n"
+    "JSON, says, and keeps nothing. With\n"
     "--notify, CMD is run by /bin/sh once for each app with that line on\n"
     "standard input, in place of standard output, and each notice is given\n"
     "once for each end. With --json what CMD writes to its standard output\n"
@@ -134,6 +138,8 @@ run_expiring(perm_cli_t *cli)
     if (expiring.n) {
         qsort(expiring.list, expiring.n, sizeof(perm_ending_t), compare);
     }
+
+    read_told(&expiring);
 
     if (notify != NULL) {
         drop_told(&expiring);
@@ -234,7 +240,7 @@ keep(perm_expiring_t *expiring, const perm_row_t *row,
 
     ending = &expiring->list[expiring->n++];
     *ending = *found;
-    ending->keeps = 0;
+    ending->told = 0;
     ending->tuple = row->tuple;
     ending->grant = row->grant;
     ending->last = row->last;
@@ -245,55 +251,68 @@ keep(perm_expiring_t *expiring, const perm_row_t *row,
 }
 
 
-/* removes what was told from the list, which is sorted */
+/* the list is sorted */
 
 static void
-drop_told(perm_expiring_t *expiring)
+read_told(perm_expiring_t *expiring)
 {
-    size_t          i, n, first, kept;
-    perm_str_t      told;
+    char            key[PERM_KEY_MAX];
+    size_t          i, n, first;
+    perm_str_t      text;
     redisReply    **replies;
+    perm_table_t   *table;
     perm_ending_t  *list;
 
     list = expiring->list;
+    table = &expiring->cli->table;
     replies = perm_alloc_check(calloc(expiring->n + 1, sizeof(redisReply *)));
 
     for (first = 0; first < expiring->n; first += n) {
         n = count_key(expiring, first);
         ask_told(expiring, first, n, &replies[first]);
-        try_to_mark(expiring, first);
+
+        if (expiring->cli->args.notify != NULL) {
+            try_to_mark(expiring, first);
+        }
     }
 
-    perm_client_wait(expiring->cli->table.client);
-    kept = 0;
+    perm_client_wait(table->client);
 
     for (first = 0; first < expiring->n; first += n) {
         n = count_key(expiring, first);
+        text = perm_table_key(table, key, PERM_KEY_NOTICES,
+                              &list[first].tuple);
         expiring->skipped.wrong_types +=
-            (perm_count_t) perm_table_wrong_type(replies[first], NULL);
+            (perm_count_t) perm_table_wrong_type(replies[first], &text);
 
         for (i = first; i < first + n; i++) {
-            told = perm_table_bytes(perm_table_element(replies[first],
+            text = perm_table_bytes(perm_table_element(replies[first],
                                                        i - first));
-
-            if (perm_notice_told(told, list[i].grant.expires, list[i].notice))
-            {
-                free_ending(&list[i]);
-            } else {
-                list[i].keeps = 1;
-            }
+            list[i].told = perm_notice_told(text, list[i].grant.expires,
+                                            list[i].notice);
+            expiring->told += (perm_count_t) list[i].told;
         }
 
         freeReplyObject(replies[first]);
     }
 
-    for (i = 0; i < expiring->n; i++) {
-        if (list[i].keeps) {
-            list[kept++] = list[i];
+    free(replies);
+}
+
+
+static void
+drop_told(perm_expiring_t *expiring)
+{
+    size_t  i, kept;
+
+    for (i = 0, kept = 0; i < expiring->n; i++) {
+        if (expiring->list[i].told) {
+            free_ending(&expiring->list[i]);
+        } else {
+            expiring->list[kept++] = expiring->list[i];
         }
     }
 
-    free(replies);
     expiring->n = kept;
 }
 
@@ -437,8 +456,8 @@ report(perm_expiring_t *expiring)
     perm_columns_t   columns;
 
     static const char *const  titles[] = {
-        "APP", "GATEWAY", "RESOURCE", "EXPIRES", "DAYS", "NOTICE", "RENEWAL",
-        "LAST ACCESS", NULL
+        "APP", "GATEWAY", "RESOURCE", "EXPIRES", "DAYS", "NOTICE", "TOLD",
+        "RENEWAL", "LAST ACCESS", NULL
     };
 
     memset(&columns, 0, sizeof(perm_columns_t));
@@ -489,13 +508,19 @@ print_sum(const perm_expiring_t *expiring, perm_count_t apps,
     perm_count_t failed)
 {
     if (expiring->n == 0) {
-        perm_output_warn("no notice is due");
+        perm_output_warn("no notice is due%s", expiring->told
+                         ? " that was not given already" : "");
 
     } else if (expiring->cli->args.notify == NULL) {
-        perm_output_warn("%s due, for the grants of %s",
+        perm_output_warn("%s due, for the grants of %s%s%s",
                          perm_output_plural(expiring->n, "notice is",
                                             "notices are"),
-                         perm_output_count(apps, "app"));
+                         perm_output_count(apps, "app"),
+                         expiring->told ? "; " : "", expiring->told
+                         ? perm_output_plural(expiring->told,
+                                              "of them was given already",
+                                              "of them were given already")
+                         : "");
 
     } else if (failed) {
         perm_output_warn("%s told; %s not be told, and will be tried again by "
@@ -536,8 +561,9 @@ add_lines(perm_columns_t *columns, const perm_cli_t *cli,
         cells[3] = perm_output_time(list[i].grant.expires);
         cells[4] = days;
         cells[5] = notice;
-        cells[6] = list[i].renewal;
-        cells[7] = perm_output_time(list[i].last);
+        cells[6] = list[i].told ? "yes" : "-";
+        cells[7] = list[i].renewal;
+        cells[8] = perm_output_time(list[i].last);
 
         perm_columns_add(columns, cells);
     }
@@ -610,11 +636,13 @@ print_app(const perm_cli_t *cli, FILE *file, const perm_ending_t *list,
         perm_output_json(file, i ? ",{%t," : "{%t,", &tuple);
         perm_output_json(file, "'expires':%n,'expires_at':%s,'days_left':%n,"
                          "'notice':%n,'renewal':%s,'granted':%n,"
-                         "'last_access':%n}", list[i].grant.expires,
+                         "'last_access':%n", list[i].grant.expires,
                          perm_output_time(list[i].grant.expires),
                          (list[i].grant.expires - cli->table.now) / DAY,
                          list[i].notice, list[i].renewal,
                          list[i].grant.granted, list[i].last);
+        perm_output_json(file, cli->args.notify != NULL ? "}" : list[i].told
+                         ? ",'told':true}" : ",'told':false}");
     }
 
     fputs("]}\n", file);

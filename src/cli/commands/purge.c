@@ -76,7 +76,8 @@ static const char  trim_script[] =
 
 
 static const perm_option_t  purge_options[] = {
-    { "--expired-for", "SPAN", "what ended that long ago, 365d",
+    { "--expired-for", "SPAN", "what ended, was handled or was done that long "
+      "ago, 365d",
       PERM_OPTION(SPAN, expired_for) },
     { "--dry-run", NULL, "remove nothing, and say what would be removed",
       PERM_OPTION(FLAG, dry_run) },
@@ -86,13 +87,14 @@ static const perm_option_t  purge_options[] = {
 
 const perm_command_t  perm_purge_command = {
     "purge", "",
-    "remove grants that ended long ago, and their accesses",
+    "remove old grants, accesses, requests and history",
     "Removes grants that ended at least that long ago, each only if it is\n"
     "still what was read, with the notice of its end, and then the last\n"
     "accesses of resources that the app has no grant for any more, neither\n"
     "on the resource nor on the gateway. Requests that were handled, notices\n"
-    "of ends and entries of the history that are as old go too; pending\n"
-    "requests stay.",
+    "of ends and entries of the history that are as old go too, of grants\n"
+    "that last as well: --expired-for 30d leaves a history of 30 days.\n"
+    "Pending requests stay. --dry-run counts each of these.",
     purge_options, 1, run_purge
 };
 
@@ -430,16 +432,18 @@ purge_history(void *data, perm_str_t *keys, size_t n)
 static void
 print_result(const perm_purge_t *purge)
 {
-    perm_output_warn("%s%s %s, %s, %s, %s and %s",
+    perm_output_warn("%s%s %s, %s, %s, %s and %s; old is what ended or was "
+                     "done until %s",
                      perm_walk_interrupted ? "interrupted: " : "",
                      purge->dry_run
                      ? "dry run, nothing was removed: would purge" : "purged",
                      perm_output_count(purge->grants, "grant"),
                      perm_output_plural(purge->accesses, "access", "accesses"),
-                     perm_output_count(purge->requests, "request"),
+                     perm_output_count(purge->requests, "handled request"),
                      perm_output_count(purge->notices, "notice"),
                      perm_output_plural(purge->history, "entry of the history",
-                                        "entries of the history"));
+                                        "entries of the history"),
+                     perm_output_time(purge->before < 0 ? 0 : purge->before));
 
     if (purge->cli->args.json) {
         perm_output_json(stdout, "{'grants':%n,'accesses':%n,'requests':%n,"
