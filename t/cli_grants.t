@@ -438,6 +438,12 @@ subtest 'extend' => sub {
 
     # the whole gateway, and between the reading and the writing
 
+    $redis->grant('smoke', 'r', $app, '{"expires":5,"renew":false}');
+    my ($json, $never) = $t->cli_is(0, 'one that is never renewed', '--json',
+                                    'extend', @x);
+    like $never, qr/: the grant on resource r is still never renewed, as it was given with --no-renew; "revoke" it first/,
+        'is said';
+    is json($json)->{renew}, JSON::PP::false, 'JSON has it';
     $redis->grant('smoke', undef, $app, $now + 1000);
     my $fake = $t->fake_redis(to => $redis);
     $fake->forget;

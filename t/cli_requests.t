@@ -271,10 +271,39 @@ subtest 'those named, other days' => sub {
 };
 
 
+subtest 'a grant that is never renewed' => sub {
+    my $never = qr/: the grant on resource never is still never renewed, as it was given with --no-renew; "revoke" it first for one that is$/m;
+    my $until = int(time) + $DAY;
+    for my $end ($until, 5) {
+        my $run = sub {
+            $redis->grant('g', 'never', 'n', qq({"expires":$end,"renew":false}));
+            $t->cli('apply', '--gateway', 'g', '--app', 'n', '--resource', 'never');
+            return $t->cli_is(0, "approve one until $end", @_, 'approve',
+                              '--gateway', 'g', '--app', 'n');
+        };
+        my (undef, $err) = $run->();
+        like $err, $never, 'is said';
+        is granted('n', 'never')->{renew}, JSON::PP::false, 'and kept';
+        my ($out) = $run->('--json');
+        is json($out)->{renew}, JSON::PP::false, 'JSON has it';
+    }
+    my ($out, $err) = $t->cli('apply', '--gateway', 'g', '--app', 'n');
+    ($out, $err) = $t->cli_is(0, 'one that is', '--json', 'approve',
+                              '--gateway', 'g', '--app', 'n');
+    ok !exists json($out)->{renew}, 'JSON without it';
+    is $err, '', 'nothing is said';
+    $redis->grant('g', 'never', 'n', '{"expires":5,"renew":false}');
+    $t->cli('apply', qw(--gateway g --app n --resource never --days 0));
+    (undef, $err) = $t->cli_is(0, 'permanent', 'approve', qw(--gateway g --app n));
+    is $err, '', 'needs no renewal';
+};
+
+
 subtest 'a table that is not loaded' => sub {
     $redis->empty;
     my (undef, $err) = $t->cli_is(0, 'takes requests', 'apply', @ga, @r);
-    like $err, qr/not loaded/, 'which is said';
+    like $err, qr/: the table counts as not loaded.*\n.*: requests are stored all the same, and "approve" refuses them until then$/m,
+        'which is said, and what becomes of them';
     $t->cli_is(1, 'and approves none', 'approve', @ga);
     is stored('a', 'r')->{status}, 'pending', 'it is pending';
     is granted('a', 'r')->{expires}, undef, 'without a grant';

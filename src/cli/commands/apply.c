@@ -68,6 +68,13 @@ run_apply(perm_cli_t *cli)
     perm_table_connect(&cli->table, &cli->servers);
     perm_table_warn_unloaded(&cli->table);
 
+    /* it is no grant: it locks nobody out, and "import" leaves it there */
+
+    if (!cli->table.loaded) {
+        perm_output_warn("requests are stored all the same, and \"approve\" "
+                         "refuses them until then");
+    }
+
     reply = store(cli, text);
     status = report(cli, text, reply);
 
@@ -185,8 +192,7 @@ report(perm_cli_t *cli, const char *text, const redisReply *reply)
             perm_requests_tell(&notice, &tuple, stored, -1);
         }
 
-        perm_requests_report(args->json, &tuple, why_left(word), stored, -1,
-                             -1);
+        perm_requests_report(args->json, &tuple, why_left(word), stored, NULL);
         free(own);
     }
 

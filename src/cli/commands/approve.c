@@ -245,6 +245,7 @@ handle(perm_approve_t *approve, perm_str_t field)
     if (result == PERM_REQUESTS_HANDLED) {
         approve->done = 1;
         perm_requests_tell(&approve->notice, &tuple, value, handled.expires);
+        perm_table_warn_no_renew(&tuple, &handled.old, handled.expires);
 
     } else {
         approve->left = 1;
@@ -254,7 +255,7 @@ handle(perm_approve_t *approve, perm_str_t field)
     perm_requests_report(approve->cli->args.json, &tuple,
                          result != PERM_REQUESTS_HANDLED ? results[result]
                          : perm_request_status_name(approve->answer.status),
-                         value, handled.before, handled.expires);
+                         value, &handled);
     free(handled.value);
 }
 

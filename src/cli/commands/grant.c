@@ -238,9 +238,9 @@ say_kept(const perm_grant_run_t *run)
                          perm_output_time(before));
     }
 
-    if (before >= 0 && !run->old.grant.renew && !run->cli->args.no_renew) {
-        perm_output_warn("it is still never renewed, as it was given with "
-                         "--no-renew; \"revoke\" it first for one that is");
+    if (!run->cli->args.no_renew) {
+        perm_table_warn_no_renew(&run->cli->args.tuple, &run->old.grant,
+                                 run->expires);
     }
 }
 
@@ -280,6 +280,7 @@ run_extend(perm_cli_t *cli)
         return PERM_EXIT_NO;
     }
 
+    perm_table_warn_no_renew(&cli->args.tuple, &run.old.grant, run.expires);
     print_result(&run, written ? "extended" : "permanent already");
 
     return PERM_EXIT_DONE;
@@ -412,17 +413,21 @@ new_value(const perm_grant_run_t *run, perm_str_t old,
 static void
 print_result(const perm_grant_run_t *run, const char *result)
 {
+    int                  never;
     int64_t              expires;
     const perm_tuple_t  *tuple;
 
     tuple = &run->cli->args.tuple;
     expires = run->expires;
+    never = run->cli->args.no_renew
+            || (run->old.grant.expires >= 0 && !run->old.grant.renew);
 
     if (run->cli->args.json) {
-        perm_output_json(stdout, expires >= 0
-                         ? "{%t,'result':%s,'expires_before':%n,'expires':%n}\n"
-                         : "{%t,'result':%s,'expires_before':%n}\n", tuple,
-                         result, run->old.grant.expires, expires);
+        perm_output_json(stdout, "{%t,'result':%s,'expires_before':%n", tuple,
+                         result, run->old.grant.expires);
+        perm_output_json(stdout, expires < 0 ? "}\n" : never
+                         ? ",'expires':%n,'renew':false}\n"
+                         : ",'expires':%n}\n", expires);
         return;
     }
 

@@ -71,7 +71,7 @@ perm_requests_handle(perm_table_t *table, const perm_tuple_t *tuple,
         grant = perm_table_bytes(replies[GRANT]);
 
         memset(handled, 0, sizeof(perm_requests_handled_t));
-        handled->before = PERM_GRANT_ABSENT;
+        handled->old.expires = PERM_GRANT_ABSENT;
         handled->expires = PERM_GRANT_ABSENT;
         written = 0;
 
@@ -205,16 +205,18 @@ new_grant(const perm_table_t *table, const perm_requests_answer_t *answer,
     int64_t days, perm_str_t old, perm_requests_handled_t *handled)
 {
     int                   live;
+    int64_t               before;
     perm_grant_change_t   change;
 
-    handled->before = perm_grant_expires(old);
-    live = perm_grant_live(handled->before, table->now);
+    handled->old = perm_grant_read(old);
+    before = handled->old.expires;
+    live = perm_grant_live(before, table->now);
 
-    if (days == 0 || handled->before >= PERM_GRANT_PERMANENT) {
-        handled->expires = (handled->before > PERM_GRANT_PERMANENT)
-                           ? handled->before : PERM_GRANT_PERMANENT;
+    if (days == 0 || before >= PERM_GRANT_PERMANENT) {
+        handled->expires = (before > PERM_GRANT_PERMANENT)
+                           ? before : PERM_GRANT_PERMANENT;
     } else {
-        handled->expires = (live ? handled->before : table->now) + days * DAY;
+        handled->expires = (live ? before : table->now) + days * DAY;
     }
 
     memset(&change, 0, sizeof(perm_grant_change_t));
@@ -247,7 +249,7 @@ write_both(perm_table_t *table, const perm_tuple_t *tuple,
     }
 
     entry.action = value ? "approve" : "reject";
-    entry.before = handled->before;
+    entry.before = handled->old.expires;
     entry.expires = handled->expires;
     entry.by = answer->by;
     entry.comment = answer->comment;
@@ -321,7 +323,7 @@ is_reserved(const char *name)
 
     static const char *const  names[] = {
         "gateway", "resource", "app", "result", "expires_before", "expires",
-        "gateway_expires"
+        "gateway_expires", "renew"
     };
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -336,9 +338,12 @@ is_reserved(const char *name)
 
 void
 perm_requests_report(int json, const perm_tuple_t *tuple, const char *result,
-    perm_str_t value, int64_t before, int64_t expires)
+    perm_str_t value, const perm_requests_handled_t *handled)
 {
+    int64_t         expires;
     perm_request_t  request;
+
+    expires = handled ? handled->expires : PERM_GRANT_ABSENT;
 
     if (json) {
         perm_output_json(stdout, "{%t,'result':%s", tuple, result);
@@ -347,9 +352,16 @@ perm_requests_report(int json, const perm_tuple_t *tuple, const char *result,
             perm_requests_print(stdout, value);
         }
 
-        perm_output_json(stdout, expires >= 0
-                         ? ",'expires_before':%n,'expires':%n}\n" : "}\n",
-                         before, expires);
+        if (expires >= 0) {
+            perm_output_json(stdout, handled->old.expires >= 0
+                             && !handled->old.renew
+                             ? ",'expires_before':%n,'expires':%n,"
+                               "'renew':false"
+                             : ",'expires_before':%n,'expires':%n",
+                             handled->old.expires, expires);
+        }
+
+        fputs("}\n", stdout);
         return;
     }
 

@@ -35,7 +35,7 @@ typedef enum {
 
 typedef struct {
     char                  *value;     /* of the request now, or NULL: free() */
-    int64_t                before;    /* expiry before and after, of a grant */
+    perm_grant_t           old;       /* the grant that was there */
     int64_t                expires;   /* PERM_GRANT_ABSENT when rejected */
 } perm_requests_handled_t;
 
@@ -59,11 +59,11 @@ void perm_requests_print(FILE *file, perm_str_t value);
 
 /*
  * Reports what became of a request, for people or as JSON.  value: of the
- * request, data NULL when there is none; expires: below 0 when no grant was
- * given.
+ * request, data NULL when there is none; handled: NULL when no grant was given.
  */
 void perm_requests_report(int json, const perm_tuple_t *tuple,
-    const char *result, perm_str_t value, int64_t before, int64_t expires);
+    const char *result, perm_str_t value,
+    const perm_requests_handled_t *handled);
 
 
 /* whole days of --days, in seconds; below 0 stays.  Ends the program else. */

@@ -13,6 +13,7 @@
 
 #include "cli/util/output.h"
 #include "cli/wire/client.h"
+#include "core/grant.h"
 #include "core/grant_key.h"
 
 
@@ -56,6 +57,13 @@ void perm_table_warn_unloaded(const perm_table_t *table);
  * says both ways out, and returns 0 for an exit with PERM_EXIT_NO.
  */
 int perm_table_writable(const perm_table_t *table);
+
+/*
+ * For commands that give a grant another end, and keep its "renew": false:
+ * warns unless the grant that was there is renewed, or the new end is never.
+ */
+void perm_table_warn_no_renew(const perm_tuple_t *tuple,
+    const perm_grant_t *old, int64_t expires);
 
 /*
  * The exit status after a walk of the whole table.  PERM_EXIT_NO when it has no
