@@ -449,6 +449,15 @@ perm_redis_client_changed(void *data, perm_redis_endpoint_t *endpoint,
         PERM_REDIS_DOWN
     };
 
+    if (reason != NULL && endpoint->opened) {
+
+        if (redis->watch != NULL && redis->watch->ended != NULL) {
+            redis->watch->ended(redis->watch_data, endpoint->opened);
+        }
+
+        endpoint->opened = 0;
+    }
+
     if (endpoint->state == PERM_REDIS_ENDPOINT_RETIRED) {
         perm_redis_client_remove(redis, endpoint);
         return;

@@ -50,6 +50,10 @@ typedef struct {
     /* its server is no master any more, or was replaced: replies of the last
        second or two may be out of date */
     void  (*moved)(void *data);
+
+    /* a link to a master, opened then (ms, monotonic), ended: its server may
+       have been replaced without a word */
+    void  (*ended)(void *data, ngx_msec_t opened);
 } perm_redis_client_watch_t;
 
 

@@ -83,6 +83,7 @@ struct perm_redis_connection_s {
     ngx_uint_t                         tried;   /* of the addresses */
 
     ngx_peer_connection_t              peer;
+    ngx_msec_t                         opened;  /* monotonic: connect() */
     ngx_event_t                        post;    /* connect, write or fail */
     ngx_event_t                        timer;   /* cancelable while idle */
 

@@ -64,6 +64,8 @@ perm_redis_connection_socket_connect(perm_redis_connection_t *connection)
         return;
     }
 
+    connection->opened = ngx_current_msec;
+
     rc = ngx_event_connect_peer(peer);
 
     if (rc != NGX_OK && rc != NGX_AGAIN) {

@@ -152,8 +152,10 @@ perm_redis_endpoint_up(perm_redis_endpoint_t *endpoint)
 
     endpoint->state = PERM_REDIS_ENDPOINT_UP;
     endpoint->since = ngx_current_msec;
+    endpoint->opened = endpoint->connection->opened;
 
     if (perm_redis_endpoint_replica(endpoint)) {
+        endpoint->opened = 0;
         ngx_add_timer(&endpoint->retry, PERM_REDIS_ENDPOINT_SEARCH);
     }
 

@@ -77,6 +77,8 @@ struct perm_redis_endpoint_s {
     ngx_uint_t                       failures;    /* since it was up */
     perm_redis_loss_t                loss;        /* of the last reason */
     ngx_msec_t                       since;       /* it is up; 0: it is not */
+    ngx_msec_t                       opened;      /* to a master; 0: it is not,
+                                                     or the owner was told */
 
     perm_redis_logged_t              logged;      /* by the owner */
     unsigned                         asking_logged:1;

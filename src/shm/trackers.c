@@ -252,6 +252,30 @@ perm_trackers_moved(perm_trackers_t *trackers, ngx_msec_t until,
 }
 
 
+void
+perm_trackers_ended(perm_trackers_t *trackers, ngx_msec_t opened,
+    ngx_msec_t now)
+{
+    ngx_uint_t             i, k;
+    ngx_msec_t             since;
+    perm_trackers_slot_t  *slot;
+
+    for (i = 0; i < PERM_TRACKERS_GENERATIONS; i++) {
+        for (k = 0; k < PERM_TRACKERS_EACH; k++) {
+            slot = &trackers->slots[i][k];
+            since = perm_trackers_load(&slot->since);
+
+            if (since != 0 && !perm_trackers_after(opened, since)
+                && perm_lease_held(&slot->lease, now))
+            {
+                perm_trackers_moved(trackers, now, now);
+                return;
+            }
+        }
+    }
+}
+
+
 ngx_uint_t
 perm_trackers_refuse(perm_trackers_t *trackers,
     perm_trackers_refused_t refused)

@@ -179,6 +179,16 @@ void perm_trackers_moved(perm_trackers_t *trackers, ngx_msec_t until,
     ngx_msec_t now);
 
 /*
+ * A connection to a master that was opened then has ended.  A worker that began
+ * to track later may be at another server by then, and what the former one
+ * answered since is not pushed as changed.  So nothing is trusted until a
+ * tracker, by its next PING, distrusts the cache.
+ */
+
+void perm_trackers_ended(perm_trackers_t *trackers, ngx_msec_t opened,
+    ngx_msec_t now);
+
+/*
  * Redis refuses to push changes.  Returns 1 to the first worker that says so
  * since it pushed them, or in this configuration: another right may be missing
  * by then.  After PERM_TRACKERS_REFUSED, answers count as long as they are

@@ -61,6 +61,7 @@ static void perm_flush_close(perm_flush_t *flush);
 static perm_redis_client_watch_t  perm_flush_watch = {
     perm_flush_link_failed,
     NULL,
+    NULL,
     NULL
 };
 

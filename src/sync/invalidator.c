@@ -468,11 +468,13 @@ perm_invalidator_active(void *data, ngx_uint_t active)
     perm_invalidator_t *invalidator = data;
 
     ngx_uint_t       gap;
+    ngx_msec_t       since;
     perm_zone_t     *zone;
     perm_tracker_t  *tracker;
 
     zone = invalidator->zone;
     tracker = &invalidator->tracker;
+    since = tracker->since;
 
     /* it began after what the clock of this turn says */
 
@@ -494,6 +496,7 @@ perm_invalidator_active(void *data, ngx_uint_t active)
 
     } else {
         gap = perm_trackers_lost(tracker, ngx_current_msec);
+        perm_trackers_ended(&zone->trackers, since, ngx_current_msec);
     }
 
     perm_invalidator_lead(invalidator);

@@ -6,12 +6,14 @@ static ngx_uint_t perm_link_failed(void *data, const char *address,
     const char *reason);
 static void perm_link_up(void *data, const char *address, ngx_uint_t replica);
 static void perm_link_moved(void *data);
+static void perm_link_ended(void *data, ngx_msec_t opened);
 
 
 static perm_redis_client_watch_t  perm_link_handlers = {
     perm_link_failed,
     perm_link_up,
-    perm_link_moved
+    perm_link_moved,
+    perm_link_ended
 };
 
 
@@ -66,4 +68,13 @@ perm_link_moved(void *data)
     perm_trackers_moved(&conf->zone.zone->trackers,
                         ngx_current_msec + PERM_TRACKERS_MOVE,
                         ngx_current_msec);
+}
+
+
+static void
+perm_link_ended(void *data, ngx_msec_t opened)
+{
+    perm_sync_conf_t *conf = data;
+
+    perm_trackers_ended(&conf->zone.zone->trackers, opened, ngx_current_msec);
 }

@@ -7,7 +7,8 @@
  *   an answer      is that of a table which was true at some time within a
  *                  window, and never of before a change that had been pushed
  *                  when the call began; expired grants allow at no time
- *   the window     of HIT and MISS is 600 ms, a second in a long gap,
+ *   the window     of HIT and MISS is 600 ms, a second in a long gap, more when
+ *                  another server was promoted,
  *                  "cache_valid" where Redis refuses to track, and some ms
  *                  while nothing is wrong; of STALE "cache_valid" and
  *                  "cache_stale"
@@ -27,6 +28,8 @@
 #define SIM_WINDOW_LONG  1000     /* ms, in a gap of SIM_LONG */
 #define SIM_WINDOW_CALM  25       /* ms */
 #define SIM_LONG         9000     /* ms */
+#define SIM_WINDOW_MOVE  2500     /* ms, after a move: a server is demoted, and
+                                     asked for its role every 0.9 s */
 #define SIM_SETTLE       6000     /* ms until all is as it should be */
 #define SIM_SETTLE_REFUSED  17000 /* ms: tracking is tried every 10 s, by a
                                      worker that may be stopped for 5 s */
@@ -65,6 +68,8 @@ static ngx_uint_t      sim_rough = 1;
 static ngx_msec_t      sim_calm_since;
 static ngx_msec_t      sim_refused;        /* tracking, last */
 static ngx_uint_t      sim_refusing;
+static ngx_msec_t      sim_moved;          /* the master, last */
+static ngx_msec_t      sim_moving;         /* ... first of several in a row */
 
 static ngx_msec_t      sim_known[SIM_TUPLES];    /* allowed by a lookup */
 static int64_t         sim_allowed[SIM_TUPLES];  /* newest second */
@@ -79,6 +84,7 @@ static ngx_uint_t      sim_rests;
 static ngx_uint_t sim_judge_steady(void);
 static ngx_msec_t sim_judge_lag(void);
 static ngx_msec_t sim_judge_window(sim_call_t *call, perm_ctx_t *ctx);
+static ngx_msec_t sim_judge_former(ngx_msec_t valid);
 static ngx_uint_t sim_judge_true(ngx_uint_t tuple, ngx_msec_t from,
     perm_decision_t *decision, ngx_msec_t slept);
 static ngx_uint_t sim_judge_loaded_in(ngx_msec_t from, ngx_msec_t to);
@@ -149,6 +155,7 @@ void
 sim_judge_read(sim_link_t *link)
 {
     ngx_uint_t   i, n;
+    ngx_msec_t   made;
     sim_link_t  *source;
     sim_sent_t  *sent;
 
@@ -156,11 +163,13 @@ sim_judge_read(sim_link_t *link)
         return;
     }
 
-    /* the worker knows that it tracks */
+    /* the worker knows that it tracks; after a move that counts later */
 
     source = sim_link_find(link->source);
 
-    if (source && source->taken == source->pushed) {
+    if (source && source->taken == source->pushed
+        && sim_now - sim_moved >= SIM_SETTLE)
+    {
         sim_heard = sim_now;
     }
 
@@ -173,18 +182,26 @@ sim_judge_read(sim_link_t *link)
             break;
         }
 
+        made = sent->made;
+
+        /* a worker that asks the former master does not hear of that */
+
+        if (made - sim_moved < SIM_WINDOW_MOVE) {
+            made = sim_moved - 1;
+        }
+
         if (sent->key < 0) {
-            sim_told_all = ngx_max(sim_told_all, sent->made);
+            sim_told_all = ngx_max(sim_told_all, made);
 
         } else {
-            sim_told[sent->key] = ngx_max(sim_told[sent->key], sent->made);
+            sim_told[sent->key] = ngx_max(sim_told[sent->key], made);
             sim_told_at[sent->key] = sim_now;
 
             /* a load tells nothing of what was revoked */
 
             if (sent->loaded) {
                 sim_told_stale[sent->key] = ngx_max(sim_told_stale[sent->key],
-                                                    sent->made);
+                                                    made);
             }
         }
     }
@@ -214,6 +231,17 @@ sim_judge_calm(void)
     sim_rough = 0;
     sim_calm_since = sim_now;
     sim_writer_process = 0;
+}
+
+
+void
+sim_judge_moved(void)
+{
+    if (sim_now - sim_moved >= SIM_WINDOW_MOVE) {
+        sim_moving = sim_now;
+    }
+
+    sim_moved = sim_now;
 }
 
 
@@ -354,7 +382,7 @@ sim_judge_window(sim_call_t *call, perm_ctx_t *ctx)
                                                   : sim_conf.valid_denied;
 
     if (ctx->cache == PERM_CACHE_STALE) {
-        return valid + sim_conf.stale;
+        return sim_judge_former(valid + sim_conf.stale);
     }
 
     if (sim_judge_steady()) {
@@ -366,7 +394,11 @@ sim_judge_window(sim_call_t *call, perm_ctx_t *ctx)
     if (sim_refusing
         || (sim_refused && sim_now - sim_refused < SIM_SETTLE_REFUSED))
     {
-        window = ngx_max(window, valid);
+        window = ngx_max(window, sim_judge_former(valid));
+    }
+
+    if (sim_now - sim_moved < SIM_WINDOW_MOVE) {
+        window = ngx_max(window, sim_now - sim_moving + SIM_WINDOW);
     }
 
     /* an answer waits for a worker that is stopped */
@@ -378,6 +410,16 @@ sim_judge_window(sim_call_t *call, perm_ctx_t *ctx)
     }
 
     return window;
+}
+
+
+/* an entry may be as old as "valid", and the former master's answer then */
+
+static ngx_msec_t
+sim_judge_former(ngx_msec_t valid)
+{
+    return (sim_now - sim_moved < valid + SIM_WINDOW_MOVE)
+           ? valid + SIM_WINDOW_MOVE : valid;
 }
 
 
@@ -589,10 +631,12 @@ sim_judge_wrong(sim_call_t *call, perm_ctx_t *ctx, ngx_msec_t from,
                version->end ? (int) (version->end - sim_now) : 0);
     }
 
-    printf("#   loaded: %u, %d ms ago; told %d ms ago; time %lld, %s\n",
+    printf("#   loaded: %u, %d ms ago; told %d ms ago; moved %d ms ago; time "
+           "%lld, %s\n",
            (unsigned) sim_loads[sim_nloads - 1].loaded,
            (int) (sim_now - sim_loads[sim_nloads - 1].since),
-           (int) (sim_now - call->told), (long long) sim_gateway_time(),
+           (int) (sim_now - call->told), (int) (sim_now - sim_moved),
+           (long long) sim_gateway_time(),
            sim_judge_steady() ? "steady" : "rough");
 
     sim_failed("%s %s: %s", perm_decision_outcome_name(ctx->decision.outcome),

@@ -14,12 +14,19 @@
 
 sim_redis_t  sim_redis;
 
-static sim_version_t  sim_table[SIM_KEYS];       /* as it is */
-static ngx_uint_t     sim_there[SIM_KEYS];       /* 1: the key exists */
-static sim_version_t  sim_before[SIM_KEYS];      /* ... its last change */
-static ngx_uint_t     sim_was_there[SIM_KEYS];
-static ngx_uint_t     sim_loaded;
-static ngx_uint_t     sim_load;                  /* of "id" */
+typedef struct {
+    sim_version_t  keys[SIM_KEYS];
+    ngx_uint_t     there[SIM_KEYS];      /* 1: the key exists */
+    ngx_uint_t     loaded;
+    ngx_uint_t     load;                 /* of "id" */
+} sim_table_t;
+
+
+static sim_table_t  sim_table;                   /* as it is */
+static sim_table_t  sim_before;                  /* a key: its last change */
+static sim_table_t  sim_former;                  /* of the former master */
+static ngx_uint_t   sim_former_hangs;
+static ngx_msec_t   sim_demoted;                 /* it knows from then on */
 
 static ngx_uint_t     sim_changed[SIM_KEYS + 1]; /* the last: "meta" */
 static ngx_uint_t     sim_nwrites;               /* of this turn */
@@ -78,7 +85,9 @@ sim_redis_turn(uintptr_t data)
     for (i = 0; i < SIM_LINKS; i++) {
         link = &sim_links[(first + i) % SIM_LINKS];
 
-        if (link->server && !link->old && link->up.arrived.len) {
+        if (link->server && !(link->old && sim_former_hangs)
+            && link->up.arrived.len)
+        {
 
             if (sim_nwrites && sim_chance(300)) {
                 sim_nwrites--;
@@ -153,8 +162,11 @@ sim_redis_commands(sim_link_t *link)
 static void
 sim_redis_command(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
 {
-    int   len;
-    char  text[128];
+    int         len;
+    char        text[128];
+    ngx_uint_t  demoted;
+
+    demoted = (link->old && sim_demoted <= sim_now);
 
     if (sim_redis.garbage) {
         sim_redis.garbage = 0;
@@ -174,6 +186,10 @@ sim_redis_command(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
         } else {
             sim_say(link, "+PONG\r\n");
         }
+
+    } else if (sim_is(argv[0], "ROLE") && demoted) {
+        sim_say(link, "*5\r\n$5\r\nslave\r\n$8\r\n10.0.0.1\r\n:6379\r\n"
+                      "$9\r\nconnected\r\n:1\r\n");
 
     } else if (sim_is(argv[0], "ROLE")) {
         sim_say(link, "*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n");
@@ -205,6 +221,10 @@ sim_redis_command(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
                       (long long) sim_redis_time(),
                       (unsigned) (sim_now % 1000));
         sim_link_reply(link, text, len);
+
+    } else if (sim_is(argv[0], "ZADD") && demoted) {
+        sim_say(link, "-READONLY You can't write against a read only replica."
+                      "\r\n");
 
     } else if (sim_is(argv[0], "ZADD")) {
         sim_redis_zadd(link, argv);
@@ -244,13 +264,15 @@ sim_redis_field(char *text, int64_t value, ngx_uint_t shape)
 static void
 sim_redis_lookup(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
 {
-    int         len;
-    char        text[256], id[16];
-    int64_t     absent, *fields;
-    ngx_int_t   key;
-    ngx_uint_t  field;
+    int           len;
+    char          text[256], id[16];
+    int64_t       absent, *fields;
+    ngx_int_t     key;
+    ngx_uint_t    field, there;
+    sim_table_t  *table;
 
     absent = PERM_GRANT_ABSENT;
+    table = link->old ? &sim_former : &sim_table;
 
     if (sim_redis.no_lookup) {
         sim_say(link, "-NOPERM no lookups\r\n");
@@ -260,14 +282,14 @@ sim_redis_lookup(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
     if (sim_is(argv[1], "p:meta")) {
 
         if (argc == 3) {
-            if (sim_loaded) {
+            if (table->loaded) {
                 sim_say(link, "$1\r\n1\r\n");
             } else {
                 sim_say(link, "$-1\r\n");
             }
 
-        } else if (sim_loaded) {
-            sprintf(id, "id%05u", (unsigned) (sim_load % 100000));
+        } else if (table->loaded) {
+            sprintf(id, "id%05u", (unsigned) (table->load % 100000));
             len = sprintf(text, "*2\r\n$1\r\n1\r\n$7\r\n%s\r\n", id);
             sim_link_reply(link, text, len);
 
@@ -284,6 +306,9 @@ sim_redis_lookup(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
         sim_failed("a lookup of \"%.*s\"", (int) argv[1].len, argv[1].data);
     }
 
+    there = table->there[key] && (table->keys[key].end == 0
+                                  || table->keys[key].end > sim_now);
+
     if (sim_is(argv[0], "PTTL")) {
 
         if (sim_redis.no_pttl) {
@@ -292,9 +317,9 @@ sim_redis_lookup(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
         }
 
         len = sprintf(text, ":%lld\r\n",
-                      !sim_there[key] ? -2LL
-                      : sim_table[key].end == 0 ? -1LL
-                      : (long long) (sim_table[key].end - sim_now));
+                      !there ? -2LL
+                      : table->keys[key].end == 0 ? -1LL
+                      : (long long) (table->keys[key].end - sim_now));
         sim_link_reply(link, text, len);
         return;
     }
@@ -302,13 +327,11 @@ sim_redis_lookup(sim_link_t *link, ngx_uint_t argc, ngx_str_t *argv)
     /* HMGET key - resource */
 
     field = argv[3].data[1] - '0';
-    fields = sim_table[key].fields;
+    fields = table->keys[key].fields;
 
     len = sprintf(text, "*2\r\n");
-    len += sim_redis_field(text + len, sim_there[key] ? fields[0] : absent,
-                           key);
-    len += sim_redis_field(text + len,
-                           sim_there[key] ? fields[field] : absent, field);
+    len += sim_redis_field(text + len, there ? fields[0] : absent, key);
+    len += sim_redis_field(text + len, there ? fields[field] : absent, field);
     sim_link_reply(link, text, len);
 }
 
@@ -390,7 +413,9 @@ sim_redis_track(sim_link_t *link, ngx_str_t *id)
 
     listener = sim_link_find(ngx_atoi(id->data, id->len));
 
-    if (listener == NULL || !listener->subscribed) {
+    if (listener == NULL || !listener->subscribed
+        || listener->old != link->old)
+    {
         sim_say(link, "-ERR The client ID you want redirect to does not exist"
                       "\r\n");
         return;
@@ -412,7 +437,9 @@ sim_redis_trackers(void)
 
     for (i = 0, n = 0; i < SIM_LINKS; i++) {
 
-        if (sim_links[i].server && sim_links[i].tracking) {
+        if (sim_links[i].server && sim_links[i].tracking
+            && !sim_links[i].old)
+        {
             listener = sim_link_find(sim_links[i].listener);
             n += (listener && listener->server && listener->client);
         }
@@ -461,7 +488,9 @@ sim_redis_push(void)
 
     for (i = 0; i < SIM_LINKS; i++) {
 
-        if (!sim_links[i].server || !sim_links[i].tracking) {
+        if (!sim_links[i].server || !sim_links[i].tracking
+            || sim_links[i].old)
+        {
             continue;
         }
 
@@ -498,7 +527,7 @@ sim_redis_push_all(ngx_uint_t other)
 
     for (i = 0; i < SIM_LINKS; i++) {
 
-        if (sim_links[i].server && sim_links[i].tracking
+        if (sim_links[i].server && sim_links[i].tracking && !sim_links[i].old
             && (listener = sim_link_find(sim_links[i].listener)) != NULL
             && listener->server)
         {
@@ -548,35 +577,35 @@ sim_redis_change(ngx_uint_t key, ngx_uint_t load)
     ngx_uint_t      i;
     sim_version_t  *version;
 
-    version = &sim_table[key];
+    version = &sim_table.keys[key];
 
     /* a write that changes nothing is pushed, too */
 
-    if (!load && sim_there[key] && sim_chance(50)) {
+    if (!load && sim_table.there[key] && sim_chance(50)) {
         sim_changed[key] = 1;
         return;
     }
 
-    sim_before[key] = *version;
-    sim_was_there[key] = sim_there[key];
+    sim_before.keys[key] = *version;
+    sim_before.there[key] = sim_table.there[key];
 
     if (!load && sim_chance(150)) {
 
         /* EXPIRE, or PERSIST */
 
-        if (!sim_there[key]) {
+        if (!sim_table.there[key]) {
             return;
         }
 
         version->end = sim_random(3) ? sim_now + 1 + sim_random(20000) : 0;
 
     } else if (!load && sim_chance(100)) {
-        sim_there[key] = 0;
+        sim_table.there[key] = 0;
 
     } else {
 
         for (i = 0; i < SIM_FIELDS; i++) {
-            if (!sim_there[key]) {
+            if (!sim_table.there[key]) {
                 version->fields[i] = PERM_GRANT_ABSENT;
             }
 
@@ -586,11 +615,11 @@ sim_redis_change(ngx_uint_t key, ngx_uint_t load)
             }
         }
 
-        version->end = sim_there[key] ? version->end : 0;
-        sim_there[key] = 1;
+        version->end = sim_table.there[key] ? version->end : 0;
+        sim_table.there[key] = 1;
     }
 
-    if (!sim_there[key]) {
+    if (!sim_table.there[key]) {
         version->end = 0;
 
         for (i = 0; i < SIM_FIELDS; i++) {
@@ -620,17 +649,19 @@ sim_redis_expire(void)
 
     for (k = 0; k < SIM_KEYS; k++) {
 
-        if (sim_there[k] && sim_table[k].end && sim_table[k].end <= sim_now) {
-            sim_there[k] = 0;
-            sim_table[k].end = 0;
-            sim_table[k].since = sim_now;
+        if (sim_table.there[k] && sim_table.keys[k].end
+            && sim_table.keys[k].end <= sim_now)
+        {
+            sim_table.there[k] = 0;
+            sim_table.keys[k].end = 0;
+            sim_table.keys[k].since = sim_now;
             sim_changed[k] = 1;
 
             for (i = 0; i < SIM_FIELDS; i++) {
-                sim_table[k].fields[i] = PERM_GRANT_ABSENT;
+                sim_table.keys[k].fields[i] = PERM_GRANT_ABSENT;
             }
 
-            sim_judge_version(k, &sim_table[k]);
+            sim_judge_version(k, &sim_table.keys[k]);
         }
     }
 }
@@ -654,8 +685,8 @@ sim_redis_empty(ngx_uint_t other)
     sim_note(other ? "another database is emptied" : "FLUSHALL");
 
     if (!other) {
-        memset(sim_there, 0, sizeof(sim_there));
-        sim_loaded = 0;
+        memset(sim_table.there, 0, sizeof(sim_table.there));
+        sim_table.loaded = 0;
         sim_judge_loaded(0);
     }
 
@@ -675,7 +706,7 @@ sim_redis_load(void)
     ngx_uint_t     k, i;
     sim_version_t  none;
 
-    if (sim_loaded || sim_redis.state != SIM_REDIS_UP
+    if (sim_table.loaded || sim_redis.state != SIM_REDIS_UP
         || sim_redis.hung > sim_now)
     {
         return;
@@ -696,14 +727,14 @@ sim_redis_load(void)
                 none.fields[i] = PERM_GRANT_ABSENT;
             }
 
-            sim_table[k] = none;
-            sim_there[k] = 0;
+            sim_table.keys[k] = none;
+            sim_table.there[k] = 0;
             sim_judge_version(k, &none);
         }
     }
 
-    sim_loaded = 1;
-    sim_load++;
+    sim_table.loaded = 1;
+    sim_table.load++;
     sim_changed[SIM_KEYS] = 1;
     sim_judge_loaded(1);
 
@@ -726,46 +757,55 @@ sim_redis_former_ends(uintptr_t data)
 
 /*
  * Another server takes over behind the address.  It may have missed the last
- * changes, and nobody says so.  The former one is heard of no more, for a time.
+ * changes, and nobody says so.  The former one is heard of no more, for a time,
+ * or goes on with what it has for those that are connected to it.
  */
 
 void
 sim_redis_promote(void)
 {
     ngx_uint_t      i;
+    ngx_msec_t      lasts;
     sim_version_t  *version;
 
     if (sim_redis.state != SIM_REDIS_UP) {
         return;
     }
 
-    sim_note("another server is promoted");
+    lasts = sim_random(5000);
 
     sim_redis_former_ends(0);
+
+    sim_former = sim_table;
+    sim_former_hangs = lasts % 2;
+    sim_demoted = sim_now + lasts % 400;
+
+    sim_note("another server is promoted, the former one %s",
+             sim_former_hangs ? "hangs" : "answers");
 
     sim_redis.hung = 0;
     memset(sim_changed, 0, sizeof(sim_changed));
 
     for (i = 0; i < SIM_LINKS; i++) {
         sim_links[i].old = sim_links[i].server;
-        sim_links[i].tracking = 0;
-        sim_links[i].subscribed = 0;
     }
 
     for (i = 0; i < SIM_KEYS; i++) {
-        version = &sim_table[i];
+        version = &sim_table.keys[i];
 
-        if (sim_now - version->since < 200 && sim_was_there[i]
+        if (sim_now - version->since < 200 && sim_before.there[i]
             && sim_chance(500))
         {
-            *version = sim_before[i];
+            *version = sim_before.keys[i];
             version->since = sim_now;
-            sim_there[i] = 1;
+            sim_table.there[i] = 1;
             sim_judge_version(i, version);
         }
     }
 
-    sim_at(sim_now + sim_random(5000), sim_redis_former_ends, 0);
+    sim_judge_moved();
+
+    sim_at(sim_now + lasts, sim_redis_former_ends, 0);
 }
 
 
@@ -809,9 +849,9 @@ sim_redis_down(ngx_msec_t msec, ngx_uint_t empty)
         }
     }
 
-    if (empty && sim_loaded) {
-        memset(sim_there, 0, sizeof(sim_there));
-        sim_loaded = 0;
+    if (empty && sim_table.loaded) {
+        memset(sim_table.there, 0, sizeof(sim_table.there));
+        sim_table.loaded = 0;
         sim_judge_loaded(0);
     }
 
@@ -837,5 +877,5 @@ sim_redis_calm(void)
 ngx_uint_t
 sim_redis_loaded(void)
 {
-    return sim_loaded;
+    return sim_table.loaded;
 }

@@ -270,6 +270,7 @@ void sim_judge_decided(sim_call_t *call, perm_ctx_t *ctx);
 /* faults are in the world from now on, or not any more */
 void sim_judge_rough(void);
 void sim_judge_refused(ngx_uint_t refused); /* tracking is, or is not */
+void sim_judge_moved(void);                 /* another server is the master */
 void sim_judge_calm(void);
 /* the end of a calm time: what has to be so by then */
 void sim_judge_rest(void);

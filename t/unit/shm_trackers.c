@@ -250,6 +250,33 @@ test_two(void)
 }
 
 
+/* a connection may have been to the server before that of a tracker */
+
+static void
+test_ended(void)
+{
+    uint32_t  before;
+
+    tracking(2, 2);
+    before = epoch();
+
+    perm_trackers_ended(&trackers, T + 1, T + 150);
+    ok(covered(T + 150), "a connection that is newer than the trackers ends");
+    perm_trackers_ended(&trackers, T, T + 150);
+    ok(!covered(T + 150), "one that is older: nothing is trusted");
+    ok(!perm_trackers_heard(as(1), T + 149, T + 160) && !covered(T + 160),
+       "... by what was on its way");
+    ok(perm_trackers_heard(as(1), T + 150, T + 170) && covered(T + 170)
+       && epoch() == before + 1, "... and then all is distrusted");
+    ok(!perm_trackers_heard(as(2), T + 160, T + 180) && epoch() == before + 1,
+       "... once");
+
+    dead[1] = dead[2] = 1;
+    perm_trackers_ended(&trackers, T, T + 190);
+    ok(covered(T + 190), "trackers that are dead say nothing");
+}
+
+
 static void
 test_configurations(void)
 {
@@ -521,6 +548,7 @@ main(void)
 
     test_alone();
     test_two();
+    test_ended();
     test_configurations();
     test_refused();
     test_interleaved();
