@@ -76,7 +76,7 @@ my @usage = (
     ['words', qr/: option --dimension needs a value, as in --dimension both\|gateway\|resource$/m,
      qw(renew --dimension)],
     ['flag with value', qr/--json takes no value/, qw(--json=1 list)],
-    ['argument too many', qr/"list" does not take "x"/, qw(list x)],
+    ['argument too many', qr/"list" does not take "x"; see "app-permission list --help"$/m, qw(list x)],
     ['two files', qr/does not take "b"/, qw(import a b)],
     ['a file without a name', qr/"export" does not take ""/, 'export', ''],
 
@@ -140,7 +140,7 @@ my @usage = (
     ['no such file', qr/cannot open "\/nonexistent": No such file/,
      qw(import /nonexistent)],
     ['a directory', qr/"\/tmp" is a directory/, qw(import /tmp)],
-    ['no such directory', qr/cannot write beside "\/nonexistent\/x"/,
+    ['no such directory', qr/cannot write a temporary file beside "\/nonexistent\/x"/,
      qw(export /nonexistent/x)],
 );
 
@@ -373,7 +373,8 @@ subtest 'a table of another schema is refused' => sub {
     for (['list'], ['renew'], ['grant', @ga]) {
         my ($out, $err) = $t->cli_is(3, "$_->[0]: refused", '--prefix', 'new:',
                                      @$_);
-        like $err, qr/"new:meta" says schema "2\\x1b"/, 'and says so';
+        like $err, qr/"new:meta" says schema "2\\x1b", .*: update it, or check --prefix/,
+            'and says so, and what to do';
     }
     is_deeply [$redis->cmd('KEYS', 'new:*')], [['new:meta']], 'left as it was';
     $t->cli_is(0, 'a table for what follows', qw(--prefix other: init));

@@ -429,6 +429,11 @@ subtest 'the users of the manual, and what they lack for another role' => sub {
         doctor(0, 'self of the manual: 0', '--for', 'self', { redis => $url });
         $url = user('gateway', @$gateway, @self, @apply);
         doctor(0, 'with apply: 0', '--for', 'self-apply', { redis => $url });
+        $url = user('gateway', @$gateway, @self, @apply, '-eval');
+        $by = doctor(1, 'EVAL alone', '--for', 'self-apply', { redis => $url });
+        is_deeply [map { $_->{message} } grep { $_->{status} eq 'error' } bad($by)],
+            ['user "gateway" lacks the command EVAL, needed for '
+                . 'app_permission_self apply'], 'and nothing else';
         $url = user('gateway', @$gateway, '-pttl');
         $by = doctor(1, 'a command: 1', '--for', 'gateway', { redis => $url });
         is $by->{rights}[-1]{remedy}, 'in redis-cli: ACL SETUSER gateway +pttl',
@@ -551,6 +556,10 @@ subtest 'one line gives what is missing' => sub {
     is_deeply \@lacks, ['command', 'key'], 'the commands, then the keys';
     doctor(0, 'then it is well', '--for', 'auditor', { redis => $old });
     $fake->stop;
+
+    my $eval = user('mend', '~*', '&*', '+@all', '-eval');
+    is remedy(doctor(1, 'only EVAL is missing: 1', { redis => $eval }), 'mend'),
+        'ACL SETUSER mend +eval', 'what it would run is not given again';
 
     my $by = doctor(1, 'plain doctor of an auditor: 1',
                     { redis => user('auditor', @{$lines{auditor}}) });

@@ -299,9 +299,10 @@ subtest 'access' => sub {
 
     ($out) = $t->cli_is(0, 'access', 'access', '--since', 1700000500);
     is scalar(split /\n/, $out), 2, 'since then';
-    ($out) = $t->cli_is(0, 'access', 'access', '--since',
-                        '2030-01-01T00:00:00Z');
+    ($out, $err) = $t->cli_is(0, 'access', 'access', '--since',
+                              '2030-01-01T00:00:00Z');
     is $out, '', 'since later: none, and no failure';
+    like $err, qr/^app-permission: no such access$/m, 'which is said';
 
     $redis->each(map { [key('access', 'a', 'big'), 'ZADD', 1700000000, "r$_"] }
                      1 .. 3000);

@@ -78,7 +78,7 @@ subtest 'a table that is lost takes no good copy with it' => sub {
         $redis->grant('g', 'r', 'a', 'x') if $unreadable;
         (undef, $err) = $t->cli_is(1, 'another of a table without a grant',
                                    'export', $file);
-        like $err, qr/daily\.jsonl" is not replaced: the table has no grant.*another FILE.*remove this/,
+        like $err, qr/daily\.jsonl" is not replaced: no grant was exported.*another FILE.*remove this/,
             'says so, and what to do';
         is slurp($file), $good, 'the copy is there';
         is_deeply [glob "$file.*"], [], 'and nothing beside it';

@@ -56,7 +56,7 @@ subtest 'a table that is not loaded is begun on purpose' => sub {
     ($out, $err) = $t->cli_is(0, 'init', '--json', 'init');
     is_deeply json($out), { result => 'marked', grants => 2, unreadable => 1 },
         'says what is there';
-    like $err, qr/2 grants in it, of which 1 cannot be read\. From now on every app without a grant is refused/,
+    like $err, qr/: it has 2 grants, of which 1 cannot be read\. From now on every app without a grant is refused/,
         'and what it means';
     is $redis->cmd('HGET', 'app_permission:meta', 'schema'), 1, 'it is marked';
     like $redis->cmd('HGET', 'app_permission:meta', 'id'), qr/^[0-9a-f]{16}\z/,

@@ -164,11 +164,13 @@ subtest 'odd texts are shown escaped' => sub {
     put('a', 'bad', '{"status":');
     put('a', 'odd field', '{"status":"pending"}');
     my (undef, $err) = $t->cli_is(1, 'some cannot be read', 'requests');
-    like $err, qr/"bad": unreadable request/, 'which is said';
+    like $err, qr/"bad": unreadable request, which "apply" replaces$/m, 'which is said';
     like $err, qr/"odd field": no name of a resource/, 'and of names';
 
-    ($out) = $t->cli_is(0, 'approve', 'approve', @ga, '--comment',
+    ($out, $err) = $t->cli_is(0, 'approve', 'approve', @ga, '--comment',
         "c\e[0m\r\nBcc: x", '--notify', 'cat');
+    like $err, qr/"bad": unreadable request, which "apply" replaces$/m,
+        'says so, too';
     is scalar(() = $out =~ /\n/g), 2, 'the object for CMD is one line';
     my ($object) = grep { /^\{/ } split /\n/, $out;
     unlike $object, qr/[^\x20-\x7e]/, 'and printable';

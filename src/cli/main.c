@@ -154,8 +154,10 @@ read_args(perm_args_t *args, int argc, char **argv)
             args->file = argv[i];
 
         } else {
-            perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" does not take \"%s\"",
-                              command->name, perm_output_safe_text(argv[i]));
+            perm_output_fatal(PERM_EXIT_USAGE, "\"%s\" does not take \"%s\"; "
+                              "see \"app-permission %s --help\"",
+                              command->name, perm_output_safe_text(argv[i]),
+                              command->name);
         }
     }
 

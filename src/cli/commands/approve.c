@@ -188,12 +188,18 @@ named(perm_approve_t *approve)
 static void
 add_pending(void *data, perm_row_t *rows, size_t n)
 {
-    size_t           i;
-    perm_approve_t  *approve = data;
+    size_t                  i;
+    perm_approve_t         *approve = data;
+    perm_request_status_t   status;
 
     for (i = 0; i < n; i++) {
-        if (perm_request_read(rows[i].value).status == PERM_REQUEST_PENDING) {
+        status = perm_request_read(rows[i].value).status;
+
+        if (status == PERM_REQUEST_PENDING) {
             add_field(approve, rows[i].field);
+
+        } else if (status == PERM_REQUEST_UNREADABLE) {
+            perm_requests_warn_unreadable(rows[i].key, rows[i].field);
         }
     }
 }

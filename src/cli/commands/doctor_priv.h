@@ -81,8 +81,7 @@ typedef struct {
     char                 give[768];    /* for a remedy of one rule */
     perm_doctor_words_t  lacks[PERM_LACKS];   /* what is missing */
     perm_doctor_words_t  keys;         /* patterns of keys that give it ... */
-    perm_doctor_words_t  acl;          /* ... and the other rules, also those
-                                          of what a refused EVAL would run */
+    perm_doctor_words_t  acl;          /* ... and the other rules */
     perm_doctor_words_t  unknown;      /* commands that Redis does not know */
     unsigned             nchecks;
     perm_doctor_check_t  checks[PERM_DOCTOR_CHECKS];

@@ -115,13 +115,11 @@ perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
     /* what the script would run cannot be seen then */
 
     if (outer != NULL && !script) {
-        perm_doctor_word(&doctor->lacks[PERM_LACKS_COMMAND], "%s", outer);
-        perm_doctor_word(&doctor->acl, "+%s", outer);
-
-    } else {
-        perm_doctor_word(&doctor->lacks[PERM_LACKS_COMMAND], "%s", command);
+        command = outer;
     }
 
+    perm_doctor_word(&doctor->lacks[PERM_LACKS_COMMAND], "%s", command);
     perm_doctor_word(&doctor->acl, "+%s", command);
+
     return 1;
 }

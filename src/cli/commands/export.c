@@ -103,12 +103,10 @@ run_export(perm_cli_t *cli)
         && stat(export.target, &old) == 0 && old.st_size > 0)
     {
         remove_temporary(&export);
-        perm_output_warn("\"%s\" is not replaced: the table has no grant%s, "
-                         "and the file may be the last copy of those it had. "
-                         "Give another FILE, or remove this one first",
-                         perm_output_safe_text(export.target),
-                         unreadable || export.skipped
-                         ? " that can be written" : "");
+        perm_output_warn("\"%s\" is not replaced: no grant was exported, and "
+                         "it may be the last copy of those that were in the "
+                         "table. Give another FILE, or remove this one first",
+                         perm_output_safe_text(export.target));
         return PERM_EXIT_NO;
     }
 
@@ -212,7 +210,7 @@ open_file(perm_export_t *export, const char *name)
     fd = mkostemp(path, O_CLOEXEC);
 
     if (fd == -1) {
-        fail(export, PERM_EXIT_USAGE, "write beside");
+        fail(export, PERM_EXIT_USAGE, "write a temporary file beside");
     }
 
     export->temporary = path;

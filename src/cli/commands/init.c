@@ -51,7 +51,7 @@ run_init(perm_cli_t *cli)
                          (int64_t) unreadable);
     }
 
-    perm_output_warn("%s: there are %s in it, of which %llu cannot be read%s",
+    perm_output_warn("%s: it has %s, of which %llu cannot be read%s",
                      !loaded ? "the table is marked as loaded" : named
                      ? "the table is loaded already, nothing was changed"
                      : "the table is loaded already, and has an id now",

@@ -177,6 +177,10 @@ run_access(perm_cli_t *cli)
 
     (void) perm_walk(&cli->table, PERM_WALK_ACCESSES, NULL, access_rows, &list);
 
+    if (list.listed == 0) {
+        perm_output_warn("no such access");
+    }
+
     return perm_table_found(&cli->table, list.listed);
 }
 

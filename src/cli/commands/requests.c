@@ -157,9 +157,7 @@ is_wanted(perm_requests_run_t *run, const perm_row_t *row)
 
     if (request.status == PERM_REQUEST_UNREADABLE) {
         run->unreadable++;
-        perm_output_warn("\"%s\", field \"%s\": unreadable request",
-                         perm_output_safe(row->key),
-                         perm_output_safe(row->field));
+        perm_requests_warn_unreadable(row->key, row->field);
         return 0;
     }
 

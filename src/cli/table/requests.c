@@ -337,6 +337,15 @@ is_reserved(const char *name)
 
 
 void
+perm_requests_warn_unreadable(perm_str_t key, perm_str_t field)
+{
+    perm_output_warn("\"%s\", field \"%s\": unreadable request, which "
+                     "\"apply\" replaces", perm_output_safe(key),
+                     perm_output_safe(field));
+}
+
+
+void
 perm_requests_report(int json, const perm_tuple_t *tuple, const char *result,
     perm_str_t value, const perm_requests_handled_t *handled)
 {

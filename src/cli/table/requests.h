@@ -57,6 +57,11 @@ perm_requests_result_t perm_requests_handle(perm_table_t *table,
 void perm_requests_print(FILE *file, perm_str_t value);
 
 
+/* Names a request that cannot be read, and says what to do */
+
+void perm_requests_warn_unreadable(perm_str_t key, perm_str_t field);
+
+
 /*
  * Reports what became of a request, for people or as JSON.  value: of the
  * request, data NULL when there is none; handled: NULL when no grant was given.
