@@ -155,8 +155,8 @@ perm_table_warn_no_renew(const perm_tuple_t *tuple, const perm_grant_t *old,
     if (old->expires >= 0 && !old->renew && expires < PERM_GRANT_PERMANENT) {
         perm_output_warn("the grant on %s%.*s is still never renewed, as it "
                          "was given with --no-renew; \"revoke\" it first for "
-                         "one that is", tuple->resource.len ? "resource "
-                                                         : "all resources",
+                         "one that is",
+                         tuple->resource.len ? "resource " : "all resources",
                          (int) tuple->resource.len,
                          tuple->resource.len ? tuple->resource.data : "");
     }

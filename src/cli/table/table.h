@@ -60,7 +60,7 @@ int perm_table_writable(const perm_table_t *table);
 
 /*
  * For commands that give a grant another end, and keep its "renew": false:
- * warns unless the grant that was there is renewed, or the new end is never.
+ * warns, unless the grant that was there is renewed, or is permanent now.
  */
 void perm_table_warn_no_renew(const perm_tuple_t *tuple,
     const perm_grant_t *old, int64_t expires);
