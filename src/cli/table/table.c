@@ -56,8 +56,8 @@ perm_table_open(perm_table_t *table)
     table->named = perm_table_bytes(perm_table_element(reply, 1)).data != NULL;
 
     if (schema.data != NULL && !table->loaded) {
-        perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\", and this "
-                          "program knows \"%s\" only: update it, or check "
+        perm_output_fatal(PERM_EXIT_REDIS, "\"%s\" says schema \"%s\", and "
+                          "this program knows \"%s\" only: update it, or check "
                           "--prefix and the database", meta_key(table).data,
                           perm_output_safe(schema), PERM_SCHEMA);
     }
