@@ -365,6 +365,9 @@ subtest 'a replica' => sub {
     my ($out, $err) = $t->cli_is(3, 'a grant on a replica fails: 3',
         'grant', @ga, { redis => $replica->url });
     like $err, qr/READONLY.*give the address of the master/, 'what to do';
+    ($out, $err) = $t->cli_is(3, 'nor a request', '--prefix', 'x:', 'apply',
+                              @ga, { redis => $replica->url });
+    unlike $err, qr/are stored/, 'which is not said to be stored';
 };
 
 

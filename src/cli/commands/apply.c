@@ -68,6 +68,8 @@ run_apply(perm_cli_t *cli)
     perm_table_connect(&cli->table, &cli->servers);
     perm_table_warn_unloaded(&cli->table);
 
+    reply = store(cli, text);
+
     /* it is no grant: it locks nobody out, and "import" leaves it there */
 
     if (!cli->table.loaded) {
@@ -75,7 +77,6 @@ run_apply(perm_cli_t *cli)
                          "refuses them until then");
     }
 
-    reply = store(cli, text);
     status = report(cli, text, reply);
 
     freeReplyObject(reply);
