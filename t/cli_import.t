@@ -32,6 +32,32 @@ sub lines_of {
 }
 
 
+subtest "no grant is made from what another command writes" => sub {
+    $redis->empty;
+    $t->cli_is(0, 'init', 'init');
+    my @pair = qw(--gateway g --resource r --app demo);
+    $t->cli_is(0, 'grant', 'grant', @pair, '--days', 30);
+    my ($listed) = $t->cli_is(0, 'list', 'list', '--json');
+    my ($granted) = table();
+    $t->cli_is(0, 'apply', 'apply', @pair, '--days', 60);
+    my ($asked) = $t->cli_is(0, 'requests', 'requests', '--json');
+    $t->cli_is(0, 'revoke', 'revoke', @pair);
+    my ($past) = $t->cli_is(0, 'history', 'history', '--json');
+
+    for (['a request', $asked, qr/a request \("requests --json"\), not a grant/],
+         ['the history', $past, qr/of the history \("history --json"\), not/])
+    {
+        my ($name, $text, $wrong) = @$_;
+        my (undef, $err) = import_is(1, $name, $text);
+        like $err, $wrong, "$name: refused";
+        is table(), '', "$name: nobody got a grant";
+    }
+
+    import_is(0, 'the list', $listed);
+    is table(), $granted, 'a line of the list is the grant, and no more';
+};
+
+
 subtest "the array of the dashboard" => sub {
     $redis->empty;
     my ($out, $err) = import_is(1, 'import', <<'END', '--json');

@@ -37,6 +37,19 @@ static const struct {
 };
 
 
+/* members of other commands' lines: from those no grant is to be made */
+
+static const struct {
+    const char  *name;
+    const char  *wrong;
+} foreign_members[] = {
+    { "gateway_expires",
+      "this line is a request (\"requests --json\"), not a grant" },
+    { "expires_before",
+      "this line is of the history (\"history --json\"), not a grant" }
+};
+
+
 static cJSON *parse_object(perm_str_t text, perm_grant_line_error_t *error);
 static int form_of(const cJSON *json);
 static int parse_members(const cJSON *json, perm_str_t text,
@@ -44,6 +57,7 @@ static int parse_members(const cJSON *json, perm_str_t text,
 static int fail(perm_grant_line_error_t *error, const char *member,
     const char *wrong);
 static unsigned find_known(const cJSON *item, int form);
+static const char *find_foreign(const cJSON *item);
 static const char *read_known(perm_grant_line_t *line, int form,
     unsigned known, perm_json_member_t *member);
 static const char *read_expires(perm_grant_line_t *line,
@@ -181,6 +195,12 @@ parse_members(const cJSON *json, perm_str_t text, perm_grant_line_t *line,
     for (member = perm_json_members(json, text); perm_json_next(&member); ) {
         i = find_known(member.item, form);
         error->at = (size_t) (member.value.data - text.data);
+        wrong = find_foreign(member.item);
+
+        if (wrong != NULL) {
+            return fail(error, NULL, wrong);
+        }
+
         error->value = member.value;
 
         if (form == DASHBOARD && find_known(member.item, PLAIN) == RESOURCE) {
@@ -201,7 +221,11 @@ parse_members(const cJSON *json, perm_str_t text, perm_grant_line_t *line,
             }
         }
 
-        if (member.value.len == 0) {
+        /* "list --json" writes it beside each grant */
+
+        if (member.value.len == 0
+            || strcmp(member.item->string, "last_access") == 0)
+        {
             continue;
         }
 
@@ -297,6 +321,21 @@ find_known(const cJSON *item, int form)
     }
 
     return i;
+}
+
+
+static const char *
+find_foreign(const cJSON *item)
+{
+    size_t  i;
+
+    for (i = 0; i < sizeof(foreign_members) / sizeof(*foreign_members); i++) {
+        if (strcmp(item->string, foreign_members[i].name) == 0) {
+            return foreign_members[i].wrong;
+        }
+    }
+
+    return NULL;
 }
 
 
