@@ -197,8 +197,8 @@ subtest 'workers of before a reload' => sub {
 
     my $second = Perm::Redis->start(dir => "$t->{dir}/second");
     $second->cmd('HSET', 'app_permission:meta', 'schema', '1');
-    my $slow = $t->connect;
-    $slow->send("GET / HTTP/1.1\r\nHost: x\r\n");
+    my @slow = map { $t->connect } 1, 2;
+    $_->send("GET /a HTTP/1.1\r\nHost: x\r\nX-App: slow\r\n") for @slow;
     outcome('demo');
     $t->config(redis => "redis://127.0.0.1:$second->{port}", server => $ASKS)
         ->mark;
@@ -207,13 +207,21 @@ subtest 'workers of before a reload' => sub {
     ok $t->wait_new($of), '... which the log names';
     is $status->()->{server}, "127.0.0.1:$second->{port}", '... and the status';
     ok $t->up, 'it is up';
+
+    $redis->cmd('ACL', 'SETUSER', 'gateway', '-hmget');
+    $slow[0]->send("\r\n");
+    like answer($slow[0]), qr/^503/, 'the old server refuses a lookup';
+    is scalar(grep { $_->{name} eq 'lookups_refused' }
+        @{$t->status->{problems}}), 0, '... which is no problem of the new one';
+    is scalar $t->new_lines(qr/HMGET/), 0, '... nor in the log';
+
     $redis->cmd('CLIENT', 'KILL', 'USER', 'gateway');
     $redis->cmd('ACL', 'DELUSER', 'gateway');
     ok !$down->(), '... although the old server refuses the old worker'
         or diag explain $status->();
     is scalar $t->new_lines($of), 1, 'said once';
 
-    undef $slow;
+    undef @slow;
     $redis->cmd('ACL', 'SETUSER', @rights);
     $second->stop;
 };

@@ -274,6 +274,19 @@ subtest 'a lookup that is refused' => sub {
 };
 
 
+subtest 'lookups that are refused for two causes in turn' => sub {
+    $fake->rules({ match => qr/^HMGET .*:alt-\d*[02468]\}/,
+                   reply => "-NOPERM no right\r\n" },
+                 { match => qr/^HMGET .*:alt-/,
+                   reply => "-MASTERDOWN no master\r\n" });
+    $t->mark;
+    $t->get('/', app => "alt-$_") for 1 .. 20;
+    is join(' ', map { /with "(\w+)/ } $t->new_lines(qr/\[error\].*HMGET/)),
+        'MASTERDOWN NOPERM', 'each is logged once';
+    $fake->rules;
+};
+
+
 # explain asks Redis, and would be a way past the limit
 
 subtest 'explain counts against the limit of lookups' => sub {

@@ -5,11 +5,16 @@
 #define PERM_LINK_SAME  32   /* bytes: an error's rest may name a key */
 
 
-static ngx_uint_t perm_link_state_anew(perm_link_state_t *state,
-    ngx_uint_t generation, perm_link_error_t *error);
+#define perm_link_state_hash(text)                                            \
+    ngx_murmur_hash2((u_char *) (text), ngx_strlen(text))
+
+
+static ngx_uint_t perm_link_state_anew(perm_link_logged_t *logged,
+    ngx_uint_t over, ngx_uint_t generation, uint32_t hash);
 static void perm_link_state_copy(char *to, size_t size, const char *from);
 static void perm_link_state_swapped(perm_link_state_t *state,
     ngx_uint_t replica, const char *address, ngx_log_t *log);
+static time_t perm_link_state_quiet(perm_link_state_t *state);
 static void perm_link_state_read(perm_link_error_t *error,
     perm_link_error_t *from, ngx_atomic_t *sequence);
 
@@ -48,7 +53,9 @@ perm_link_state_failed(perm_link_state_t *state, ngx_uint_t generation,
         error.since = error.last;
     }
 
-    anew = perm_link_state_anew(state, generation, &error);
+    anew = perm_link_state_anew(&state->logged, state->error.over, generation,
+                                perm_link_state_hash(error.address)
+                                ^ perm_link_state_hash(error.cause));
 
     perm_trylock_write(&state->sequence);
     state->error = error;
@@ -63,29 +70,27 @@ perm_link_state_failed(perm_link_state_t *state, ngx_uint_t generation,
 /* under the lock; workers meet errors of one outage in different order */
 
 static ngx_uint_t
-perm_link_state_anew(perm_link_state_t *state, ngx_uint_t generation,
-    perm_link_error_t *error)
+perm_link_state_anew(perm_link_logged_t *logged, ngx_uint_t over,
+    ngx_uint_t generation, uint32_t hash)
 {
-    uint32_t    hash;
     ngx_uint_t  i;
 
-    if (state->error.over || generation > state->generation) {
-        state->generation = ngx_max(state->generation, generation);
-        state->nlogged = 0;
+    if (over || generation > logged->generation) {
+        logged->generation = ngx_max(logged->generation, generation);
+        logged->n = 0;
     }
 
-    hash = ngx_murmur_hash2((u_char *) error->address,
-                            ngx_strlen(error->address))
-           ^ ngx_murmur_hash2((u_char *) error->cause,
-                              ngx_strlen(error->cause));
-
-    for (i = 0; i < ngx_min(state->nlogged, PERM_LINK_LOGGED); i++) {
-        if (state->logged[i] == hash) {
+    for (i = 0; i < logged->n; i++) {
+        if (logged->hashes[i] == hash) {
             return 0;
         }
     }
 
-    state->logged[state->nlogged++ % PERM_LINK_LOGGED] = hash;
+    if (logged->n == PERM_LINK_LOGGED) {
+        return 0;
+    }
+
+    logged->hashes[logged->n++] = hash;
 
     return 1;
 }
@@ -211,7 +216,7 @@ ngx_uint_t
 perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
     const char *address, const char *cause)
 {
-    ngx_uint_t         same;
+    ngx_uint_t         over, anew;
     perm_link_error_t  error;
 
     if (!perm_trylock_enter(&state->lock)) {
@@ -219,20 +224,23 @@ perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
     }
 
     error = state->refused;
+    over = (error.since == 0 || error.over);
 
     perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, address);
     perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
 
-    same = error.since && !error.over
-           && ngx_strncmp(error.cause, state->refused.cause, PERM_LINK_SAME)
-              == 0;
-
-    if (error.since == 0 || error.over) {
+    if (over) {
+        state->refused_quiet = perm_link_state_quiet(state);
         error.since = ngx_time();
     }
 
     error.last = ngx_time();
     error.over = 0;
+
+    anew = perm_link_state_anew(&state->refusals, over, generation,
+                                ngx_murmur_hash2((u_char *) error.cause,
+                                          ngx_min(ngx_strlen(error.cause),
+                                                  PERM_LINK_SAME)));
 
     perm_trylock_write(&state->refused_sequence);
     state->refused = error;
@@ -240,7 +248,24 @@ perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
 
     perm_trylock_leave(&state->lock);
 
-    return perm_health_turned(&state->refused_logged, generation) || !same;
+    (void) perm_health_turned(&state->refused_logged, generation);
+
+    return anew;
+}
+
+
+/* under the lock: it had ended, and is there again */
+
+static time_t
+perm_link_state_quiet(perm_link_state_t *state)
+{
+    if (state->refused.since == 0
+        || ngx_time() - state->refused.last >= 2 * PERM_LINK_REFUSED_MAX)
+    {
+        return PERM_LINK_REFUSED;
+    }
+
+    return ngx_min(2 * state->refused_quiet, PERM_LINK_REFUSED_MAX);
 }
 
 
@@ -252,7 +277,7 @@ perm_link_state_answered(perm_link_state_t *state, ngx_log_t *log)
     error = &state->refused;
 
     if (error->since == 0 || error->over
-        || ngx_time() - error->last < PERM_LINK_REFUSED)
+        || ngx_time() - error->last < state->refused_quiet)
     {
         return;
     }

@@ -15,7 +15,7 @@
 
 #define PERM_LINK_ADDRESS_MAX  264   /* bytes, with a NUL */
 #define PERM_LINK_CAUSE_MAX    512   /* bytes, with a NUL */
-#define PERM_LINK_LOGGED       8     /* errors of an outage */
+#define PERM_LINK_LOGGED       32    /* errors of an outage */
 
 
 /* the last error of a link; the texts are printable ASCII */
@@ -29,6 +29,15 @@ typedef struct {
 } perm_link_error_t;
 
 
+/* what the log says, until it is over or a reload */
+
+typedef struct {
+    ngx_uint_t          generation; /* of the newest worker that met one */
+    uint32_t            hashes[PERM_LINK_LOGGED];
+    ngx_uint_t          n;
+} perm_link_logged_t;
+
+
 /* the server of the links; printable ASCII */
 
 typedef struct {
@@ -40,10 +49,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t        sequence;   /* of the error */
     perm_link_error_t   error;
-    ngx_uint_t          generation; /* of the worker that met an error last */
-    uint32_t            logged[PERM_LINK_LOGGED];   /* hashes of errors, since a
-                                       link was up */
-    ngx_uint_t          nlogged;
+    perm_link_logged_t  logged;
     perm_trylock_t      lock;       /* of both errors, and the server */
 
     ngx_atomic_t        server_sequence;
@@ -51,7 +57,10 @@ typedef struct {
 
     ngx_atomic_t        refused_sequence;
     perm_link_error_t   refused;    /* a lookup, by a server that answers */
-    ngx_atomic_t        refused_logged; /* likewise, 0: the log does not say
+    perm_link_logged_t  refusals;   /* as logged */
+    time_t              refused_quiet;  /* seconds without a refusal that end
+                                       it */
+    ngx_atomic_t        refused_logged; /* generation, 0: the log does not say
                                        so, or says that it is over */
 
     ngx_atomic_t        replica;    /* 1: a worker reaches a replica only */
@@ -92,8 +101,9 @@ void perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
 
 /*
- * A lookup was refused.  Returns 1 to the first worker that says so, and where
- * the cause begins otherwise than the last one: it is to be logged.
+ * A lookup was refused.  Returns 1 to the first worker that says so since the
+ * last end of it or the last reload, and for each cause that begins otherwise,
+ * up to PERM_LINK_LOGGED: it is to be logged.
  */
 
 ngx_uint_t perm_link_state_refused(perm_link_state_t *state,
@@ -101,10 +111,14 @@ ngx_uint_t perm_link_state_refused(perm_link_state_t *state,
 
 /*
  * A lookup was answered.  That ends it, with a line in the log, when there was
- * no refusal for PERM_LINK_REFUSED: one server of several may refuse.
+ * no refusal for PERM_LINK_REFUSED: one server of several may refuse, or one
+ * key.  Where one comes within twice PERM_LINK_REFUSED_MAX after the last one,
+ * and that had ended, the time that ends it is doubled, up to
+ * PERM_LINK_REFUSED_MAX: the log does not say the same again and again.
  */
 
-#define PERM_LINK_REFUSED  2     /* seconds */
+#define PERM_LINK_REFUSED      2     /* seconds */
+#define PERM_LINK_REFUSED_MAX  64    /* seconds */
 
 void perm_link_state_answered(perm_link_state_t *state, ngx_log_t *log);
 

@@ -23,7 +23,7 @@
 #include "shm/trackers.h"
 
 
-#define PERM_ZONE_LAYOUT 12              /* of everything in the zone */
+#define PERM_ZONE_LAYOUT 13              /* of everything in the zone */
 #define PERM_ZONE_MIN    (1024 * 1024)   /* bytes */
 
 

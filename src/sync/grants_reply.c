@@ -15,6 +15,8 @@
 #define PERM_GRANTS_REPLY_LINES  60    /* in a minute */
 
 
+static ngx_uint_t perm_grants_reply_anew(perm_grants_reply_logged_t *last,
+    uint32_t hash);
 static int64_t perm_grants_reply_expires(redisReply *reply);
 
 
@@ -168,7 +170,9 @@ perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     place = *tuple;
     place.resource = field;
 
-    if (!perm_health_first(&zone->health, perm_tuple_hash(&place, zone->seed)))
+    if (!perm_health_first(&zone->health,
+                           perm_tuple_hash(&place, zone->seed)
+                           ^ conf->source))
     {
         return;
     }
@@ -205,16 +209,14 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
     const char  *advice;
 
     if (rc == NGX_OK) {
-        last->error = 0;
+        last->nerrors = 0;
         return;
     }
 
     if (rc == NGX_BUSY) {
-        if (last->error == PERM_GRANTS_REPLY_NO_MEMORY) {
+        if (!perm_grants_reply_anew(last, PERM_GRANTS_REPLY_NO_MEMORY)) {
             return;
         }
-
-        last->error = PERM_GRANTS_REPLY_NO_MEMORY;
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "app_permission: memory is out, grants were not read: "
@@ -237,11 +239,9 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
                            ngx_min(error.len, PERM_GRANTS_REPLY_SAME))
            | 1;
 
-    if (hash == last->error) {
+    if (!perm_grants_reply_anew(last, hash)) {
         return;
     }
-
-    last->error = hash;
 
     if (ngx_time() - last->minute >= 60) {
         last->minute = ngx_time();
@@ -257,6 +257,29 @@ perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "app_permission: Redis answered %s with \"%s\"%s%s; %s",
                   command, shown, *advice ? ": " : "", advice, effect);
+}
+
+
+/* errors of several causes may come in turn */
+
+static ngx_uint_t
+perm_grants_reply_anew(perm_grants_reply_logged_t *last, uint32_t hash)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < last->nerrors; i++) {
+        if (last->errors[i] == hash) {
+            return 0;
+        }
+    }
+
+    if (last->nerrors == PERM_GRANTS_REPLY_LOGGED) {
+        return 0;
+    }
+
+    last->errors[last->nerrors++] = hash;
+
+    return 1;
 }
 
 

@@ -85,19 +85,22 @@ void perm_grants_reply_log_grant(perm_sync_conf_t *conf, perm_tuple_t *tuple,
     perm_str_t field, ngx_uint_t too_long, ngx_log_t *log);
 
 
-/* of one command: the error that was logged last */
+#define PERM_GRANTS_REPLY_LOGGED  8
+
+/* of one command: the errors that were logged since a good reply */
 
 typedef struct {
-    uint32_t      error;       /* hash of it, 0: none since a good reply */
+    uint32_t      errors[PERM_GRANTS_REPLY_LOGGED];   /* hashes */
+    ngx_uint_t    nerrors;
     time_t        minute;      /* unix seconds: lines are counted since then */
     ngx_uint_t    lines;
 } perm_grants_reply_logged_t;
 
 
 /*
- * Logs a reply whose "rc" is not NGX_OK, with its effect, unless the last bad
- * one was the same and no good one came since.  There are at most 60 lines a
- * minute.
+ * Logs a reply whose "rc" is not NGX_OK, with its effect, unless one like it was
+ * logged and no good one came since.  There are at most
+ * PERM_GRANTS_REPLY_LOGGED lines until a good one, and 60 a minute.
  */
 
 void perm_grants_reply_log(perm_grants_reply_logged_t *last, redisReply *reply,

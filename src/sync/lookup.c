@@ -67,6 +67,13 @@ perm_lookup_destroy(perm_lookup_sender_t *sender)
 }
 
 
+perm_meta_t *
+perm_lookup_meta(perm_lookup_sender_t *sender)
+{
+    return sender->meta;
+}
+
+
 ngx_int_t
 perm_lookup_send(perm_lookup_sender_t *sender, perm_lookup_t *lookup)
 {
@@ -218,6 +225,10 @@ perm_lookup_no_ttl(perm_lookup_sender_t *sender, redisReply *reply)
     ngx_atomic_t       *newest;
     ngx_atomic_uint_t   before;
 
+    if (perm_sync_conf_former(sender->conf)) {
+        return;
+    }
+
     newest = &sender->conf->zone.zone->health.no_ttl;
     before = *newest;
 
@@ -284,7 +295,7 @@ perm_lookup_log(perm_lookup_sender_t *sender, const char *command,
             return;
         }
 
-        sender->logged.error = 0;
+        sender->logged.nerrors = 0;
     }
 
     perm_grants_reply_log(&sender->logged, reply, rc, command,
@@ -300,6 +311,10 @@ perm_lookup_refused(perm_lookup_sender_t *sender, const char *command,
 {
     char    text[PERM_LOOKUP_SHOWN];
     u_char  cause[PERM_LINK_CAUSE_MAX];
+
+    if (perm_sync_conf_former(sender->conf)) {
+        return 0;
+    }
 
     (void) perm_printable(text, sizeof(text), perm_str(reply->str), 0);
 
@@ -321,7 +336,8 @@ perm_lookup_refused(perm_lookup_sender_t *sender, const char *command,
 static void
 perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
 {
-    int64_t  left;
+    int64_t            left;
+    perm_sync_conf_t  *conf;
 
     if (rc != NGX_OK) {
         perm_lookup_cancel(lookup);
@@ -337,8 +353,12 @@ perm_lookup_answered(perm_lookup_t *lookup, redisReply *reply, ngx_int_t rc)
     if (lookup->hmget == NULL && lookup->pttl == NULL
         && lookup->table != NGX_BUSY)
     {
-        perm_link_state_answered(&lookup->sender->conf->zone.zone->link,
-                                 lookup->sender->log);
+        conf = lookup->sender->conf;
+
+        if (!perm_sync_conf_former(conf)) {
+            perm_link_state_answered(&conf->zone.zone->link,
+                                     lookup->sender->log);
+        }
 
         if (lookup->grants.left != PERM_GRANTS_ENDLESS) {
             left = lookup->grants.left

@@ -55,6 +55,10 @@ perm_lookup_sender_t *perm_lookup_create(perm_sync_conf_t *conf,
     ngx_cycle_t *cycle, perm_redis_client_t *redis);
 void perm_lookup_destroy(perm_lookup_sender_t *sender);
 
+/* with which it asks whether the table is loaded */
+
+perm_meta_t *perm_lookup_meta(perm_lookup_sender_t *sender);
+
 
 /*
  * NGX_OK: the handler will be called, and not on this stack, unless

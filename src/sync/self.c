@@ -419,7 +419,8 @@ perm_self_log_large(perm_self_t *self)
 
     if (!perm_health_first(&zone->health,
                            perm_tuple_key_hash(key, perm_str("self"),
-                                               zone->seed)))
+                                               zone->seed)
+                           ^ self->conf->source))
     {
         return;
     }

@@ -210,6 +210,57 @@ test_refused(void)
     perm_link_state_answered(&state, &test_log);
     ok(test_lines == 0, "which is said once");
     ok(refused("HMGET was refused: LOADING"), "again, it is said again");
+
+    pass(PERM_LINK_REFUSED);
+    perm_link_state_answered(&state, &test_log);
+    ok(test_lines == 0, "then it takes longer until it is over");
+    pass(PERM_LINK_REFUSED);
+    perm_link_state_answered(&state, &test_log);
+    ok(test_logged("lookups are answered"), "twice as long");
+}
+
+
+static void
+test_refused_much(void)
+{
+    char        cause[64];
+    ngx_uint_t  i, lines, ends;
+
+    pass(1000);
+    lines = 0;
+
+    for (i = 0; i < 100; i++) {
+        lines += refused(i % 2 ? "HMGET was refused: NOPERM"
+                               : "HMGET was refused: MASTERDOWN");
+    }
+
+    ok(lines == 2, "two causes in turn are two lines");
+
+    for (i = 0; i < 1000; i++) {
+        (void) sprintf(cause, "HMGET was refused: %d", (int) i);
+        lines += refused(cause);
+    }
+
+    ok(lines == PERM_LINK_LOGGED, "and any number of them is some");
+
+    /* one key is refused every three seconds, and others are answered */
+
+    lines = 0;
+    ends = 0;
+
+    for (i = 0; i < 1200; i++) {
+        pass(1);
+        lines += (i % 3 == 0) ? refused("HMGET was refused: NOPERM") : 0;
+        perm_link_state_answered(&state, &test_log);
+        ends += test_lines;
+        test_lines = 0;
+    }
+
+    ok(lines <= 2 && ends <= 2, "what comes and goes is said twice");
+
+    pass(PERM_LINK_REFUSED_MAX);
+    perm_link_state_answered(&state, &test_log);
+    ok(test_logged("lookups are answered"), "and it has an end");
 }
 
 
@@ -258,6 +309,7 @@ main(void)
     test_server();
     test_failed();
     test_refused();
+    test_refused_much();
     test_unpushed();
 
     return done();
