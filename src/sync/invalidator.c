@@ -192,7 +192,11 @@ perm_invalidator_tracks(perm_invalidator_t *invalidator)
     now = ngx_current_msec;
     tracker = &invalidator->tracker;
 
-    if (perm_trackers_relieved(tracker, now)) {
+    /* what another Redis pushes is not of the grants of the new workers */
+
+    if (perm_sync_conf_replaced(invalidator->conf)
+        || perm_trackers_relieved(tracker, now))
+    {
         return 0;
     }
 
@@ -563,9 +567,10 @@ perm_invalidator_refused(void *data, ngx_uint_t lasting)
 {
     perm_invalidator_t *invalidator = data;
 
-    if (!perm_trackers_refuse(&invalidator->zone->trackers,
-                              lasting ? PERM_TRACKERS_REFUSED
-                                      : PERM_TRACKERS_FAILING))
+    if (perm_sync_conf_former(invalidator->conf)
+        || !perm_trackers_refuse(&invalidator->zone->trackers,
+                                 lasting ? PERM_TRACKERS_REFUSED
+                                         : PERM_TRACKERS_FAILING))
     {
         return 0;
     }

@@ -65,6 +65,10 @@ perm_link_moved(void *data)
 {
     perm_sync_conf_t *conf = data;
 
+    if (perm_sync_conf_replaced(conf)) {
+        return;
+    }
+
     perm_trackers_moved(&conf->zone.zone->trackers,
                         ngx_current_msec + PERM_TRACKERS_MOVE,
                         ngx_current_msec);

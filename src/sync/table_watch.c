@@ -60,7 +60,10 @@ perm_table_watch_event(perm_table_watch_t *watch, perm_table_event_t event)
         event = PERM_TABLE_META;
     }
 
-    perm_table_state_event(&watch->zone->table, event, watch->log);
+    if (!perm_sync_conf_replaced(watch->conf)) {
+        perm_table_state_event(&watch->zone->table, event, watch->log);
+    }
+
     perm_table_watch_missed(watch);
 }
 
@@ -130,6 +133,10 @@ perm_table_watch_settled(void *data)
     perm_table_watch_t *watch = data;
 
     ngx_int_t  rc;
+
+    if (perm_sync_conf_replaced(watch->conf)) {
+        return watch->answer.loaded ? NGX_OK : NGX_ABORT;
+    }
 
     rc = perm_table_state_settled(&watch->zone->table, &watch->asked,
                                   &watch->answer, &watch->conf->redis.prefix,
