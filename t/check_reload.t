@@ -229,6 +229,55 @@ EOT
 };
 
 
+# Neither denials nor grants of another table decide when this one fails; those
+# of this table do, also after a table that was not loaded.
+
+subtest 'another Redis and back, and it fails' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('here');
+    my $other = Perm::Redis->start(dir => $t->dir . '/other')->load;
+    my %conf = (server => <<'EOT');
+        %%DECISION%%
+        app_permission required;
+        app_permission_cache_valid 1h denied=1h;
+        location / { empty_gif; }
+EOT
+    my $to = sub { $t->config(%conf, @_)->reload };
+    $other->allow('there', 'idle');
+    $t->nginx(%conf);
+    ok $t->settled, 'ready';
+    becomes('here', "$ALLOW HIT", 'a grant');
+    becomes('no', "$DENY HIT", 'a denial');
+
+    ok $to->(redis => $other->tcp_url . '/5'), 'a wrong database';
+    becomes('here', "$ALLOW STALE", '... not loaded');
+    ok $to->(), '... and back';
+    ok wait_for(sub { $t->status->{table}{loaded} }), 'loaded';
+    $redis->stop;
+    becomes('no', "$DENY STALE", 'the denial decides');
+    is outcome('here'), "$ALLOW STALE", '... and the grant';
+    $redis->run->load->allow('here');
+    ok $t->up, 'it is back';
+
+    ok $to->(redis => $other->tcp_url), 'another table';
+    becomes('here', $DENY, 'denied there');
+    becomes('there', $ALLOW, 'allowed there');
+    becomes('idle', $ALLOW, '... and not called again');
+    $t->mark;
+    my $fake = $t->fake_redis(to => $redis);
+    $fake->rules({ match => qr/^HMGET .*:idle/, hang => 1 });
+    ok $to->(redis => $fake->url), 'and back';
+    is outcome('new'), "$DENY MISS", 'which answers';
+    $fake->refuse(1);
+    ok $t->down, '... and fails';
+    is outcome('here'), $UNKNOWN, 'the denial of the other table is none';
+    is outcome('idle'), $UNKNOWN, '... nor is its grant one';
+    is scalar $t->new_lines(qr/another one since the reload/), 1,
+        'the log tells of the other table';
+    delete $t->{fake};
+};
+
+
 subtest 'other signals, and no master process' => sub {
     my $t = Perm::Test->new;
     $t->redis->load;

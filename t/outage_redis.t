@@ -322,8 +322,26 @@ subtest 'elsewhere' => sub {
         becomes('app-7', "$ALLOW STALE", 'stale');
         is outcome('unknown-' . ++$n), $UNKNOWN, 'unknown: unavailable';
         like $t->new_log, qr/\[error\].*table is not loaded.*"\Q$prefix\Emeta"/, 'loud';
+        my $told = qr/the grant table is/;
+        is scalar $t->new_lines($told), 1, '... and said once';
+        wait_until(int(time) + 1);
+        my $stale = int time;
+        is outcome('app-7'), "$ALLOW STALE", 'an access';
+        wait_until($stale + 0.7);
+        cmp_ok $t->status->{access}{pending}, '>=', 1, '... waits';
+        $t->mark;
         ok $t->config(%nginx)->reload, 'the right one';
         ok wait_for(sub { outcome("unknown-$n") =~ /^\Q$DENY\E/ }), 'over';
+        is scalar $t->new_lines($told), 1, '... and said once';
+        ok $t->flushed, 'accesses are written';
+        cmp_ok $redis->access('smoke', 'get_user', 'app-7') // 0, '>=', $stale,
+            '... here';
+        is $redis->cmd('EVAL', <<'LUA', 0), 0, '... and not there';
+            redis.call('SELECT', 5)
+            local keys = #redis.call('KEYS', '*')
+            redis.call('SELECT', 0)
+            return keys + #redis.call('KEYS', 'other:*')
+LUA
     }
 };
 

@@ -22,6 +22,7 @@ static ngx_int_t perm_table_state_take(perm_table_state_t *table,
     ngx_str_t *prefix, ngx_log_t *log);
 static ngx_uint_t perm_table_state_replaced(perm_table_state_t *table,
     uint64_t id, ngx_log_t *log);
+static void perm_table_state_another(perm_table_state_t *table);
 static void perm_table_state_found(perm_table_state_t *table,
     ngx_uint_t loaded, ngx_str_t *prefix, ngx_log_t *log);
 
@@ -59,6 +60,9 @@ perm_table_state_init(perm_table_state_t *table, perm_cache_t *cache)
     table->since = 0;
     table->before = 0;
     table->id = 0;
+    table->floor = 0;
+    table->source = 0;
+    table->found = 0;
 }
 
 
@@ -161,10 +165,40 @@ perm_table_state_settled(perm_table_state_t *table, perm_table_asked_t *asked,
 }
 
 
+void
+perm_table_state_stored(perm_table_state_t *table, uint32_t source,
+    ngx_log_t *log)
+{
+    ngx_atomic_uint_t  before;
+
+    before = table->source;
+
+    if (before == source) {
+        return;
+    }
+
+    if (before) {
+        perm_table_state_another(table);
+    }
+
+    /* orders: only this word */
+    if (ngx_atomic_cmp_set(&table->source, before, source) && before) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "app_permission: Redis, its database or the prefix is "
+                      "another one since the reload: all grants are looked up "
+                      "there");
+    }
+}
+
+
 ngx_uint_t
 perm_table_state_stale_ok(perm_table_state_t *table, perm_tuple_t *tuple,
     perm_cache_entry_t *entry)
 {
+    if ((int32_t) (entry->generation.epoch - (perm_epoch_t) table->floor) < 0) {
+        return 0;
+    }
+
     if (entry->unchanged) {
         return 1;
     }
@@ -251,7 +285,7 @@ perm_table_state_replaced(perm_table_state_t *table, uint64_t id,
         return 0;
     }
 
-    perm_cache_distrust(table->cache);
+    perm_table_state_another(table);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "app_permission: Redis has another grant table (SWAPDB?) "
@@ -259,6 +293,20 @@ perm_table_state_replaced(perm_table_state_t *table, uint64_t id,
                   "again");
 
     return 1;
+}
+
+
+/* a lookup that is on its way may be of the former table, and is no worse off */
+
+static void
+perm_table_state_another(perm_table_state_t *table)
+{
+    perm_epoch_t  epoch;
+
+    perm_cache_distrust(table->cache);
+
+    epoch = perm_epoch_seen(perm_cache_epoch(table->cache));
+    table->floor = perm_epoch_base(epoch);
 }
 
 

@@ -81,6 +81,12 @@ typedef struct {
                                   known; 0: unknown */
     ngx_atomic_t    before;    /* 1: it was loaded once */
     uint64_t        id;        /* hash of the id in "meta", 0: unknown */
+    ngx_atomic_t    floor;     /* the epoch of the first entries that are of
+                                  this table, and of no other */
+    ngx_atomic_t    source;    /* hash of the servers, the database and the
+                                  prefix of the last entry, 0: unknown */
+    ngx_atomic_t    found;     /* ... of the table that was found loaded last,
+                                  as flush.c knows it */
 } perm_table_state_t;
 
 
@@ -146,8 +152,19 @@ ngx_int_t perm_table_state_settled(perm_table_state_t *table,
 
 
 /*
+ * An answer of these servers, database and prefix, a hash of them, is about to
+ * be stored.  Where the one before was of others, no entry of before decides any
+ * more, not even as stale.
+ */
+
+void perm_table_state_stored(perm_table_state_t *table, uint32_t source,
+    ngx_log_t *log);
+
+
+/*
  * 1: the cached entry may decide where Redis cannot be asked, as far as
- * changes are concerned.  How old it may be is the caller's business.
+ * changes, and other tables, are concerned.  How old it may be is the caller's
+ * business.
  */
 
 ngx_uint_t perm_table_state_stale_ok(perm_table_state_t *table,

@@ -212,6 +212,9 @@ perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
     perm_recorder_stat_t    recorder;
     perm_recorder_access_t  accesses[PERM_ZONE_ACCESSES];
 
+    zone->table.source = former->table.source;
+    zone->table.found = former->table.found;
+
     cursor = 0;
 
     do {

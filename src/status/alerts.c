@@ -343,7 +343,7 @@ perm_alerts_access(perm_snapshot_t *s, ngx_msec_t flush)
                                              - (time_t) s->health.unsaved));
     }
 
-    if (s->pending > PERM_PENDING_LONG + flush / 1000) {
+    if (!s->held && s->pending > PERM_PENDING_LONG + flush / 1000) {
         perm_alerts_add(s, PERM_ALERT_WARNING, "access_pending",
                         "Nothing is lost while the zone has room, but renewal "
                         "does not see these accesses yet. If Redis is up, "

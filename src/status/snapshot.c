@@ -66,10 +66,12 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
         s->link_error = refusal;
     }
 
-    perm_snapshot_links(s);
-
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
+    s->held = (s->table == PERM_TABLE_NOT_LOADED
+               && zone->table.found != pmcf->sync.source);
+
+    perm_snapshot_links(s);
 
     perm_heavy_hitters_stat(zone->refused, &s->refused);
     perm_heavy_hitters_stat(zone->would_deny, &s->would_deny);
@@ -107,7 +109,7 @@ perm_snapshot_links(perm_snapshot_t *s)
         s->stopped = 1;
     }
 
-    if (s->health.unwritten && s->health.redis_up && !s->replica) {
+    if (s->health.unwritten && s->health.redis_up && !s->replica && !s->held) {
         since = perm_link_state_since(&zone->link, &s->health);
         since = ngx_max(since, (time_t) s->health.unwritten);
 

@@ -70,6 +70,7 @@ typedef struct {
     ngx_uint_t             replica_since;    /* unix seconds */
     ngx_uint_t             table;        /* perm_table_known_t */
     ngx_uint_t             table_since;  /* unix seconds */
+    ngx_uint_t             held;         /* 1: accesses wait for the table */
 
     perm_heavy_hitters_stat_t  refused;
     perm_heavy_hitters_stat_t  would_deny;

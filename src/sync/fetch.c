@@ -107,6 +107,13 @@ perm_fetch_redis(perm_fetch_t *fetch)
 }
 
 
+perm_meta_t *
+perm_fetch_meta(perm_fetch_t *fetch)
+{
+    return perm_lookup_meta(fetch->sender);
+}
+
+
 static void
 perm_fetch_link(void *data, ngx_uint_t up)
 {
@@ -598,6 +605,9 @@ perm_fetch_store(perm_pending_t *pending)
 
     fetched = (int64_t) (pending->lookup.replica ? fetch->zone->link.master
                                                  : pending->lookup.sent);
+
+    perm_table_state_stored(&fetch->zone->table, fetch->conf->source,
+                            fetch->log);
 
     perm_cache_store(fetch->zone->cache, &pending->tuple, pending->hash,
                      *grants, perm_decision_allows(*grants, ngx_time()),

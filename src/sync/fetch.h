@@ -57,5 +57,9 @@ ngx_uint_t perm_fetch_slow(perm_fetch_t *fetch);
 
 perm_redis_client_t *perm_fetch_redis(perm_fetch_t *fetch);
 
+/* with which it asks whether the table is loaded */
+
+perm_meta_t *perm_fetch_meta(perm_fetch_t *fetch);
+
 
 #endif /* _PERM_SYNC_FETCH_H_INCLUDED_ */

@@ -9,6 +9,7 @@
 #define PERM_FLUSH_STEPS     8         /* at once, with no request to serve */
 #define PERM_FLUSH_LAST      2000      /* ms, the last batch of a worker */
 #define PERM_FLUSH_SNAPSHOT  20000     /* ms between state files */
+#define PERM_FLUSH_NO_TABLE  1000      /* ms until it is asked for again */
 #define PERM_FLUSH_DROPPED   60        /* seconds between lines in the log */
 #define PERM_FLUSH_EXITING   5         /* turns of a free lease */
 #define PERM_FLUSH_BAD       2         /* seconds, before the log says so */
@@ -23,6 +24,8 @@ struct perm_flush_s {
                                             lease */
     perm_redis_meter_t       meter;
     perm_flush_batch_t      *batch;
+    perm_meta_t             *meta;
+    perm_meta_waiter_t       waiter;
     ngx_log_t               *log;
     ngx_log_t                silent;     /* of "redis" */
 
@@ -38,6 +41,7 @@ struct perm_flush_s {
     ngx_atomic_uint_t        hung;       /* of health, when last looked at */
 
     unsigned                 holding:1;  /* the lease */
+    unsigned                 asking:1;   /* whether the table is loaded */
     unsigned                 flushing:1; /* a batch is on its way */
     unsigned                 writing:1;  /* the state file */
     unsigned                 down:1;     /* "redis" was, since the last turn */
@@ -52,6 +56,9 @@ static ngx_uint_t perm_flush_link_failed(void *data, const char *address,
 static ngx_uint_t perm_flush_hold(perm_flush_t *flush);
 static void perm_flush_stop(perm_flush_t *flush);
 static void perm_flush_turn(perm_flush_t *flush, ngx_msec_t now);
+static ngx_uint_t perm_flush_table_found(perm_flush_t *flush);
+static void perm_flush_table_answer(void *data, redisReply *reply,
+    ngx_int_t rc);
 static void perm_flush_write(perm_flush_t *flush, ngx_msec_t now);
 static void perm_flush_dropped(perm_flush_t *flush);
 static void perm_flush_link(perm_flush_t *flush);
@@ -67,7 +74,7 @@ static perm_redis_client_watch_t  perm_flush_watch = {
 
 
 perm_flush_t *
-perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *lookups,
+perm_flush_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
     ngx_cycle_t *cycle)
 {
     perm_flush_t       *flush;
@@ -80,7 +87,8 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *lookups,
 
     flush->conf = conf;
     flush->zone = conf->zone.zone;
-    flush->lookups = lookups;
+    flush->lookups = perm_fetch_redis(fetch);
+    flush->meta = perm_fetch_meta(fetch);
     flush->log = cycle->log;
     flush->dropped = perm_recorder_dropped(flush->zone->recorder);
 
@@ -102,6 +110,10 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *lookups,
         return NULL;
     }
 
+    flush->waiter.handler = perm_flush_table_answer;
+    flush->waiter.data = flush;
+    ngx_queue_init(&flush->waiter.queue);
+
     flush->timer.handler = perm_flush_timer;
     flush->timer.data = flush;
     flush->timer.log = cycle->log;
@@ -116,7 +128,9 @@ perm_flush_create(perm_sync_conf_t *conf, perm_redis_client_t *lookups,
 /*
  * Every worker does this, also next to others: an access that it recorded
  * last may be behind the walk of the worker that has the lease.  Where a reload
- * has named another Redis, all that is pending goes there.
+ * has named another Redis, all that is pending goes there.  Where the table of
+ * this one was never found loaded, it stays for the workers of the next
+ * configuration, or for the state file.
  */
 
 void
@@ -133,7 +147,10 @@ perm_flush_finish(perm_flush_t *flush)
 
     perm_flush_batch_cancel(flush->batch);
 
-    if (perm_sync_conf_replaced(flush->conf)) {
+    if (perm_sync_conf_replaced(flush->conf)
+        || (flush->zone->table.found != flush->conf->source
+            && (flush->conf->state || perm_sync_conf_former(flush->conf))))
+    {
         perm_flush_stop(flush);
         perm_lease_release(&flush->zone->flushing);
         return;
@@ -263,7 +280,9 @@ perm_flush_stop(perm_flush_t *flush)
 
     flush->holding = 0;
     flush->flushing = 0;
+    flush->asking = 0;
 
+    perm_meta_cancel(&flush->waiter);
     perm_flush_close(flush);
 
     if (flush->writing) {
@@ -288,7 +307,8 @@ perm_flush_turn(perm_flush_t *flush, ngx_msec_t now)
 
         if ((ngx_msec_int_t) (now - flush->due) < 0
             || flush->redis == NULL
-            || perm_redis_client_state(flush->redis) != PERM_REDIS_UP)
+            || perm_redis_client_state(flush->redis) != PERM_REDIS_UP
+            || !perm_flush_table_found(flush))
         {
             return;
         }
@@ -327,6 +347,46 @@ perm_flush_turn(perm_flush_t *flush, ngx_msec_t now)
     }
 
     flush->lost = 0;
+}
+
+
+/*
+ * A reload may have named a wrong server, database or prefix.  What is written
+ * there is lost to renewal, so accesses wait until the table was found loaded
+ * there once.  From then on they are written also where it is emptied: it will
+ * be loaded again, next to them.
+ */
+
+static ngx_uint_t
+perm_flush_table_found(perm_flush_t *flush)
+{
+    if (flush->zone->table.found == flush->conf->source) {
+        return 1;
+    }
+
+    if (!flush->asking
+        && perm_meta_ask(flush->meta, &flush->waiter) == NGX_OK)
+    {
+        flush->asking = 1;
+    }
+
+    return 0;
+}
+
+
+static void
+perm_flush_table_answer(void *data, redisReply *reply, ngx_int_t rc)
+{
+    perm_flush_t *flush = data;
+
+    flush->asking = 0;
+
+    if (rc == NGX_OK) {
+        flush->zone->table.found = flush->conf->source;
+
+    } else if (rc != NGX_AGAIN) {
+        flush->due = ngx_current_msec + PERM_FLUSH_NO_TABLE;
+    }
 }
 
 

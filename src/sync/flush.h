@@ -10,19 +10,20 @@
 
 
 #include "sync/sync_conf.h"
-#include "redis/client.h"
+#include "sync/fetch.h"
 
 
 typedef struct perm_flush_s  perm_flush_t;
 
 
 /*
- * All arguments outlive it.  "lookups" is the worker's client for these, which
- * is used by perm_flush_finish() only.  NULL: memory is out.
+ * All arguments outlive it.  The client of "fetch" asks whether the table is
+ * loaded, and takes the accesses of perm_flush_finish() only.  NULL: memory is
+ * out.
  */
 
-perm_flush_t *perm_flush_create(perm_sync_conf_t *conf,
-    perm_redis_client_t *lookups, ngx_cycle_t *cycle);
+perm_flush_t *perm_flush_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
+    ngx_cycle_t *cycle);
 
 /* for exit_process: a last flush, for at most two seconds */
 

@@ -81,8 +81,7 @@ perm_sync_start(perm_sync_conf_t *conf, ngx_cycle_t *cycle)
         return NULL;
     }
 
-    sync->flush = perm_flush_create(conf, perm_fetch_redis(sync->fetch),
-                                    cycle);
+    sync->flush = perm_flush_create(conf, sync->fetch, cycle);
     if (sync->flush == NULL) {
         return NULL;
     }

@@ -340,6 +340,47 @@ test_replaced(void)
 }
 
 
+/* answers of other servers: what was stored before decides no more */
+
+static void
+test_stored(void)
+{
+    loaded();
+    store(&before.tuple, 1);
+    perm_table_state_stored(&table, 7, &test_log);
+    ok(stale_ok(&never.tuple) && stale_ok(&before.tuple) && test_lines == 0,
+       "the first server: nothing is known of another one");
+
+    perm_cache_distrust(cache);
+    perm_table_state_stored(&table, 7, &test_log);
+    ok(stale_ok(&never.tuple) && stale_ok(&before.tuple),
+       "a gap: all goes on deciding");
+
+    perm_table_state_stored(&table, 8, &test_log);
+    ok(!stale_ok(&never.tuple) && !trusted(&never.tuple)
+       && !stale_ok(&before.tuple),
+       "another server: neither a grant nor a denial of before decides");
+    ok(test_logged("another one since the reload"), "logged");
+
+    store(&never.tuple, LATER);
+    store(&before.tuple, 1);
+    perm_table_state_stored(&table, 8, &test_log);
+    perm_cache_distrust(cache);
+    ok(stale_ok(&never.tuple) && stale_ok(&before.tuple) && test_lines == 0,
+       "those of its own do");
+
+    (void) settle(0);
+    ok(stale_ok(&never.tuple), "also while it is not loaded");
+    (void) settle(1);
+    (void) settle_as(1, 9);
+    ok(!stale_ok(&never.tuple) && !stale_ok(&before.tuple),
+       "another id is another table as well");
+    event(PERM_TABLE_META);
+    (void) settle(1);
+    test_lines = 0;
+}
+
+
 /* the diagram of table_state.h */
 
 enum { LOADED, FOUND, EMPTY };
@@ -499,6 +540,7 @@ main(void)
     test_late();
     test_suspended();
     test_replaced();
+    test_stored();
     test_diagram();
     test_meanwhile();
 

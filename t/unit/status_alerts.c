@@ -188,6 +188,14 @@ test_links(void)
        "accesses are not taken");
 
     fresh();
+    s.pending = 3600;
+    ok(find("access_pending") != NULL, "accesses wait");
+    s.table = PERM_TABLE_NOT_LOADED;
+    s.held = 1;
+    ok(find("access_pending") == NULL && find("table_not_loaded") != NULL,
+       "for a table: that has an alert");
+
+    fresh();
     s.health.unsaved = NOW - 90;
     ok(says("state_unwritten", PERM_ALERT_WARNING, "written for 90 s"),
        "the state file is not written");
