@@ -296,7 +296,7 @@ perm_table_state_replaced(perm_table_state_t *table, uint64_t id,
 }
 
 
-/* a lookup that is on its way may be of the former table, and is no worse off */
+/* a lookup that is on its way may be of the former table: it is of before */
 
 static void
 perm_table_state_another(perm_table_state_t *table)

@@ -85,8 +85,8 @@ typedef struct {
                                   this table, and of no other */
     ngx_atomic_t    source;    /* hash of the servers, the database and the
                                   prefix of the last entry, 0: unknown */
-    ngx_atomic_t    found;     /* ... of the table that was found loaded last,
-                                  as flush.c knows it */
+    ngx_atomic_t    found;     /* ... of the table that was found loaded
+                                  last */
 } perm_table_state_t;
 
 
@@ -152,9 +152,22 @@ ngx_int_t perm_table_state_settled(perm_table_state_t *table,
 
 
 /*
- * An answer of these servers, database and prefix, a hash of them, is about to
- * be stored.  Where the one before was of others, no entry of before decides any
- * more, not even as stale.
+ * The table of these servers, database and prefix, a hash of them, is loaded:
+ * accesses may be written there.
+ */
+
+static ngx_inline void
+perm_table_state_seen(perm_table_state_t *table, uint32_t source)
+{
+    if (table->found != source) {
+        table->found = source;
+    }
+}
+
+
+/*
+ * An answer of these is about to be stored.  Where the one before was of
+ * others, no entry of before decides any more, not even as stale.
  */
 
 void perm_table_state_stored(perm_table_state_t *table, uint32_t source,

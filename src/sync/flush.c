@@ -364,6 +364,8 @@ perm_flush_table_found(perm_flush_t *flush)
         return 1;
     }
 
+    /* where changes are not pushed, and no call comes, nobody else asks */
+
     if (!flush->asking
         && perm_meta_ask(flush->meta, &flush->waiter) == NGX_OK)
     {
@@ -381,10 +383,7 @@ perm_flush_table_answer(void *data, redisReply *reply, ngx_int_t rc)
 
     flush->asking = 0;
 
-    if (rc == NGX_OK) {
-        flush->zone->table.found = flush->conf->source;
-
-    } else if (rc != NGX_AGAIN) {
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
         flush->due = ngx_current_msec + PERM_FLUSH_NO_TABLE;
     }
 }

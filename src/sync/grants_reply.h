@@ -98,8 +98,8 @@ typedef struct {
 
 
 /*
- * Logs a reply whose "rc" is not NGX_OK, with its effect, unless one like it was
- * logged and no good one came since.  There are at most
+ * Logs a reply whose "rc" is not NGX_OK, with its effect, unless one like it
+ * was logged and no good one came since.  There are at most
  * PERM_GRANTS_REPLY_LOGGED lines until a good one, and 60 a minute.
  */
 

@@ -156,6 +156,11 @@ perm_meta_reply(void *data, redisReply *reply)
         rc = loaded ? NGX_OK : NGX_ABORT;
 
     } else if (rc == NGX_OK) {
+
+        if (loaded) {
+            perm_table_state_seen(&meta->zone->table, meta->conf->source);
+        }
+
         rc = perm_table_state_answered(&meta->zone->table, turn->asked, loaded,
                                        &meta->conf->redis.prefix, meta->log);
 

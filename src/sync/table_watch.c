@@ -138,6 +138,10 @@ perm_table_watch_settled(void *data)
         return watch->answer.loaded ? NGX_OK : NGX_ABORT;
     }
 
+    if (watch->answer.loaded) {
+        perm_table_state_seen(&watch->zone->table, watch->conf->source);
+    }
+
     rc = perm_table_state_settled(&watch->zone->table, &watch->asked,
                                   &watch->answer, &watch->conf->redis.prefix,
                                   watch->log);
