@@ -85,8 +85,8 @@ typedef struct {
                                   this table, and of no other */
     ngx_atomic_t    source;    /* hash of the servers, the database and the
                                   prefix of the last entry, 0: unknown */
-    ngx_atomic_t    found;     /* ... of the table that was found loaded
-                                  last */
+    ngx_atomic_t    found;     /* ... of the table that was found loaded last,
+                                  likewise */
 } perm_table_state_t;
 
 
@@ -151,10 +151,7 @@ ngx_int_t perm_table_state_settled(perm_table_state_t *table,
     ngx_log_t *log);
 
 
-/*
- * The table of these servers, database and prefix, a hash of them, is loaded:
- * accesses may be written there.
- */
+/* the table of these servers, database and prefix, a hash of them, is loaded */
 
 static ngx_inline void
 perm_table_state_seen(perm_table_state_t *table, uint32_t source)
@@ -162,6 +159,15 @@ perm_table_state_seen(perm_table_state_t *table, uint32_t source)
     if (table->found != source) {
         table->found = source;
     }
+}
+
+
+/* 1: the table that was found loaded last is of others than these */
+
+static ngx_inline ngx_uint_t
+perm_table_state_elsewhere(perm_table_state_t *table, uint32_t source)
+{
+    return table->found != 0 && table->found != source;
 }
 
 

@@ -69,7 +69,8 @@ perm_snapshot_take(perm_main_conf_t *pmcf, ngx_pool_t *pool)
     s->table = perm_table_state_known(&zone->table);
     s->table_since = zone->table.since;
     s->held = (s->table == PERM_TABLE_NOT_LOADED
-               && zone->table.found != pmcf->sync.source);
+               && perm_table_state_elsewhere(&zone->table,
+                                             pmcf->sync.source));
 
     perm_snapshot_links(s);
 

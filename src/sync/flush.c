@@ -128,9 +128,9 @@ perm_flush_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
 /*
  * Every worker does this, also next to others: an access that it recorded
  * last may be behind the walk of the worker that has the lease.  Where a reload
- * has named another Redis, all that is pending goes there.  Where the table of
- * this one was never found loaded, it stays for the workers of the next
- * configuration, or for the state file.
+ * has named another Redis, all that is pending goes there.  Where no table was
+ * found there yet, it stays for the workers of the newest configuration, or for
+ * the state file.
  */
 
 void
@@ -148,7 +148,8 @@ perm_flush_finish(perm_flush_t *flush)
     perm_flush_batch_cancel(flush->batch);
 
     if (perm_sync_conf_replaced(flush->conf)
-        || (flush->zone->table.found != flush->conf->source
+        || (perm_table_state_elsewhere(&flush->zone->table,
+                                       flush->conf->source)
             && (flush->conf->state || perm_sync_conf_former(flush->conf))))
     {
         perm_flush_stop(flush);
@@ -352,7 +353,7 @@ perm_flush_turn(perm_flush_t *flush, ngx_msec_t now)
 
 /*
  * A reload may have named a wrong server, database or prefix.  What is written
- * there is lost to renewal, so accesses wait until the table was found loaded
+ * there is lost to renewal, so accesses wait until a table was found loaded
  * there once.  From then on they are written also where it is emptied: it will
  * be loaded again, next to them.
  */
@@ -360,7 +361,8 @@ perm_flush_turn(perm_flush_t *flush, ngx_msec_t now)
 static ngx_uint_t
 perm_flush_table_found(perm_flush_t *flush)
 {
-    if (flush->zone->table.found == flush->conf->source) {
+    if (!perm_table_state_elsewhere(&flush->zone->table, flush->conf->source))
+    {
         return 1;
     }
 
