@@ -78,6 +78,49 @@ for my $state ('', ' state=%%DIR%%/state') {
 }
 
 
+# Workers of before record in the zone of before until they end, and cannot ask
+# Redis then: here for calls that are delayed until the reload is over.
+
+subtest 'recorded in former zones' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo', 'twin');
+    my $zone = sub { (http => "app_permission_flush 1h;
+                      app_permission_zone $_[0];
+                      limit_req_zone \$http_x_slow zone=slow:1m rate=40r/m;",
+                      server => "limit_req zone=slow burst=9; $nginx{server}") };
+    my $slowly = sub {
+        my $c = $t->connect;
+        $c->send(Perm::Http->text('/a', app => $_[0],
+                                  headers => { 'X-Slow' => $_[0] }));
+        return $c;
+    };
+
+    $t->nginx($zone->('4m'));
+    ok $t->settled, 'ready';
+    becomes($_, "$ALLOW HIT", "$_: known") for 'demo', 'twin';
+    $redis->stop;
+    ok $t->down, 'Redis is down';
+
+    my %calls;
+    for my $next (['demo', '8m'], ['twin', '2m']) {
+        my ($app, $size) = @$next;
+        is answer($slowly->($app)), "$ALLOW STALE", "$app: at once";
+        $calls{$app} = [time, $slowly->($app)];
+        ok $t->config($zone->($size))->reload(old => 1), "a zone of $size";
+    }
+    is answer($calls{$_}[1]), "$ALLOW STALE", "$_: when that is over"
+        for sort keys %calls;
+
+    $redis->run->load->allow('demo', 'twin');
+    ok $t->settled, 'Redis is back';
+    is $t->{nginx}->quit, 0, 'quits';
+    for my $app (sort keys %calls) {
+        my $access = $redis->access('smoke', 'get_user', $app);
+        cmp_ok $access // 0, '>', $calls{$app}[0], "$app: not lost";
+    }
+};
+
+
 # a zone that is too small for all of it says so, and keeps what it can
 
 subtest 'more than the new one has room for' => sub {

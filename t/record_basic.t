@@ -247,6 +247,21 @@ subtest 'the link ends, and is back before anybody notices' => sub {
 };
 
 
+subtest 'the link ends under the last flush' => sub {
+    start(fake => 1, flush => '1h', workers => 1);
+    my $fake = $t->{fake};
+    $redis->allow('demo');
+    ok $t->settled, 'ready';
+    ok wait_for(sub { $fake->commands(qr/^TIME/) }), 'the first flush is over';
+
+    is outcome('demo'), "$ALLOW MISS", 'allowed';
+    $fake->rules({ match => qr/^ZADD/, times => 1, close => 1 });
+    is $t->{nginx}->quit, 0, 'quits';
+    is scalar($fake->commands(qr/^ZADD.*demo/)), 2, 'sent twice';
+    ok accesses()->{'smoke:demo get_user'}, '... and written';
+};
+
+
 # Redis takes no writes: as a replica, for want of memory, for want of rights
 
 for my $case (

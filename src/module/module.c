@@ -8,6 +8,7 @@
 #include "http/variables.h"
 #include "module/abi.h"
 #include "module/directives.h"
+#include "shm/former.h"
 #include "status/status.h"
 
 
@@ -144,9 +145,10 @@ perm_zone_created(ngx_shm_zone_t *shm_zone)
 static ngx_int_t
 perm_init_module(ngx_cycle_t *cycle)
 {
-    perm_zone_t       *former;
+    ngx_shm_zone_t    *former;
     perm_main_conf_t  *pmcf;
     perm_sync_conf_t  *sync;
+    perm_zone_conf_t  *replaced;
 
     pmcf = perm_cycle_conf(cycle);
 
@@ -159,8 +161,11 @@ perm_init_module(ngx_cycle_t *cycle)
     former = perm_zone_former(pmcf->shm_zone);
 
     if (former) {
-        former->replaced = 1;
+        replaced = former->data;
+        replaced->zone->replaced = 1;
     }
+
+    perm_former_keep(former, sync->zone.zone);
 
     if (sync->zone.state.len == 0) {
         return NGX_OK;
@@ -245,6 +250,8 @@ perm_exit_master(ngx_cycle_t *cycle)
     if (pmcf == NULL || pmcf->sync.state == NULL) {
         return;
     }
+
+    perm_former_take_all(pmcf->sync.zone.zone);
 
     (void) perm_state_files_save(pmcf->sync.state, pmcf->sync.zone.zone,
                                  cycle->log);

@@ -5,6 +5,7 @@
 
 
 #define PERM_RECORDER_WALK    65536   /* slots a call */
+#define PERM_RECORDER_MOVED   64      /* accesses a call */
 #define PERM_RECORDER_HEADER  offsetof(perm_tuple_names_t, bytes)
 
 
@@ -58,8 +59,11 @@ static perm_slots_kind_t perm_recorder_kind(void *table,
 static ngx_uint_t perm_recorder_free(perm_recorder_t *recorder, uint32_t n);
 static ngx_uint_t perm_recorder_pending(perm_recorder_t *recorder,
     ngx_uint_t n, uint64_t *word);
+static ngx_uint_t perm_recorder_walk(perm_recorder_t *recorder,
+    ngx_uint_t *cursor, perm_recorder_access_t *accesses, ngx_uint_t n,
+    time_t from);
 static ngx_uint_t perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
-    perm_recorder_access_t *access);
+    time_t from, perm_recorder_access_t *access);
 
 
 static const perm_slots_size_t  perm_recorder_sizes[PERM_SLOTS_CLASSES] = {
@@ -320,6 +324,14 @@ ngx_uint_t
 perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     perm_recorder_access_t *accesses, ngx_uint_t n)
 {
+    return perm_recorder_walk(recorder, cursor, accesses, n, 0);
+}
+
+
+static ngx_uint_t
+perm_recorder_walk(perm_recorder_t *recorder, ngx_uint_t *cursor,
+    perm_recorder_access_t *accesses, ngx_uint_t n, time_t from)
+{
     ngx_uint_t  end, taken, walked;
 
     taken = 0;
@@ -328,7 +340,7 @@ perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     for (walked = 0; walked < PERM_RECORDER_WALK && taken < n; walked++) {
 
         if (*cursor < end
-            && perm_recorder_copy(recorder, *cursor, &accesses[taken]))
+            && perm_recorder_copy(recorder, *cursor, from, &accesses[taken]))
         {
             taken++;
         }
@@ -357,13 +369,15 @@ perm_recorder_pending(perm_recorder_t *recorder, ngx_uint_t n, uint64_t *word)
 /* 0: nothing is pending there */
 
 static ngx_uint_t
-perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
+perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n, time_t from,
     perm_recorder_access_t *access)
 {
     uint64_t            word;
     perm_slots_place_t  place;
 
-    if (!perm_recorder_pending(recorder, n, &word)) {
+    if (!perm_recorder_pending(recorder, n, &word)
+        || (time_t) perm_recorder_second(word) < from)
+    {
         return 0;
     }
 
@@ -386,6 +400,31 @@ perm_recorder_copy(perm_recorder_t *recorder, ngx_uint_t n,
     word = __atomic_load_n(&recorder->words[n], __ATOMIC_RELAXED);
 
     return perm_recorder_version(word) == access->version;
+}
+
+
+void
+perm_recorder_move(perm_recorder_t *recorder, ngx_uint_t *cursor,
+    perm_recorder_t *to, uint64_t seed, time_t from)
+{
+    ngx_uint_t               i, n;
+    perm_recorder_access_t  *access, accesses[PERM_RECORDER_MOVED];
+
+    n = perm_recorder_walk(recorder, cursor, accesses, PERM_RECORDER_MOVED,
+                           from);
+
+    for (i = 0; i < n; i++) {
+        access = &accesses[i];
+
+        (void) perm_recorder_record(to, &access->tuple,
+                                    perm_tuple_hash(&access->tuple, seed),
+                                    access->last);
+
+        if (from) {
+            perm_recorder_flushed(recorder, access->slot, access->version,
+                                  access->last);
+        }
+    }
 }
 
 

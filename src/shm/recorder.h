@@ -68,6 +68,16 @@ ngx_uint_t perm_recorder_take(perm_recorder_t *recorder, ngx_uint_t *cursor,
     perm_recorder_access_t *accesses, ngx_uint_t n);
 
 
+/*
+ * Copies a few of them to another table, whose hashes have that seed.  *cursor
+ * is as above.  "from" is 0, or a unix second: those of then and later, which
+ * are pending in the other one alone after that, or are dropped there.
+ */
+
+void perm_recorder_move(perm_recorder_t *recorder, ngx_uint_t *cursor,
+    perm_recorder_t *to, uint64_t seed, time_t from);
+
+
 /* Redis acknowledged it; a newer second recorded since then stays pending */
 
 void perm_recorder_flushed(perm_recorder_t *recorder, ngx_uint_t slot,

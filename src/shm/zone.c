@@ -7,8 +7,6 @@
 #define PERM_ZONE_CACHE      67
 #define PERM_ZONE_RECORDER   30
 
-#define PERM_ZONE_ACCESSES   64   /* moved at a time */
-
 
 static perm_zone_t *perm_zone_create(ngx_slab_pool_t *shpool);
 static uint64_t perm_zone_seed(void);
@@ -37,7 +35,7 @@ ngx_int_t
 perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_uint_t         dropped;
-    perm_zone_t       *former;
+    ngx_shm_zone_t    *former;
     ngx_slab_pool_t   *shpool;
     perm_zone_conf_t  *conf, *old;
 
@@ -81,7 +79,8 @@ perm_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     former = perm_zone_former(shm_zone);
 
     if (former) {
-        perm_zone_move(conf->zone, former, shm_zone->shm.log);
+        old = former->data;
+        perm_zone_move(conf->zone, old->zone, shm_zone->shm.log);
 
     } else if (conf->created && conf->created(shm_zone) != NGX_OK) {
         return NGX_ERROR;
@@ -162,7 +161,7 @@ perm_zone_seed(void)
 }
 
 
-perm_zone_t *
+ngx_shm_zone_t *
 perm_zone_former(ngx_shm_zone_t *shm_zone)
 {
     ngx_uint_t         i;
@@ -189,7 +188,7 @@ perm_zone_former(ngx_shm_zone_t *shm_zone)
             zone = conf->zone;
 
             if (zone && zone->layout == PERM_ZONE_LAYOUT) {
-                return zone;
+                return &former[i];
             }
         }
     }
@@ -198,19 +197,21 @@ perm_zone_former(ngx_shm_zone_t *shm_zone)
 }
 
 
-/* old workers send these accesses, too: Redis keeps the newest second */
+/*
+ * Old workers send these accesses, too: Redis keeps the newest second.  They
+ * stay pending in the former zone, as the reload may fail yet.
+ */
 
 static void
 perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
 {
-    char                    names[PERM_TUPLE_MAX];
-    ngx_int_t               rc;
-    ngx_uint_t              i, taken, cursor;
-    perm_tuple_t           *tuple, next;
-    perm_cache_stat_t       cache;
-    perm_cache_entry_t      entry;
-    perm_recorder_stat_t    recorder;
-    perm_recorder_access_t  accesses[PERM_ZONE_ACCESSES];
+    char                   names[PERM_TUPLE_MAX];
+    ngx_int_t              rc;
+    ngx_uint_t             cursor;
+    perm_tuple_t           next;
+    perm_cache_stat_t      cache;
+    perm_cache_entry_t     entry;
+    perm_recorder_stat_t   recorder;
 
     zone->table.source = former->table.source;
     zone->table.found = former->table.found;
@@ -230,16 +231,8 @@ perm_zone_move(perm_zone_t *zone, perm_zone_t *former, ngx_log_t *log)
     cursor = 0;
 
     do {
-        taken = perm_recorder_take(former->recorder, &cursor, accesses,
-                                   PERM_ZONE_ACCESSES);
-
-        for (i = 0; i < taken; i++) {
-            tuple = &accesses[i].tuple;
-
-            (void) perm_recorder_record(zone->recorder, tuple,
-                                        perm_tuple_hash(tuple, zone->seed),
-                                        accesses[i].last);
-        }
+        perm_recorder_move(former->recorder, &cursor, zone->recorder,
+                           zone->seed, 0);
 
     } while (cursor);
 

@@ -81,11 +81,11 @@ ngx_int_t perm_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 
 /*
- * The zone of the running configuration if that is other memory, or NULL.  In
- * the master, while the next configuration is read.
+ * That of the running configuration if it is other memory, laid out as this
+ * build does, or NULL.  In the master, while the next configuration is read.
  */
 
-perm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone);
+ngx_shm_zone_t *perm_zone_former(ngx_shm_zone_t *shm_zone);
 
 
 /*

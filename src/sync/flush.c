@@ -1,6 +1,7 @@
 
 #include "sync/flush.h"
 
+#include "shm/former.h"
 #include "shm/stats.h"
 #include "sync/flush_batch.h"
 
@@ -8,6 +9,7 @@
 #define PERM_FLUSH_STEP      1         /* ms of rest, for requests */
 #define PERM_FLUSH_STEPS     8         /* at once, with no request to serve */
 #define PERM_FLUSH_LAST      2000      /* ms, the last batch of a worker */
+#define PERM_FLUSH_TRIES     3         /* of it, when a link is lost */
 #define PERM_FLUSH_SNAPSHOT  20000     /* ms between state files */
 #define PERM_FLUSH_NO_TABLE  1000      /* ms until it is asked for again */
 #define PERM_FLUSH_DROPPED   60        /* seconds between lines in the log */
@@ -50,6 +52,7 @@ struct perm_flush_s {
 };
 
 
+static ngx_int_t perm_flush_last(perm_flush_t *flush, ngx_msec_t end);
 static void perm_flush_timer(ngx_event_t *ev);
 static ngx_uint_t perm_flush_link_failed(void *data, const char *address,
     const char *reason);
@@ -136,10 +139,9 @@ perm_flush_create(perm_sync_conf_t *conf, perm_fetch_t *fetch,
 void
 perm_flush_finish(perm_flush_t *flush)
 {
-    ngx_int_t             rc;
-    ngx_msec_t            end, now;
-    ngx_uint_t            i;
-    perm_redis_client_t  *redis;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    ngx_msec_t   end;
 
     if (flush->timer.timer_set) {
         ngx_del_timer(&flush->timer);
@@ -157,6 +159,34 @@ perm_flush_finish(perm_flush_t *flush)
         return;
     }
 
+    perm_former_take_all(flush->zone);
+
+    ngx_time_update();
+    end = ngx_current_msec + PERM_FLUSH_LAST;
+
+    for (i = 0, rc = NGX_DECLINED;
+         i < PERM_FLUSH_TRIES && rc == NGX_DECLINED;
+         i++)
+    {
+        rc = perm_flush_last(flush, end);
+    }
+
+    perm_flush_batch_cancel(flush->batch);
+    perm_flush_stop(flush);
+    perm_lease_release(&flush->zone->flushing);
+}
+
+
+/* one batch without an event loop; NGX_DECLINED: a link was lost */
+
+static ngx_int_t
+perm_flush_last(perm_flush_t *flush, ngx_msec_t end)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            i;
+    ngx_msec_int_t        left;
+    perm_redis_client_t  *redis;
+
     /* there are no lookups any more that it could delay */
 
     redis = flush->redis;
@@ -165,37 +195,30 @@ perm_flush_finish(perm_flush_t *flush)
         redis = flush->lookups;
     }
 
-    ngx_time_update();
-    end = ngx_current_msec + PERM_FLUSH_LAST;
-
     perm_flush_batch_start(flush->batch, redis);
 
     for ( ;; ) {
         rc = NGX_AGAIN;
 
-        for (i = 0; i < PERM_FLUSH_STEPS; i++) {
+        for (i = 0; i < PERM_FLUSH_STEPS && rc == NGX_AGAIN; i++) {
             rc = perm_flush_batch_step(flush->batch);
-
-            if (rc != NGX_AGAIN) {
-                break;
-            }
         }
 
         ngx_time_update();
-        now = ngx_current_msec;
+        left = (ngx_msec_int_t) (end - ngx_current_msec);
 
-        if (rc != NGX_AGAIN || (ngx_msec_int_t) (end - now) <= 0) {
-            break;
+        if (left <= 0) {
+            return NGX_ERROR;
+        }
+
+        if (rc != NGX_AGAIN) {
+            return rc;
         }
 
         if (perm_flush_batch_outstanding(flush->batch)) {
-            (void) perm_redis_client_drain(redis, end - now);
+            (void) perm_redis_client_drain(redis, left);
         }
     }
-
-    perm_flush_batch_cancel(flush->batch);
-    perm_flush_stop(flush);
-    perm_lease_release(&flush->zone->flushing);
 }
 
 
@@ -205,6 +228,7 @@ perm_flush_timer(ngx_event_t *ev)
     perm_flush_t *flush = ev->data;
 
     ngx_msec_t  now;
+    ngx_uint_t  more;
 
     if (!perm_flush_hold(flush)) {
         perm_flush_stop(flush);
@@ -226,13 +250,15 @@ perm_flush_timer(ngx_event_t *ev)
         flush->snapshot = now + PERM_FLUSH_SNAPSHOT;
     }
 
+    more = perm_former_take(flush->zone);
+
     perm_flush_dropped(flush);
     perm_flush_link(flush);
     perm_flush_turn(flush, now);
     perm_flush_write(flush, now);
 
-    ngx_add_timer(ev, (flush->flushing || flush->writing) ? PERM_FLUSH_STEP
-                                                          : PERM_LEASE_RENEW);
+    ngx_add_timer(ev, (flush->flushing || flush->writing || more)
+                      ? PERM_FLUSH_STEP : PERM_LEASE_RENEW);
 }
 
 

@@ -387,7 +387,7 @@ my %WORKER = (
         $self->{zone} = 48 - $self->{zone};
         $self->config;
         $self->{t}{nginx}->signal('HUP');
-        $self->brief('resize', 1.5, blind => 0.6, forgets => 1, moves => 1);
+        $self->brief('resize', 1.5, blind => 0.6, forgets => 1);
         $self->says("reload, zone ${\ $self->{zone}}m");
     },
     clock => sub {

@@ -33,11 +33,6 @@ package Perm::History::Judge;
 #   forgets denials are not known any more, nor is what was first answered in
 #           it: the state file and a zone of another size get live grants
 #
-#   moves   a zone of another size takes the place of the former one.  What is
-#           recorded in that one until its workers are gone, they send to Redis
-#           at their end, for two seconds; where that fails, it is lost
-#   unwritten  no access is written for a while
-#
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
 # looked up, when the report comes late, too.  And Redis is not asked for what is
@@ -328,7 +323,6 @@ sub reported {
 sub accesses {
     my ($self, $score, $emptied, @calls) = @_;
     my (%least, %most, @wrong);
-    my @moves = $self->moved;
 
     for my $call (@calls) {
         my $name = "$call->{app} $call->{resource}";
@@ -340,7 +334,7 @@ sub accesses {
             floor($_->{from}) - 2 <= $call->{sent}
                 && $call->{sent} < floor($_->{to}) + 1
                 || $_->{all} && $call->{sent} < $_->{to}
-        } @$emptied, @moves;
+        } @$emptied;
         $least{$name} = max($least{$name} // 0, floor($call->{sent}));
     }
 
@@ -363,18 +357,6 @@ sub accesses {
     }
     push @wrong, map { "$_: never allowed" } grep { !$most{$_} } keys %$score;
     return @wrong;
-}
-
-sub moved {
-    my ($self) = @_;
-    my @windows = @{$self->{windows}};
-    return grep {
-        my $move = $_;
-        $move->{moves} && grep {
-            ($_->{fail} || $_->{unwritten}) && $_->{from} <= $move->{to} + 2
-                && $_->{to} + ($_->{after} // 0) >= $move->{from}
-        } @windows;
-    } @windows;
 }
 
 

@@ -316,7 +316,7 @@ sub pause_end {
 
 sub nowrite {
     my ($self, $step) = @_;
-    $self->{h}->opened('nowrite', after => 0, again => 0.5, unwritten => 1);
+    $self->{h}->opened('nowrite', after => 0, again => 0.5);
     $self->{redis}->cmd('CLIENT', 'PAUSE', int $step->{lasts} * 1000, 'WRITE');
     $self->{h}->says('CLIENT PAUSE WRITE');
 }
@@ -555,7 +555,7 @@ sub silence_end { $_[0]{h}->closed('silence') }
 
 sub swallow {
     my ($self, $step) = @_;
-    $self->{h}->brief('swallow', 3, unwritten => 1);
+    $self->{h}->brief('swallow', 3);
     $self->wire(swallow => $step->{times});
 }
 
