@@ -99,6 +99,26 @@ subtest 'quit, and start with Redis down' => sub {
 };
 
 
+# What a wrong Redis must not get is there for the right one.
+
+subtest 'quit after a reload to a wrong database' => sub {
+    ok $t->flushed, 'nothing is pending';
+    ok $t->config(%nginx, redis => $redis->tcp_url . '/5')->reload, 'reloaded';
+    becomes('app-1', "$ALLOW STALE", 'stale');
+    wait_until(int(time) + 1);
+    my $at = int time;
+    is outcome('app-1'), "$ALLOW STALE", 'an access';
+    quit();
+    $redis->cmd('SELECT', 5);
+    is $redis->cmd('DBSIZE'), 0, 'it is not there';
+    $redis->cmd('SELECT', 0);
+    $t->config(%nginx)->start;
+    ok $t->flushed, 'the right one: written';
+    cmp_ok $redis->access('smoke', 'get_user', 'app-1') // 0, '>=', $at,
+        '... as it was';
+};
+
+
 # A state is never trusted while Redis answers: who was revoked while nginx
 # was away is denied at once.
 

@@ -80,5 +80,9 @@ perm_link_ended(void *data, ngx_msec_t opened)
 {
     perm_sync_conf_t *conf = data;
 
+    if (perm_sync_conf_replaced(conf)) {
+        return;
+    }
+
     perm_trackers_ended(&conf->zone.zone->trackers, opened, ngx_current_msec);
 }
