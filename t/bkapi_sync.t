@@ -105,7 +105,7 @@ sub sync {
                   BKAPI_LOCK_DIRECTORY BKAPI_APP_PERMISSION
                   APP_PERMISSION_REDIS)} =
         ('/nonexistent', $conf, 'mariadb', $t->dir . '/lock',
-         Perm::Util::build_dir() . '/app-permission', $redis->url);
+         $Perm::Cli::BINARY, $redis->url);
     my $status = system "$sync/bkapi-sync @args > $out 2> $err";
     return ($status >> 8, slurp($out), slurp($err));
 }

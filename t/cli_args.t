@@ -4,12 +4,11 @@
 # name the option and its value.
 
 use Perm::Test;
-use Perm::Util qw(build_dir);
 
 my $t = Perm::Test->new;
 my $redis = $t->redis;
 my $dir = $t->dir;
-my $cli = build_dir() . '/app-permission';
+my $cli = $Perm::Cli::BINARY;
 my @ga = qw(--gateway g --app a);
 
 subtest 'help and version' => sub {
@@ -443,7 +442,7 @@ subtest 'completion and manual know what --help knows' => sub {
     my $root = $Perm::Test::ROOT;
     my $manual_file = "$root/src/cli/app-permission.1";
     my $manual = slurp($manual_file) =~ s/\\-/-/gr;
-    my $program = build_dir() . '/app-permission';
+    my $program = $Perm::Cli::BINARY;
 
     my $complete = sub {
         my @words = map { "'$_'" } @_;

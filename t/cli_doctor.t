@@ -65,7 +65,7 @@ subtest 'colours on a terminal' => sub {
     plan skip_all => 'no script(1)' unless grep { -x "$_/script" } split /:/, $ENV{PATH};
     my $run = sub {
         local %ENV = (%ENV, TERM => 'xterm', @_);
-        my $command = Perm::Util::build_dir() . '/app-permission --redis '
+        my $command = "$Perm::Cli::BINARY --redis "
             . $redis->url . ' doctor';
         return `script -qec '$command' /dev/null 2>/dev/null </dev/null`;
     };

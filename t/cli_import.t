@@ -382,7 +382,7 @@ subtest '--dry-run' => sub {
 
 subtest 'TMPDIR has the copy of a pipe, and the rows of a long list' => sub {
     $redis->empty->load;
-    my $cli = Perm::Util::build_dir() . '/app-permission --redis ' . $redis->url;
+    my $cli = "$Perm::Cli::BINARY --redis " . $redis->url;
     my $run = sub {
         local $ENV{TMPDIR} = $_[0];
         my $err = `$_[1] 2>&1 >/dev/null`;

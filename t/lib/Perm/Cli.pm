@@ -10,6 +10,8 @@ package Perm::Cli;
 #   my $run = $t->cli_begin('import', $file);         # in the background
 #   kill 'INT', $run->{pid} if $run->goes_on;
 #   my ($status, $out, $err) = $run->end;
+#
+# TEST_CLI_BINARY  another one than the build's
 
 use strict;
 use warnings;
@@ -18,6 +20,8 @@ use POSIX ();
 use Test::More ();
 
 use Perm::Util qw(slurp spew build_dir reap);
+
+our $BINARY = $ENV{TEST_CLI_BINARY} // build_dir() . '/app-permission';
 
 our $runs = 0;
 
@@ -36,7 +40,7 @@ sub cli_begin {
         open STDIN, '<', "$name.in";
         open STDOUT, '>', "$name.out";
         open STDERR, '>', "$name.err";
-        exec @{$o{before} // []}, build_dir() . '/app-permission', @args
+        exec @{$o{before} // []}, $BINARY, @args
             or POSIX::_exit(127);
     }
     return bless { pid => $pid, name => $name, timeout => $o{timeout} // 60 },
