@@ -250,6 +250,35 @@ test_two(void)
 }
 
 
+/* another worker tracks from then on */
+
+static void
+test_handover(void)
+{
+    uint32_t  before;
+
+    tracking(2, 1);
+    before = epoch();
+
+    ok(perm_trackers_release(as(1), T + 200) && !covered(T + 200)
+       && !perm_trackers_active(&trackers, T + 200),
+       "the only one gives up: nothing is trusted");
+    ok(perm_trackers_begin(as(2), T + 210) && covered(T + 210)
+       && epoch() == before + 1, "the next one distrusts");
+
+    tracking(1, 1);
+    before = epoch();
+    dead[1] = 1;
+
+    ok(perm_trackers_hold(as(2), T + 200)
+       && workers[2].slot == workers[1].slot
+       && !perm_trackers_active(&trackers, T + 200),
+       "who takes the slot of a dead one does not track yet");
+    ok(perm_trackers_begin(as(2), T + 210) && covered(T + 210)
+       && epoch() == before + 1, "... and distrusts");
+}
+
+
 /* a connection may have been to the server before that of a tracker */
 
 static void
@@ -548,6 +577,7 @@ main(void)
 
     test_alone();
     test_two();
+    test_handover();
     test_ended();
     test_configurations();
     test_refused();
