@@ -14,7 +14,8 @@ static ngx_uint_t perm_link_state_anew(perm_link_logged_t *logged,
 static void perm_link_state_copy(char *to, size_t size, const char *from);
 static void perm_link_state_swapped(perm_link_state_t *state,
     ngx_uint_t replica, const char *address, ngx_log_t *log);
-static time_t perm_link_state_quiet(perm_link_state_t *state);
+static time_t perm_link_state_quiet(perm_link_state_t *state,
+    ngx_uint_t generation);
 static void perm_link_state_read(perm_link_error_t *error,
     perm_link_error_t *from, ngx_atomic_t *sequence);
 
@@ -216,7 +217,7 @@ ngx_uint_t
 perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
     const char *address, const char *cause)
 {
-    ngx_uint_t         over, anew;
+    ngx_uint_t         begun, anew;
     perm_link_error_t  error;
 
     if (!perm_trylock_enter(&state->lock)) {
@@ -224,20 +225,25 @@ perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
     }
 
     error = state->refused;
-    over = (error.since == 0 || error.over);
+    begun = (state->refused_logged == 0
+             || generation > state->refusals.generation);
 
     perm_link_state_copy(error.address, PERM_LINK_ADDRESS_MAX, address);
     perm_link_state_copy(error.cause, PERM_LINK_CAUSE_MAX, cause);
 
-    if (over) {
-        state->refused_quiet = perm_link_state_quiet(state);
+    if (begun) {
+        state->refused_quiet = perm_link_state_quiet(state, generation);
+        state->refused_since = ngx_time();
+    }
+
+    if (error.since == 0 || error.over) {
         error.since = ngx_time();
     }
 
     error.last = ngx_time();
     error.over = 0;
 
-    anew = perm_link_state_anew(&state->refusals, over, generation,
+    anew = perm_link_state_anew(&state->refusals, begun, generation,
                                 ngx_murmur_hash2((u_char *) error.cause,
                                           ngx_min(ngx_strlen(error.cause),
                                                   PERM_LINK_SAME)));
@@ -246,20 +252,21 @@ perm_link_state_refused(perm_link_state_t *state, ngx_uint_t generation,
     state->refused = error;
     perm_trylock_written(&state->refused_sequence);
 
-    perm_trylock_leave(&state->lock);
-
     (void) perm_health_turned(&state->refused_logged, generation);
+
+    perm_trylock_leave(&state->lock);
 
     return anew;
 }
 
 
-/* under the lock: it had ended, and is there again */
+/* under the lock: the log had said that it is over, and it is there again */
 
 static time_t
-perm_link_state_quiet(perm_link_state_t *state)
+perm_link_state_quiet(perm_link_state_t *state, ngx_uint_t generation)
 {
     if (state->refused.since == 0
+        || generation > state->refusals.generation
         || ngx_time() - state->refused.last >= 2 * PERM_LINK_REFUSED_MAX)
     {
         return PERM_LINK_REFUSED;
@@ -272,21 +279,26 @@ perm_link_state_quiet(perm_link_state_t *state)
 void
 perm_link_state_answered(perm_link_state_t *state, ngx_log_t *log)
 {
+    time_t              quiet;
     perm_link_error_t  *error;
 
     error = &state->refused;
 
-    if (error->since == 0 || error->over
-        || ngx_time() - error->last < state->refused_quiet)
-    {
+    if (error->since == 0 || (error->over && state->refused_logged == 0)) {
         return;
     }
 
-    error->over = 1;
+    quiet = ngx_time() - error->last;
 
-    if (perm_health_turned(&state->refused_logged, 0)) {
+    if (quiet >= PERM_LINK_REFUSED) {
+        error->over = 1;
+    }
+
+    if (quiet >= state->refused_quiet
+        && perm_health_turned(&state->refused_logged, 0))
+    {
         perm_health_log_good("lookups are answered", NGX_LOG_ERR,
-                             error->since, 1, log);
+                             state->refused_since, 1, log);
     }
 }
 

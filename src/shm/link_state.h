@@ -58,8 +58,9 @@ typedef struct {
     ngx_atomic_t        refused_sequence;
     perm_link_error_t   refused;    /* a lookup, by a server that answers */
     perm_link_logged_t  refusals;   /* as logged */
-    time_t              refused_quiet;  /* seconds without a refusal that end
-                                       it */
+    time_t              refused_since;  /* unix seconds: the first of them */
+    time_t              refused_quiet;  /* seconds without a refusal, until
+                                       the log says that it is over */
     ngx_atomic_t        refused_logged; /* generation, 0: the log does not say
                                        so, or says that it is over */
 
@@ -102,8 +103,8 @@ void perm_link_state_up(perm_link_state_t *state, ngx_uint_t worker,
 
 /*
  * A lookup was refused.  Returns 1 to the first worker that says so since the
- * last end of it or the last reload, and for each cause that begins otherwise,
- * up to PERM_LINK_LOGGED: it is to be logged.
+ * log said that it is over, or since a reload, and for each cause that begins
+ * otherwise, up to PERM_LINK_LOGGED: it is to be logged.
  */
 
 ngx_uint_t perm_link_state_refused(perm_link_state_t *state,
@@ -112,9 +113,9 @@ ngx_uint_t perm_link_state_refused(perm_link_state_t *state,
 /*
  * A lookup was answered.  That ends it, with a line in the log, when there was
  * no refusal for PERM_LINK_REFUSED: one server of several may refuse, or one
- * key.  Where one comes within twice PERM_LINK_REFUSED_MAX after the last one,
- * and that had ended, the time that ends it is doubled, up to
- * PERM_LINK_REFUSED_MAX: the log does not say the same again and again.
+ * key.  Where a refusal comes within twice PERM_LINK_REFUSED_MAX after that,
+ * the log waits twice as long the next time, up to PERM_LINK_REFUSED_MAX, and
+ * does not say the same again and again.
  */
 
 #define PERM_LINK_REFUSED      2     /* seconds */
