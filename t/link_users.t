@@ -192,7 +192,8 @@ subtest 'workers of before a reload' => sub {
     spew("$t->{dir}/wrong", "another\n");
     ok $t->reload(old => 1), 'the right password';
     ok $t->up, 'is up';
-    is $status->()->{last_error}{over}, JSON::PP::true, '... the error is over';
+    ok wait_for(sub { outcome('demo'); $status->()->{last_error}{over} }),
+        '... the error is over';
     is $status->()->{server}, "127.0.0.1:$redis->{port}", 'the server';
 
     my $second = Perm::Redis->start(dir => "$t->{dir}/second");
