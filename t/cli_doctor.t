@@ -69,10 +69,13 @@ subtest 'colours on a terminal' => sub {
             . $redis->url . ' doctor';
         return `script -qec '$command' /dev/null 2>/dev/null </dev/null`;
     };
-    like $run->(), qr/\e\[32mok/, 'green';
+    my $out = $run->();
+    like $out, qr/\e\[32mok/, 'green';
+    like $out, qr/looked at keys: \d+\r\e\[K\e\[32mok/,
+        'the progress is gone when a result comes';
     unlike $run->(NO_COLOR => 1), qr/\e\[\d/, 'not with NO_COLOR';
     unlike $run->(TERM => 'dumb'), qr/\e\[\d/, 'nor where there are none';
-    my (undef, $out) = $t->cli('doctor');
+    (undef, $out) = $t->cli('doctor');
     unlike $out, qr/\e/, 'nor in a file';
 };
 
@@ -459,7 +462,8 @@ subtest 'the users of the manual, and what they lack for another role' => sub {
         $by = doctor(1, '... with all it needs: 1', { redis => $url });
         is_deeply [map { "$_->{check} $_->{message}" } bad($by)],
             ['rights user "gateway" has enough rights for a gateway, not for '
-                . 'the command line: ask with --for gateway'],
+                . 'the command line: ask with --for gateway, or with --for '
+                . 'renewal for the line that adds them'],
             'says that, and nothing else';
         is $by->{rights}[-1]{remedy}, undef, 'nor a line that widens them';
         my ($out, $err) = $t->cli_is(0, 'for people', 'doctor', '--for',

@@ -177,7 +177,7 @@ subtest 'check: a key that ends by itself' => sub {
     is $answer->{gateway_grant}{expires}, 4102444800, 'whatever they say';
     ($out) = $t->cli_is(0, 'check', 'check', @ends);
     like $out, qr/^key +gone at 20\d\d-\S+Z by its time to live/m, 'said so';
-    like $out, qr/^last access +\S+\n\.\.\. of gateway +\S+, the newest of any/m,
+    like $out, qr/^last access +\S+\ngateway access +\S+, the newest of any/m,
         'both accesses have a label';
 };
 

@@ -145,6 +145,11 @@ subtest 'a client certificate' => sub {
     spew($ca->file('both.pem'), join '', map { slurp($ca->file("client.$_")) }
                                              qw(crt key));
     works('certificate and key in one file', @ca, tls('--cert', 'both.pem'));
+
+    local %ENV = (%ENV, APP_PERMISSION_CACERT => $ca->file('ca.crt'),
+        APP_PERMISSION_CERT => $ca->file('client.crt'),
+        APP_PERMISSION_KEY => $ca->file('client.key'));
+    works('all of it by the environment');
 };
 
 done_testing;

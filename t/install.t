@@ -34,6 +34,8 @@ subtest 'install, and uninstall' => sub {
 
     my $unit = slurp("$root/usr/lib/systemd/system/app-permission-renewal.service");
     unlike $unit =~ s/^#.*//mgr, qr{/usr/local}, 'the unit names the prefix';
+    unlike $unit, qr/^ExecStart=.*--password-file/m,
+        'APP_PERMISSION_PASSWORD_FILE of its environment file counts';
     like `$root/usr/bin/app-permission --version`, qr/\d+\.\d+/, 'it runs';
 
     make("uninstall DESTDIR=$root PREFIX=/usr MODULES=/usr/lib/nginx/modules");

@@ -151,6 +151,7 @@ subtest 'what Redis may answer' => sub {
     my $e = why('nobody');
     is $e->{redis}{table_loaded}, JSON::PP::false, 'the table is not loaded';
     agree($e, undef, qr/not loaded: there is nothing to compare with/);
+    is_deeply why('demo')->{differs}, [], '... not even with what is cached';
     is "$e->{decision} $e->{reason} $e->{by}", 'fail unavailable on_error',
         '... which is not "no grant"';
     $redis->load;
@@ -355,7 +356,7 @@ subtest 'an outage in the log' => sub {
     ok wait_for(sub { $call->(); $errors->() > 1 }), '... and answered';
     my @told = $errors->();
     is scalar @told, 2, 'a line each way' or diag join "\n", @told;
-    like $told[0], qr/Redis answered HGET with "NOPERM .*: .*right, see .*; known/,
+    like $told[0], qr/Redis answered HGET with "NOPERM .*: run "app-permission doctor --for gateway".*; known/,
         'the cause, what to do, and what follows';
     like $told[1], qr/lookups are answered again after \d+ s$/, 'over';
     $t->stop;

@@ -8,7 +8,8 @@
 
 static const perm_advice_t  perm_advice_table[] = {
     { "NOPERM", PERM_ADVICE_NONE,
-      "its user needs the right, see \"ACL SETUSER\" in the manual",
+      "run \"app-permission doctor --for gateway\" as its user: it prints the "
+      "ACL SETUSER line that gives the right",
       "\"doctor\" prints the ACL SETUSER line that gives this user the right" },
 
     { "NOAUTH", PERM_ADVICE_NONE,

@@ -275,7 +275,7 @@ perm_explain_agree(perm_writer_t *w, perm_explain_t *e)
 
     perm_writer_put(w, ",\"differs\":[");
 
-    if (e->found && e->error == NULL) {
+    if (e->found && e->loaded) {
         cached = &e->ctx->entry.grants;
         now = &e->reply->grants;
 

@@ -160,14 +160,14 @@ function parts(d) {
 
   show('parts',
     part('Redis', ...redis, [(r.server ? r.server + ', ' : '') + since(r)
-      + count(r.commands) + ' commands, ' + count(r.errors) + ' errors',
+      + 'commands ' + count(r.commands) + ', errors ' + count(r.errors),
       recent ? h('div', { class: 'cause' },
       (error.over ? 'Last error, ' : 'Error, ') + ago(d, error.last) + ': '
         + error.address + ': ' + error.cause) : '']),
     part('Grant table', ...loaded, (r.configured && !r.up && t.loaded !== null
       ? 'when Redis last answered: ' + (t.loaded ? 'loaded' : 'not loaded')
         + ', ' : since(t))
-      + count(r.unreadable_grants) + ' unreadable grants met'),
+      + 'unreadable grants met: ' + count(r.unreadable_grants)),
     part('Changes of grants', ...changes, since(i) + count(i.received)
       + ' received, lag ' + i.last_lag_ms + ' ms, worst ' + i.worst_lag_ms
       + ' ms'),

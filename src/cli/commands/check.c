@@ -220,7 +220,7 @@ print(const perm_cli_t *cli, const perm_check_t *check)
     }
 
     printf("%-16s%s\n%-16s%s, the newest of any resource\n",
-           "last access", perm_output_time(check->last), "... of gateway",
+           "last access", perm_output_time(check->last), "gateway access",
            perm_output_time(check->gateway_last));
 }
 

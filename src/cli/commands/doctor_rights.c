@@ -67,7 +67,8 @@ perm_doctor_rights(perm_doctor_t *doctor)
     } else if (doctor->supposed) {
         perm_doctor_report(doctor, PERM_DOCTOR_ERROR, "rights", "user \"%s\" "
                            "has enough rights for a gateway, not for the "
-                           "command line: ask with --for gateway",
+                           "command line: ask with --for gateway, or with "
+                           "--for renewal for the line that adds them",
                            user_name(doctor));
     }
 }

@@ -219,6 +219,7 @@ perm_output_json(FILE *file, const char *template, ...)
 {
     va_list  args;
 
+    perm_output_progress_end();
     va_start(args, template);
 
     for ( /* void */ ; *template != '\0'; template++) {
