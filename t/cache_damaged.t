@@ -23,6 +23,14 @@ $t->nginx(%nginx, redis => $fake->tcp_url);
 $redis->allow(map { "app-$_" } 0 .. 20);
 ok $t->settled, 'ready';
 
+# The end of a link that is as old as tracking has the cache distrusted, and
+# what is cached looked up again: the links that end here are younger.
+
+$fake->rules({ match => qr/^HMGET .*:app-20}/, times => 1, close => 1 });
+outcome('app-20');
+ok $t->settled, 'ready again';
+$fake->rules;
+
 # still an answer of Redis, but not what anybody wrote
 
 my %damaged = (
