@@ -346,7 +346,10 @@ sub reloads {
 
         $nginx->signal('USR1');
         $t->wait_new(qr/reopening logs/) or push @wrong, 'no master';
-        my $failed = has_failed();
+
+        # a worker that has begun may not have come so far yet
+
+        my $failed = wait_for(\&has_failed, $master ? 0 : 1);
         arm(0);
 
         if ($done && "@{[$nginx->workers]}" eq "@old") {
