@@ -113,6 +113,34 @@ subtest 'types that are none' => sub {
 };
 
 
+subtest 'members that make a line one of another command are left out' => sub {
+    my $lines = join "\n", sort map {
+        qq({"gateway":"g","resource":"$_","app":"a","expires":5,"x":1}) } 1, 2;
+    $redis->empty->load
+        ->grant('g', '1', 'a', '{"expires":5,"expires_before":4,"x":1}')
+        ->grant('g', '2', 'a', '{"gateway_expires":null,"expires":5,"x":1}');
+
+    my ($out, $err) = $t->cli_is(0, 'export', 'export');
+    is sorted($out), $lines, 'the grants are there';
+    like $err, qr/: 2 grants have members named .*left out$/m, 'and it is said';
+    $redis->empty;
+    $t->cli_is(0, 'which import takes', 'import', '--replace', { stdin => $out });
+};
+
+
+subtest 'the counter stays while a file is written' => sub {
+    plan skip_all => 'no script(1)' unless grep { -x "$_/script" } split /:/, $ENV{PATH};
+    $redis->empty->load;
+    $redis->each(map { [key('grants', "a$_", 'g'), 'HSET', 'r', 5] } 1 .. 5000);
+    my $fake = $t->fake_redis(to => $redis);
+    $fake->rules({ match => qr/^SCAN/, delay => 0.25 });
+    my $out = `script -qec '$Perm::Cli::BINARY --redis @{[$fake->url]} export $dir/counted' /dev/null 2>/dev/null </dev/null`;
+    like $out, qr/exported: \d+\r\e\[Kexported: \d+\r\e\[K/, 'until the next one';
+    unlike $out, qr/\r\e\[K\r\e\[K/, 'no line of the file ends it';
+    $fake->stop;
+};
+
+
 # it leaves the old file, and nothing beside it
 
 my %number = (HUP => 1, INT => 2, TERM => 15);

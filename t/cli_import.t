@@ -44,8 +44,8 @@ subtest "no grant is made from what another command writes" => sub {
     $t->cli_is(0, 'revoke', 'revoke', @pair);
     my ($past) = $t->cli_is(0, 'history', 'history', '--json');
 
-    for (['a request', $asked, qr/a request \("requests --json"\), not a grant/],
-         ['the history', $past, qr/of the history \("history --json"\), not/])
+    for (['a request', $asked, qr/: line 1, column \d+: this line is a request \("requests --json"\), not a grant: refused$/m],
+         ['the history', $past, qr/: line 1, column \d+: this line is a change \("history --json", .*\), not a grant: refused$/m])
     {
         my ($name, $text, $wrong) = @$_;
         my (undef, $err) = import_is(1, $name, $text);

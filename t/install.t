@@ -36,6 +36,7 @@ subtest 'install, and uninstall' => sub {
     unlike $unit =~ s/^#.*//mgr, qr{/usr/local}, 'the unit names the prefix';
     unlike $unit, qr/^ExecStart=.*--password-file/m,
         'APP_PERMISSION_PASSWORD_FILE of its environment file counts';
+    unlike $unit =~ s/^#.*//mgr, qr/%d/, 'which systemd before 251 leaves as it is';
     like `$root/usr/bin/app-permission --version`, qr/\d+\.\d+/, 'it runs';
 
     make("uninstall DESTDIR=$root PREFIX=/usr MODULES=/usr/lib/nginx/modules");

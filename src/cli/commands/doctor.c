@@ -237,7 +237,7 @@ print_level(perm_doctor_level_t level)
         "\033[32m", "\033[36m", "\033[33m", "\033[1;31m"
     };
 
-    perm_output_progress_end();
+    perm_output_results();
     printf("%s%-8s%s ", colours() ? colour[level] : "", levels[level],
            colours() ? "\033[0m" : "");
 }

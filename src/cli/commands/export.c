@@ -113,10 +113,12 @@ run_export(perm_cli_t *cli)
     commit(&export);
 
     if (export.cut) {
-        perm_output_warn("%s members named \"gateway\", \"resource\" or "
-                         "\"app\", which a line cannot have: they are left "
-                         "out", perm_output_plural(export.cut, "grant has",
-                                                   "grants have"));
+        perm_output_warn("%s members named \"gateway\", \"resource\", "
+                         "\"app\", \"expires_before\" or "
+                         "\"gateway_expires\", which a line cannot have: they "
+                         "are left out",
+                         perm_output_plural(export.cut, "grant has",
+                                            "grants have"));
     }
 
     if (export.skipped) {

@@ -253,7 +253,7 @@ print_item(const perm_renew_item_t *item)
                          item->expires, item->renewed);
 
     } else if (would) {
-        perm_output_progress_end();
+        perm_output_results();
         printf("%.*s %.*s %.*s: %s -> %s\n",
                (int) row->tuple.gateway.len, row->tuple.gateway.data,
                (int) row->field.len, row->field.data,

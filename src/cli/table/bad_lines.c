@@ -49,8 +49,10 @@ static void
 tell(const perm_bad_lines_t *bad, perm_count_t line, size_t column,
     const perm_grant_line_error_t *error)
 {
+    int   value;
     char  where[64];
 
+    value = error->member && error->value.len;
     snprintf(where, sizeof(where), column ? "line %llu, column %zu"
                                           : "line %llu", line, column);
 
@@ -59,8 +61,8 @@ tell(const perm_bad_lines_t *bad, perm_count_t line, size_t column,
                      error->member ? "\"" : "",
                      error->member ? error->member : "",
                      error->member ? "\"" : "",
-                     error->value.len ? " " : "",
-                     error->value.len ? perm_output_safe(error->value) : "",
+                     value ? " " : "",
+                     value ? perm_output_safe(error->value) : "",
                      error->member ? ": " : "", error->wrong);
 }
 

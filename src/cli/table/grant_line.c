@@ -37,7 +37,10 @@ static const struct {
 };
 
 
-/* members of other commands' lines: from those no grant is to be made */
+/*
+ * Members of other commands' lines: from those no grant is to be made.  No line
+ * of a grant has them.
+ */
 
 static const struct {
     const char  *name;
@@ -46,7 +49,8 @@ static const struct {
     { "gateway_expires",
       "this line is a request (\"requests --json\"), not a grant" },
     { "expires_before",
-      "this line is of the history (\"history --json\"), not a grant" }
+      "this line is a change (\"history --json\", \"renew --json\"), not a "
+      "grant" }
 };
 
 
@@ -274,7 +278,7 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
     {
         i = find_known(member.item, PLAIN);
         n += (i >= TYPE);
-        lost |= (i < EXPIRES);
+        lost |= (i < EXPIRES || find_foreign(member.item) != NULL);
 
         if (i == TYPE && cJSON_IsString(member.item)) {
             type = member.item;
@@ -294,7 +298,11 @@ perm_grant_line_print(FILE *file, const perm_row_t *row)
     for (member = perm_json_members(json, row->value);
          perm_json_next(&member); )
     {
-        if (find_known(member.item, PLAIN) == KNOWN || member.item == type) {
+        i = find_known(member.item, PLAIN);
+
+        if ((i == KNOWN && find_foreign(member.item) == NULL)
+            || member.item == type)
+        {
             fputc(',', file);
             put_raw(file, member.name);
             fputc(':', file);

@@ -56,9 +56,8 @@ int perm_grant_line_parse(perm_str_t text, perm_grant_line_t *line,
 
 /*
  * Writes the line of a readable row.  Returns 0; 1 when members of the value
- * had to be left out, as they are named "gateway", "resource" or "app"; or -1
- * when it would be longer than PERM_LINE_MAX, or have more members than import
- * takes.
+ * had to be left out, as import takes none of these names there; or -1 when it
+ * would be longer than PERM_LINE_MAX, or have more members than import takes.
  */
 int perm_grant_line_print(FILE *file, const perm_row_t *row);
 

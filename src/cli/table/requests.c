@@ -407,7 +407,7 @@ perm_requests_days(int64_t period)
     }
 
     if (period % DAY || period / DAY > PERM_REQUEST_DAYS_MAX) {
-        perm_output_fatal(PERM_EXIT_USAGE, "--days: not whole days, as in "
+        perm_output_fatal(PERM_EXIT_USAGE, "--days has to be whole days, as in "
                           "5d or 120h, %d at most; 0 is permanent",
                           PERM_REQUEST_DAYS_MAX);
     }

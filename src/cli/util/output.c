@@ -134,6 +134,15 @@ perm_output_progress(const char *what, perm_count_t done, perm_count_t total)
 
 
 void
+perm_output_results(void)
+{
+    if (progress_shown && isatty(STDOUT_FILENO)) {
+        perm_output_progress_end();
+    }
+}
+
+
+void
 perm_output_progress_end(void)
 {
     if (progress_shown) {
@@ -219,7 +228,10 @@ perm_output_json(FILE *file, const char *template, ...)
 {
     va_list  args;
 
-    perm_output_progress_end();
+    if (file == stdout) {
+        perm_output_results();
+    }
+
     va_start(args, template);
 
     for ( /* void */ ; *template != '\0'; template++) {

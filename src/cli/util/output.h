@@ -47,6 +47,10 @@ void perm_output_progress(const char *what, perm_count_t done,
     perm_count_t total);
 void perm_output_progress_end(void);
 
+/* Before results on standard output: ends it if they go to a terminal, too */
+
+void perm_output_results(void);
+
 
 /*
  * Bytes from outside, made safe for a terminal: what is not printable ASCII
