@@ -277,22 +277,22 @@ perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
         }
 
         if (strcmp(member.item->string, "resources") == 0) {
-            error = resources ? "\"resources\" is there twice"
+            error = resources ? "'resources' is there twice"
                               : request_names(&member, body, too_many);
             resources = member.item;
 
         } else if (strcmp(member.item->string, "whole_gateway") == 0) {
-            error = whole ? "\"whole_gateway\" is there twice"
+            error = whole ? "'whole_gateway' is there twice"
                           : cJSON_IsTrue(member.item) ? NULL
-                            : "\"whole_gateway\" is not true";
+                            : "'whole_gateway' is not true";
             whole = member.item;
 
         } else if (strcmp(member.item->string, "days") == 0) {
-            error = number ? "\"days\" is there twice" : NULL;
+            error = number ? "'days' is there twice" : NULL;
             number = member.item;
 
         } else if (strcmp(member.item->string, "reason") == 0) {
-            error = body->reason.data ? "\"reason\" is there twice"
+            error = body->reason.data ? "'reason' is there twice"
                                       : request_reason(&member, body);
 
         } else {
@@ -305,7 +305,7 @@ perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
     }
 
     if ((resources != NULL) == (whole != NULL)) {
-        return "it takes either \"resources\" or \"whole_gateway\"";
+        return "it takes either 'resources' or 'whole_gateway'";
     }
 
     if (number == NULL) {
@@ -318,7 +318,7 @@ perm_request_body(perm_str_t text, perm_request_body_t *body, int *too_many)
     if (!(days >= 0 && days <= PERM_REQUEST_DAYS_MAX)
         || days != (double) (int64_t) days)
     {
-        return "\"days\" is a whole number from 0, for a permanent grant, to "
+        return "'days' is a whole number from 0, for a permanent grant, to "
                "36500";
     }
 
@@ -337,8 +337,8 @@ request_names(const perm_json_member_t *member, perm_request_body_t *body,
     const cJSON  *item;
 
     static const char  *invalid =
-        "\"resources\" is an array of names: each 1 to 256 bytes of A-Z a-z "
-        "0-9 . _ ~ @ / + -, and not \"-\" alone";
+        "'resources' is an array of names: each 1 to 256 bytes of A-Z a-z "
+        "0-9 . _ ~ @ / + -, and not '-' alone";
 
     /* cJSON would cut a name at an escaped NUL */
 
@@ -392,7 +392,7 @@ request_reason(const perm_json_member_t *member, perm_request_body_t *body)
     text.len = member->value.len - 2;
 
     if (!cJSON_IsString(member->item) || text.len > PERM_REQUEST_REASON_MAX) {
-        return "\"reason\" is a string of 4096 bytes or less";
+        return "'reason' is a string of 4096 bytes or less";
     }
 
     p = malloc(text.len * PERM_JSON_ESCAPE + 1);
@@ -412,7 +412,7 @@ request_reason(const perm_json_member_t *member, perm_request_body_t *body)
             if (n > run.len || (n == 6
                 && strspn(run.data + 2, "0123456789abcdefABCDEF") < 4))
             {
-                return "\"reason\" has a broken escape";
+                return "'reason' has a broken escape";
             }
 
             memcpy(p, run.data, n);

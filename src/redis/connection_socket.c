@@ -335,8 +335,9 @@ perm_redis_connection_socket_timer(ngx_event_t *ev)
             what = connection->node->met
                    ? "no answer to the TLS handshake within %M ms"
                    : "no answer to the TLS handshake within %M ms: does the "
-                     "server speak TLS on this port?  Without it, the URL in "
-                     "\"app_permission_redis\" begins with \"redis\"";
+                     "server hang, or not speak TLS on this port?  Without "
+                     "TLS, the URL in \"app_permission_redis\" begins with "
+                     "\"redis\"";
         }
 #endif
         if (!connection->failed) {

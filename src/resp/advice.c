@@ -8,8 +8,9 @@
 
 static const perm_advice_t  perm_advice_table[] = {
     { "NOPERM", PERM_ADVICE_NONE,
-      "run \"app-permission doctor --for gateway\" as its user: it prints the "
-      "ACL SETUSER line that gives the right",
+      "run \"app-permission doctor --for gateway\" as its user (--for self or "
+      "self-apply with app_permission_self): it prints the ACL SETUSER line "
+      "that gives the right",
       "\"doctor\" prints the ACL SETUSER line that gives this user the right" },
 
     { "NOAUTH", PERM_ADVICE_NONE,

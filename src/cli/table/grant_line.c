@@ -184,11 +184,18 @@ parse_members(const cJSON *json, perm_str_t text, perm_grant_line_t *line,
     char                *p;
     unsigned             i, n, seen;
     const char          *wrong;
+    const cJSON         *item;
     perm_json_member_t   member;
 
     /* only "expires" can grow, as 1e9 does */
 
     static char  value[PERM_LINE_MAX + 32];
+
+    cJSON_ArrayForEach(item, json) {
+        if (find_foreign(item) != NULL) {
+            return fail(error, NULL, find_foreign(item));
+        }
+    }
 
     form = form_of(json);
     line->tuple.resource = perm_str("");
@@ -199,12 +206,6 @@ parse_members(const cJSON *json, perm_str_t text, perm_grant_line_t *line,
     for (member = perm_json_members(json, text); perm_json_next(&member); ) {
         i = find_known(member.item, form);
         error->at = (size_t) (member.value.data - text.data);
-        wrong = find_foreign(member.item);
-
-        if (wrong != NULL) {
-            return fail(error, NULL, wrong);
-        }
-
         error->value = member.value;
 
         if (form == DASHBOARD && find_known(member.item, PLAIN) == RESOURCE) {
