@@ -278,6 +278,66 @@ EOT
 };
 
 
+# Where changes are not pushed, an answer counts as long as it is valid, but not
+# that of another Redis.
+
+subtest 'another Redis, without tracking' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('here');
+    my $other = Perm::Redis->start(dir => $t->dir . '/other');
+    $_->cmd('ACL', 'SETUSER', 'default', '-client|tracking')
+        for $redis, $other;
+    my %conf = (server => <<'EOT');
+        %%DECISION%%
+        app_permission required;
+        app_permission_cache_valid 1h;
+        location / { empty_gif; }
+EOT
+    my $untracked = qr/does not push changes/;
+    $t->nginx(%conf);
+    ok $t->wait_log($untracked), 'not tracked';
+    becomes('here', "$ALLOW HIT", 'a grant');
+
+    $t->mark;
+    ok $t->config(%conf, redis => $other->tcp_url)->reload, 'another one';
+    ok $t->wait_new($untracked), '... not tracked, either';
+    is outcome('here'), "$ALLOW STALE", '... and not loaded';
+    $other->load;
+    becomes('here', $DENY, '... and then without the grant');
+};
+
+
+# That nginx closes the link of a worker of before says nothing of Redis.
+
+subtest 'worker_shutdown_timeout' => sub {
+    my $t = Perm::Test->new;
+    my @apps = map { "app-$_" } 1 .. 100;
+    my $redis = $t->redis->load->allow(@apps);
+    my %conf = (main => 'worker_shutdown_timeout 1s;',
+        http => 'limit_req_zone $http_x_slow zone=slow:1m rate=10r/m;',
+        server => <<'EOT');
+        %%DECISION%%
+        app_permission required;
+        app_permission_cache_valid 1h;
+        limit_req zone=slow burst=9;
+        location / { empty_gif; }
+EOT
+    $t->nginx(%conf);
+    ok $t->settled, 'ready';
+    becomes($_, "$ALLOW HIT", "$_: known") for @apps;
+    my @calls = map { $t->connect } 1 .. 2;
+    $_->send(Perm::Http->text('/', app => 'app-1',
+                              headers => { 'X-Slow' => 1 })) for @calls;
+
+    $t->mark;
+    ok $t->config(%conf)->reload(old => 1), 'reloaded';
+    my $asked = $redis->calls('hmget');
+    ok $t->wait_new(qr/the worker shuts down/), 'a worker of before is late';
+    $t->all_are(\@apps, "$ALLOW HIT", 'what is known');
+    cmp_ok $redis->calls('hmget') - $asked, '<', 50, '... is not asked for';
+};
+
+
 subtest 'other signals, and no master process' => sub {
     my $t = Perm::Test->new;
     $t->redis->load;

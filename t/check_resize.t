@@ -121,6 +121,89 @@ subtest 'recorded in former zones' => sub {
 };
 
 
+# The workers of the first zone go on recording, while a second reload moves
+# what the workers of the second one have taken over by then.
+
+subtest 'recorded while zones are replaced' => sub {
+    my @apps = map { "app-$_" } 1 .. 30;
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow(@apps);
+    my $zone = sub { (http => "app_permission_flush 1h;
+                      app_permission_zone $_[0];
+                      limit_req_zone \$http_x_slow zone=slow:1m rate=20r/s;",
+                      server => "limit_req zone=slow burst=99; $nginx{server}") };
+    my $slowly = sub {
+        my $c = $t->connect;
+        $c->send(Perm::Http->text('/a', app => $_[0],
+                                  headers => { 'X-Slow' => 1 }));
+        return $c;
+    };
+
+    $t->nginx($zone->('4m'));
+    ok $t->settled, 'ready';
+    becomes($_, "$ALLOW HIT", "$_: known") for @apps;
+    $redis->stop;
+    ok $t->down, 'Redis is down';
+
+    my @before = map { $slowly->('nobody') } 1 .. 50;    # 2.5 s
+    my @calls = map { $slowly->($_) } @apps;             # 1.5 s
+    ok $t->config($zone->('8m'))->reload(old => 1), 'a bigger zone';
+    $t->config($zone->('6m'));
+    my %done;
+    my $take = sub {
+        is answer(shift @calls), "$ALLOW STALE", "$_[0]: allowed";
+        $done{$_[0]} = int time;
+    };
+    $take->($_) for @apps[0 .. 4];
+    wait_until(int(time) + 1);
+    $t->{nginx}->signal('HUP');
+    my $hup = int time;
+    for my $app (@apps[5 .. $#apps]) {
+        is answer(shift @calls), "$ALLOW STALE", "$app: allowed";
+        $done{$app} = $hup - 1;
+    }
+    ok wait_for(sub { $t->{nginx}->workers(all => 1) == 1 }), 'all are gone';
+
+    $redis->run->load->allow(@apps);
+    ok $t->settled, 'Redis is back';
+    is $t->{nginx}->quit, 0, 'quits';
+    is join(' ', grep { ($redis->access('smoke', 'get_user', $_) // 0)
+                        < $done{$_} - 1 } @apps), '', 'none is lost';
+};
+
+
+# Workers of before, with accesses of their own, learn of another Redis.
+
+subtest 'another size, and another Redis' => sub {
+    my $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo');
+    my $other = Perm::Redis->start(dir => $t->dir . '/other')->load
+                                                           ->allow('demo');
+    my %slow = (http => 'app_permission_flush 1s;
+                         limit_req_zone $http_x_slow zone=slow:1m rate=30r/m;',
+                server => "limit_req zone=slow burst=9; $nginx{server}");
+    my $slowly = sub {
+        my $c = $t->connect;
+        $c->send(Perm::Http->text('/a', app => 'demo',
+                                  headers => { 'X-Slow' => 1 }));
+        return $c;
+    };
+
+    $t->nginx(%slow);
+    ok $t->settled, 'ready';
+    becomes('demo', "$ALLOW HIT", 'known');
+    is answer($slowly->()), "$ALLOW HIT", 'at once';
+    my $c = $slowly->();
+    ok $t->config(%slow, redis => $other->tcp_url, http =>
+                  "$slow{http} app_permission_zone 8m;")->reload(old => 1),
+        'reloaded';
+    like answer($c), qr/^$ALLOW/, 'a call of a worker of before';
+    my $at = int time;
+    ok wait_for(sub { ($other->access('smoke', 'get_user', 'demo') // 0)
+                      >= $at - 1 }), 'its access is at the new one';
+};
+
+
 # a zone that is too small for all of it says so, and keeps what it can
 
 subtest 'more than the new one has room for' => sub {

@@ -163,6 +163,12 @@ perm_init_module(ngx_cycle_t *cycle)
     if (former) {
         replaced = former->data;
         replaced->zone->replaced = 1;
+
+        /* its workers learn of another Redis, as those of a zone that stays */
+
+        if (sync->redis.url) {
+            replaced->zone->trackers.source = sync->source;
+        }
     }
 
     perm_former_keep(former, sync->zone.zone);

@@ -83,7 +83,8 @@ struct perm_redis_connection_s {
     ngx_uint_t                         tried;   /* of the addresses */
 
     ngx_peer_connection_t              peer;
-    ngx_msec_t                         opened;  /* monotonic: connect() */
+    ngx_msec_t                         opened;  /* monotonic: connect(), 0: its
+                                                   end is this worker's doing */
     ngx_event_t                        post;    /* connect, write or fail */
     ngx_event_t                        timer;   /* cancelable while idle */
 

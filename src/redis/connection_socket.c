@@ -175,8 +175,9 @@ perm_redis_connection_socket_read(ngx_event_t *rev)
 
     if (c->close) {
 
-        /* worker_shutdown_timeout is over */
+        /* worker_shutdown_timeout is over, which says nothing of the server */
 
+        connection->opened = 0;
         perm_redis_connection_error(connection, "the worker shuts down");
         perm_redis_connection_lost(connection);
 

@@ -200,6 +200,10 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
               && ngx_current_msec - endpoint->since
                  >= PERM_REDIS_ENDPOINT_SETTLED;
 
+    if (connection->opened == 0) {
+        endpoint->opened = 0;
+    }
+
     endpoint->connection = NULL;
     endpoint->since = 0;
     endpoint->loss = PERM_REDIS_LOSS_ERROR;

@@ -9,7 +9,8 @@ typedef struct {
     u_char       *addr;
     size_t        size;
     perm_zone_t  *zone;      /* in it */
-    time_t        from;      /* unix seconds: it was replaced */
+    time_t        from;      /* unix seconds: what is recorded there since is
+                                to be taken over */
 } perm_former_t;
 
 
@@ -56,11 +57,16 @@ perm_former_keep(ngx_shm_zone_t *former, perm_zone_t *zone)
 
     conf = former->data;
 
-    kept = &perm_formers[perm_nformers++];
+    kept = &perm_formers[perm_nformers];
     kept->addr = former->shm.addr;
     kept->size = former->shm.size;
     kept->zone = conf->zone;
-    kept->from = zone->created;
+
+    /* its workers may yet take over there what is recorded in an older one */
+
+    kept->from = perm_nformers ? perm_formers[0].from : zone->created;
+
+    perm_nformers++;
 
     former->shm.addr = addr;
 }

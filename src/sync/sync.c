@@ -28,6 +28,11 @@ perm_sync_configured(perm_sync_conf_t *conf)
     conf->generation = perm_trackers_configured(trackers, conf->source, &same);
 
     if (!same) {
+
+        /* also where none pushes changes, and so an answer counts for long */
+
+        perm_cache_distrust(conf->zone.zone->cache);
+
         ngx_time_update();
         perm_trackers_moved(trackers, ngx_current_msec + PERM_SYNC_MOVE,
                             ngx_current_msec);
