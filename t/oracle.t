@@ -121,12 +121,18 @@ subtest 'decisions over HTTP' => sub {
             $got eq "$outcome/$reason"
                 && $r->{status} == ($outcome ? $STATUS{$outcome} : 200)
                 && (!defined $expires ? $ends eq ''
-                    : abs($ends - $expires) < 1);
+                    : abs($ends - $expires) < 1
+
+                      # of a key that ends, PTTL tells what is left: now plus
+                      # that may be a millisecond short of the second
+
+                      || $ends == $expires - 1
+                         && $expires == ($gone{$q{gateway}}{$q{app}} // 0));
         } @expected;
 
         push @bad, join ' ', map { $_ // 'undef' } %q, 'values',
-            map({ substr $_ // 'none', 0, 200 } $grants->{'-'},
-                $grants->{$q{resource}}),
+            map({ substr $_ // 'none', 0, 200 }
+                @{{%{$grants // {}}}}{'-', $q{resource}}),
             'expected', (map { defined $_ ? $_ : '-' } @{$expected[0]}), 'got',
             $r->{status}, $got, $r->{headers}{'x-expires'}
             if !$ok;
