@@ -429,10 +429,13 @@ sub hold {
     $self->wire(hold => $step->{late});
 }
 
+# A tracker that began in it may have to try its handshake again.
+
 sub hold_end {
     my ($self) = @_;
     $self->wire(hold => undef);
     $self->{h}->closed('hold');
+    $self->{h}->less(2.5);
 }
 
 sub holdone {
@@ -505,9 +508,13 @@ sub trickle_end {
 # one connection ends: of two that are pushed to the other one goes on, and a
 # lookup is sent once more
 
+# When a connection ends that is older than tracking, all that is cached is looked
+# up again.
+
 sub cut {
     my ($self, $step) = @_;
     $self->{h}->less(1);
+    $self->{h}->brief('cut', 0.2, asks => 1);
     $self->{wire}->cut(%$step{qw(times after reset which)});
     $self->{h}->says("cut: $step->{which} after $step->{after}");
 }
