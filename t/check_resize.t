@@ -78,6 +78,17 @@ for my $state ('', ' state=%%DIR%%/state') {
 }
 
 
+# a call that limit_req delays, with the others of that key
+
+sub slowly {
+    my ($t, $app, $key) = @_;
+    my $c = $t->connect;
+    $c->send(Perm::Http->text('/a', app => $app,
+                              headers => { 'X-Slow' => $key }));
+    return $c;
+}
+
+
 # Workers of before record in the zone of before until they end, and cannot ask
 # Redis then: here for calls that are delayed until the reload is over.
 
@@ -88,13 +99,6 @@ subtest 'recorded in former zones' => sub {
                       app_permission_zone $_[0];
                       limit_req_zone \$http_x_slow zone=slow:1m rate=40r/m;",
                       server => "limit_req zone=slow burst=9; $nginx{server}") };
-    my $slowly = sub {
-        my $c = $t->connect;
-        $c->send(Perm::Http->text('/a', app => $_[0],
-                                  headers => { 'X-Slow' => $_[0] }));
-        return $c;
-    };
-
     $t->nginx($zone->('4m'));
     ok $t->settled, 'ready';
     becomes($_, "$ALLOW HIT", "$_: known") for 'demo', 'twin';
@@ -104,8 +108,8 @@ subtest 'recorded in former zones' => sub {
     my %calls;
     for my $next (['demo', '8m'], ['twin', '2m']) {
         my ($app, $size) = @$next;
-        is answer($slowly->($app)), "$ALLOW STALE", "$app: at once";
-        $calls{$app} = [time, $slowly->($app)];
+        is answer(slowly($t, $app, $app)), "$ALLOW STALE", "$app: at once";
+        $calls{$app} = [time, slowly($t, $app, $app)];
         ok $t->config($zone->($size))->reload(old => 1), "a zone of $size";
     }
     is answer($calls{$_}[1]), "$ALLOW STALE", "$_: when that is over"
@@ -132,21 +136,14 @@ subtest 'recorded while zones are replaced' => sub {
                       app_permission_zone $_[0];
                       limit_req_zone \$http_x_slow zone=slow:1m rate=20r/s;",
                       server => "limit_req zone=slow burst=99; $nginx{server}") };
-    my $slowly = sub {
-        my $c = $t->connect;
-        $c->send(Perm::Http->text('/a', app => $_[0],
-                                  headers => { 'X-Slow' => 1 }));
-        return $c;
-    };
-
     $t->nginx($zone->('4m'));
     ok $t->settled, 'ready';
     becomes($_, "$ALLOW HIT", "$_: known") for @apps;
     $redis->stop;
     ok $t->down, 'Redis is down';
 
-    my @before = map { $slowly->('nobody') } 1 .. 50;    # 2.5 s
-    my @calls = map { $slowly->($_) } @apps;             # 1.5 s
+    my @before = map { slowly($t, 'nobody', 1) } 1 .. 50;    # 2.5 s
+    my @calls = map { slowly($t, $_, 1) } @apps;             # 1.5 s
     ok $t->config($zone->('8m'))->reload(old => 1), 'a bigger zone';
     $t->config($zone->('6m'));
     my %done;
