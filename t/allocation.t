@@ -53,6 +53,8 @@ sub fill {
         map({ ['app_permission:grants:{smoke:demo}', 'HSET', $_,
             qq({"expires":$END,"note":"kept","more":[1,{"a":"\\u00e9"}]}) ] }
             qw(get_user other - asked)),
+        ['app_permission:grants:{smoke:demo}', 'HSET', 'long',
+            sprintf '{"expires":%d,"note":"%s"}', $END, 'x' x 20_000],
         ['app_permission:grants:{smoke:demo}', 'HSET', 'ends',
             sprintf '{"expires":%d,"note":"kept"}', $now + 86400],
         ['app_permission:access:{smoke:demo}', 'ZADD', $now - 100, 'ends'],

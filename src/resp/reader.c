@@ -12,6 +12,7 @@
 #define PERM_READER_TEXT_MAX     65536                /* bytes */
 #define PERM_READER_BULK_MAX     (512 * 1024 * 1024)  /* bytes, as in Redis */
 #define PERM_READER_ELEMENT_MIN  4                    /* bytes: ":1" CRLF */
+#define PERM_READER_KEPT         16384                /* bytes */
 
 #define PERM_READER_LONG         "\0over 64 KiB\0"
 
@@ -40,6 +41,7 @@ struct perm_reader_s {
 
     size_t                bytes;      /* without those skipped */
     size_t                elements;   /* of all its arrays */
+    unsigned              large;      /* the parser has had a large reply */
     unsigned              depth;      /* arrays that are not complete */
     size_t                missing[PERM_READER_DEPTH_MAX];   /* elements */
 
@@ -48,6 +50,8 @@ struct perm_reader_s {
 };
 
 
+static redisReader *perm_reader_parser(void);
+static void perm_reader_shrink(perm_reader_t *reader);
 static const char *perm_reader_line(perm_reader_t *reader, const char *p,
     const char *end);
 static void perm_reader_begin(perm_reader_t *reader);
@@ -85,7 +89,7 @@ perm_reader_create(size_t reply_max)
     }
 
     reader->reply_max = reply_max;
-    reader->parser = redisReaderCreate();
+    reader->parser = perm_reader_parser();
 
     if (reader->parser == NULL) {
         free(reader);
@@ -149,6 +153,10 @@ perm_reader_next(perm_reader_t *reader, redisReply **reply)
 
     *reply = next;
 
+    if (next == NULL && reader->large) {
+        perm_reader_shrink(reader);
+    }
+
     /* replies from before the error are whole */
 
     return (next == NULL && reader->error != NULL) ? -1 : 0;
@@ -166,6 +174,47 @@ int
 perm_reader_too_long(perm_str_t text)
 {
     return perm_str_equal(text, perm_reader_long);
+}
+
+
+/*
+ * The parser keeps its buffer.  hiredis would free a large one, but 0.14 aborts
+ * where it then gets no memory for the next.
+ */
+
+static redisReader *
+perm_reader_parser(void)
+{
+    redisReader  *parser;
+
+    parser = redisReaderCreate();
+
+    if (parser != NULL) {
+        parser->maxbuf = 0;
+    }
+
+    return parser;
+}
+
+
+/* the parser that a large reply went through is replaced between two replies */
+
+static void
+perm_reader_shrink(perm_reader_t *reader)
+{
+    redisReader  *parser;
+
+    if (reader->state != PERM_READER_LINE || reader->depth) {
+        return;
+    }
+
+    parser = perm_reader_parser();
+
+    if (parser != NULL) {
+        redisReaderFree(reader->parser);
+        reader->parser = parser;
+        reader->large = 0;
+    }
 }
 
 
@@ -424,8 +473,14 @@ perm_reader_pass(perm_reader_t *reader, const char *bytes, size_t len)
 
     if (reader->bytes > reader->reply_max) {
         reader->error = "a reply is too long";
+        return;
+    }
 
-    } else if (redisReaderFeed(reader->parser, bytes, len) != REDIS_OK) {
+    if (reader->bytes > PERM_READER_KEPT) {
+        reader->large = 1;
+    }
+
+    if (redisReaderFeed(reader->parser, bytes, len) != REDIS_OK) {
         reader->error = "out of memory for a reply";
     }
 }
