@@ -174,7 +174,7 @@ static void
 perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
     const char *reason)
 {
-    ngx_uint_t              settled;
+    ngx_uint_t              young;
     perm_redis_endpoint_t  *endpoint = data;
 
     if (connection == endpoint->successor) {
@@ -196,9 +196,10 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
 
     perm_redis_endpoint_search_end(endpoint);
 
-    settled = endpoint->since
-              && ngx_current_msec - endpoint->since
-                 >= PERM_REDIS_ENDPOINT_SETTLED;
+    young = !connection->moved
+            && (endpoint->since == 0
+                || ngx_current_msec - endpoint->since
+                   < PERM_REDIS_ENDPOINT_SETTLED);
 
     if (connection->opened == 0) {
         endpoint->opened = 0;
@@ -208,27 +209,30 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
     endpoint->since = 0;
     endpoint->loss = PERM_REDIS_LOSS_ERROR;
 
-    if (settled || connection->moved) {
+    if (!young) {
         endpoint->failures = 0;
+    }
 
-        if (endpoint->state == PERM_REDIS_ENDPOINT_UP
-            && !connection->hung)
-        {
-            /* it may well be back at once */
+    if (endpoint->failures == 0
+        && endpoint->state == PERM_REDIS_ENDPOINT_UP
+        && !connection->hung)
+    {
+        /* it may well be back at once: not so after two young ones in a row */
 
-            if (connection->moved) {
-                endpoint->loss = PERM_REDIS_LOSS_MOVED;
+        endpoint->failures = young;
 
-            } else if (connection->outstanding == connection->probing) {
-                endpoint->loss = PERM_REDIS_LOSS_IDLE;
-            }
+        if (connection->moved) {
+            endpoint->loss = PERM_REDIS_LOSS_MOVED;
 
-            endpoint->state = PERM_REDIS_ENDPOINT_CONNECTING;
-            perm_redis_endpoint_connect(endpoint);
-
-            endpoint->handlers->changed(endpoint->data, endpoint, reason);
-            return;
+        } else if (connection->outstanding == connection->probing) {
+            endpoint->loss = PERM_REDIS_LOSS_IDLE;
         }
+
+        endpoint->state = PERM_REDIS_ENDPOINT_CONNECTING;
+        perm_redis_endpoint_connect(endpoint);
+
+        endpoint->handlers->changed(endpoint->data, endpoint, reason);
+        return;
     }
 
     perm_redis_endpoint_failed(endpoint, reason);
