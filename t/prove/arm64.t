@@ -3,6 +3,8 @@
 # The C tests of t/unit built for arm64, and run by qemu.  It shows that the
 # code is portable; qemu on x86 has x86's order of memory, for arm64's there is
 # t/memory_model.t.  nginx's configuration is this machine's: both are LP64.
+#
+#   PROVE_MAY_SKIP=1  skips it where something is not here; else it fails
 
 use Perm::Test;
 use Perm::Util qw(build_dir nginx_source);
@@ -17,16 +19,21 @@ my $root = "$dir/root";
 my $triplet = 'aarch64-linux-gnu';
 my $lib = "$root/usr/lib/$triplet";
 
+sub lacks {
+    my ($what) = @_;
+    plan skip_all => $what if $ENV{PROVE_MAY_SKIP};
+    die "$what; or PROVE_MAY_SKIP=1\n";
+}
+
 for my $program ("$triplet-gcc", 'qemu-aarch64-static') {
-    plan skip_all => "no $program here"
+    lacks("no $program here: t/tools/install-deps prove")
         if !grep { -x "$_/$program" } split /:/, $ENV{PATH};
 }
-plan skip_all => 'nginx is not configured for 64 bits here'
-    if $Config{ptrsize} != 8;
+lacks('nginx is not configured for 64 bits here') if $Config{ptrsize} != 8;
 
 mkdir $dir;
 my $missing = `t/tools/arm64-root $root 2>&1`;
-plan skip_all => "no packages of arm64 here: $missing" if $?;
+lacks("no packages of arm64, which apt-get downloads: $missing") if $?;
 
 my $source = nginx_source();
 
