@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <poll.h>
 #include <sys/mman.h>
 
 #include "core/name.h"
@@ -73,16 +74,44 @@ __attribute__((unused))
 static pid_t
 test_fork(void)
 {
-    pid_t  pid;
+    int            fds[2], begun, n;
+    pid_t          pid;
+    struct pollfd  begins;
 
-    fflush(stdout);
-    pid = fork();
+    /* of a hundred children under qemu one hangs before it has begun */
 
-    if (pid == 0) {
-        ngx_pid = ngx_getpid();
+    for (n = 0; /* void */ ; n++) {
+        if (pipe(fds) != 0) {
+            return -1;
+        }
+
+        fflush(stdout);
+        pid = fork();
+
+        if (pid == 0) {
+            ngx_pid = ngx_getpid();
+
+            if (write(fds[1], "", 1) != 1) {
+                _exit(1);
+            }
+
+            close(fds[0]);
+            close(fds[1]);
+            return 0;
+        }
+
+        close(fds[1]);
+        begins = (struct pollfd) { .fd = fds[0], .events = POLLIN };
+        begun = (pid == -1 || poll(&begins, 1, 5000) == 1 || n == 3);
+        close(fds[0]);
+
+        if (begun) {
+            return pid;
+        }
+
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
     }
-
-    return pid;
 }
 
 
