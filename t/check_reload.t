@@ -338,6 +338,29 @@ EOT
 };
 
 
+subtest 'a reload while writing hangs' => sub {
+    my $t = Perm::Test->new;
+    my @apps = map { "app-$_" } 1 .. 20;
+    my $redis = $t->redis->load->allow(@apps);
+    my %conf = (http => 'app_permission_flush 60s;', server => <<'EOT');
+        %%DECISION%%
+        app_permission required;
+        app_permission_cache_valid 1h;
+        location / { empty_gif; }
+EOT
+    $t->nginx(%conf);
+    ok $t->settled, 'ready';
+    becomes($_, "$ALLOW HIT", "$_: known, with an access to write") for @apps;
+
+    my $asked = $redis->calls('hmget');
+    $redis->cmd(qw(CLIENT PAUSE 20000 WRITE));
+    ok $t->config(%conf)->reload, 'reloaded, the workers of before are gone';
+    $t->all_are(\@apps, "$ALLOW HIT", 'what is known');
+    cmp_ok $redis->calls('hmget') - $asked, '<', 10, '... is not asked for';
+    $redis->cmd(qw(CLIENT UNPAUSE));
+};
+
+
 subtest 'other signals, and no master process' => sub {
     my $t = Perm::Test->new;
     $t->redis->load;

@@ -193,6 +193,9 @@ perm_flush_last(perm_flush_t *flush, ngx_msec_t end)
 
     if (redis == NULL || perm_redis_client_state(redis) != PERM_REDIS_UP) {
         redis = flush->lookups;
+
+        /* a write that hangs does not mean that lookups went elsewhere */
+        perm_redis_client_watch(redis, &perm_flush_watch, flush);
     }
 
     perm_flush_batch_start(flush->batch, redis);

@@ -10,8 +10,9 @@
  * and keys are written without a change.  Workers are stopped, killed, and
  * reloaded.  The clock is set.
  *
- * Not here: a former master that goes on answering, Sentinels, clusters, names;
- * a zone of another size, the state file.  t/prove/histories.t has those.
+ * Not here: a former master that goes on answering, Sentinels, clusters, a zone
+ * of another size, the state file: t/prove/histories.t has those.  Names that
+ * lead elsewhere: t/link_names.t.
  */
 
 
