@@ -7,7 +7,8 @@ package Perm::Wire;
 #       late => $file);         # how late it is itself, as Perm::Late has it
 #   $wire->set(name => value, ...);      # the others stay; undef: as usual
 #       hold    => [0.3, 0],    # seconds that the connections with pushes are
-#                               #   late, in turn, the oldest first
+#                               #   late, in turn, the oldest first; a new one
+#                               #   is as late as the one before the newest
 #       late    => 0.2,         # ... that all other replies are late
 #       jitter  => 0.1,         # each connection is late by its own share
 #       double  => 1,           # each push comes twice
@@ -96,6 +97,8 @@ my %CONTROL = (
         my ($self, $set) = @_;
         $self->{set}{$_} = $set->{$_} for keys %$set;
         $self->end($_) for $set->{refuse} ? $self->all : ();
+        my @pushed = $set->{hold} ? $self->pushed : ();
+        $pushed[$_]{turn} = $_ for 0 .. $#pushed;
         return 1;
     },
     cut     => sub { $_[0]{cut} = $_[1]; 1 },
@@ -112,6 +115,9 @@ sub all {
     return sort { $a->{n} <=> $b->{n} }
         grep { !$seen{$_}++ } values %{$self->{links}};
 }
+
+
+sub pushed { grep { $_->{push} } $_[0]->all }
 
 
 sub loop {
@@ -185,7 +191,10 @@ sub from_client {
             if $words[0] =~ /^zadd$/i && ($self->{set}{swallow} // 0) > 0
                && $self->{set}{swallow}--;
         syswrite $link->{server}, $raw;
-        $link->{push} = 1 if $words[0] =~ /^subscribe$/i;
+        if ($words[0] =~ /^subscribe$/i) {
+            my ($newest) = reverse $self->pushed;
+            @$link{'push', 'turn'} = (1, $newest ? $newest->{turn} + 1 : 0);
+        }
         push @{$link->{asked}}, lc $words[0];
     }
 }
@@ -227,9 +236,7 @@ sub queue {
     if (!$link->{push}) {
         $late += $set->{late} // 0;
     } elsif ($set->{hold}) {
-        my @pushed = grep { $_->{push} } $self->all;
-        my ($i) = grep { $pushed[$_] == $link } 0 .. $#pushed;
-        $late += $set->{hold}[$i % @{$set->{hold}}];
+        $late += $set->{hold}[$link->{turn} % @{$set->{hold}}];
     }
 
     my $due = time + $late;
