@@ -252,6 +252,51 @@ subtest 'asking' => sub {
 };
 
 
+# which takes the last member of several, and NaN, unlike cJSON
+
+subtest 'what Redis would read otherwise than the gateway' => sub {
+    my $ever = 4102444800;
+    my %grant = (
+        "{\"expires\":1,\"expires\":$ever}" => 202,
+        "{\"expires\":$ever,\"expires\":1}" => 409,
+        "{\"x\\u0000\":1,\"\\u0065xpires\\u0000y\":$ever,\"expires\":1}" => 409,
+        "\1{\"a\":[{\"expires\":1},\"\\\"}]\"],\"expires\":\1$ever}" => 409,
+        "{\"a\":\"\\uzzzz\",\"expires\":0$ever.}" => 409,
+        "{\"a\":{\"expires\":$ever}}" => 202,
+        "{\"expires\":$ever,\"a\":NaN}" => 202,
+        "{\"expires\":$ever,\"a\":-infinity}" => 202,
+        '{"expires":0xF4865700}' => 202,
+        "{\"expires\":$ever,\"a\":" . '0' x 63 . '}' => 409,
+        "{\"expires\":$ever,\"a\":" . '0' x 64 . '}' => 202,
+        "{\"expires\":$ever,\"a\":" . '[' x 999 . ']' x 999 . '}' => 409,
+        "{\"expires\":$ever,\"a\":" . '[' x 1000 . ']' x 1000 . '}' => 202,
+        "{\"expires\":$ever}x" => 202,
+        "$ever." => 409,
+        "\"$ever\"" => 202,
+    );
+    my %request = (
+        '{"status":"pending","status":"approved"}' => 409,
+        '{"status":"approved","status":"pending"}' => 202,
+        '{"status":"pending\u0000x","days":01}' => 409,
+        "{\"reason\":\"a\nb\",\x1f\"status\":\"pending\"}" => 409,
+        '{"reason":"\\\\","status":"pending"}' => 409,
+        '{"status":"pending","days":Infinity}' => 202,
+        '{"a":{"status":"pending"},"status":"rejected"}' => 202,
+        '["pending"]' => 202,
+    );
+
+    for (['grants', %grant], ['requests', %request]) {
+        my ($kind, %of) = @$_;
+        for my $value (sort keys %of) {
+            $redis->cmd('DEL', key('requests', 'read'), key('grants', 'read'));
+            $redis->cmd('HSET', key($kind, 'read'), 'r', $value);
+            is post('read', { resources => ['r'] })->{status}, $of{$value},
+                "$kind: " . substr $value =~ s/[\0-\x1f]/?/gr, 0, 60;
+        }
+    }
+};
+
+
 subtest 'HTTP/2' => sub {
     my $ask = sub {
         my $command = join ' ', 'curl -s -m 10 --http2-prior-knowledge',

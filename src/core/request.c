@@ -24,10 +24,13 @@ static const char *const  status_names[] = {
 
 
 /*
+ * member() reads as cJSON does, which reads for the gateway and for "approve".
+ * Redis's own reader differs: it takes the last of several members with a name,
+ * also NaN, Infinity, 0x1 and longer numbers, and no control byte for a blank.
+ * First a string is made to end at its next quote, then the members of the
+ * outermost object stand alone: what is in others becomes 0.
  * A grant is owned permanently when its value is a number or has a member
- * "expires" of that size.  A request that nobody can read is replaced.  A value
- * that perm_grant_read() refuses for its length or a NUL counts as none: cjson
- * would read it.
+ * "expires" of that size.  A request that nobody can read is replaced.
  * "reason" of the history is that of the request, decoded.  "grants" is not
  * among the keys: Redis 7 wants the right to write all of those, and the user
  * of a gateway may only read grants.
@@ -35,17 +38,39 @@ static const char *const  status_names[] = {
 
 const char  perm_request_script[] =
     "local grants=string.gsub(KEYS[1],'requests:{','grants:{') "
-    "local function read(value) "
-    "value=value or '' "
-    "if #value>65536 or string.find(value,'%z') then return end "
-    "local ok,read=pcall(cjson.decode,value) "
-    "return ok and read "
+    "local find,gsub=string.find,string.gsub "
+
+    /* as C has it: up to a NUL */
+    "local function scalar(json) "
+    "local read=cjson.decode(json) "
+    "return type(read)=='string' and gsub(read,'%z.*','') or read "
     "end "
+
+    "local function member(value,name) "
+    "if not value or #value>65536 or find(value,'%z') then return end "
+    "value=gsub(value,'\\\\([\"\\\\])',"
+    "{['\"']='\\\\u0022',['\\\\']='\\\\u005c'}) "
+    "value=gsub(value,'\\\\u([^\"][^\"][^\"][^\"])',function(digits) "
+    "return find(digits,'%X') and '\\\\u0000' end) "
+    "value=gsub(value,'[\\1-\\32]',' ') "
+    "local plain=gsub(value,'\"[^\"]*\"','\"\"') "
+    "if find(plain,'[iIxX]') or find(plain,'[nN][aA]') "
+    "or find(plain,string.rep('[%d.eE+-]',64)) "
+    "or not pcall(cjson.decode,value) then return end "
+    "value=gsub(value,'\"[^\"]*\"',function(text) "
+    "return (gsub(text,'[%[%]{},]',' ')) end) "
+    "local members=string.match(value,'^ *{(.*)} *$') "
+    "if not members then return tonumber(value) end "
+    "members=gsub(gsub(members,'%b{}','0'),'%b[]','0') "
+    "for key,of in string.gmatch(members,'(\"[^\"]*\") *: *([^,]*)') do "
+    "if scalar(key)==name then return scalar(of) end "
+    "end end "
+
     "local function permanent(field) "
-    "local grant=read(redis.call('HGET',grants,field)) "
-    "if type(grant)=='table' then grant=grant.expires end "
-    "return type(grant)=='number' and grant>4102444799 "
-    "and grant<=253402300799 end "
+    "local expires=member(redis.call('HGET',grants,field),'expires') "
+    "return type(expires)=='number' and expires>4102444799 "
+    "and expires<=253402300799 end "
+
     "local now=redis.call('TIME')[1] "
     "local text=ARGV[1]..now..'}' "
     "local new=cjson.decode(text) "
@@ -53,8 +78,7 @@ const char  perm_request_script[] =
     "local out={now} "
     "for i=3,#ARGV do "
     "local old=redis.call('HGET',KEYS[1],ARGV[i]) "
-    "local was=read(old) "
-    "if type(was)=='table' and was.status=='pending' then "
+    "if member(old,'status')=='pending' then "
     "out[#out+1]='" PERM_REQUEST_LEFT_PENDING "' "
     "elseif permanent(ARGV[i]) or permanent('-') then "
     "out[#out+1]='" PERM_REQUEST_LEFT_PERMANENT "' "
