@@ -4,10 +4,9 @@ package Perm::Oracle;
 # 6, 8 and 12, as a small, slow and obvious program.  It was written from the
 # contract and not from the C.  Tests run both on random input and compare.
 #
-# The rules alone.  A value is as in Redis: its text, or the object that the
-# text stands for; undef where there is none.  Times are unix seconds.
+# A value is as in Redis: its text, or the object that the text stands for;
+# undef where there is none.  Times are unix seconds.
 #
-#   valid_gateway($name)  valid_resource($name)  valid_app($name)
 #   my $grant = read_grant($value);   # {expires, granted, renew, object} or undef
 #   my ($outcome, $reason, $expires) = decide(policy => 'required',
 #       gateway => 'g', resource => 'r', app => 'a', now => $now,
@@ -16,19 +15,17 @@ package Perm::Oracle;
 #       impossible => 'deny');    # no lookup, nothing known: "on_error" decides
 #   my $value = renew($value, $last, $now, $term);   # the new one, or undef
 #   my $n = notice($value, $last, $now, $term, @days);    # N, or undef
-#   my $told = told($kept, $expires, $n);
 #   my $request = read_request($value);    # {status, days, at, handled_at,
 #                                          #   object} or undef
 #   my ($error, $body) = read_body($text);   # {resources, days, reason} of POST
 #
-# All of a table and what the commands do to it:
+# Perm::Oracle::Commands has section 7.
 #
-#   my $o = Perm::Oracle->new;     # {loaded}, {grants}{"g:a"}{field} = value,
-#                                  # and likewise {access} {requests} {notices}
+#   my $o = Perm::Oracle->new(who => 'me');   # a table: {loaded}, and {grants}
+#       # {"g:a"}{field} = value, likewise {access} {requests} {notices};
+#       # {history}{"g:a"} = [{action, resource, by, comment}, ...]
 #   my ($status, ...) = $o->grant(now => $now, gateway => 'g', app => 'a', ...);
-#
-# The arguments of a command are named as its options are.  It returns the exit
-# status, and then what is said of each field: see there.
+#       # arguments as the options of the command: the exit status, and more
 
 use strict;
 use warnings;
@@ -36,18 +33,18 @@ use warnings;
 use Exporter qw(import);
 use JSON::PP ();
 use List::Util qw(max min uniq);
+use Perm::CJson qw(read_json);
 use POSIX qw(ceil);
 
-our @EXPORT_OK = qw(valid_gateway valid_resource valid_app read_grant decide
-                    renew notice told too_long read_request read_body
-                    PERMANENT);
+our @EXPORT_OK = qw(read_grant decide renew notice told covered too_long
+                    read_request read_body is_string key field DAY PERMANENT);
 
 use constant DAY => 86400;
 use constant PERMANENT => 4102444800;
 use constant LAST_SECOND => 253402300799;
 use constant VALUE_MAX => 65536;
 
-my $JSON = JSON::PP->new->utf8->allow_nonref->canonical->max_depth(1000);
+my $JSON = JSON::PP->new->allow_nonref->canonical->max_depth(1000);
 
 
 # ---- section 1: names
@@ -69,18 +66,13 @@ sub valid_resource { valid_name($_[0], 256) && $_[0] ne '-' }
 
 sub decoded {
     my ($value) = @_;
-
     return $value if !defined $value || ref $value;
-    return undef if length $value > VALUE_MAX || $value =~ /\0/;
-    return scalar eval { $JSON->decode($value) };
+    return length $value > VALUE_MAX ? undef : scalar((read_json($value))[0]);
 }
 
 sub too_long { length $JSON->encode($_[0]) > VALUE_MAX }
-
-sub is_number {
-    my ($value) = @_;
-    return defined $value && !ref $value && $JSON->encode($value) =~ /^-?[0-9]/;
-}
+sub is_number { defined $_[0] && !ref $_[0] && $JSON->encode($_[0]) =~ /^-?[0-9]/ }
+sub is_string { defined $_[0] && !ref $_[0] && $JSON->encode($_[0]) =~ /^"/ }
 
 # A time, or undef.  Of a fraction the next second: "expires > now" is the same
 # for whole seconds.
@@ -108,6 +100,13 @@ sub read_grant {
 
 # ---- section 3: the decision
 
+# when the time to live of a key, "left", ends its grants
+
+sub gone {
+    my (%q) = @_;
+    return defined $q{left} ? $q{now} + ceil($q{left} / 1000) : 9e18;
+}
+
 sub decide {
     my (%q) = @_;
 
@@ -123,12 +122,8 @@ sub decide {
     return ($q{impossible} eq 'allow' ? 'allow' : 'fail', 'unavailable')
         if $q{impossible};
 
-    # the time to live of the key bounds both grants
-
-    my $left = $q{left} // 9e18;
-    return ('deny', 'no_grant') if $left <= 0;
-    my $gone = $q{now} + ceil($left / 1000);
-
+    my $gone = gone(%q);
+    return ('deny', 'no_grant') if $gone <= $q{now};
     my ($gateway, $resource) = @q{qw(of_gateway of_resource)};
 
     return ('allow', 'gateway_grant', min($gateway->{expires}, $gone))
@@ -187,6 +182,14 @@ sub notice {
     return min(grep { $_ >= $left } @days);
 }
 
+# nobody is told of a resource when the grant on its gateway lasts longer
+
+sub covered {
+    my ($grant, $whole, $last, $now, $term) = @_;
+    return $whole && $grant->{expires}
+        < (new_end($whole, $last, $now, $term) // $whole->{expires});
+}
+
 # kept is "<expires>:<days>"; a smaller N of that end was a later notice
 
 sub told {
@@ -200,8 +203,8 @@ sub told {
 sub read_request {
     my $object = decoded($_[0]);
 
-    return undef if ref $object ne 'HASH' || ref $object->{status}
-        || ($object->{status} // '') !~ /^(?:pending|approved|rejected)\z/;
+    return undef if ref $object ne 'HASH' || !is_string($object->{status})
+        || $object->{status} !~ /^(?:pending|approved|rejected)\z/;
 
     my $days = seconds($object->{days});
 
@@ -221,12 +224,13 @@ sub read_body {
 
     return 413 if length $text > 16384;
 
-    # of a caller: no member twice
+    # of a caller: none of them twice
 
-    my @members = $text =~ /"((?:[^"\\]|\\.)*)"\s*:/g;
-    return 400 if $text =~ /\0/ || uniq(@members) < @members;
-    my $body = eval { $JSON->decode($text) };
-    return 400 if ref $body ne 'HASH';
+    my ($body, $members) = read_json($text, whole => 1);
+    return 400 if ref $body ne 'HASH' || grep { /\0/ } @$members;
+    my %seen;
+    return 400 if grep { $seen{$_}++ && /^(?:resources|whole_gateway|days|reason)$/ }
+        @$members;
 
     my ($names, $whole) = @$body{qw(resources whole_gateway)};
     return 400 if exists $body->{resources} == exists $body->{whole_gateway}
@@ -235,41 +239,41 @@ sub read_body {
             && !(JSON::PP::is_bool($whole) && $whole));
 
     return 413 if @{$names // []} > 100;
-    return 400 if grep { ref $_ || is_number($_) || !valid_resource($_) }
-        @{$names // []};
+    return 400 if grep { !is_string($_) || !valid_resource($_) } @{$names // []};
 
     my $days = exists $body->{days} ? $body->{days} : 180;
     return 400 if !is_number($days) || $days < 0 || $days > 36500
         || $days != int $days;
 
     my $reason = exists $body->{reason} ? $body->{reason} : '';
-    return 400 if !defined $reason || ref $reason || is_number($reason);
+    return 400 if !is_string($reason);
 
     return (undef, { resources => $names ? [uniq @$names] : ['-'],
                      days => 0 + $days, reason => $reason });
 }
 
 
-# ---- the table
+# ---- a table, what its commands do to it, and what they say
 
 sub new {
-    my ($class) = @_;
-    return bless { loaded => 1, grants => {}, access => {}, requests => {},
-                   notices => {} }, $class;
+    my ($class, %of) = @_;
+    return bless { loaded => 1, %of,
+        map { $_ => {} } qw(grants access requests notices history) }, $class;
 }
 
 sub key { "$_[0]{gateway}:$_[0]{app}" }
 sub field { $_[0]{resource} // '-' }
+sub grant_at { read_grant($_[0]{grants}{$_[1]}{$_[2]}) }
+sub request_at { read_request($_[0]{requests}{$_[1]}{$_[2]}) }
 
-# every ("g:a", field) of a kind
+# every ["g:a", field] of a kind
 
 sub all {
     my ($self, $kind) = @_;
-    return map { my $key = $_; map { [$key, $_] } sort keys %{$self->{$kind}{$key}} }
-        sort keys %{$self->{$kind}};
+    my $of = $self->{$kind};
+    return map { my $key = $_; map { [$key, $_] } sort keys %{$of->{$key}} }
+        sort keys %$of;
 }
-
-sub grant_at { read_grant($_[0]{grants}{$_[1]}{$_[2]}) }
 
 # of a grant on a whole gateway the newest over its resources
 
@@ -279,13 +283,7 @@ sub last_access {
     return $field eq '-' ? max(values %$of) : $of->{$field};
 }
 
-sub owned_forever {
-    my ($self, $key, $field) = @_;
-    return scalar grep { $_ && $_->{expires} >= PERMANENT }
-        map { $self->grant_at($key, $_) } $field, '-';
-}
-
-# with an end that is set anew, notices begin anew; 1 when it was written
+# with an end that is set anew, notices begin anew; false: it is too long
 
 sub write_grant {
     my ($self, $key, $field, $object) = @_;
@@ -295,22 +293,29 @@ sub write_grant {
     return 1;
 }
 
+# the history: who did it, and why
+
+sub remember {
+    my ($self, $action, $field, $q, $why) = @_;
+    push @{$self->{history}{key($q)}}, { action => $action, resource => $field,
+        by => $q->{by} // $self->{who}, defined $why ? (comment => $why) : () };
+}
+
 
 # ---- the gateway: a call, and what an app sees and asks for itself
 
+# what a grant allows is an access, in a dry run as well, at Redis's time at the
+# latest; "ask" only asks
+
 sub call {
     my ($self, %q) = @_;
-
     my $key = key(\%q);
     my @d = decide(policy => 'required', %q,
         of_gateway => $self->grant_at($key, '-'),
         of_resource => $self->grant_at($key, $q{resource}),
         impossible => $self->{loaded} ? undef : $q{on_error} // 'deny');
 
-    # what a grant allowed is an access, in a dry run as well, at Redis's time
-    # at the latest; "ask" only asks
-
-    if ($d[1] =~ /_grant\z/ && $d[0] eq 'allow' && !$q{ask}) {
+    if ($d[0] eq 'allow' && $d[1] =~ /_grant\z/ && !$q{ask}) {
         my $last = \$self->{access}{$key}{$q{resource}};
         $$last = max($$last // 0, min($q{now}, $q{redis_now} // $q{now}));
     }
@@ -321,26 +326,27 @@ sub call {
 
 sub self_get {
     my ($self, %q) = @_;
-    my ($key, $now) = (key(\%q), $q{now});
     return 503 if !$self->{loaded};
-
+    my ($key, $now, $gone) = (key(\%q), $q{now}, gone(%q));
     my (%grants, %requests);
-    for my $field (keys %{$self->{grants}{$key}}) {
+
+    for my $field ($gone > $now ? keys %{$self->{grants}{$key}} : ()) {
         my $grant = $self->grant_at($key, $field) or next;
         my $last = $self->last_access($key, $field);
         my $type = $grant->{object}{type};
+        my $end = min($grant->{expires}, $gone);
+        my $renews = defined new_end($grant, $last, $now, 180 * DAY)
+            && $end < $gone;
+
         $grants{$field} = {
-            expires => $grant->{expires},
-            expires_in => max(0, $grant->{expires} - $now),
-            type => defined $type && !ref $type && !is_number($type)
-                ? $type : undef,
+            expires => $end, expires_in => max(0, $end - $now),
+            type => is_string($type) && $type ne '' ? $type : undef,
             last_access => defined $last ? min($last, $now) : undef,
-            renews => defined new_end($grant, $last, $now, 180 * DAY)
-                ? JSON::PP::true : JSON::PP::false,
+            renews => $renews ? JSON::PP::true : JSON::PP::false,
         };
     }
     for my $field (keys %{$self->{requests}{$key}}) {
-        my $request = read_request($self->{requests}{$key}{$field}) or next;
+        my $request = $self->request_at($key, $field) or next;
         $requests{$field} = $request->{object};
     }
     return (200, { grants => \%grants, requests => \%requests });
@@ -350,94 +356,94 @@ sub self_get {
 
 sub self_post {
     my ($self, %q) = @_;
-
     my ($error, $body) = read_body($q{body});
     return $error if $error;
     return 503 if !$self->{loaded};
 
-    my $said = $self->ask(%q, %$body, by => "app:$q{app}", most => 1000);
-    my %stored = map { $said->{$_} eq 'applied'
-        ? ($_ => $self->{requests}{key(\%q)}{$_}) : () } keys %$said;
-
+    my %said = $self->ask(%q, %$body, by => "app:$q{app}", most => 1000);
+    my %stored = map { $_ => $self->{requests}{key(\%q)}{$_} }
+        grep { $said{$_} eq 'applied' } keys %said;
     return %stored ? (202, %stored) : 409;
 }
 
 
 # ---- apply, approve, reject: (exit status, field => result)
 
+sub apply {
+    my ($self, %q) = @_;
+    my %said = $self->ask(days => 180, reason => '', %q,
+        resources => [uniq @{$q{resources} // ['-']}]);
+    return ((grep { $_ eq 'applied' } values %said) ? 0 : 1, %said);
+}
+
 sub ask {
     my ($self, %q) = @_;
-    my $requests = $self->{requests}{key(\%q)} //= {};
+    my $key = key(\%q);
+    my $requests = $self->{requests}{$key} //= {};
     my %said;
 
     for my $field (@{$q{resources}}) {
         my $old = read_request($requests->{$field});
+        my @forever = grep { $_ && $_->{expires} >= PERMANENT }
+            map { $self->grant_at($key, $_) } $field, '-';
 
         if ($old && $old->{status} eq 'pending') {
             $said{$field} = 'pending already';
-        } elsif ($self->owned_forever(key(\%q), $field)) {
+        } elsif (@forever) {
             $said{$field} = 'owned permanently';
         } elsif ($q{most} && keys %$requests >= $q{most}
                  && !exists $requests->{$field}) {
             $said{$field} = 'full';
         } else {
+            my @why = length $q{reason} ? $q{reason} : ();
             $requests->{$field} = { status => 'pending', days => $q{days},
-                length $q{reason} ? (reason => $q{reason}) : (),
-                by => $q{by}, at => $q{now} };
+                by => $q{by}, at => $q{now}, @why ? (reason => @why) : () };
+            $self->remember('apply', $field, \%q, @why);
             $said{$field} = 'applied';
         }
     }
-    return \%said;
+    return %said;
 }
 
-sub apply {
-    my ($self, %q) = @_;
-    my $said = $self->ask(days => 180, reason => '', %q,
-        resources => $q{resources} ? [uniq @{$q{resources}}] : ['-']);
-    my $asked = grep { $_ eq 'applied' } values %$said;
-    return ($asked ? 0 : 1, %$said);
-}
-
-sub approve { my ($self, %q) = @_; $self->handle(%q, status => 'approved') }
-sub reject { my ($self, %q) = @_; $self->handle(%q, status => 'rejected') }
+sub approve { my $self = shift; $self->handle(@_, status => 'approved') }
+sub reject { my $self = shift; $self->handle(@_, status => 'rejected') }
 
 sub handle {
     my ($self, %q) = @_;
     my $key = key(\%q);
     my $requests = $self->{requests}{$key} // {};
-
     return 1 if $q{status} eq 'approved' && !$self->{loaded};
 
-    my @fields = $q{resources} ? @{$q{resources}} : sort grep {
-        (read_request($requests->{$_}) // { status => '' })->{status}
-            eq 'pending' } keys %$requests;
+    my @fields = $q{resources} ? @{$q{resources}} : grep {
+        (($self->request_at($key, $_) // {})->{status} // '') eq 'pending'
+    } keys %$requests;
     my %said;
 
     for my $field (@fields) {
-        my $request = read_request($requests->{$field});
+        my $request = $self->request_at($key, $field);
         $said{$field} = !defined $requests->{$field} ? 'no such request'
             : !$request ? 'the request is unreadable'
             : $request->{status} ne 'pending' ? "$request->{status} already"
-            : $self->answer($key, $field, $request, %q);
+            : $self->answer($key, $field, $request, %q) ? $q{status}
+            : 'too long';
     }
-    my $all = @fields && !grep { $_ ne $q{status} } values %said;
-    return ($all ? 0 : 1, %said);
+    return (@fields && !(grep { $_ ne $q{status} } values %said) ? 0 : 1, %said);
 }
 
 # request and grant change together, or neither does
 
 sub answer {
     my ($self, $key, $field, $request, %q) = @_;
-
+    my $approved = $q{status} eq 'approved';
     my $days = $q{days} // $request->{days};
     my $new = { %{$request->{object}}, status => $q{status},
         handled_by => $q{by}, handled_at => $q{now},
         defined $q{comment} ? (comment => $q{comment}) : (),
-        $q{status} eq 'approved' ? (granted_days => $days) : () };
+        $approved ? (granted_days => $days) : () };
 
-    return 'too long' if too_long($new);
+    return 0 if too_long($new);
 
-    if ($q{status} eq 'approved') {
+    if ($approved) {
         my $old = $self->grant_at($key, $field);
         my $live = $old && $old->{expires} > $q{now};
 
@@ -449,165 +455,58 @@ sub answer {
 
         $self->write_grant($key, $field, { $old ? %{$old->{object}} : (),
             expires => $end, type => 'apply', by => $q{by},
-            $live ? () : (granted => $q{now}) }) or return 'too long';
+            $live ? () : (granted => $q{now}) }) or return 0;
     }
     $self->{requests}{$key}{$field} = $new;
-    return $q{status};
+    $self->remember($approved ? 'approve' : 'reject', $field, \%q, $q{comment});
+    return 1;
 }
 
-# (exit status, row ...): the oldest first, with what the app has today
+# ---- renew, expiring
 
-sub requests {
-    my ($self, %q) = @_;
-    my ($unreadable, @rows) = (0);
+# exit status 1: a grant cannot be read, or there is no table
 
-    for ($self->all('requests')) {
-        my ($key, $field) = @$_;
-        next if defined $q{app} && $key !~ /:\Q$q{app}\E\z/;
-
-        my $request = read_request($self->{requests}{$key}{$field});
-        $unreadable = 1 if !$request;
-        next if !$request || ($q{status} ne 'all'
-                              && $request->{status} ne $q{status});
-
-        push @rows, { key => $key, field => $field, at => $request->{at},
-            map({ $_->[0] => ($_->[1] // {})->{expires} }
-                ['expires', $self->grant_at($key, $field)],
-                ['gateway_expires', $self->grant_at($key, '-')]) };
-    }
-    return (@rows && !$unreadable ? 0 : 1, sort { $a->{at} <=> $b->{at} } @rows);
-}
-
-
-# ---- grant, extend, revoke: exit status
-
-sub grant {
-    my ($self, %q) = @_;
-    return 1 if !$self->{loaded};
-
-    my $old = $self->grant_at(key(\%q), field(\%q));
-    my $days = $q{days} // 180;
-    my $end = $q{expires} // ($days == 0 ? PERMANENT : $q{now} + $days * DAY);
-
-    # unless it is told when, it never shortens
-
-    $end = max($end, $old->{expires})
-        if $old && !defined $q{days} && !defined $q{expires};
-
-    # who gave the former grant did not give this one
-
-    my $by = $q{by} // (defined $old && ($old->{object}{by} // '') ne ''
-                        ? 'unknown' : undef);
-
-    return $self->write_grant(key(\%q), field(\%q), {
-        $old ? %{$old->{object}} : (), expires => $end, granted => $q{now},
-        defined $q{type} ? (type => $q{type}) : (),
-        defined $by ? (by => $by eq 'unknown' ? undef : $by) : (),
-        $q{no_renew} ? (renew => JSON::PP::false) : () }) ? 0 : 1;
-}
-
-sub extend {
-    my ($self, %q) = @_;
-    return 1 if !$self->{loaded};
-
-    my $old = $self->grant_at(key(\%q), field(\%q)) or return 1;
-    return 0 if $old->{expires} >= PERMANENT;
-
-    my $end = max($old->{expires}, $q{now}) + ($q{days} // 180) * DAY;
-    return $self->write_grant(key(\%q), field(\%q),
-                              { %{$old->{object}}, expires => $end }) ? 0 : 1;
-}
-
-sub revoke {
-    my ($self, %q) = @_;
-    my $grants = $self->{grants}{key(\%q)} // {};
-    return 1 if !exists $grants->{field(\%q)};
-
-    delete $grants->{field(\%q)};
-    delete $self->{notices}{key(\%q)}{field(\%q)};
-    return 0;
-}
-
-
-# ---- list, access: (exit status, [key, field, expires, last access] ...)
-
-sub list {
-    my ($self, %q) = @_;
-
-    my @rows = grep {
-        !($q{expired} && $_->[2] > $q{now})
-        && !(defined $q{unused_since} && ($_->[3] // -1) >= $q{unused_since})
-    } map {
-        my $grant = $self->grant_at(@$_);
-        my $last = $self->last_access(@$_);
-        $grant ? [@$_, $grant->{expires},
-                  defined $last ? min($last, $q{now}) : undef] : ();
-    } $self->all('grants');
-
-    return (@rows ? 0 : 1, @rows);
-}
-
-sub access {
-    my ($self, %q) = @_;
-    my @rows = grep { $_->[3] >= ($q{since} // 0) } map {
-        [@$_, undef, min($self->{access}{$_->[0]}{$_->[1]}, $q{now})]
-    } $self->all('access');
-    return (@rows || $self->{loaded} ? 0 : 1, @rows);
-}
-
-
-# ---- renew, expiring, purge
-
-sub any_unreadable {
-    my ($self) = @_;
-    return scalar grep { !$self->grant_at(@$_) } $self->all('grants');
+sub incomplete {
+    my ($self, @grants) = @_;
+    return (grep { !$self->grant_at(@$_) } $self->all('grants'))
+        || (!$self->{loaded} && !@grants) ? 1 : 0;
 }
 
 sub run_renewal {
     my ($self, %q) = @_;
-    my $status = $self->any_unreadable ? 1 : 0;
-    my @of = grep { ($q{dimension} // 'both')
-        ne ($_->[1] eq '-' ? 'resource' : 'gateway') } $self->all('grants');
-
-    return 1 if !$self->{loaded} && !@of;
+    my @of = grep { $q{dimension} ne ($_->[1] eq '-' ? 'resource' : 'gateway') }
+        $self->all('grants');
+    my $status = $self->incomplete(@of);
 
     for (@of) {
         my ($key, $field) = @$_;
         my $new = renew($self->{grants}{$key}{$field},
                         $self->last_access($key, $field), @q{qw(now term)});
-        next if !$new;
-
-        if (too_long($new)) {
-            $status = 1;
-        } else {
-            $self->{grants}{$key}{$field} = $new;
-        }
+        $self->{grants}{$key}{$field} = $new if $new && !too_long($new);
+        $status = 1 if $new && too_long($new);
     }
     return $status;
 }
 
-# (exit status, [app, key, field, N] ...).  notify: returns false when CMD fails
-# for the app.  Nobody is told of a resource whose gateway's grant ends later,
-# nor of one that needs no grant.
+# (exit status, [app, key, field, N, end] ...).  notify: false when CMD fails
+# for the app.
 
 sub expiring {
     my ($self, %q) = @_;
+    my @now = @q{qw(now term)};
     my @list;
 
     for ($self->all('grants')) {
         my ($key, $field) = @$_;
-        my @last = map { $self->last_access($key, $_) } $field, '-';
-        my @now = @q{qw(now term)};
-        my $n = notice($self->{grants}{$key}{$field}, $last[0], @now,
-                       @{$q{days}}) // next;
-        my $end = $self->grant_at($key, $field)->{expires};
-        my $whole = $self->grant_at($key, '-');
+        my ($grant, $whole) = map { $self->grant_at($key, $_) } $field, '-';
+        my ($last, $any) = map { $self->last_access($key, $_) } $field, '-';
+        my $n = notice($self->{grants}{$key}{$field}, $last, @now, @{$q{days}});
 
-        next if $field ne '-' && ($q{open}{$field} || ($whole
-            && (new_end($whole, $last[1], @now) // $whole->{expires}) > $end));
-        next if $q{notify} && told($self->{notices}{$key}{$field}, $end, $n);
-
-        push @list, [$key =~ s/.*://r, $key, $field, $n, $end];
+        next if !defined $n || $q{open}{$field}
+            || ($field ne '-' && covered($grant, $whole, $any, @now))
+            || ($q{notify} && told($self->{notices}{$key}{$field},
+                                   $grant->{expires}, $n));
+        push @list, [$key =~ s/.*://r, $key, $field, $n, $grant->{expires}];
     }
 
     my %failed = map { $_ => 1 } grep { $q{notify} && !$q{notify}->($_) }
@@ -617,38 +516,7 @@ sub expiring {
         my (undef, $key, $field, $n, $end) = @$_;
         $self->{notices}{$key}{$field} = "$end:$n";
     }
-    return (%failed || $self->any_unreadable
-            || (!$self->{loaded} && !$self->all('grants')) ? 1 : 0,
-            map { [@$_[0 .. 3]] } @list);
-}
-
-sub purge {
-    my ($self, %q) = @_;
-    return 1 if !$self->{loaded};
-    my $before = $q{now} - $q{expired_for};
-
-    my $remove = sub {
-        my ($kind, $goes) = @_;
-        for ($self->all($kind)) {
-            my ($key, $field) = @$_;
-            delete $self->{$kind}{$key}{$field} if $goes->($key, $field);
-        }
-    };
-
-    $remove->('grants', sub {
-        my $grant = $self->grant_at(@_);
-        return 0 if !$grant || $grant->{expires} > $before;
-        delete $self->{notices}{$_[0]}{$_[1]};
-        return 1 });
-    $remove->('access', sub {
-        !grep { defined $self->{grants}{$_[0]}{$_} } $_[1], '-' });
-    $remove->('requests', sub {
-        my $request = read_request($self->{requests}{$_[0]}{$_[1]});
-        return $request && $request->{status} ne 'pending'
-            && $request->{handled_at} <= $before });
-    $remove->('notices', sub {
-        $self->{notices}{$_[0]}{$_[1]} =~ /^([0-9]+):/ && $1 <= $before });
-    return 0;
+    return (%failed ? 1 : $self->incomplete($self->all('grants')), @list);
 }
 
 1;
