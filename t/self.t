@@ -143,6 +143,28 @@ subtest 'what an app has' => sub {
 };
 
 
+subtest 'a key that ends' => sub {
+    my %end = (sooner => $now + 5 * $day, later => $now + 30 * $day,
+               ever => 4102444800);
+    for my $resource (keys %end) {
+        $redis->grant('smoke', $resource, 'brief', $end{$resource});
+        $redis->used('smoke', $resource, 'brief', $now - 10);
+    }
+    $redis->cmd('EXPIREAT', key('grants', 'brief'), $now + 10 * $day);
+
+    my %g = map { $_->{resource} => $_ } @{self('brief')->{json}{grants}};
+    is $g{sooner}{expires}, $end{sooner}, 'a grant that ends sooner';
+    ok $g{sooner}{renews}, 'is renewed';
+    for my $resource (qw(later ever)) {
+        cmp_ok abs($g{$resource}{expires} - ($now + 10 * $day)), '<=', 1,
+            "$resource: the end of the key is that of the grant";
+        cmp_ok abs($g{$resource}{expires_in} - 10 * $day), '<', 60,
+            'expires_in as well';
+        ok !$g{$resource}{renews}, 'which no renewal moves';
+    }
+};
+
+
 subtest 'a request with bytes that are no JSON' => sub {
     my $key = key('requests', 'bytes');
     my %put = (

@@ -476,18 +476,25 @@ perm_http_self_send(perm_http_self_t *hs)
 }
 
 
-/* those that the gateway can read */
+/*
+ * Those that the gateway can read.  The end of their key is theirs as well, and
+ * no renewal moves it.
+ */
 
 static void
 perm_http_self_grants(perm_writer_t *w, perm_self_t *self, int64_t now)
 {
-    int64_t                 last, renewed;
+    int64_t                 last, renewed, ttl, gone, expires;
     ngx_uint_t              i, n;
     perm_self_field_t      *field;
     perm_self_fields_t     *grants;
     perm_grant_details_t    details;
 
     grants = perm_self_fields(self, PERM_SELF_GRANTS);
+
+    ttl = perm_self_ttl(self);
+    gone = (ttl == PERM_GRANTS_ENDLESS) ? PERM_GRANTS_ENDLESS
+                                        : now + (ttl + 999) / 1000;
 
     perm_writer_put(w, ",\"grants\":[");
 
@@ -500,17 +507,17 @@ perm_http_self_grants(perm_writer_t *w, perm_self_t *self, int64_t now)
             w->failed = 1;
         }
 
-        if (details.grant.expires < 0) {
+        if (details.grant.expires < 0 || gone <= now) {
             continue;
         }
 
         last = perm_http_self_used(self, field->resource, now);
+        expires = ngx_min(details.grant.expires, gone);
 
         perm_writer_put(w, n++ ? ",{" : "{");
         perm_http_self_resource(w, field->resource);
         perm_writer_put(w, ",\"expires\":%L,\"expires_in\":%L,\"type\":",
-                        details.grant.expires,
-                        ngx_max(details.grant.expires - now, 0));
+                        expires, ngx_max(expires - now, 0));
 
         if (details.type[0]) {
             perm_writer_json(w, perm_str(details.type));
@@ -527,10 +534,11 @@ perm_http_self_grants(perm_writer_t *w, perm_self_t *self, int64_t now)
         }
 
         perm_writer_put(w, ",\"renews\":%s}",
-                        perm_writer_bool(perm_renewal_decide(&details.grant,
-                                             last, now, PERM_TERM_DEFAULT,
-                                             &renewed)
-                                         == PERM_RENEWED));
+                        perm_writer_bool(expires < gone
+                                         && perm_renewal_decide(&details.grant,
+                                                last, now, PERM_TERM_DEFAULT,
+                                                &renewed)
+                                            == PERM_RENEWED));
     }
 
     perm_writer_put(w, "]");

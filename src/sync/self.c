@@ -34,6 +34,8 @@ struct perm_self_s {
 
     perm_self_scan_t       scans[PERM_SELF_KINDS];
     perm_redis_command_t  *meta;
+    perm_redis_command_t  *pttl;
+    int64_t                ttl;        /* of the grants, as PTTL has it */
     char                   meta_key[PERM_KEY_MAX];
     ngx_uint_t             left;       /* answers that are to come */
     size_t                 bytes;      /* read so far */
@@ -54,6 +56,8 @@ static perm_self_t *perm_self_create(perm_fetch_t *fetch,
     ngx_log_t *log, perm_self_pt handler, void *data);
 static ngx_int_t perm_self_meta(perm_self_t *self);
 static void perm_self_meta_reply(void *data, redisReply *reply);
+static ngx_int_t perm_self_pttl(perm_self_t *self);
+static void perm_self_pttl_reply(void *data, redisReply *reply);
 static ngx_int_t perm_self_scan(perm_self_scan_t *scan, perm_str_t cursor);
 static void perm_self_scan_reply(void *data, redisReply *reply);
 static ngx_int_t perm_self_scan_take(perm_self_scan_t *scan,
@@ -98,7 +102,7 @@ perm_self_read(perm_fetch_t *fetch, perm_sync_conf_t *conf,
         return NULL;
     }
 
-    if (perm_self_meta(self) != NGX_OK) {
+    if (perm_self_meta(self) != NGX_OK || perm_self_pttl(self) != NGX_OK) {
         perm_self_cancel(self);
         return NULL;
     }
@@ -225,6 +229,11 @@ perm_self_cancel(perm_self_t *self)
         self->meta = NULL;
     }
 
+    if (self->pttl) {
+        perm_redis_command_cancel(self->pttl);
+        self->pttl = NULL;
+    }
+
     if (self->script) {
         perm_redis_command_cancel(self->script);
         self->script = NULL;
@@ -276,6 +285,55 @@ perm_self_meta_reply(void *data, redisReply *reply)
 
     } else if (self->body) {
         rc = perm_self_script(self);
+    }
+
+    perm_self_answered(self, rc);
+}
+
+
+static ngx_int_t
+perm_self_pttl(perm_self_t *self)
+{
+    ngx_str_t          argv[2];
+    perm_self_scan_t  *scan;
+
+    scan = &self->scans[PERM_SELF_GRANTS];
+
+    ngx_str_set(&argv[0], "PTTL");
+    argv[1].data = (u_char *) scan->key;
+    argv[1].len = scan->key_len;
+
+    self->pttl = perm_redis_client_send(self->redis, &argv[1], 2, argv,
+                                        perm_self_pttl_reply, self);
+    if (self->pttl == NULL) {
+        return NGX_ERROR;
+    }
+
+    self->left++;
+
+    return NGX_OK;
+}
+
+
+/* without the right to PTTL the log has a line of the lookups */
+
+static void
+perm_self_pttl_reply(void *data, redisReply *reply)
+{
+    perm_self_t *self = data;
+
+    ngx_int_t  rc;
+
+    self->pttl = NULL;
+
+    rc = perm_grants_reply_left(reply, 0, &self->ttl);
+
+    if (reply && perm_grants_reply_no_pttl(reply)) {
+        self->ttl = PERM_GRANTS_ENDLESS;
+        rc = NGX_OK;
+
+    } else if (rc != NGX_OK) {
+        perm_self_log("PTTL", reply, self->log);
     }
 
     perm_self_answered(self, rc);
@@ -596,6 +654,13 @@ unsigned
 perm_self_left(perm_self_t *self)
 {
     return self->why;
+}
+
+
+int64_t
+perm_self_ttl(perm_self_t *self)
+{
+    return self->ttl;
 }
 
 

@@ -65,6 +65,13 @@ unsigned perm_self_left(perm_self_t *self);
 void perm_self_cancel(perm_self_t *self);
 
 
+/*
+ * Of perm_self_read(): how many ms the key of the grants has left, or
+ * PERM_GRANTS_ENDLESS
+ */
+
+int64_t perm_self_ttl(perm_self_t *self);
+
 /* sorted, when the handler is called */
 
 perm_self_fields_t *perm_self_fields(perm_self_t *self, perm_self_kind_t kind);
