@@ -5,10 +5,12 @@
 # table in Redis afterwards.  SEED repeats a run, ORACLE_COMMANDS sets how many
 # there are.
 
-use Perm::Oracle;
+use Perm::CJson qw(read_json);
+use Perm::Oracle::Commands;
 use Perm::Random;
 use Perm::Test;
 
+use Encode ();
 use List::Util qw(uniq);
 
 seed();
@@ -21,7 +23,8 @@ my $redis = $t->redis->load;
 my $clock = $t->fake_redis(to => $redis);
 my $dir = $t->dir;
 my $gateway_clock = Perm::FakeRedis->start(dir => "$dir/clock", to => $redis);
-my $JSON = JSON::PP->new->utf8->allow_nonref->canonical->max_depth(1000);
+my $JSON = JSON::PP->new->allow_nonref->canonical->max_depth(1000);
+my $WHO = $ENV{SUDO_USER} || getpwuid $>;
 
 my @apps = qw(a b+);
 my @resources = qw(r1 x~);
@@ -56,13 +59,15 @@ done < $dir/failing
 EOT
 
 my ($o, $now, $redis_now, $stderr, @log, %sent);
+my %told;      # {key}: the newest ID of its history that was compared
+my %gone;      # {key}: when its grants end, real time
 
 
 # ---- what is compared
 
 sub plain {
     my ($value) = @_;
-    my $object = ref $value ? $value : eval { $JSON->decode($value) };
+    my $object = ref $value ? $value : (read_json($value))[0];
     $object = { expires => $object } if defined $object && !ref $object;
     return defined $object ? $JSON->encode($object) : $value;
 }
@@ -75,31 +80,70 @@ sub differs {
 # the table in Redis and that of the oracle
 
 sub table_differs {
-    my (@bad, @commands);
+    my @pairs = map { my $key = $_; map { [$key, $_] } @kinds } @keys;
+    my @all = $redis->each(map {
+        my ($key, $kind) = @$_;
+        ["app_permission:$kind:{$key}", $kind eq 'access'
+            ? ('ZRANGE', 0, -1, 'WITHSCORES') : 'HGETALL']
+    } @pairs);
+    my @bad;
 
-    for my $key (@keys) {
-        for my $kind (@kinds) {
-            my $name = "app_permission:$kind:{$key}";
-            push @commands, $kind eq 'access'
-                ? [$name, 'ZRANGE', 0, -1, 'WITHSCORES'] : [$name, 'HGETALL'];
+    for (@pairs) {
+        my ($key, $kind) = @$_;
+        my %is = @{shift @all};
+        my $expected = $o->{$kind}{$key} // {};
+        for my $field (uniq sort keys %is, keys %$expected) {
+            my ($i, $e) = ($is{$field}, $expected->{$field});
+            next if defined $i && defined $e && ($i eq $e
+                || plain($i) eq plain($e));
+            push @bad, "$kind:{$key} $field: is " . ($i // 'absent')
+                . ', expected ' . (defined $e ? plain($e) : 'absent');
         }
     }
-    my @all = $redis->each(@commands);
+    return (@bad, history_differs(), map { left_differs($_) } @keys);
+}
+
+# the entries that a command has written
+
+sub history_differs {
+    my @all = $redis->each(map { ["app_permission:history:{$_}", 'XRANGE',
+        ($told{$_} // '0-0') =~ s/([0-9]+)\z/1 + $1/er, '+'] } @keys);
+    my @bad;
 
     for my $key (@keys) {
-        for my $kind (@kinds) {
-            my %is = @{shift @all};
-            my $expected = $o->{$kind}{$key} // {};
-            for my $field (uniq sort keys %is, keys %$expected) {
-                my ($i, $e) = ($is{$field}, $expected->{$field});
-                next if defined $i && defined $e && ($i eq $e
-                    || plain($i) eq plain($e));
-                push @bad, "$kind:{$key} $field: is " . ($i // 'absent')
-                    . ', expected ' . (defined $e ? plain($e) : 'absent');
-            }
-        }
+        my $entries = shift @all;
+        $told{$key} = $entries->[-1][0] if @$entries;
+
+        # "before" and "expires" are the tool's own
+
+        my @is = map { my %is = @$_; delete @is{qw(before expires)}; \%is }
+            map { $_->[1] } @$entries;
+        my $expected = delete $o->{history}{$key} // [];
+        push @bad, differs("history:{$key}", map { join ', ', sort
+            map { $JSON->encode($_) } @$_ } \@is, $expected);
     }
     return @bad;
+}
+
+# ms that the grants of a key have left; undef: they do not end with it
+
+sub left {
+    my ($key) = @_;
+    my $ms = $redis->cmd('PTTL', "app_permission:grants:{$key}");
+    return $ms < 0 ? undef : $ms;
+}
+
+# no command changes a time to live; it goes with the last grant
+
+sub left_differs {
+    my ($key) = @_;
+    delete $gone{$key} if !keys %{$o->{grants}{$key} // {}};
+    my $left = left($key);
+    return () if defined $left && defined $gone{$key}
+        ? abs($left / 1000 + time - $gone{$key}) < 5
+        : !defined $left && !defined $gone{$key};
+    return "time to live of $key: is " . ($left // 'none') . ', expected '
+        . ($gone{$key} // 'none');
 }
 
 
@@ -203,6 +247,25 @@ sub http {
     return ($r, uniq $begun, int time);
 }
 
+# the lists of app_permission_self: (grants => {field => object}, requests => ..)
+
+sub by_field {
+    my ($r) = @_;
+    my $strict = eval { JSON::PP->new->utf8->decode($r->{body}); 1 };
+    my ($body) = $strict ? read_json($r->{body}) : {};
+    my %lists;
+    for my $list (grep { $body->{$_} } qw(grants requests)) {
+        $lists{$list} = { map { (delete($_->{resource}) // '-') => $_ }
+                          @{$body->{$list}} };
+    }
+    return %lists;
+}
+
+# text with U+FFFD for what is no UTF-8
+
+sub well_formed { Encode::encode('UTF-8', Encode::decode('UTF-8', $_[0])) }
+
+
 
 my %DOES;
 %DOES = (
@@ -221,6 +284,16 @@ my %DOES;
         return ();
     },
 
+    put_end => sub {
+        my %q = a_key();
+        my $key = "$q{gateway}:$q{app}";
+        my $seconds = any(1, 1, 10, 100) * $DAY + int rand $DAY;
+        return () if !keys %{$o->{grants}{$key} // {}};
+        $redis->cmd('EXPIRE', "app_permission:grants:{$key}", $seconds);
+        $gone{$key} = time + $seconds;
+        return ();
+    },
+
     put_request => sub {
         my %q = a_tuple();
         my $value = any('x', '{"status":"new"}', '[]', '{"days":3}',
@@ -228,6 +301,13 @@ my %DOES;
             '{"status":"pending","days":-1}', '{"status":"pending","days":1e9}',
             '{"status":"rejected","handled_at":' . near() . '}',
             '{"status":"approved","days":2}', '{"status":["pending"]}',
+            '{"status":"pending","status":"approved","days":1,"days":0}',
+            '{"status":"rejected","status":"pending","handled_at":1}',
+            '{"status":"pending","x":' . any('NaN', '-Infinity', '0x1', '01',
+                '1.', "\1\"a\n\xff\\u0000b\"", '"\\uzzzz"', '"\ud800"',
+                '"\\\"}],"', '{"status":"new"}') . '}',
+            "\x1f{\"\\u0073tatus\" : \"pending\\u0000x\"\n}",
+            '{"x":{"status":"pending"},"status\u0000":"rejected"}',
             '{"status":"pending","days":7,"more":{"a":[null]},"at":'
                 . near() . '}');
         $redis->at($redis->key('requests', @q{qw(app gateway)}), 'HSET',
@@ -268,8 +348,10 @@ my %DOES;
     grant => sub {
         my %q = (a_tuple(), any({}, { days => any(0, 1, 30, 4000) },
             { expires => near() })->%*, any({}, { type => "own" })->%*,
-            any({}, { by => "me, too" })->%*, any({}, {}, { no_renew => 1 })->%*);
-        return simple('grant', \%q, options(\%q, qw(days expires type by)),
+            any({}, { by => "me, too" })->%*, any({}, { comment => "\"so\"" })->%*,
+            any({}, {}, { no_renew => 1 })->%*);
+        return simple('grant', \%q, options(\%q,
+            qw(days expires type by comment)),
                       $q{no_renew} ? '--no-renew' : ());
     },
 
@@ -321,14 +403,18 @@ my %DOES;
 
     check => sub {
         my %q = (resource => any(@resources), a_key());
+        my $key = "$q{gateway}:$q{app}";
+        my @left = left($key);
         my ($status, $rows) = cli('check', tuple_options(\%q));
-        my ($outcome, $reason, $expires) = $o->call(%q, now => $now,
-                                                    ask => 1);
-        my $is = $rows->[0] // {};
-        return (differs('check', join(' ', $status, map { $_ // 'none' }
-                    @$is{qw(decision reason expires)}),
-                join ' ', $outcome eq 'allow' ? 0 : 1, $outcome, $reason,
-                    $expires // 'none'));
+        push @left, left($key);
+        my $is = join ' ', $status, map { $_ // 'none' }
+            @{$rows->[0] // {}}{qw(decision reason expires)};
+        my @expected = map {
+            my @d = $o->call(%q, now => $now, ask => 1, left => $_);
+            join ' ', $d[0] eq 'allow' ? 0 : 1, @d[0, 1], $d[2] // 'none';
+        } @left;
+        return (grep { $_ eq $is } @expected) ? ()
+            : differs('check', $is, $expected[0]);
     },
 
     list => sub {
@@ -384,21 +470,16 @@ my %DOES;
 
     self_get => sub {
         my %q = a_key();
+        my $key = "$q{gateway}:$q{app}";
+        my @left = left($key);
         my ($r, @moments) = http('/self', \%q);
-        my $body = eval { $JSON->decode($r->{body}) } // {};
-        my (%grants, %requests);
-        for (@{$body->{grants} // []}) {
-            my $field = delete($_->{resource}) // '-';
-            $grants{$field} = $_;
-        }
-        for (@{$body->{requests} // []}) {
-            my $field = delete($_->{resource}) // '-';
-            $requests{$field} = $_;
-        }
+        push @left, left($key);
+        my %is = by_field($r);
         my $is = $JSON->encode([$r->{status}, $r->{status} == 200
-            ? { grants => \%grants, requests => \%requests } : ()]);
-        my @expected = map { $JSON->encode([$o->self_get(%q, now => $_)]) }
-            @moments;
+            ? { grants => $is{grants} // {}, requests => $is{requests} // {} }
+            : ()]);
+        my @expected = map { my $left = $_; map { well_formed($JSON->encode(
+            [$o->self_get(%q, now => $_, left => $left)])) } @moments } @left;
         return (grep { $_ eq $is } @expected) ? ()
             : differs('self', $is, $expected[0]);
     },
@@ -427,15 +508,15 @@ my %DOES;
             whole_gateway => JSON::PP::true });
         if (ref $body eq 'HASH' && (ref $names ne 'ARRAY' || @$names < 101)) {
             $body->{days} = any(0, 1, 30, 36500, 36501, -1, 1.5, '7') if rand > 0.6;
-            $body->{reason} = any("why\n", '', "\x{20ac}", 7) if rand > 0.6;
+            $body->{reason} = any("why\n", '', "\xe2\x82\xac", 7) if rand > 0.6;
             $body->{other} = [1] if rand > 0.8;
         }
         my $text = any(($JSON->encode($body)) x 9, '{', '');
         $text =~ s/^\{(?=.)/{"days":1,/ if rand > 0.9;
         $text .= ' ' x (any(16384, 16385) - length $text) if rand > 0.9;
         my ($r, @moments) = http('/self', \%q, method => 'POST', body => $text);
-        my %is = map { my $field = delete($_->{resource}) // '-'; ($field => $_) }
-            @{(eval { $JSON->decode($r->{body}) } // {})->{requests} // []};
+        my %answer = by_field($r);
+        my %is = %{$answer{requests} // {}};
         my ($at) = map { $_->{at} } values %is;
         my ($status, %stored) = $o->self_post(%q, body => $text,
                                               now => $at // $moments[0]);
@@ -492,12 +573,13 @@ my %DOES;
 
 my @OFTEN = (qw(time put_grant use apply approve) x 3,
     qw(calls grant extend revoke reject renew expiring self_get self_post) x 2,
-    'expiring', sort keys %DOES);
+    qw(expiring put_end put_request), sort keys %DOES);
 
 
 sub begin_table {
     $redis->empty->load;
-    $o = Perm::Oracle->new;
+    $o = Perm::Oracle::Commands->new(who => $WHO);
+    (%told, %gone) = ();
     my $ahead = any(0, 3600, -3600, 400 * $DAY);
     $redis_now = $ahead ? int time - $ahead : undef;
     $gateway_clock->forget;

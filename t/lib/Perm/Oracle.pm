@@ -39,13 +39,10 @@ use POSIX qw(ceil);
 our @EXPORT_OK = qw(read_grant decide renew notice told covered too_long
                     read_request read_body is_string key field DAY PERMANENT);
 
-use constant DAY => 86400;
-use constant PERMANENT => 4102444800;
-use constant LAST_SECOND => 253402300799;
-use constant VALUE_MAX => 65536;
+use constant { DAY => 86400, PERMANENT => 4102444800,
+               LAST_SECOND => 253402300799, VALUE_MAX => 65536 };
 
 my $JSON = JSON::PP->new->allow_nonref->canonical->max_depth(1000);
-
 
 # ---- section 1: names
 
@@ -59,7 +56,6 @@ sub valid_gateway { valid_name($_[0], 64) }
 sub valid_app { valid_name($_[0], 128) }
 sub valid_resource { valid_name($_[0], 256) && $_[0] ne '-' }
 
-
 # ---- section 2: values
 
 # what the text of a value stands for; undef: it cannot be read
@@ -71,8 +67,9 @@ sub decoded {
 }
 
 sub too_long { length $JSON->encode($_[0]) > VALUE_MAX }
-sub is_number { defined $_[0] && !ref $_[0] && $JSON->encode($_[0]) =~ /^-?[0-9]/ }
-sub is_string { defined $_[0] && !ref $_[0] && $JSON->encode($_[0]) =~ /^"/ }
+sub is_scalar { defined $_[0] && !ref $_[0] && $JSON->encode($_[0]) =~ $_[1] }
+sub is_number { is_scalar($_[0], qr/^-?[0-9]/) }
+sub is_string { is_scalar($_[0], qr/^"/) }
 
 # A time, or undef.  Of a fraction the next second: "expires > now" is the same
 # for whole seconds.
@@ -96,7 +93,6 @@ sub read_grant {
         object => $object,
     };
 }
-
 
 # ---- section 3: the decision
 
@@ -135,34 +131,23 @@ sub decide {
                     : $gateway ? 'gateway_grant_expired' : 'no_grant');
 }
 
-
 # ---- sections 6 and 8: accesses, renewal, notices
 
-# a last access as it counts for a grant, or undef
-
-sub counted {
-    my ($grant, $last, $now) = @_;
-
-    return undef if !defined $last;
-    $last = min($last, $now);
-    return $last < ($grant->{granted} // 0) ? undef : $last;
-}
+# the end that an access gives to a grant, or undef: it stays as it is
 
 sub new_end {
     my ($grant, $last, $now, $term) = @_;
+    return undef if !defined $last || !$grant->{renew}
+        || $grant->{expires} >= PERMANENT;
 
-    $last = counted($grant, $last, $now);
-
-    return undef if $grant->{expires} >= PERMANENT || !$grant->{renew}
-        || !defined $last || $last >= $grant->{expires}
-        || $last + $term <= $grant->{expires};
-
+    $last = min($last, $now);
+    return undef if $last < ($grant->{granted} // 0)
+        || $last >= $grant->{expires} || $last + $term <= $grant->{expires};
     return $last + $term;
 }
 
 sub renew {
     my ($value, $last, $now, $term) = @_;
-
     my $grant = read_grant($value) or return undef;
     my $end = new_end($grant, $last, $now, $term) // return undef;
 
@@ -171,9 +156,7 @@ sub renew {
 
 sub notice {
     my ($value, $last, $now, $term, @days) = @_;
-
     my $grant = read_grant($value) or return undef;
-
     return undef if $grant->{expires} >= PERMANENT
         || $grant->{expires} <= $now
         || defined new_end($grant, $last, $now, $term);
@@ -196,7 +179,6 @@ sub told {
     my ($kept, $expires, $n) = @_;
     return ($kept // '') =~ /^([0-9]+):([0-9]+)\z/ && $1 == $expires && $2 <= $n;
 }
-
 
 # ---- section 12: requests
 
@@ -221,16 +203,14 @@ sub read_request {
 
 sub read_body {
     my ($text) = @_;
-
     return 413 if length $text > 16384;
 
-    # of a caller: none of them twice
+    # no name with a NUL, and none of these twice
 
     my ($body, $members) = read_json($text, whole => 1);
-    return 400 if ref $body ne 'HASH' || grep { /\0/ } @$members;
     my %seen;
-    return 400 if grep { $seen{$_}++ && /^(?:resources|whole_gateway|days|reason)$/ }
-        @$members;
+    return 400 if ref $body ne 'HASH' || grep { /\0/ || ($seen{$_}++
+        && /^(?:resources|whole_gateway|days|reason)\z/) } @$members;
 
     my ($names, $whole) = @$body{qw(resources whole_gateway)};
     return 400 if exists $body->{resources} == exists $body->{whole_gateway}
@@ -251,7 +231,6 @@ sub read_body {
     return (undef, { resources => $names ? [uniq @$names] : ['-'],
                      days => 0 + $days, reason => $reason });
 }
-
 
 # ---- a table, what its commands do to it, and what they say
 
@@ -300,7 +279,6 @@ sub remember {
     push @{$self->{history}{key($q)}}, { action => $action, resource => $field,
         by => $q->{by} // $self->{who}, defined $why ? (comment => $why) : () };
 }
-
 
 # ---- the gateway: a call, and what an app sees and asks for itself
 
@@ -365,7 +343,6 @@ sub self_post {
         grep { $said{$_} eq 'applied' } keys %said;
     return %stored ? (202, %stored) : 409;
 }
-
 
 # ---- apply, approve, reject: (exit status, field => result)
 

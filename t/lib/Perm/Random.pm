@@ -49,7 +49,8 @@ sub any { $_[rand @_] }
 sub an_end {
     my ($now) = @_;
     return any(0, 1, $now - 1000, $now - 100 * $DAY, $now + 1000,
-        $now + 1000.5, $now, $now + 1, $now + 3 + int(rand 28), $now + int(rand 400 * $DAY),
+        $now + 1000.5, $now, $now + 1, $now + 3 + int(rand 28),
+        $now + int(rand 400 * $DAY),
         $now + 100 * $DAY, $now + int(rand(40) * $DAY), $PERMANENT - 1,
         $PERMANENT, $PERMANENT + 1, 253402300799, 253402300800, '-0',
         ($now + 1000) * 1000, -1, -0.5, '1e3', '1.8E9', '9e99', '1e999',
