@@ -325,40 +325,24 @@ sub brief {
 }
 
 
-# One worker less: what is pushed comes to the other one as well.  Two at the
-# same time: none may be told.
-
-sub less {
-    my ($self, $seconds) = @_;
-    my $now = time;
-    $self->brief('few workers', $seconds, blind => 0.6)
-        if ($self->{less} // 0) > $now;
-    $self->{less} = max($self->{less} // 0, $now + $seconds);
-}
-
 my %WORKER = (
     kill => sub {
         my ($self, $step) = @_;
         my $pid = $self->worker($step) or return;
-        $self->brief('kill', 0.2, lost => 1);
-        $self->less(1.5);
+        $self->brief('kill', 0.2, lost => 1, less => 1.3);
         kill 'KILL', $pid;
         $self->says("kill $pid");
     },
     stop => sub {
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
-        $self->less($step->{lasts} + 1);
-        $self->{less} = 9e9;
-        $self->opened('stop', again => 0.2, after => 0.3, fail => 0.35,
-            lost => 7);
+        $self->opened('stop', again => 0.2, after => 0.3, lost => 7, less => 1);
         kill 'STOP', $pid;
         $self->says("stop $pid");
     },
     stop_end => sub {
         my ($self) = @_;
         my $pid = delete $self->{stopped} or return;
-        $self->{less} = time + 1;
         kill 'CONT', $pid;
         $self->closed('stop');
         $self->says("continue $pid");
@@ -366,8 +350,8 @@ my %WORKER = (
     stopall => sub {
         my ($self, $step) = @_;
         $self->{all} = [$self->{t}{nginx}->workers];
-        $self->opened('stopall', after => 0.3, blind => 0.6, again => 0.2,
-            fail => 0.35, lost => 7);
+        $self->opened('stopall', after => 0.3, blind => 0.55, again => 0.2,
+            lost => 7);
         kill 'STOP', @{$self->{all}};
         $self->says("stop @{$self->{all}}");
     },
@@ -379,6 +363,7 @@ my %WORKER = (
     },
     reload => sub {
         my ($self) = @_;
+        $self->brief('reload', 0, less => 1);
         $self->{t}{nginx}->signal('HUP');
         $self->says('reload');
     },
@@ -387,7 +372,7 @@ my %WORKER = (
         $self->{zone} = 48 - $self->{zone};
         $self->config;
         $self->{t}{nginx}->signal('HUP');
-        $self->brief('resize', 1.5, blind => 0.6, forgets => 1);
+        $self->brief('resize', 1.5, blind => 0.05, forgets => 1);
         $self->says("reload, zone ${\ $self->{zone}}m");
     },
     clock => sub {
@@ -492,7 +477,7 @@ sub last {
 
             # what is less than 10 ms is not noted
 
-            return 3 * max 0.01, map { $_->[1] } grep {
+            return max 0.01, map { $_->[1] } grep {
                 $_->[0] + $_->[1] + 0.01 >= $from && $_->[0] <= $to } @late;
         });
     $self->{wrong} = [$self->{judge}->calls(@calls)];

@@ -18,8 +18,9 @@ package Perm::Wire;
 #       swallow => 2,           # that often a connection ends when a ZADD comes,
 #                               #   which Redis never sees
 #   $wire->cut(times => 2, after => 17, reset => 1, which => 'push');
-#                               # ends a connection that many bytes into what
-#                               #   it has to say next: "push", "reply", "any"
+#                               # ends a connection that many bytes (modulo its
+#                               #   length) into the next "push", "reply" or
+#                               #   either ("any"), or "command" of nginx
 #   $wire->silence;             # what is open stays, but not a byte comes
 #                               #   through any more
 #   $wire->left                 # cuts that are still to come
@@ -190,6 +191,8 @@ sub from_client {
         return $self->end($link)
             if $words[0] =~ /^zadd$/i && ($self->{set}{swallow} // 0) > 0
                && $self->{set}{swallow}--;
+        return $self->end_within($link->{server}, $raw, $link)
+            if $self->cuts('command');
         syswrite $link->{server}, $raw;
         if ($words[0] =~ /^subscribe$/i) {
             my ($newest) = reverse $self->pushed;
@@ -256,19 +259,28 @@ sub deliver {
     while ($link->{queue}[0] && $link->{queue}[0][0] <= $now) {
         my ($due, $bytes) = @{shift @{$link->{queue}}};
         $self->was_late($due);
-        my $cut = $self->{cut};
-        my $kind = $link->{push} ? 'push' : 'reply';
-
-        if ($cut && $cut->{times} > 0
-            && ($cut->{which} eq 'any' || $cut->{which} eq $kind))
-        {
-            $cut->{times}--;
-            syswrite $link->{client}, substr $bytes, 0,
-                $cut->{after} % length $bytes;
-            return $self->end($link, $cut->{reset});
-        }
+        return $self->end_within($link->{client}, $bytes, $link)
+            if $self->cuts($link->{push} ? 'push' : 'reply');
         syswrite $link->{client}, $bytes;
     }
+}
+
+
+# whether a connection is to end now, within something of that kind
+
+sub cuts {
+    my ($self, $kind) = @_;
+    my $cut = $self->{cut} or return;
+    return if $cut->{which} ne $kind
+        && ($cut->{which} ne 'any' || $kind eq 'command');
+    return $cut->{times} > 0 && $cut->{times}--;
+}
+
+sub end_within {
+    my ($self, $to, $bytes, $link) = @_;
+    my $cut = $self->{cut};
+    syswrite $to, substr $bytes, 0, $cut->{after} % length $bytes;
+    $self->end($link, $cut->{reset});
 }
 
 

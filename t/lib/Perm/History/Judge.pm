@@ -5,6 +5,7 @@ package Perm::History::Judge;
 #
 #   my $judge = Perm::History::Judge->new(events => {...}, windows => [...],
 #       clocks => [...], late => sub { my ($from, $to) = @_; seconds });
+#       # late: how late the machine was at worst in that time
 #   my @wrong = $judge->calls(@calls);        # [call, what is wrong]
 #   my @wrong = $judge->accesses(\%score, \@emptied, @calls);
 #
@@ -20,6 +21,8 @@ package Perm::History::Judge;
 #   stale   Redis cannot be asked: what was known before goes on deciding
 #           until the end of the window, for changes that were made in it
 #   blind   seconds within which a change counts, where it is not pushed
+#   less    one of the two workers that track is away, until that many seconds
+#           after its end.  Where two such times overlap, both may be away
 #   timeout 503 for what is not known, when no answer came in time
 #   fail    503 for what is not known; a number: where it lasts that long
 #   slow    answers come late.  A time to live in a late answer counts from the
@@ -32,6 +35,9 @@ package Perm::History::Judge;
 #           $TRACKS, where changes may have been missed
 #   forgets denials are not known any more, nor is what was first answered in
 #           it: the state file and a zone of another size get live grants
+#
+# STALE is an answer for a window with "stale", "slow", "timeout" or "fail", and
+# for a machine on which an answer takes 100 ms.
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -48,7 +54,11 @@ use Perm::Oracle qw(decide read_grant);
 
 our $SOON = 0.05;       # README: a revoked grant is denied
 my $TIMEOUT = 0.5;      # app_permission_redis_timeout
-my $HANGS = 0.35;       # a machine that is that late is as a Redis that hangs
+my $SLOW = 0.1;         # README: a later answer is not waited for
+my $UNHEARD = 0.5;      # README: then every call asks Redis
+my $BEAT = 0.1;         # between the questions that are heard
+my $GAP = 0.05;         # README: an answer counts when nothing is pushed
+my $IN_A_ROW = 3;       # processes that an answer passes, each of them late
 my $TTL = 0.03;         # 16 ms, and Redis's own milliseconds
 my $TRACKS = 2;         # README: connected anew within about a second
 my $EXPIRED = 0.5;      # until Redis has looked at a key that has ended
@@ -56,7 +66,36 @@ my $EXPIRED = 0.5;      # until Redis has looked at a key that has ended
 
 sub new {
     my ($class, %o) = @_;
-    return bless { %o, judged => {} }, $class;
+    my $self = bless { %o, judged => {} }, $class;
+    $self->{windows} = [@{$o{windows}}, $self->unheard];
+    return $self;
+}
+
+
+# windows in which both workers that track may be away
+
+sub unheard {
+    my ($self) = @_;
+    my (@windows, @before);
+
+    for my $w (sort { $a->{from} <=> $b->{from} }
+                   grep { defined $_->{less} } @{$self->{windows}})
+    {
+        my $end = $w->{to} + $w->{less};
+        push @windows, map { { from => $w->{from}, to => min($end, $_),
+                               blind => $UNHEARD + $GAP } }
+            grep { $_ > $w->{from} } @before;
+        push @before, $end;
+    }
+    return @windows;
+}
+
+
+# seconds more that something may have taken on a machine that was late
+
+sub slack {
+    my ($self, $from, $to) = @_;
+    return $IN_A_ROW * $self->{late}->($from, $to);
 }
 
 
@@ -105,7 +144,7 @@ sub states {
         push @states, $event;
         my $until = $call->{cache} eq 'STALE' ? 'reported' : 'deadline';
         last if $self->$until($call->{app}, $event)
-            + ($slack ? $self->{late}->($event->{a}, $call->{sent}) : 0)
+            + ($slack ? $self->slack($event->{a}, $call->{sent}) : 0)
             <= $call->{sent};
     }
     return @states;
@@ -136,15 +175,14 @@ sub outcomes {
 
     for my $state ($self->states($call, $slack)) {
         my @fields;
-        my $late = $slack ? $self->{late}->($call->{sent} - 1, $call->{done})
-                          : 0;
+        my $late = $slack ? $self->slack($call->{sent} - 1, $call->{done}) : 0;
         push @fields, $state->{fields}
             if !$state->{hi} || $call->{sent} <= $state->{hi} + $TTL + $late;
         my $early = !$state->{lo} ? 0
             : (grep { ($_->{slow} || $_->{stale}) && $_->{from} <= $call->{done}
                       && $_->{to} >= $state->{b} } $self->windows($call->{app}))
             ? $TIMEOUT : $call->{done} - $call->{sent};
-        $early += $self->{late}->($state->{b}, $call->{done})
+        $early += $self->slack($state->{b}, $call->{done})
             if $slack && $state->{lo};
         push @fields, {}
             if $state->{lo} && $call->{done} >= $state->{lo} - $TTL - $early;
@@ -210,6 +248,10 @@ sub wrong {
         if $call->{decision} !~ ($call->{status} == 200 ? qr{^allow/}
                                                         : qr{^deny/});
 
+    return 'stale while Redis answers' if $call->{cache} eq 'STALE'
+        && !(grep { $self->within($call, $_) } qw(stale slow timeout fail))
+        && $self->slack($call->{sent} - $TIMEOUT, $call->{done}) < $SLOW;
+
     my $got = "$call->{decision} $call->{expires}";
     return $self->asked_again($call) if $self->outcomes($call)->{$got};
     my $may = $self->outcomes($call, 1);
@@ -232,7 +274,7 @@ sub asked_again {
     my $fields = $changes[0]{fields};
     return undef if grep { defined && !read_grant($_) } @$fields{'-', 'r0'};
 
-    my $slack = $self->{late}->($known->{sent} - $TRACKS, $call->{done});
+    my $slack = $self->slack($known->{sent} - $TRACKS, $call->{done});
     return undef if grep {
         $self->reported($call->{app}, $_) + $slack >= $known->{sent}
     } @changes;
@@ -244,10 +286,8 @@ sub asked_again {
                 || $_->{forgets} || ($_->{fail} // 0) == 1)
     } $self->windows($call->{app});
 
-    # on a machine that is late nothing may have been heard for 500 ms
-
-    return $self->{late}->($known->{sent} - 0.5, $call->{done}) > 0.3 ? undef
-        : 'Redis was asked, and it was known';
+    return $self->slack($known->{sent} - $UNHEARD, $call->{done})
+        >= $UNHEARD - $BEAT ? undef : 'Redis was asked, and it was known';
 }
 
 
@@ -256,7 +296,7 @@ sub within {
     return grep {
         $_->{$what} && $_->{from} <= $call->{done}
             && $_->{to} + ($_->{after} // 0)
-               + $self->{late}->($_->{to}, $call->{sent}) >= $call->{sent}
+               + $self->slack($_->{to}, $call->{sent}) >= $call->{sent}
             && ($_->{$what} == 1 || $_->{to} - $_->{from} >= $_->{$what})
     } $self->windows($call->{app});
 }
@@ -267,7 +307,7 @@ sub unavailable {
 
     return 'unavailable while Redis can be asked'
         if !$self->within($call, 'fail')
-           && $self->{late}->($call->{sent} - $TIMEOUT, $call->{done}) < $HANGS
+           && $self->slack($call->{sent} - $TIMEOUT, $call->{done}) < $TIMEOUT
            && !($self->within($call, 'timeout')
                 && $call->{done} - $call->{sent} > $TIMEOUT - 0.05);
 
@@ -279,7 +319,7 @@ sub unavailable {
     my $denials = max(0, map { $_->{to} } @forgets);
     my $live = grep { /^allow/ } keys %{$self->outcomes($call)};
 
-    $since += $self->{late}->($since - 1, $since + 1);
+    $since += $self->slack($since - 1, $since + 1);
 
     my @known = grep {
         my $known = $_;
@@ -317,8 +357,8 @@ sub reported {
 
 # ---- accesses
 
-# %score: "app resource" => second in Redis.  @emptied: {from, to}: times in
-# which Redis itself may have lost some.
+# %score: "app resource" => second in Redis.  @emptied: {from, to, apps}: times
+# in which Redis itself may have lost some; "all": of any time before, too.
 
 sub accesses {
     my ($self, $score, $emptied, @calls) = @_;
@@ -331,17 +371,15 @@ sub accesses {
 
         $most{$name} = max($most{$name} // 0, floor($call->{done}));
         next if !$allowed || grep {
-            floor($_->{from}) - 2 <= $call->{sent}
+            (!$_->{apps} || $_->{apps}{$call->{app}})
+                && ($_->{all} || floor($_->{from}) - 2 <= $call->{sent})
                 && $call->{sent} < floor($_->{to}) + 1
-                || $_->{all} && $call->{sent} < $_->{to}
         } @$emptied;
-        $least{$name} = max($least{$name} // 0, floor($call->{sent}));
+        $least{$name} = max($least{$name} // 0, $self->least($call));
     }
 
-    # An access of a clock that was behind may be older.  One of a clock that
-    # was ahead is written with the time of Redis.
+    # an access of a clock that was ahead is written with the time of Redis
 
-    my @back = grep { $_->{off} < 0 } @{$self->{clocks}};
     my $end = max(map { $_->{done} } @calls);
     if (grep { $_->{off} > 0 } @{$self->{clocks}}) {
         $_ = floor($end) + 5 for values %most;
@@ -349,14 +387,25 @@ sub accesses {
 
     for my $name (sort keys %most) {
         my $got = $score->{$name};
-        next if @back && !defined $got;
         push @wrong, "$name: " . ($got // 'nothing') . ", not $least{$name}"
-            if !@back && $least{$name} && ($got // 0) < $least{$name};
+            if $least{$name} && ($got // 0) < $least{$name};
         push @wrong, "$name: $got, and the newest was $most{$name}"
             if defined $got && $got > $most{$name};
     }
     push @wrong, map { "$_: never allowed" } grep { !$most{$_} } keys %$score;
     return @wrong;
+}
+
+
+# The second of an access, by the clock that was behind most.  One that was set
+# is a second off: Redis's time, which bounds it, is as old.
+
+sub least {
+    my ($self, $call) = @_;
+    my @clocks = @{$self->{clocks}};
+    my $behind = min(0, map { $_->{off} } grep {
+        $_->{from} <= $call->{done} && $call->{sent} <= $_->{to} } @clocks);
+    return floor($call->{sent} + $behind) - (@clocks > 1 ? 1 : 0);
 }
 
 

@@ -219,8 +219,8 @@ sub retire {
 sub app { rand() < .15 ? 'q' . (1 + int rand $QUIET) : $at[rand @at] }
 
 sub cut {
-    return (after => int rand 200, reset => rand() < .5 ? 1 : 0,
-            which => (qw(any any push reply))[rand 4]);
+    return (after => int rand 4000, reset => rand() < .5 ? 1 : 0,
+            which => (qw(any push reply command))[rand 4]);
 }
 
 sub field { (qw(- r0 r0 r1))[rand 4] }

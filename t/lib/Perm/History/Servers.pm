@@ -23,6 +23,15 @@ use Perm::Util qw(wait_for);
 my $PATIENCE = 4;       # seconds for a reply
 my $RETRIES = 10;       # seconds in which a write is tried again
 
+# app_permission_redis_timeout, of which nginx's clock may lack some
+
+my $TIMEOUT = 0.48;
+
+# A tracker whose handshake is not answered tries again: after that time-out,
+# and PERM_REDIS_BACKOFF_MAX of 800 ms.
+
+my $BEGINS = 1.5;
+
 
 sub start {
     my ($class, $kind, $h) = @_;
@@ -95,7 +104,7 @@ sub again {
 
 sub stalls {
     my ($self, $name, $server, %window) = @_;
-    $self->{h}->opened($name, stale => 1, fail => 0.35, %window);
+    $self->{h}->opened($name, stale => 1, fail => $TIMEOUT, %window);
     $self->{stalled}{$name} = $server;
     $server->pause;
     $self->{h}->says("$name: $server->{port} hangs");
@@ -114,8 +123,7 @@ sub goes_on {
 
 sub deaf {
     my ($self) = @_;
-    $self->{h}->brief('deaf', 0.5, blind => 0.1);
-    $self->{h}->less(0.5);
+    $self->{h}->brief('deaf', 0.5, blind => 0.05, less => 0);
     $_->connect->pipeline(deafens($_)) for $self->all;
     $self->{h}->says('connections with pushes end');
 }
@@ -127,8 +135,7 @@ sub deafens { map { [qw(CLIENT KILL ID), $_] } $_[0]->listeners }
 
 sub untold {
     my ($self, $step) = @_;
-    $self->{h}->brief('untold', 0.5, blind => 0.1);
-    $self->{h}->less(0.5);
+    $self->{h}->brief('untold', 0.5, blind => 0.05, less => 0);
     $self->{h}->becomes($step->{app}, {}, commands => [
         deafens($self->server($step->{app})),
         ['DEL', "app_permission:grants:{smoke:$step->{app}}"]]);
@@ -282,7 +289,7 @@ sub otherdb {
 
 sub busy {
     my ($self, $step) = @_;
-    $self->{h}->opened('busy', stale => 1, fail => 0.35, after => 1);
+    $self->{h}->opened('busy', stale => 1, fail => $TIMEOUT, after => 1);
     $self->{busy} = $self->{redis}->connect;
     $self->{busy}->send('EVAL', 'local e = os.clock() + ARGV[1] '
         . 'while os.clock() < e do end', 0, $step->{lasts});
@@ -299,7 +306,7 @@ sub busy_end {
 
 sub pause {
     my ($self, $step) = @_;
-    $self->{h}->opened('pause', stale => 1, fail => 0.35, after => 1);
+    $self->{h}->opened('pause', stale => 1, fail => $TIMEOUT, after => 1);
     $self->{redis}->cmd('CLIENT', 'PAUSE', int $step->{lasts} * 1000);
     $self->{h}->says('CLIENT PAUSE');
 }
@@ -424,24 +431,20 @@ sub wire {
 sub hold {
     my ($self, $step) = @_;
     my $least = min @{$step->{late}};
-    $self->{h}->opened('hold', blind => 0.6, after => $least,
-        again => max @{$step->{late}});
+    $self->{h}->opened('hold', blind => min($least, 0.55), after => $least,
+        again => max(@{$step->{late}}), less => $BEGINS);
     $self->wire(hold => $step->{late});
 }
-
-# A tracker that began in it may have to try its handshake again.
 
 sub hold_end {
     my ($self) = @_;
     $self->wire(hold => undef);
     $self->{h}->closed('hold');
-    $self->{h}->less(2.5);
 }
 
 sub holdone {
     my ($self, $step) = @_;
-    $self->{h}->opened('holdone', after => 0, again => 3);
-    $self->{h}->less($step->{lasts} + 1);
+    $self->{h}->opened('holdone', after => 0, again => 3, less => $BEGINS);
     $self->wire(hold => $step->{late});
 }
 
@@ -478,8 +481,8 @@ sub verylate_end {
 
 sub jitter {
     my ($self, $step) = @_;
-    $self->{h}->opened('jitter', slow => 1, timeout => 1, blind => 0.6,
-        after => $step->{late}, again => $step->{late});
+    $self->{h}->opened('jitter', slow => 1, timeout => 1,
+        map { $_ => $step->{late} } qw(blind after again));
     $self->wire(jitter => $step->{late});
 }
 
@@ -513,15 +516,14 @@ sub trickle_end {
 
 sub cut {
     my ($self, $step) = @_;
-    $self->{h}->less(1);
-    $self->{h}->brief('cut', 0.2, asks => 1);
+    $self->{h}->brief('cut', 0.2, asks => 1, less => 0.8);
     $self->{wire}->cut(%$step{qw(times after reset which)});
     $self->{h}->says("cut: $step->{which} after $step->{after}");
 }
 
 sub cuts {
     my ($self, $step) = @_;
-    $self->{h}->opened('cuts', blind => 0.6, fail => 1);
+    $self->{h}->opened('cuts', blind => 0.55, fail => 1);
     $self->cut($step);
 }
 
@@ -562,7 +564,6 @@ sub silence_end { $_[0]{h}->closed('silence') }
 
 sub swallow {
     my ($self, $step) = @_;
-    $self->{h}->brief('swallow', 3);
     $self->wire(swallow => $step->{times});
 }
 
@@ -621,9 +622,12 @@ sub replicated {
     }) or die "$server->{port} has no replica\n";
 }
 
+# An access that was written just before may not have been passed on.
+
 sub goes {
     my ($self, $name, %window) = @_;
-    push @{$self->{h}{emptied}}, { from => time - 2, to => 9e9, all => 1 };
+    push @{$self->{h}{emptied}}, { from => time - 2, to => 9e9,
+        $window{apps} ? (apps => $window{apps}) : () };
     return $self->{h}->opened($name, stale => 1, fail => 1, after => 2,
                               asks => 3, %window);
 }
@@ -858,8 +862,26 @@ sub of {
 
 sub others {
     my ($self, $name) = @_;
-    $self->{h}->opened("$name of others", blind => 0.65, fail => 1,
-                       after => 2);
+    $self->{h}->opened("$name of others", asks => 2, after => 2);
+}
+
+# All nodes answer CLUSTERDOWN while one of them knows of a slot without a
+# master.
+
+sub state {
+    my ($self, $ok) = @_;
+    my $seen = time;
+    my $h = $self->{h};
+    my $down = $h->{open}{'cluster down'};
+
+    if (!$ok) {
+        $down // $h->opened('cluster down', from => $self->{ok} // $seen,
+                            stale => 1, fail => 1);
+        return 0;
+    }
+    $self->{ok} = $seen;
+    $h->closed('cluster down') if $down;
+    return 1;
 }
 
 
@@ -880,10 +902,12 @@ sub hang_end {
 sub promoted {
     my ($self, $old) = @_;
     local $old->{hangs} = 1;
+    $self->{ok} = time;
     wait_for(sub {
+        $self->state(!grep {
+            (eval { $_->connect->cmd('CLUSTER', 'INFO') } // '')
+                !~ /cluster_state:ok/ } $self->all) or return 0;
         for my $node ($self->all) {
-            my $info = eval { $node->connect->cmd('CLUSTER', 'INFO') } // '';
-            return 0 if $info !~ /cluster_state:ok/;
             for (@{$node->connect->cmd('CLUSTER', 'SLOTS')}) {
                 return 0 if $_->[2][1] == $old->{port};
             }
@@ -970,7 +994,6 @@ sub move {
     my $slot = $self->slot($step->{app});
     return if !$to || $from == $to;
 
-    $self->{h}->opened('move', blind => 0.65, after => 1.5);
     $self->{h}->says("slot $slot moves from $from->{port} to $to->{port}");
     my $before = time;
     $self->{all}->move($slot, $from, $to);
@@ -981,7 +1004,6 @@ sub move {
     push @{$self->{h}{events}{$_}}, { %{$self->{h}->now_of($_)},
         b => $before, a => time }
         for grep { $self->slot($_) == $slot } keys %{$self->{h}{events}};
-    $self->{h}->closed('move');
     $self->{h}->says('the slot has moved');
 }
 
