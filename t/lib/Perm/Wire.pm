@@ -271,9 +271,10 @@ sub deliver {
 sub cuts {
     my ($self, $kind) = @_;
     my $cut = $self->{cut} or return;
-    return if $cut->{which} ne $kind
-        && ($cut->{which} ne 'any' || $kind eq 'command');
-    return $cut->{times} > 0 && $cut->{times}--;
+    return $cut->{times} > 0
+        && ($cut->{which} eq $kind
+            || $cut->{which} eq 'any' && $kind ne 'command')
+        && $cut->{times}--;
 }
 
 sub end_within {
