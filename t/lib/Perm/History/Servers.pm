@@ -858,11 +858,12 @@ sub of {
     return (apps => \%apps);
 }
 
-# to the others: nothing is trusted for long while a node is not heard
+# to the others: nothing is trusted for long while a node is not heard, and a
+# worker that waits for a node takes Redis for slow
 
 sub others {
     my ($self, $name) = @_;
-    $self->{h}->opened("$name of others", asks => 2, after => 2);
+    $self->{h}->opened("$name of others", slow => 1, asks => 2, after => 2);
 }
 
 # All nodes answer CLUSTERDOWN while one of them knows of a slot without a
