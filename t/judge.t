@@ -106,6 +106,9 @@ subtest 'two workers that track' => sub {
         windows => [window(15, 17, less => 1), window(18.5, 21, less => 1)];
     lawful 'both are away', $late, @revoked,
         windows => [window(19, 19, less => 1.5), window(19.5, 21, less => 1)];
+    wrong $ALLOWED, '... but not longer than 0.6 s',
+        [call(20.7, "$ALLOWED HIT")], @revoked,
+        windows => [map { window(19, $_, less => 1) } 21, 22];
 };
 
 subtest 'what was never allowed' => sub {
@@ -219,9 +222,12 @@ subtest 'a MISS of what was known' => sub {
         windows => [window(10, 10, less => 1), window(10.5, 10.5, less => 1)];
     wrong 'Redis was asked', 'after one of them was', $twice, @granted,
         windows => [window(10, 11, less => 1)];
+    lawful 'two at the same time',
+        [call(10, "$ALLOWED MISS", done => $T + 10.1),
+         call(10.05, "$ALLOWED MISS")], @granted;
     lawful 'of a resource that is cached for a second',
-        [map { { %$_, resource => 'r1', expires => $GRANT } } @$twice],
-        events => [change(-100, { r1 => $GRANT })];
+        [call(10, "$ALLOWED MISS"),
+         call(12, "$DENIED MISS", resource => 'r1')], @granted;
 };
 
 
