@@ -256,6 +256,9 @@ subtest 'accesses' => sub {
         qr/^a1 r1: never allowed/, 'of what was never allowed';
     is lost({ 'a1 r0' => 8 }, $calls, emptied => $emptied), '',
         'lost with its server';
+    is lost({ 'a1 r0' => 12 }, [@$calls, call(4, 'none', done => $T + 11)],
+            windows => [window(4, 12, lost => 7)]), '',
+        'by a worker that was stopped until then';
     like lost({ 'a1 r0' => 7 }, $calls, emptied => $emptied), qr/not \d+8/,
         '... but not those long before';
     is lost({}, $calls, emptied => [{ %{$emptied->[0]}, all => 1 }]), '',

@@ -369,7 +369,11 @@ sub accesses {
         my $allowed = $call->{decision} =~ m{^allow/\w+_grant$};
         next unless $allowed || $call->{status} == 0;
 
-        $most{$name} = max($most{$name} // 0, floor($call->{done}));
+        # a worker that was stopped answers later a client that is gone
+
+        my @late = $call->{status} ? () : map { $_->{to} + ($_->{after} // 0) }
+            $self->within($call, 'lost');
+        $most{$name} = floor(max($most{$name} // 0, $call->{done}, @late));
         next if !$allowed || grep {
             (!$_->{apps} || $_->{apps}{$call->{app}})
                 && ($_->{all} || floor($_->{from}) - 2 <= $call->{sent})
