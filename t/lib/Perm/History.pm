@@ -336,7 +336,8 @@ my %WORKER = (
     stop => sub {
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
-        $self->opened('stop', again => 0.2, after => 0.3, lost => 7, less => 1);
+        $self->opened('stop', again => 0.2, after => 0.3, timeout => 1,
+            lost => 7, less => 1);
         kill 'STOP', $pid;
         $self->says("stop $pid");
     },
@@ -351,7 +352,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         $self->{all} = [$self->{t}{nginx}->workers];
         $self->opened('stopall', after => 0.3, blind => 0.55, again => 0.2,
-            lost => 7);
+            timeout => 1, lost => 7);
         kill 'STOP', @{$self->{all}};
         $self->says("stop @{$self->{all}}");
     },
@@ -372,7 +373,7 @@ my %WORKER = (
         $self->{zone} = 48 - $self->{zone};
         $self->config;
         $self->{t}{nginx}->signal('HUP');
-        $self->brief('resize', 1.5, blind => 0.05, forgets => 1);
+        $self->brief('resize', 1.5, blind => 0.05, forgets => 1, less => 0);
         $self->says("reload, zone ${\ $self->{zone}}m");
     },
     clock => sub {
