@@ -214,6 +214,9 @@ subtest 'a MISS of what was known' => sub {
     lawful 'the first call', [call(10, "$ALLOWED MISS")], @granted;
     lawful 'after a change', $twice,
         events => [granted(), change(11, { r0 => $GRANT })];
+    lawful 'after a change that a stopped worker reports once more', $twice,
+        events => [granted(), change(9.49, { r0 => $GRANT })],
+        windows => [window(9.5, 11, again => 0.2)];
     lawful 'after an outage', $twice, @granted,
         windows => [window(10.5, 11, stale => 1)];
     wrong 'Redis was asked', 'long after it', $twice, @granted,

@@ -350,7 +350,8 @@ sub reported {
     my ($self, $app, $event) = @_;
     return max($self->deadline($app, $event),
         map { $_->{to} + $_->{again} } grep {
-            $_->{again} && $_->{from} <= $event->{a} && $event->{b} <= $_->{to}
+            $_->{again} && $_->{from} <= $event->{a} + $SOON
+                && $event->{b} <= $_->{to}
         } $self->windows($app));
 }
 
