@@ -118,7 +118,7 @@ sub all {
 }
 
 
-sub pushed { grep { $_->{push} } $_[0]->all }
+sub pushed { grep { $_->{push} && !$_->{silent} } $_[0]->all }
 
 
 sub loop {
