@@ -27,8 +27,7 @@ static const char *const  status_names[] = {
  * member() reads as cJSON does, which reads for the gateway and for "approve".
  * Redis's own reader differs: it takes the last of several members with a name,
  * also NaN, Infinity and 0x1, but no control byte for a blank.
- * First a string is made to end at its next quote, then the members of the
- * outermost object stand alone: what is in others becomes 0.
+ *
  * A grant is owned permanently when its value is a number or has a member
  * "expires" of that size.  A request that nobody can read is replaced.
  * "reason" of the history is that of the request, decoded.  "grants" is not
@@ -40,7 +39,7 @@ const char  perm_request_script[] =
     "local grants=string.gsub(KEYS[1],'requests:{','grants:{') "
     "local find,gsub=string.find,string.gsub "
 
-    /* as C has it: up to a NUL */
+    /* a string up to its NUL, as C has it */
     "local function scalar(json) "
     "local read=cjson.decode(json) "
     "return type(read)=='string' and gsub(read,'%z.*','') or read "
@@ -48,14 +47,20 @@ const char  perm_request_script[] =
 
     "local function member(value,name) "
     "if not value or #value>65536 or find(value,'%z') then return end "
+
+    /* each string ends at the next quote then; a broken "\u" is a NUL */
     "value=gsub(value,'\\\\([\"\\\\])',"
     "{['\"']='\\\\u0022',['\\\\']='\\\\u005c'}) "
     "value=gsub(value,'\\\\u([^\"][^\"][^\"][^\"])',function(digits) "
     "return find(digits,'%X') and '\\\\u0000' end) "
     "value=gsub(value,'[\\1-\\32]',' ') "
+
+    /* outside strings: what cJSON takes neither as a word nor as a number */
     "local plain=gsub(value,'\"[^\"]*\"','\"\"') "
     "if find(plain,'[iIxX]') or find(plain,'[nN][aA]') "
     "or not pcall(cjson.decode,value) then return end "
+
+    /* the members of the outermost object: arrays and objects in it are 0 */
     "value=gsub(value,'\"[^\"]*\"',function(text) "
     "return (gsub(text,'[%[%]{},]',' ')) end) "
     "local members=string.match(value,'^ *{(.*)} *$') "
