@@ -81,18 +81,18 @@ my %asked;      # {tuple}: the answer, and its grants are known
 subtest 'decisions over HTTP' => sub {
     my (@bad, %seen);
     my ($done, $ended, $c) = (0, 0);
-    my $begun = time;
+    my $start = time;
 
     # some grants of those that are asked often end meanwhile
 
     for my $of (grep { defined } map { @{$table{$_}}{@often} } @gateways) {
-        $of->{$_} = int($begun) + any(1, 2, 2, 3)
+        $of->{$_} = int($start) + any(1, 2, 2, 3)
             for grep { rand > 0.5 } sort keys %$of;
     }
     fill();
     ok $t->settled, 'changes are pushed';
 
-    while ($done < $N || time < $begun + 3.2) {
+    while ($done < $N || time < $start + 3.2) {
         my %q = (
             policy => any(('required') x 12, qw(open off maybe Required), ''),
             gateway => any((@gateways) x 4, '', 'a b', 'g' x 64, 'g' x 65, 'é'),
@@ -108,10 +108,10 @@ subtest 'decisions over HTTP' => sub {
         my %h = map { defined $q{$_} ? ('X-' . ucfirst $_ => $q{$_}) : () }
                 keys %q;
 
+        my $begun = int time;
         $c //= $t->connect;
         $c->send("GET $uri HTTP/1.1\r\nHost: a\r\n"
             . join('', map { "$_: $h{$_}\r\n" } keys %h) . "\r\n");
-        my $begun = int time;
         my $r = $c->response or die "no response";
         my @expected = map {
             my @d = $q{policy} eq 'off' ? ('', '') : decide(%q, now => $_,
