@@ -87,6 +87,8 @@ subtest 'a revocation' => sub {
     lawful 'on a machine that is late', $late, @revoked, late => 0.1;
     lawful 'while no change is heard of', $late, @revoked,
         windows => [window(19, 21, blind => 0.55)];
+    lawful '... and answers come late', $late, @revoked,
+        windows => [window(19, 21, blind => 0.05), window(19, 21, slow => 0.1)];
     wrong $ALLOWED, '... but not longer than that',
         [call(20.7, "$ALLOWED HIT")], @revoked,
         windows => [window(19, 21, blind => 0.55)];

@@ -316,6 +316,16 @@ sub closed {
     return $window;
 }
 
+# of workers that were stopped: until then they did not see an outage end
+
+sub resumed {
+    my ($self, $name) = @_;
+    my $stopped = $self->closed($name);
+    $_->{after} += $stopped->{to} - $stopped->{from} for grep {
+        $_->{stale} && $_->{to} + $_->{after} > $stopped->{from}
+    } @{$self->{windows}};
+}
+
 sub brief {
     my ($self, $name, $seconds, %window) = @_;
     my $window = $self->opened($name, after => 0, %window);
@@ -345,7 +355,7 @@ my %WORKER = (
         my ($self) = @_;
         my $pid = delete $self->{stopped} or return;
         kill 'CONT', $pid;
-        $self->closed('stop');
+        $self->resumed('stop');
         $self->says("continue $pid");
     },
     stopall => sub {
@@ -359,7 +369,7 @@ my %WORKER = (
     stopall_end => sub {
         my ($self) = @_;
         kill 'CONT', @{delete $self->{all}};
-        $self->closed('stopall');
+        $self->resumed('stopall');
         $self->says('continue all');
     },
     reload => sub {

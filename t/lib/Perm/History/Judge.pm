@@ -25,7 +25,7 @@ package Perm::History::Judge;
 #           after its end.  Where two such times overlap, both may be away
 #   timeout 503 for what is not known, when no answer came in time
 #   fail    503 for what is not known; a number: where it lasts that long
-#   slow    answers come late.  A time to live in a late answer counts from the
+#   slow    answers come that many seconds late.  A time to live in a late answer counts from the
 #           question, as nobody knows when Redis read it: it may end that much
 #           too early, and never too late
 #   lost    a call may have no answer; a number: where it lasts that long
@@ -121,12 +121,24 @@ sub deadline {
                 my $end = $w->{to} + ($w->{after} // 0);
                 next if $w->{from} > $by || $end < $event->{b};
                 my $then = max($w->{stale} ? $end : 0,
-                    $w->{blind} ? $event->{a} + $w->{blind} + $SOON : 0);
+                    $w->{blind} ? $event->{a} + $w->{blind} + $SOON
+                                  + $self->slowest($app, $event) : 0);
                 ($by, $again) = ($then, 1) if $then > $by;
             }
         }
         $by;
     };
+}
+
+
+# A call may share a lookup that was sent before a change which was not pushed.
+
+sub slowest {
+    my ($self, $app, $event) = @_;
+    return max(0, map { $_->{slow} } grep {
+        $_->{slow} && $_->{from} <= $event->{a}
+            && $_->{to} + ($_->{after} // 0) >= $event->{b}
+    } $self->windows($app));
 }
 
 

@@ -442,9 +442,13 @@ sub hold_end {
     $self->{h}->closed('hold');
 }
 
+# The one that is held takes Redis for hung, so that all links are made anew.
+# Where one was older than tracking, each cached grant is looked up once more.
+
 sub holdone {
     my ($self, $step) = @_;
     $self->{h}->opened('holdone', after => 0, again => 3, less => $BEGINS);
+    $self->{h}->brief('hung', 0.7, from => time + $TIMEOUT, asks => 0.3);
     $self->wire(hold => $step->{late});
 }
 
@@ -456,7 +460,7 @@ sub holdone_end {
 
 sub late {
     my ($self, $step) = @_;
-    $self->{h}->opened('late', slow => 1, timeout => 1);
+    $self->{h}->opened('late', slow => $step->{late}, timeout => 1);
     $self->wire(late => $step->{late});
 }
 
@@ -481,8 +485,8 @@ sub verylate_end {
 
 sub jitter {
     my ($self, $step) = @_;
-    $self->{h}->opened('jitter', slow => 1, timeout => 1,
-        map { $_ => $step->{late} } qw(blind after again));
+    $self->{h}->opened('jitter', timeout => 1,
+        map { $_ => $step->{late} } qw(slow blind after again));
     $self->wire(jitter => $step->{late});
 }
 
@@ -497,7 +501,7 @@ sub double_end  { $_[0]->wire(double => undef) }
 
 sub trickle {
     my ($self) = @_;
-    $self->{h}->opened('trickle', slow => 1, after => 0);
+    $self->{h}->opened('trickle', slow => 0.05, after => 0);
     $self->wire(trickle => 1);
 }
 
@@ -863,7 +867,8 @@ sub of {
 
 sub others {
     my ($self, $name) = @_;
-    $self->{h}->opened("$name of others", slow => 1, asks => 2, after => 2);
+    $self->{h}->opened("$name of others", slow => $TIMEOUT, asks => 2,
+                       after => 2);
 }
 
 # All nodes answer CLUSTERDOWN while one of them knows of a slot without a
