@@ -25,9 +25,9 @@ package Perm::History::Judge;
 #           after its end.  Where two such times overlap, both may be away
 #   timeout 503 for what is not known, when no answer came in time
 #   fail    503 for what is not known; a number: where it lasts that long
-#   slow    answers come that many seconds late.  A time to live in a late answer counts from the
-#           question, as nobody knows when Redis read it: it may end that much
-#           too early, and never too late
+#   slow    answers come that many seconds late.  A time to live in a late
+#           answer counts from the question, as nobody knows when Redis read it:
+#           it may end that much too early, and never too late
 #   lost    a call may have no answer; a number: where it lasts that long
 #   again   seconds after its end until which a change of that time may be
 #           reported once more, by the tracker that was late
@@ -37,7 +37,7 @@ package Perm::History::Judge;
 #           it: the state file and a zone of another size get live grants
 #
 # STALE is an answer for a window with "stale", "slow", "timeout" or "fail", and
-# for a machine on which an answer takes 100 ms.
+# for a machine that is so late that an answer takes 100 ms.
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -262,7 +262,8 @@ sub wrong {
 
     return 'stale while Redis answers' if $call->{cache} eq 'STALE'
         && !(grep { $self->within($call, $_) } qw(stale slow timeout fail))
-        && $self->slack($call->{sent} - $TIMEOUT, $call->{done}) < $SLOW;
+        && $self->slack($call->{sent} - $TIMEOUT, $call->{done})
+           + $call->{done} - $call->{sent} < $SLOW + $SOON;
 
     my $got = "$call->{decision} $call->{expires}";
     return $self->asked_again($call) if $self->outcomes($call)->{$got};
