@@ -76,10 +76,10 @@ sub list {
     for ($self->all('grants')) {
         my $grant = $self->grant_at(@$_) or next;
         my $last = $self->last_access(@$_);
+        $last = min($last, $q{now}) if defined $last;
         next if $q{expired} && $grant->{expires} > $q{now};
         next if defined $last && $last >= ($q{unused_since} // 9e18);
-        push @rows, [@$_, $grant->{expires},
-                     defined $last ? min($last, $q{now}) : undef];
+        push @rows, [@$_, $grant->{expires}, $last];
     }
     return (@rows ? 0 : 1, @rows);
 }
