@@ -322,7 +322,8 @@ sub resumed {
     my ($self, $name) = @_;
     my $stopped = $self->closed($name);
     $_->{after} += $stopped->{to} - $stopped->{from} for grep {
-        $_->{stale} && $_->{to} + $_->{after} > $stopped->{from}
+        $_->{stale} && $_->{to} < $stopped->{to}
+            && $_->{to} + $_->{after} > $stopped->{from}
     } @{$self->{windows}};
 }
 
