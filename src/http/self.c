@@ -590,7 +590,7 @@ perm_http_self_second(perm_str_t score)
 
     /* infinity is no time, as for the command line */
 
-    if (*end != '\0' || !(second >= 0) || isinf(second)) {
+    if (end != text + score.len || !(second >= 0) || isinf(second)) {
         return PERM_GRANT_ABSENT;
     }
 

@@ -1,11 +1,11 @@
 
 /*
  * What replies mean: the slots of a cluster, MOVED and ASK, ROLE, a Sentinel's
- * master, grants, the time to live, advice.  Each reply of the input is read
- * as any of them, and read again in other words.
+ * master, grants, the time to live, "meta", the time, advice.  Each reply of
+ * the input is read as any of them, and read again in other words.
  * sources: src/resp/reader.c src/resp/cluster.c src/resp/reply.c
  * sources: src/resp/advice.c src/resp/printable.c src/sync/grants_reply.c
- * sources: src/shm/health.c src/shm/tuple.c
+ * sources: src/sync/server_clock.c src/shm/health.c src/shm/tuple.c
  */
 
 
@@ -20,13 +20,16 @@
 #include "resp/printable.h"
 #include "resp/reader.h"
 #include "sync/grants_reply.h"
+#include "sync/server_clock.h"
 
-
-/* of the logging of replies, which is not called */
-
-uint32_t  *ngx_crc32_table_short;
 
 static const perm_str_t  asked = perm_string("asked.example");
+
+/* TIME on its way */
+
+static perm_redis_reply_pt    time_handler;
+static void                  *time_data;
+static perm_redis_command_t   time_command;
 
 
 static void make_exact(redisReply *reply);
@@ -43,6 +46,8 @@ static void check_sentinel(const redisReply *reply);
 static void check_grants(redisReply *reply);
 static int is_value(const redisReply *reply);
 static int64_t expires(const redisReply *reply);
+static void check_time(redisReply *reply);
+static int64_t number(const redisReply *reply);
 static void check_error(const redisReply *reply);
 
 
@@ -87,6 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         check_sentinel(reply);
         check_grants(reply);
+        check_time(reply);
         check_error(reply);
 
         freeReplyObject(reply);
@@ -436,6 +442,74 @@ expires(const redisReply *reply)
 }
 
 
+/* seconds and microseconds, as text */
+
+static void
+check_time(redisReply *reply)
+{
+    int64_t                   seconds, usec;
+    ngx_int_t                 rc;
+    ngx_str_t                 key = ngx_string("key");
+    perm_server_clock_now_t   now;
+
+    static perm_health_t         health;
+    static perm_server_clock_t  *clocks;
+
+    if (clocks == NULL) {
+        test_cycle.pool = ngx_create_pool(4096, &test_log);
+        clocks = perm_server_clock_create(&health, &test_cycle);
+    }
+
+    health.no_time = 0;
+    perm_server_clock_cancel(clocks);
+
+    check(perm_server_clock_read(clocks, NULL, &key, &now) == NGX_AGAIN);
+    time_handler(time_data, reply);
+
+    rc = perm_server_clock_read(clocks, NULL, &key, &now);
+
+    seconds = usec = -1;
+
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        seconds = number(reply->element[0]);
+        usec = number(reply->element[1]);
+    }
+
+    if (seconds >= 1 && seconds <= 4294967294 && usec >= 0 && usec < 1000000) {
+        check(rc == NGX_OK);
+        check(now.earliest == seconds && now.latest == seconds);
+
+    } else {
+        check(rc == NGX_DECLINED
+              || (rc == NGX_ERROR && reply->type == REDIS_REPLY_ERROR));
+        check(fuzz_printable(test_line, strcspn(test_line, "\n"), "\n"));
+    }
+}
+
+
+/* -1: it is none */
+
+static int64_t
+number(const redisReply *reply)
+{
+    size_t      i;
+    int64_t     n;
+    perm_str_t  text;
+
+    text = perm_reply_text(reply);
+
+    for (i = 0, n = 0; i < text.len; i++) {
+        if (!isdigit((unsigned char) text.data[i])) {
+            return -1;
+        }
+
+        n = ngx_min(n * 10 + (text.data[i] - '0'), 1000000000000);
+    }
+
+    return text.len ? n : -1;
+}
+
+
 static void
 check_error(const redisReply *reply)
 {
@@ -460,4 +534,31 @@ check_error(const redisReply *reply)
     check(fuzz_printable(shown, len, "\""));
 
     check(perm_printable(exact, sizeof(exact), text, 0) < sizeof(exact));
+}
+
+
+/* what the clocks call */
+
+ngx_uint_t
+perm_redis_client_server(perm_redis_client_t *redis, ngx_str_t *key)
+{
+    return 1;
+}
+
+
+perm_redis_command_t *
+perm_redis_client_send(perm_redis_client_t *redis, ngx_str_t *key,
+    ngx_uint_t argc, ngx_str_t *argv, perm_redis_reply_pt handler, void *data)
+{
+    time_handler = handler;
+    time_data = data;
+
+    return &time_command;
+}
+
+
+void
+perm_redis_command_cancel(perm_redis_command_t *command)
+{
+    check(command == &time_command);
 }
