@@ -367,13 +367,16 @@ subtest 'a reader that goes away' => sub {
 
 
 subtest 'a table of another schema is refused' => sub {
-    $redis->cmd('HSET', 'new:meta', 'schema', "2\e");
+    for my $schema ("2\e", "1\0") {
+        $redis->cmd('HSET', 'new:meta', 'schema', $schema);
+        my $shown = $schema =~ s/(\W)/sprintf '\\\\x%02x', ord $1/er;
 
-    for (['list'], ['renew'], ['grant', @ga]) {
-        my ($out, $err) = $t->cli_is(3, "$_->[0]: refused", '--prefix', 'new:',
-                                     @$_);
-        like $err, qr/"new:meta" says schema "2\\x1b", .*: update it, or check --prefix/,
-            'and says so, and what to do';
+        for (['list'], ['renew'], ['grant', @ga]) {
+            my ($out, $err) = $t->cli_is(3, "$_->[0]: refused", '--prefix',
+                                         'new:', @$_);
+            like $err, qr/"new:meta" says schema "$shown", .*: update it, or check --prefix/,
+                'and says so, and what to do';
+        }
     }
     is_deeply [$redis->cmd('KEYS', 'new:*')], [['new:meta']], 'left as it was';
     $t->cli_is(0, 'a table for what follows', qw(--prefix other: init));

@@ -517,9 +517,8 @@ check_access(const cJSON *item, perm_str_t field)
 static double
 second_of(perm_str_t score)
 {
-    int     end;
-    char    text[32];
-    double  second;
+    char    *end, text[32];
+    double   second;
 
     if (score.len >= sizeof(text)) {
         return -1;
@@ -528,7 +527,9 @@ second_of(perm_str_t score)
     memcpy(text, score.data, score.len);
     text[score.len] = '\0';
 
-    if (sscanf(text, "%lf%n", &second, &end) != 1 || (size_t) end != score.len
+    second = strtod(text, &end);
+
+    if (score.len == 0 || (size_t) (end - text) != score.len
         || isnan(second) || isinf(second) || second < 0)
     {
         return -1;

@@ -179,7 +179,10 @@ perm_doctor_report(perm_doctor_t *doctor, perm_doctor_level_t level,
         print_level(level);
         printf("%-12s %s%s%s%s\n", check, text, *server ? " (" : "", server,
                *server ? ")" : "");
-        printf(*remedy ? "%22s%s\n" : "", "", remedy);
+
+        if (*remedy) {
+            printf("%22s%s\n", "", remedy);
+        }
     }
 }
 
@@ -226,7 +229,9 @@ print_folded(perm_doctor_t *doctor, perm_doctor_level_t level,
         }
     }
 
-    printf(n ? "%s\n" : "", more);
+    if (n) {
+        printf("%s\n", more);
+    }
 }
 
 

@@ -86,7 +86,8 @@ int
 perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
     const char *command, const char *outer, const char *pattern)
 {
-    int  script;
+    int          script;
+    const char  *name;
 
     /* in a script: the words of Redis 7.0, and from 7.2 on */
 
@@ -98,17 +99,19 @@ perm_doctor_reply_missing(perm_doctor_t *doctor, const redisReply *reply,
         return 0;
     }
 
+    /* what a server says may not fit the command */
+
+    name = pattern + strcspn(pattern, "~&") + 1;
+
     if (strstr(reply->str, "channel") != NULL) {
         perm_doctor_word(&doctor->acl, "%s", pattern);
-        perm_doctor_word(&doctor->lacks[PERM_LACKS_CHANNEL], "%s",
-                         pattern + 1);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_CHANNEL], "%s", name);
         return 2;
     }
 
     if (about_keys(reply)) {
         perm_doctor_word(&doctor->keys, "%s", pattern);
-        perm_doctor_word(&doctor->lacks[PERM_LACKS_KEY], "%s",
-                         strchr(pattern, '~') + 1);
+        perm_doctor_word(&doctor->lacks[PERM_LACKS_KEY], "%s", name);
         return 2;
     }
 

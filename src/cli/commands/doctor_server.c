@@ -477,6 +477,10 @@ info(const perm_doctor_t *doctor, const char *name)
     size_t       len;
     const char  *line, *end;
 
+    if (doctor->info->type != REDIS_REPLY_STRING) {
+        return NULL;
+    }
+
     len = strlen(name);
     end = doctor->info->str + doctor->info->len;
 

@@ -86,7 +86,7 @@ perm_doctor_meta(perm_doctor_t *doctor)
     schema = perm_table_bytes(first);
     id = perm_table_bytes(perm_table_element(reply, 1));
 
-    if (schema.data != NULL && strcmp(schema.data, PERM_SCHEMA) == 0) {
+    if (schema.data && perm_str_equal(schema, perm_str(PERM_SCHEMA))) {
         perm_doctor_report(doctor, PERM_DOCTOR_OK, "meta", "the table is "
                            "loaded%s", id.data ? ""
                            : "; it has no id, by which gateways notice that "

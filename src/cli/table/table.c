@@ -52,7 +52,8 @@ perm_table_open(perm_table_t *table)
     reply = perm_client_call(table->client, 0, "HMGET %k " PERM_SCHEMA_FIELD
                              " " ID_FIELD, meta_key(table));
     schema = perm_table_bytes(perm_table_element(reply, 0));
-    table->loaded = schema.data && strcmp(schema.data, PERM_SCHEMA) == 0;
+    table->loaded = schema.data
+                    && perm_str_equal(schema, perm_str(PERM_SCHEMA));
     table->named = perm_table_bytes(perm_table_element(reply, 1)).data != NULL;
 
     if (schema.data != NULL && !table->loaded) {
