@@ -27,7 +27,7 @@
 #include "sync/self.h"
 
 
-#define COMMANDS  4       /* on their way at a time */
+#define COMMANDS  5       /* on their way at a time */
 #define REPLIES   512
 
 #define GRANTS    'H'     /* the first byte of the command, and ... */
@@ -35,6 +35,7 @@
 #define ACCESSES  'Z'
 #define SCRIPT    'E'
 #define META      'M'
+#define TTL       'P'
 
 
 typedef struct {
@@ -63,6 +64,7 @@ static const redisReply *next_value(int kind, perm_str_t field, size_t *at);
 static int twice(int kind, perm_str_t field);
 static int readable(int kind, perm_str_t value);
 static int is_grant(const cJSON *item, perm_str_t value);
+static double key_end(void);
 static int is_request(const cJSON *item, perm_str_t value);
 static void check_access(const cJSON *item, perm_str_t field);
 static double second_of(perm_str_t score);
@@ -235,6 +237,11 @@ good(const given_t *one)
         return reply->type == REDIS_REPLY_STRING && reply->len == 1
                && reply->str[0] == '1';
 
+    case TTL:
+        return reply->type == REDIS_REPLY_INTEGER
+               || (reply->type == REDIS_REPLY_ERROR
+                   && perm_grants_reply_no_pttl(one->reply));
+
     case SCRIPT:
         return reply->type == REDIS_REPLY_ARRAY
                && reply->elements == 1 + ngx_max(asked.nnames, 1);
@@ -336,7 +343,9 @@ check_fields(const cJSON *list, int kind)
             for (at = 0; found
                  && (reply = next_value(kind, field, &at)) != NULL; /* void */ )
             {
-                found = readable(kind, perm_reply_text(reply));
+                found = readable(kind, perm_reply_text(reply))
+                        && (kind != GRANTS
+                            || key_end() > (double) ngx_time());
             }
 
             check(!found || in_list(list, field));
@@ -427,15 +436,36 @@ readable(int kind, perm_str_t value)
 static int
 is_grant(const cJSON *item, perm_str_t value)
 {
-    double        end;
+    double        end, gone;
     const cJSON  *left;
 
     end = cJSON_GetObjectItemCaseSensitive(item, "expires")->valuedouble;
     left = cJSON_GetObjectItemCaseSensitive(item, "expires_in");
     check(left->valuedouble == fmax(end - (double) ngx_time(), 0));
 
+    gone = key_end();
+    check(gone > (double) ngx_time() && end <= gone);
+
     return readable(GRANTS, value)
-           && (double) perm_grant_expires(value) == end;
+           && fmin((double) perm_grant_expires(value), gone) == end;
+}
+
+
+/* unix seconds, rounded up */
+
+static double
+key_end(void)
+{
+    unsigned   g;
+    long long  left;
+
+    for (g = 0; given[g].kind != TTL; g++) { /* void */ }
+
+    left = given[g].reply->integer;
+
+    return (given[g].reply->type != REDIS_REPLY_INTEGER || left == -1)
+           ? INFINITY
+           : left <= 0 ? 0 : (double) ngx_time() + ceil((double) left / 1e3);
 }
 
 
