@@ -118,9 +118,17 @@ sub history_differs {
 
         my @is = map { my %is = @$_; delete @is{qw(before expires)}; \%is }
             map { $_->[1] } @$entries;
-        my $expected = delete $o->{history}{$key} // [];
-        push @bad, differs("history:{$key}", map { join ', ', sort
-            map { $JSON->encode($_) } @$_ } \@is, $expected);
+        my @said = map { $JSON->encode($_) } @is;
+        my @expected = map { $JSON->encode($_) }
+            @{delete $o->{history}{$key} // []};
+
+        # a key keeps about 100; of more, which are gone is the tool's choice
+
+        my %is = map { $_ => 1 } @said;
+        @expected = grep { $is{$_} } @expected
+            if @expected > 100 && @said >= 100;
+        push @bad, differs("history:{$key}", map { join ', ', sort @$_ }
+                           \@said, \@expected);
     }
     return @bad;
 }
