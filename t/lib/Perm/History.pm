@@ -321,8 +321,8 @@ sub closed {
 sub resumed {
     my ($self, $name) = @_;
     my $stopped = $self->closed($name);
-    $_->{after} += $stopped->{to} - $stopped->{from} for grep {
-        $_->{stale} && $_->{to} < $stopped->{to}
+    $_->{after} += $stopped->{to} - max($stopped->{from}, $_->{to}) for grep {
+        ($_->{stale} || $_->{fail}) && $_->{to} < $stopped->{to}
             && $_->{to} + $_->{after} > $stopped->{from}
     } @{$self->{windows}};
 }

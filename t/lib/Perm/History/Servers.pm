@@ -433,6 +433,7 @@ sub hold {
     my $least = min @{$step->{late}};
     $self->{h}->opened('hold', blind => min($least, 0.55), after => $least,
         again => max(@{$step->{late}}), less => $BEGINS);
+    $self->hung if max(@{$step->{late}}) > $TIMEOUT;
     $self->wire(hold => $step->{late});
 }
 
@@ -442,14 +443,20 @@ sub hold_end {
     $self->{h}->closed('hold');
 }
 
-# The one that is held takes Redis for hung, so that all links are made anew.
-# Where one was older than tracking, each cached grant is looked up once more.
-
 sub holdone {
     my ($self, $step) = @_;
     $self->{h}->opened('holdone', after => 0, again => 3, less => $BEGINS);
-    $self->{h}->brief('hung', 0.7, from => time + $TIMEOUT, asks => 0.3);
+    $self->hung;
     $self->wire(hold => $step->{late});
+}
+
+# A worker that is held so long takes Redis for hung: all links are made anew.
+# Where one was older than tracking, each cached grant is looked up once more.
+
+sub hung {
+    my ($self) = @_;
+    $self->{h}->brief('hung', 0.7, from => time + $TIMEOUT, after => 0.2,
+                      fail => 1, asks => 0.3);
 }
 
 sub holdone_end {
