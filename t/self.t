@@ -188,6 +188,27 @@ subtest 'a request with bytes that are no JSON' => sub {
 };
 
 
+subtest 'what no tool of ours has written' => sub {
+    my %score = (below => -5, huge => '1e300');
+    for my $resource (keys %score) {
+        $redis->grant('smoke', $resource, 'strange', $now + 10 * $day);
+        $redis->used('smoke', $resource, 'strange', $score{$resource});
+    }
+    my $key = key('requests', 'strange');
+    $redis->cmd('HSET', $key, list => '[]', word => '{"status":"other"}',
+                own => '{"resource":"secret","status":"pending","days":1}');
+
+    my $is = self('strange')->{json};
+    my %last = map { $_->{resource} => $_->{last_access} } @{$is->{grants}};
+    is $last{below}, undef, 'an access before 1970 is none';
+    cmp_ok abs($last{huge} - time), '<', 60, 'one in the future is of now';
+    is_deeply $is->{requests},
+        [{ resource => 'own', status => 'pending', days => 1 }],
+        'a request is an object, and of the resource of its field';
+    $redis->cmd('DEL', $key);
+};
+
+
 subtest 'who may not' => sub {
     my $r = self(undef);
     is $r->{status}, 403, 'no app';
