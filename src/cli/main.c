@@ -263,6 +263,8 @@ run(const perm_command_t *command, perm_cli_t *cli)
         perm_client_close(cli->table.client);
     }
 
+    free(cli->args.resources.list);
+
     return status;
 }
 

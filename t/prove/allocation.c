@@ -1,11 +1,14 @@
 
 /*
  * One allocation of a program fails: that which turns the first number in the
- * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and two
- * more: 1 for those of the module alone; the process whose allocations count,
- * below 0 all but that one, -1 the one that begins next, 0 any.
+ * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and more:
+ * 1 for those of the module alone; the process whose allocations count, below
+ * 0 all but that one, -1 the one that begins next, 0 any; the blocks that a
+ * process has more than when the test wrote 0 there; that process, 0 none; and
+ * here is 1 where one of libssl failed, which keeps blocks with each error.
  *
- * Preloaded, it has the allocations of libc.  With -DMODULE it is linked into
+ * Preloaded, it has the allocations of libc, or of LeakSanitizer or
+ * AddressSanitizer where the program has that.  With -DMODULE it is linked into
  * the module with --wrap, and has what the module takes from pools and slabs.
  */
 
@@ -13,7 +16,9 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +33,23 @@ int allocation_fails(void);
 
 #define FAILS  fails(__builtin_return_address(0))
 
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-extern void *__libc_memalign(size_t alignment, size_t size);
+/* a sanitizer's, where there is one */
+
+#define REAL(name)                                                            \
+    (__interceptor_##name ? __interceptor_##name : __libc_##name)
+
+#define DECLARE(type, name, parameters)                                       \
+    extern type __libc_##name parameters;                                     \
+    extern type __interceptor_##name parameters __attribute__((weak));
+
+DECLARE(void *, malloc, (size_t size))
+DECLARE(void *, calloc, (size_t n, size_t size))
+DECLARE(void *, realloc, (void *p, size_t size))
+DECLARE(void *, memalign, (size_t alignment, size_t size))
+DECLARE(void, free, (void *p))
 
 
-static long  *left;    /* three numbers */
+static long  *left;    /* six numbers */
 static int    spared;
 
 
@@ -46,12 +61,15 @@ fails(void *caller)
     Dl_info  info;
 
     if (left == NULL || *left <= 0 || left[1] != 0
-        || (dladdr(caller, &info) && strstr(info.dli_fname, "/libcrypto.so")))
+        || !dladdr(caller, &info) || strstr(info.dli_fname, "/libcrypto.so")
+        || !allocation_fails())
     {
         return 0;
     }
 
-    return allocation_fails();
+    left[5] |= (strstr(info.dli_fname, "/libssl.so") != NULL);
+
+    return 1;
 }
 
 
@@ -67,7 +85,7 @@ begin(void)
     fd = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
 
     if (fd != -1) {
-        p = mmap(NULL, 3 * sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED,
+        p = mmap(NULL, 6 * sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED,
                  fd, 0);
         left = (p == MAP_FAILED) ? NULL : p;
 
@@ -97,50 +115,107 @@ allocation_fails(void)
 }
 
 
+static void *
+counted(void *p, int n)
+{
+    if (p && left && left[4] != 0 && left[4] == getpid()) {
+        __atomic_add_fetch(&left[3], n, __ATOMIC_RELAXED);
+    }
+
+    return p;
+}
+
+
 void *
 malloc(size_t size)
 {
-    return FAILS ? NULL : __libc_malloc(size);
+    return FAILS ? NULL : counted(REAL(malloc)(size), 1);
 }
 
 
 void *
 calloc(size_t n, size_t size)
 {
-    return FAILS ? NULL : __libc_calloc(n, size);
+    return FAILS ? NULL : counted(REAL(calloc)(n, size), 1);
 }
 
 
 void *
 realloc(void *p, size_t size)
 {
-    return FAILS ? NULL : __libc_realloc(p, size);
+    if (p && size == 0) {
+        free(p);
+        return NULL;
+    }
+
+    return FAILS ? NULL : counted(REAL(realloc)(p, size), p == NULL);
+}
+
+
+void *
+reallocarray(void *p, size_t n, size_t size)
+{
+    if (size && n > SIZE_MAX / size) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    return FAILS ? NULL : counted(REAL(realloc)(p, n * size), p == NULL);
+}
+
+
+void *
+memalign(size_t alignment, size_t size)
+{
+    return FAILS ? NULL : counted(REAL(memalign)(alignment, size), 1);
+}
+
+
+void *
+aligned_alloc(size_t alignment, size_t size)
+{
+    return FAILS ? NULL : counted(REAL(memalign)(alignment, size), 1);
 }
 
 
 int
 posix_memalign(void **p, size_t alignment, size_t size)
 {
-    *p = FAILS ? NULL : __libc_memalign(alignment, size);
+    *p = FAILS ? NULL : counted(REAL(memalign)(alignment, size), 1);
 
     return *p ? 0 : ENOMEM;
 }
 
 
-/* glibc's reading of nsswitch.conf dies where it gets no memory */
-
-struct passwd *
-getpwuid(uid_t uid)
+void
+free(void *p)
 {
-    struct passwd  *user, *(*next)(uid_t);
-
-    spared = 1;
-    *(void **) &next = dlsym(RTLD_NEXT, "getpwuid");
-    user = next(uid);
-    spared = 0;
-
-    return user;
+    REAL(free)(counted(p, -1));
 }
+
+
+/*
+ * glibc's reading of nsswitch.conf dies where it gets no memory, and loads
+ * another library where that of /etc/passwd gets none
+ */
+
+#define SPARED(result, name, type)                                            \
+    struct result *                                                           \
+    name(type who)                                                            \
+    {                                                                         \
+        struct result  *found, *(*next)(type);                                \
+                                                                              \
+        spared = 1;                                                           \
+        *(void **) &next = dlsym(RTLD_NEXT, #name);                           \
+        found = next(who);                                                    \
+        spared = 0;                                                           \
+                                                                              \
+        return found;                                                         \
+    }
+
+SPARED(passwd, getpwuid, uid_t)
+SPARED(passwd, getpwnam, const char *)
+SPARED(group, getgrnam, const char *)
 
 #else
 
