@@ -64,7 +64,7 @@ use warnings;
 use IO::Handle;
 use IO::Select;
 use IO::Socket::UNIX;
-use Socket qw(SOL_SOCKET SO_LINGER);
+use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Time::HiRes qw(time);
 
 use Perm::Controlled qw(obey);
@@ -163,6 +163,7 @@ sub accept {
     my $server = !$self->{set}{refuse}
         && IO::Socket::UNIX->new(Peer => $self->{to});
     return close $client unless $server;
+    setsockopt $client, IPPROTO_TCP, TCP_NODELAY, 1;
 
     my $link = { client => $client, server => $server, in => '', back => '',
                  asked => [], queue => [], n => $self->{n}++,
