@@ -37,7 +37,7 @@ package Perm::History::Judge;
 #           it: the state file and a zone of another size get live grants
 #
 # STALE is an answer for a window with "stale", "slow", "timeout" or "fail", and
-# for a machine that is so late that an answer takes 100 ms.
+# for a worker of which a call has waited 100 ms.
 #
 # A call is known when one was answered before, after its key's last change
 # counted: it has no 503 in any window.  What was reported as changed is always
@@ -232,6 +232,8 @@ sub calls {
     my ($self, @calls) = @_;
     my @wrong;
 
+    $self->{slow} = [grep { $_->{done} - $_->{sent} >= $SLOW - 0.005 } @calls];
+
     for my $call (@calls) {
         $self->{judged}{$call->{status}}++;
         my $wrong = $self->wrong($call);
@@ -262,8 +264,10 @@ sub wrong {
 
     return 'stale while Redis answers' if $call->{cache} eq 'STALE'
         && !(grep { $self->within($call, $_) } qw(stale slow timeout fail))
-        && $self->slack($call->{sent} - $TIMEOUT, $call->{done})
-           + $call->{done} - $call->{sent} < $SLOW + $SOON;
+        && !(grep { $_->{worker} eq $call->{worker}
+                    && $_->{sent} <= $call->{done}
+                    && $_->{done} >= $call->{sent} - $SOON } @{$self->{slow}})
+        && $self->slack($call->{sent} - $TIMEOUT, $call->{done}) < $SLOW;
 
     my $got = "$call->{decision} $call->{expires}";
     return $self->asked_again($call) if $self->outcomes($call)->{$got};
