@@ -482,6 +482,40 @@ EOT
 };
 
 
+# One worker has found out that Redis hung.  It is back, and another one was
+# stopped meanwhile: a call is there, and the answer to the one before.
+
+subtest 'an answer that is there shows that Redis is back' => sub {
+    $t = Perm::Test->new;
+    my $redis = $t->redis->load->allow('demo');
+    $t->nginx(workers => 2, server => $SERVER);
+    ok $t->up, 'up';
+
+    my ($other, $worker) = $t->{nginx}->workers;
+    kill 'STOP', $other;
+    my ($first, $second) = ($t->connect, $t->connect);
+    like answer(ask('demo', '/a', $_)), qr/^\Q$ALLOW\E/, 'a call'
+        for $first, $second;
+    kill 'CONT', $other;
+    ok $t->up, 'both track';
+
+    my $lookups = $redis->calls('hmget');
+    $redis->pause;
+    ask('unknown-1', '/a', $first);
+    sleep 0.1;
+    kill 'STOP', $worker;
+    ask('unknown-2', '/a', $second);
+    ok $t->wait_log(qr/no answer to a command/), 'the other one has found out';
+
+    $redis->resume;
+    ok wait_for(sub { $redis->calls('hmget') > $lookups }), 'answered';
+    kill 'CONT', $worker;
+    is answer($first), "$DENY MISS", 'the answer is read';
+    is answer($second), "$DENY MISS", '... and the link asks on';
+    $t->stop;
+};
+
+
 subtest 'the first calls do not wait for a Sentinel that hangs' => sub {
     $t = Perm::Test->new(late => 1);
     my $redis = $t->redis->load->allow('demo');

@@ -176,6 +176,10 @@ ngx_int_t perm_redis_connection_submit(perm_redis_connection_t *connection,
     perm_redis_command_t *command);
 
 
+/* of one that is ready.  1: bytes of the server are there to be read */
+ngx_uint_t perm_redis_connection_unread(perm_redis_connection_t *connection);
+
+
 /*
  * One turn without an event loop, for perm_redis_client_drain(): waits for the
  * socket for up to "msec", and handles its events and the timer.

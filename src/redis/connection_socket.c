@@ -353,6 +353,15 @@ perm_redis_connection_socket_timer(ngx_event_t *ev)
 }
 
 
+ngx_uint_t
+perm_redis_connection_unread(perm_redis_connection_t *connection)
+{
+    u_char  byte;
+
+    return recv(connection->peer.connection->fd, &byte, 1, MSG_PEEK) > 0;
+}
+
+
 void
 perm_redis_connection_turn(perm_redis_connection_t *connection,
     ngx_msec_t msec)

@@ -453,7 +453,8 @@ perm_redis_endpoint_probe(perm_redis_endpoint_t *endpoint, const char *reason)
                             queue);
 
     if (!ngx_queue_empty(pipeline)
-        && ngx_current_msec - oldest->sent >= PERM_REDIS_ENDPOINT_SLOW)
+        && ngx_current_msec - oldest->sent >= PERM_REDIS_ENDPOINT_SLOW
+        && !perm_redis_connection_unread(endpoint->connection))
     {
         perm_redis_endpoint_drop(endpoint, reason);
         return;
