@@ -1,11 +1,12 @@
 
 /*
  * One allocation of a program fails: that which turns the first number in the
- * file PERM_ALLOCATIONS from 1 to 0.  A test writes it at any time, and more:
- * 1 for those of the module alone; the process whose allocations count, below
- * 0 all but that one, -1 the one that begins next, 0 any; the blocks that a
- * process has more than when the test wrote 0 there; that process, 0 none; and
- * here is 1 where one of libssl failed, which keeps blocks with each error.
+ * file PERM_ALLOCATIONS from 1 to 0; others go below.  A test writes it at any
+ * time, and more: 1 for those of the module alone; the process whose
+ * allocations count, below 0 all but that one, -1 the one that begins next, 0
+ * any; the blocks that a process has more than when the test wrote 0 there;
+ * that process, 0 none; and here is 1 where one of libssl failed, which keeps
+ * blocks with each error.
  *
  * Preloaded, it has the allocations of libc, or of LeakSanitizer or
  * AddressSanitizer where the program has that.  With -DMODULE it is linked into
@@ -104,7 +105,7 @@ allocation_fails(void)
     if (left == NULL || spared || *left <= 0
         || (left[2] > 0 && left[2] != getpid())
         || (left[2] < 0 && -left[2] == getpid())
-        || --*left != 0)
+        || __atomic_sub_fetch(left, 1, __ATOMIC_RELAXED) != 0)
     {
         return 0;
     }
