@@ -348,7 +348,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         my $pid = $self->{stopped} = $self->worker($step) or return;
         $self->opened('stop', again => 0.2, after => 0.3, timeout => 1,
-            fail => 0.48, lost => 7, less => 1);
+            lost => 7, less => 1);
         kill 'STOP', $pid;
         $self->says("stop $pid");
     },
@@ -363,7 +363,7 @@ my %WORKER = (
         my ($self, $step) = @_;
         $self->{all} = [$self->{t}{nginx}->workers];
         $self->opened('stopall', after => 0.3, blind => 0.55, again => 0.2,
-            timeout => 1, fail => 0.48, lost => 7);
+            timeout => 1, lost => 7);
         kill 'STOP', @{$self->{all}};
         $self->says("stop @{$self->{all}}");
     },

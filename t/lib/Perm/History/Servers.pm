@@ -687,6 +687,8 @@ sub hang     { $_[0]->stalls('hang', $_[0]{at}) }
 sub hang_end { $_[0]->goes_on('hang') }
 
 
+my $KNOWN = 1.5;        # README: connected anew within about a second
+
 # The Sentinels name another one, and it says so itself.  One that was late does
 # nothing for 30 seconds.
 
@@ -738,6 +740,11 @@ sub failover {
     }, $TAKEOVER);
     $self->promoted($old);
     $self->gone('failover');
+
+    # a worker that does not know of it yet writes to the former one, which
+    # still takes it
+
+    $self->{h}{emptied}[-1]{to} += $KNOWN;
     $self->paired($old);
 }
 
