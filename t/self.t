@@ -312,6 +312,9 @@ subtest 'what Redis would read otherwise than the gateway' => sub {
         "{\"expires\":$ever,\"a\":" . '[' x 999 . ']' x 999 . '}' => 409,
         "{\"expires\":$ever,\"a\":" . '[' x 1000 . ']' x 1000 . '}' => 202,
         "{\"expires\":$ever}x" => 202,
+        "+$ever" => 202,
+        "{\"expires\":$ever,\"a\":+1}" => 202,
+        "{\"expires\":$ever,\"a\":[1e+1,\"+\"]}" => 409,
         "$ever." => 409,
         "\"$ever\"" => 202,
     );
@@ -335,6 +338,33 @@ subtest 'what Redis would read otherwise than the gateway' => sub {
                 "$kind: " . substr $value =~ s/[\0-\x1f]/?/gr, 0, 60;
         }
     }
+};
+
+
+# Redis serves nobody else while it reads: past 128 KiB the first member counts
+
+subtest 'many long values' => sub {
+    my $long = 'x' x 20_000;
+    my @names = map { sprintf 'r%02d', $_ } 1 .. 40;
+    my $asked = sub {
+        my ($kind, $value) = @_;
+        $redis->cmd('DEL', key('requests', 'many'), key('grants', 'many'));
+        $redis->cmd('HSET', key($kind, 'many'), map { ($_, $value) } @names);
+        my $r = post('many', { resources => \@names });
+        return $r->{status} == 202
+            ? scalar @{json($r->{body})->{requests}} : $r->{status};
+    };
+
+    is $asked->('requests', qq({"status":"pending","reason":"$long"})), 409,
+        'pending ones';
+    is $asked->('requests', qq({"status":"rejected","reason":"$long"})), 40,
+        'rejected ones';
+    is $asked->('requests', qq({"reason":"$long","status":"rejected"})), 6,
+        'where the status does not come first: as if they were pending';
+    is $asked->('grants', qq({"expires":4102444800,"note":"$long"})), 409,
+        'permanent grants';
+    is $asked->('grants', qq({"note":"$long","expires":4102444800})), 34,
+        'where the end does not come first: as if they were not permanent';
 };
 
 

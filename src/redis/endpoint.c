@@ -2,7 +2,7 @@
 #include "redis/endpoint.h"
 
 
-/* a connection that ends sooner counts as a failure */
+/* one that ends sooner counts as a failure, but for the first */
 #define PERM_REDIS_ENDPOINT_SETTLED  1000   /* ms */
 
 /* at a replica: from one search for a master to the next */
@@ -211,13 +211,14 @@ perm_redis_endpoint_closed(void *data, perm_redis_connection_t *connection,
 
     if (!young) {
         endpoint->failures = 0;
+        ngx_memzero(&endpoint->logged, sizeof(perm_redis_logged_t));
     }
 
     if (endpoint->failures == 0
         && endpoint->state == PERM_REDIS_ENDPOINT_UP
         && !connection->hung)
     {
-        /* it may well be back at once: not so after two young ones in a row */
+        /* it may be back at once; two young ones in a row are a failure */
 
         endpoint->failures = young;
 

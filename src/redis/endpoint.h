@@ -74,7 +74,8 @@ struct perm_redis_endpoint_s {
                                                      master; or NULL */
     perm_redis_parked_t              parked;
     ngx_event_t                      retry;
-    ngx_uint_t                       failures;    /* since it was up */
+    ngx_uint_t                       failures;    /* since it was up, and 1
+                                                     that ended too soon */
     perm_redis_loss_t                loss;        /* of the last reason */
     ngx_msec_t                       since;       /* it is up; 0: it is not */
     ngx_msec_t                       opened;      /* to a master; 0: it is not,

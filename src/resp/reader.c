@@ -29,6 +29,7 @@ typedef enum {
 
 struct perm_reader_s {
     redisReader          *parser;
+    unsigned              large;      /* the parser has had a large reply */
     size_t                reply_max;
 
     perm_reader_state_t   state;
@@ -41,7 +42,6 @@ struct perm_reader_s {
 
     size_t                bytes;      /* without those skipped */
     size_t                elements;   /* of all its arrays */
-    unsigned              large;      /* the parser has had a large reply */
     unsigned              depth;      /* arrays that are not complete */
     size_t                missing[PERM_READER_DEPTH_MAX];   /* elements */
 

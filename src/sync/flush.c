@@ -194,7 +194,7 @@ perm_flush_last(perm_flush_t *flush, ngx_msec_t end)
     if (redis == NULL || perm_redis_client_state(redis) != PERM_REDIS_UP) {
         redis = flush->lookups;
 
-        /* a write that hangs does not mean that lookups went elsewhere */
+        /* where a write hangs, this link ends, and the cache stays trusted */
         perm_redis_client_watch(redis, &perm_flush_watch, flush);
     }
 
