@@ -176,6 +176,14 @@ subtest 'unavailable' => sub {
         [call(8, "$ALLOWED HIT"), call(10, $FAILED)],
         events => [granted(), change(8.5, {})], @down;
 
+    my @held = ([call(9.2, "$DENIED HIT"), call(10, $FAILED)],
+        events => [change(-100, {}), change(6, {})]);
+    my @late = (window(5, 8, again => 0.5), window(8.4, 9.9, again => 0.2));
+    lawful '... of what was reported late, and held then', @held,
+        windows => [@late, @{$down[1]}];
+    wrong 'unavailable, and', '... of what was reported before that', @held,
+        windows => [$late[0], window(8.6, 9.9, again => 0.2), @{$down[1]}];
+
     my @hangs = (windows => [window(9.8, 10.4, stale => 1, fail => 0.48)]);
     lawful 'while Redis hangs', $failed, @granted, @hangs;
     wrong 'unavailable while', '... not for long enough', $failed, @granted,

@@ -361,15 +361,22 @@ sub changes {
         : { b => $ends, a => $last->{hi} + $EXPIRED };
 }
 
-# Until when a change may be reported, for the first time or once more.
+# Until when a change may be reported, for the first time or once more.  What is
+# late may be held by the next window as well.
 
 sub reported {
     my ($self, $app, $event) = @_;
-    return max($self->deadline($app, $event),
-        map { $_->{to} + $_->{again} } grep {
-            $_->{again} && $_->{from} <= $event->{a} + $SOON
-                && $event->{b} <= $_->{to}
+    my $by = $self->deadline($app, $event);
+    my $before;
+
+    do {
+        $before = $by;
+        $by = max($by, map { $_->{to} + $_->{again} } grep {
+            $_->{again} && $_->{from} <= $by && $event->{b} <= $_->{to}
         } $self->windows($app));
+    } while ($by > $before);
+
+    return $by;
 }
 
 
