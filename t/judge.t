@@ -300,6 +300,13 @@ subtest 'accesses, and a clock that is set' => sub {
     like lost({ 'a1 r0' => 10 - 3600 }, [@$behind, call(20, "$ALLOWED HIT")],
               @set), qr/not \d+19/, 'lost after the clock was right again';
 
+    my $twice = [call(5, "$ALLOWED HIT"), @$behind];
+    my @emptied = (emptied => [{ from => $T + 6, to => $T + 7, all => 1 }]);
+    is lost({}, $twice, @set, @emptied), '',
+        'behind one before that, which Redis has lost';
+    like lost({}, $twice, @set), qr/not \d+4/, '... or has not';
+    like lost({}, $behind, @set, @emptied), qr/nothing, not/, '... or is none';
+
     $clocks[1]{off} = 3600;
     is lost({ 'a1 r0' => 10 }, $behind, @set), '', 'ahead: by the time of Redis';
     like lost({ 'a1 r0' => 3610 }, $behind, @set), qr/the newest was/,

@@ -387,9 +387,9 @@ sub reported {
 
 sub accesses {
     my ($self, $score, $emptied, @calls) = @_;
-    my (%least, %most, @wrong);
+    my (%least, %most, %recorded, @wrong);
 
-    for my $call (@calls) {
+    for my $call (sort { $a->{sent} <=> $b->{sent} } @calls) {
         my $name = "$call->{app} $call->{resource}";
         my $allowed = $call->{decision} =~ m{^allow/\w+_grant$};
         next unless $allowed || $call->{status} == 0;
@@ -399,12 +399,20 @@ sub accesses {
         my @late = $call->{status} ? () : map { $_->{to} + ($_->{after} // 0) }
             $self->within($call, 'lost');
         $most{$name} = floor(max($most{$name} // 0, $call->{done}, @late));
+        my $recorded = $recorded{$name} // 0;
+        $recorded{$name} = max($recorded, $self->least($call)) if $allowed;
         next if !$allowed || grep {
             (!$_->{apps} || $_->{apps}{$call->{app}})
                 && ($_->{all} || floor($_->{from}) - 2 <= $call->{sent})
                 && $call->{sent} < floor($_->{to}) + 1
         } @$emptied;
-        $least{$name} = max($least{$name} // 0, $self->least($call));
+
+        # by a clock that was set back it is older than the one before, which
+        # Redis had, and may have lost
+
+        my $least = $self->least($call);
+        $least{$name} = max($least{$name} // 0, $least)
+            if $least >= $recorded;
     }
 
     # an access of a clock that was ahead is written with the time of Redis
